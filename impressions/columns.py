@@ -1,0 +1,157 @@
+"""The columnar table that profile blocks and delta blocks are made of, and its bytes.
+
+`Rows` is the table in use: one row per item (or per item and tail day), float64 throughout.
+`encode_table` / `StoredTable` are the table in bytes:
+
+    table     := item:code last_seen:code total:code{M}          one code byte per column
+                 item last_seen total{M} sums                     the columns, in that order
+    item      := uint{n}      item keys, ascending
+    last_seen := uint{n}      newest_ms - last_seen_ms; newest_ms stands in the block's header
+    total     := uint{n} | f32{n} | f64{n}     undecayed totals, integral measures as uint
+    sums      := float{M * H * n}              decayed sums, by measure, then by half-life
+    code      := 1 | 2 | 4 | 5 | 8             bytes of each uint, the fewest that hold the largest
+               | 0x84 | 0x88                   f32, f64
+
+All little-endian, no padding. A 5-byte uint is a u32 column followed by a u8 column of high bytes:
+ages of up to a year in milliseconds and most item keys need 35 to 40 bits, and a profile has
+thousands of them. The number of rows and the float type of the sums stand in the block's header.
+Decoding reads views and converts only the rows that are asked for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from impressions.decay import Float, Int
+from impressions.errors import CorruptData
+from impressions.spec import Spec
+
+F32, F64 = 0x84, 0x88
+_DTYPES = {1: "<u1", 2: "<u2", 4: "<u4", 8: "<u8", F32: "<f4", F64: "<f8"}
+_WIDTHS = {1: 1, 2: 2, 4: 4, 5: 5, 8: 8, F32: 4, F64: 8}
+
+Index = NDArray[np.intp] | slice
+"""Which rows: positions, or a slice where they are contiguous."""
+
+ALL = slice(None)
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Aggregates of n items at one reference time.
+
+    Attributes:
+        items: (n,) int64 item keys.
+        last_seen_ms: (n,) int64 epoch milliseconds of the newest event.
+        totals: (M, n) float64 undecayed totals; whole numbers for integral measures.
+        sums: (M, H, n) float64 decayed sums relative to the reference time.
+    """
+
+    items: Int
+    last_seen_ms: Int
+    totals: Float
+    sums: Float
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def take(self, index: Index) -> Rows:
+        return Rows(
+            self.items[index],
+            self.last_seen_ms[index],
+            self.totals[:, index],
+            self.sums[:, :, index],
+        )
+
+
+def empty_rows(spec: Spec) -> Rows:
+    """No rows: the zero of `merge`."""
+    measures, half_lives = len(spec.measures), len(spec.half_lives_days)
+    none = np.empty(0, np.int64)
+    return Rows(none, none, np.empty((measures, 0)), np.empty((measures, half_lives, 0)))
+
+
+def encode_table(rows: Rows, newest_ms: int, spec: Spec, float_code: int) -> bytes:
+    """The bytes of `rows`; sums and fractional totals in `float_code` (F32 or F64)."""
+    columns = [_encode_uints(rows.items), _encode_uints(newest_ms - rows.last_seen_ms)]
+    for measure, total in zip(spec.measures, rows.totals, strict=True):
+        if measure.integral:
+            columns.append(_encode_uints(total.astype(np.int64)))
+        else:
+            columns.append((float_code, total.astype(_DTYPES[float_code]).tobytes()))
+    codes = bytes(code for code, _ in columns)
+    sums = rows.sums.astype(_DTYPES[float_code]).tobytes()
+    return b"".join((codes, *(data for _, data in columns), sums))
+
+
+class StoredTable:
+    """Views over the bytes of one table; rows become `Rows` when they are taken."""
+
+    def __init__(self, data: bytes, offset: int, n: int, newest_ms: int, spec: Spec, code: int):
+        """Check the shape of the table at `offset`; `end` is where it stops.
+
+        Raises:
+            CorruptData: an unknown code, or fewer bytes than the columns need.
+        """
+        measures, half_lives = len(spec.measures), len(spec.half_lives_days)
+        codes = data[offset : offset + 2 + measures]
+        if len(codes) < 2 + measures or any(c not in _WIDTHS for c in codes):
+            raise CorruptData(f"block: column codes {codes.hex()!r} at byte {offset} are not ours")
+        start = offset + len(codes)
+        sizes = [_WIDTHS[c] * n for c in codes]
+        self.end = start + sum(sizes) + _WIDTHS[code] * measures * half_lives * n
+        if self.end > len(data):
+            raise CorruptData(
+                f"block: {len(data)} bytes, but {n} rows need {self.end}; it was cut short"
+            )
+        self._n, self._newest_ms, self._data, self._codes = n, newest_ms, data, codes
+        self._starts = [start + sum(sizes[:i]) for i in range(len(sizes))]
+        self._sums = np.frombuffer(
+            data,
+            _DTYPES[code],
+            measures * half_lives * n,
+            self.end - _WIDTHS[code] * measures * half_lives * n,
+        ).reshape(measures, half_lives, n)
+
+    def __len__(self) -> int:
+        return self._n
+
+    def _column(self, i: int) -> NDArray[np.generic]:
+        return _decode_column(self._data, self._codes[i], self._starts[i], self._n)
+
+    def items(self) -> Int:
+        """(n,) int64."""
+        return self._column(0).astype(np.int64, copy=False)
+
+    def take(self, index: Index) -> Rows:
+        """The chosen rows, in float64."""
+        totals = [self._column(2 + m)[index].astype(np.float64) for m in range(self._sums.shape[0])]
+        return Rows(
+            self.items()[index],
+            self._newest_ms - self._column(1)[index].astype(np.int64),
+            np.array(totals),
+            self._sums[:, :, index].astype(np.float64),
+        )
+
+
+def _encode_uints(values: Int) -> tuple[int, bytes]:
+    """The fewest bytes each that hold all values, which must not be negative."""
+    largest = int(values.max(initial=0))
+    if int(values.min(initial=0)) < 0:
+        raise CorruptData(f"block: a column of unsigned integers holds {int(values.min())}")
+    width = next(w for w in (1, 2, 4, 5, 8) if largest < 1 << (8 * w))
+    if width == 5:
+        low = (values & 0xFFFFFFFF).astype("<u4").tobytes()
+        return width, low + (values >> 32).astype("<u1").tobytes()
+    return width, values.astype(_DTYPES[width]).tobytes()
+
+
+def _decode_column(data: bytes, code: int, start: int, n: int) -> NDArray[np.generic]:
+    if code == 5:
+        low = np.frombuffer(data, "<u4", n, start)
+        high = np.frombuffer(data, "<u1", n, start + 4 * n)
+        return low.astype(np.int64) | (high.astype(np.int64) << 32)
+    return np.frombuffer(data, _DTYPES[code], n, start)

@@ -1,0 +1,97 @@
+"""The delta block: what the stream holds for one (profile, ingest slot), as one Kafka value.
+
+    key     := profile:u64be slot_start_ms:u64be
+    block   := version:u8=1 kind:u8='D' M:u8 H:u8 spec:u32 slot_start_ms:i64 newest_ms:i64
+               epoch:u32 offset:i64 n:u32 logs:u32 log_id{logs} rows
+    log_id  := u64              log ids seen in this slot, ascending
+    rows    := table{n}         items ascending (impressions/columns.py)
+
+Little-endian but for the key, whose bytes must sort like numbers. Full state, not a change: writing
+it twice is harmless. `epoch` names one incarnation of the source topic and P; `offset` is the last
+source offset applied; a copy applies a block only if its (epoch, offset) is not older than its own.
+Sums are float64, because the stream adds to them many times, relative to the start of the slot.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+
+import numpy as np
+
+from impressions import columns
+from impressions.columns import F64, Rows, StoredTable
+from impressions.decay import Int
+from impressions.errors import CorruptData, FormatVersionError
+from impressions.item import profile_key
+from impressions.spec import Spec
+
+VERSION = 1
+_KIND = ord("D")
+_HEADER = struct.Struct("<BBBBIqqIqII")
+
+
+@dataclass(frozen=True)
+class DeltaBlock:
+    """The aggregates of one profile's events of one ingest slot.
+
+    Attributes:
+        slot_start_ms: which slot, and the reference time of `rows`.
+        epoch, offset: version of this state; compared as a pair.
+        log_ids: (logs,) int64, ascending: the logs this slot has seen.
+        rows: items ascending.
+    """
+
+    slot_start_ms: int
+    epoch: int
+    offset: int
+    log_ids: Int
+    rows: Rows
+
+
+def key(profile_id: int, slot_start_ms: int) -> bytes:
+    """16 bytes that sort by profile, then slot."""
+    return profile_key(profile_id) + slot_start_ms.to_bytes(8, "big")
+
+
+def encode(block: DeltaBlock, spec: Spec) -> bytes:
+    """The bytes of one delta block."""
+    newest_ms = int(block.rows.last_seen_ms.max(initial=0))
+    header = _HEADER.pack(
+        VERSION, _KIND, len(spec.measures), len(spec.half_lives_days), spec.tag,
+        block.slot_start_ms, newest_ms, block.epoch, block.offset,
+        len(block.rows), len(block.log_ids),
+    )  # fmt: skip
+    log_ids = block.log_ids.astype("<u8").tobytes()
+    return header + log_ids + columns.encode_table(block.rows, newest_ms, spec, F64)
+
+
+def decode(data: bytes, spec: Spec) -> DeltaBlock:
+    """One delta block.
+
+    Raises:
+        FormatVersionError: another format version.
+        CorruptData: another spec, or bytes that are no delta block.
+    """
+    if len(data) < _HEADER.size:
+        raise CorruptData(f"delta block: {len(data)} bytes, expected at least {_HEADER.size}")
+    (version, kind, measures, half_lives, tag, slot_start_ms, newest_ms, epoch, offset, n, logs) = (
+        _HEADER.unpack_from(data)
+    )
+    if version != VERSION:
+        raise FormatVersionError(f"delta block: format version {version}, expected {VERSION}")
+    if (kind, measures, half_lives) != (_KIND, len(spec.measures), len(spec.half_lives_days)):
+        raise CorruptData(f"delta block: kind {kind}, {measures} measures, {half_lives} half-lives")
+    if tag != spec.tag:
+        raise CorruptData(f"delta block: spec {tag:08x}, expected {spec.tag:08x}")
+    start = _HEADER.size + 8 * logs
+    if start > len(data):
+        raise CorruptData(f"delta block: {len(data)} bytes, but {logs} log ids end at {start}")
+    table = StoredTable(data, start, n, newest_ms, spec, F64)
+    if table.end != len(data):
+        raise CorruptData(f"delta block: {len(data)} bytes, expected {table.end}")
+    log_ids = np.frombuffer(data, "<u8", logs, _HEADER.size).astype(np.int64)
+    rows = table.take(columns.ALL)
+    if (rows.items[1:] <= rows.items[:-1]).any():
+        raise CorruptData("delta block: items are not in order")
+    return DeltaBlock(slot_start_ms, epoch, offset, log_ids, rows)

@@ -1,0 +1,81 @@
+"""The one rule of validity: which impressions count, and with which event time.
+
+Used by the import, the lander and the stream. An impression comes in as columns; out come a reason
+for each that must not count (0 = it counts) and the event time it counts with:
+
+    missing_*          a profile, title or time is absent, or a log id where logs are identified
+    bad_*              an id or location outside its range (see impressions/item.py)
+    bad_dwell          dwell negative, NaN or infinite
+    out_of_window      older at ingest than window - tail = 337 days: it could leave the window
+                       while the stream still holds it
+    clamped            event time more than 5 min after ingest: a wrong device clock; it counts
+                       with its ingest time. Up to 5 min ahead is kept as it is.
+
+Checks run in the order of `Reason`; the first that fails names the reason. Rejected impressions go
+with it to a dead-letter table or topic, so that read = applied + duplicate + rejected balances.
+`batch/validity.py` states the same rule as Spark expressions and is tested equal to this.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from impressions.decay import Float, Int
+from impressions.item import MAX_LOCATION, MAX_PROFILE, MAX_TITLE
+from impressions.spec import Spec
+
+
+class Reason(IntEnum):
+    """Why an impression was rejected; the names are written to tables, topics and metrics."""
+
+    OK = 0
+    MISSING_PROFILE = 1
+    MISSING_TITLE = 2
+    MISSING_EVENT_TIME = 3
+    MISSING_INGEST_TIME = 4
+    MISSING_LOG_ID = 5
+    BAD_PROFILE = 6
+    BAD_TITLE = 7
+    BAD_LOCATION = 8
+    BAD_DWELL = 9
+    OUT_OF_WINDOW = 10
+    # Of a whole message, decided before its impressions can be looked at (stream and lander).
+    UNDECODABLE = 11
+    WRONG_PARTITION = 12
+
+    @property
+    def label(self) -> str:
+        return self.name.lower()
+
+
+def check(
+    profile_id: Int,
+    title_id: Int,
+    location: Int,
+    event_ms: Int,
+    ingest_ms: Int,
+    dwell_s: Float,
+    spec: Spec,
+) -> tuple[NDArray[np.uint8], Int]:
+    """Judge n impressions whose ids and times are all present.
+
+    Returns:
+        (n,) uint8 of `Reason` and (n,) int64 of the event time to count with (clamped where
+        needed; meaningless where the reason is not OK).
+    """
+    late_ms = ingest_ms - event_ms
+    failures = (
+        (Reason.BAD_PROFILE, (profile_id < 0) | (profile_id > MAX_PROFILE)),
+        (Reason.BAD_TITLE, (title_id < 0) | (title_id > MAX_TITLE)),
+        (Reason.BAD_LOCATION, (location < 0) | (location > MAX_LOCATION)),
+        (Reason.BAD_DWELL, ~(np.isfinite(dwell_s) & (dwell_s >= 0))),
+        (Reason.OUT_OF_WINDOW, late_ms > spec.max_late_ms),
+    )
+    reasons = np.select(
+        [failed for _, failed in failures], [reason for reason, _ in failures], Reason.OK
+    )
+    counted_ms = np.where(-late_ms > spec.max_ahead_ms, ingest_ms, event_ms)
+    return reasons.astype(np.uint8), counted_ms

@@ -1,0 +1,155 @@
+"""Batch (+) stream: one profile's aggregates over the whole window at a query time.
+
+In: the profile block of the generation (or none), any delta blocks of the profile, a query time.
+Out: one `Rows`, items ascending, relative to the query time.
+
+    1. the cut       a generation owns every event ingested before its cutover; of the delta blocks
+                     only slots >= cutover are added, so nothing counts twice after a swap
+    2. the window    tail rows whose day has left the window are left out; nothing is subtracted
+    3. the reference each part's decayed sums move to the query time by one factor per half-life
+    4. plus          rows of the same item add: totals and sums by +, last seen by max
+
+Addition is commutative and associative, so any split of the events between blocks and any order of
+the blocks gives the same rows (tests/unit/test_merge_laws.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from impressions import window
+from impressions.columns import ALL, Index, Rows, empty_rows
+from impressions.decay import Int, shift_factors
+from impressions.delta_block import DeltaBlock
+from impressions.errors import CorruptData, UsageError
+from impressions.item import MAX_LOCATION, location_of, pack, title_of
+from impressions.profile_block import ProfileBlock
+from impressions.slot import format_utc
+from impressions.spec import Spec
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which items an answer is about; None means all.
+
+    Attributes:
+        titles: (t,) int64, ascending and unique.
+        locations: (l,) int64.
+    """
+
+    titles: Int | None = None
+    locations: Int | None = None
+
+    def index(self, items: Int, *, ascending: bool) -> Index:
+        """Positions in `items` that are selected; binary search where `items` are sorted."""
+        index: Index = ALL
+        if self.titles is not None:
+            index = _of_titles(items, self.titles) if ascending else _any_title(items, self.titles)
+        if self.locations is None:
+            return index
+        chosen = np.arange(len(items), dtype=np.intp)[index]
+        return chosen[np.isin(location_of(items[chosen]), self.locations)]
+
+
+EVERYTHING = Selection()
+
+
+def merge(
+    query_ms: int,
+    cutover_ms: int | None,
+    block: ProfileBlock | None,
+    deltas: Iterable[DeltaBlock],
+    spec: Spec,
+    selection: Selection = EVERYTHING,
+) -> Rows:
+    """One profile's aggregates at `query_ms`.
+
+    Args:
+        cutover_ms: cutover of the generation that answers; None when there is none (stream only).
+        block: what that generation holds of the profile; None if it never saw it.
+        deltas: delta blocks of the profile; those the generation owns are ignored.
+
+    Raises:
+        UsageError: `query_ms` lies before the cutover.
+        CorruptData: the block belongs to another cutover.
+    """
+    parts: list[Rows] = []
+    if cutover_ms is not None:
+        check_query_time(query_ms, cutover_ms)
+        deltas = owned_by_stream(deltas, cutover_ms)
+    if block is not None:
+        if block.reference_ms != cutover_ms:
+            raise CorruptData(
+                f"profile block: its cutover is {block.reference_ms}, expected {cutover_ms}"
+            )
+        parts += _from_block(query_ms, block, spec, selection)
+    for delta in deltas:
+        rows = delta.rows.take(selection.index(delta.rows.items, ascending=True))
+        parts.append(shift(rows, delta.slot_start_ms, query_ms, spec))
+    return plus([part for part in parts if len(part)], spec)
+
+
+def check_query_time(query_ms: int, cutover_ms: int) -> None:
+    """Refuse a query time before the cutover: later events are in the sums already."""
+    if query_ms < cutover_ms:
+        raise UsageError(
+            f"query time {format_utc(query_ms)} lies before the cutover {format_utc(cutover_ms)} "
+            "of the generation that would answer",
+            hint="ask at the cutover or later, or roll back to an older generation",
+            reason="query_before_cutover",
+        )
+
+
+def owned_by_stream(deltas: Iterable[DeltaBlock], cutover_ms: int) -> list[DeltaBlock]:
+    """The delta blocks a generation with this cutover does not hold."""
+    return [delta for delta in deltas if delta.slot_start_ms >= cutover_ms]
+
+
+def shift(rows: Rows, from_ms: int, to_ms: int, spec: Spec) -> Rows:
+    """The same rows with their decayed sums moved to another reference time."""
+    factors = shift_factors(from_ms, to_ms, spec)
+    return Rows(rows.items, rows.last_seen_ms, rows.totals, rows.sums * factors[None, :, None])
+
+
+def plus(parts: list[Rows], spec: Spec) -> Rows:
+    """Add parts that share a reference time; items of the result ascend and are unique."""
+    if not parts:
+        return empty_rows(spec)
+    items = np.concatenate([part.items for part in parts])
+    if len(parts) == 1 and (items[1:] > items[:-1]).all():
+        return parts[0]
+    order = np.argsort(items, kind="stable")
+    items = items[order]
+    starts = np.flatnonzero(np.concatenate(([True], items[1:] != items[:-1])))
+    last_seen_ms = np.concatenate([part.last_seen_ms for part in parts])[order]
+    totals = np.concatenate([part.totals for part in parts], axis=1)[:, order]
+    sums = np.concatenate([part.sums for part in parts], axis=2)[:, :, order]
+    return Rows(
+        items[starts],
+        np.maximum.reduceat(last_seen_ms, starts),
+        np.add.reduceat(totals, starts, axis=1),
+        np.add.reduceat(sums, starts, axis=2),
+    )
+
+
+def _from_block(query_ms: int, block: ProfileBlock, spec: Spec, selection: Selection) -> list[Rows]:
+    rows = block.rows(selection.index(block.items(), ascending=True))
+    tail = block.tail_from(window.first_day(query_ms, spec))
+    tail = tail.take(selection.index(tail.items, ascending=False))
+    return [shift(part, block.reference_ms, query_ms, spec) for part in (rows, tail)]
+
+
+def _of_titles(items: Int, titles: Int) -> Index:
+    """Positions of the selected titles in ascending items."""
+    starts = np.searchsorted(items, pack(titles, np.zeros(1, np.int64)))
+    ends = np.searchsorted(items, pack(titles, np.full(1, MAX_LOCATION, np.int64)), side="right")
+    counts = ends - starts
+    offsets = np.repeat(starts - np.concatenate(([0], np.cumsum(counts)[:-1])), counts)
+    return (np.arange(counts.sum()) + offsets).astype(np.intp)
+
+
+def _any_title(items: Int, titles: Int) -> Index:
+    return np.flatnonzero(np.isin(title_of(items), titles))

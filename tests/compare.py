@@ -1,0 +1,35 @@
+"""Compare the product's rows with the oracle's, pair by pair; `differences` is empty when equal."""
+
+import math
+
+from impressions.columns import Rows
+from impressions.item import location_of, title_of
+from impressions.spec import Spec
+
+
+def as_dict(profile: int, rows: Rows, spec: Spec) -> dict:
+    """Rows in the form of tests.naive.answers."""
+    out = {}
+    for i, (title, location) in enumerate(
+        zip(title_of(rows.items).tolist(), location_of(rows.items).tolist(), strict=True)
+    ):
+        row = {"last_seen_ms": int(rows.last_seen_ms[i])}
+        for m, measure in enumerate(spec.measure_names):
+            row[measure] = float(rows.totals[m, i])
+            for h, half_life in enumerate(spec.half_lives_days):
+                row[measure, half_life] = float(rows.sums[m, h, i])
+        out[profile, title, location] = row
+    return out
+
+
+def differences(found: dict, expected: dict, rel_tol: float) -> list[str]:
+    """What differs: missing and surplus pairs, integers not equal, floats beyond `rel_tol`."""
+    out = [f"{key}: missing" for key in expected.keys() - found.keys()]
+    out += [f"{key}: not expected" for key in found.keys() - expected.keys()]
+    for key in expected.keys() & found.keys():
+        for column, want in expected[key].items():
+            got = found[key][column]
+            exact = column in ("last_seen_ms", "impressions", "plays")
+            if got != want if exact else not math.isclose(got, want, rel_tol=rel_tol):
+                out.append(f"{key} {column}: {got!r}, expected {want!r}")
+    return sorted(out)

@@ -1,0 +1,142 @@
+"""Profile and delta blocks: golden bytes, round trips, and refusal of everything else."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from impressions import delta_block, profile_block
+from impressions.columns import Rows, empty_rows
+from impressions.delta_block import DeltaBlock
+from impressions.errors import CorruptData, FormatVersionError
+from impressions.item import pack
+from impressions.spec import DAY_MS, Spec
+
+SPEC = Spec()
+CUTOVER_MS = 20_000 * DAY_MS
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+"""The bytes of every released format version, as hex."""
+
+
+def rows(titles, last_seen_ms, impressions=1.0):
+    """Rows whose sums count up from 0.5 in steps of 0.5, so that every float32 is exact."""
+    n = len(titles)
+    sums = np.arange(1, 15 * n + 1, dtype=np.float64).reshape(3, 5, n) / 2
+    return Rows(
+        pack(np.array(titles, np.int64), np.full(n, 3)),
+        np.array(last_seen_ms, np.int64),
+        np.full((3, n), impressions),
+        sums,
+    )
+
+
+def block():
+    """Two titles seen a day and an hour before the cutover; one tail row of the oldest day."""
+    body = rows([5, 70_000], [CUTOVER_MS - DAY_MS, CUTOVER_MS - 3_600_000])
+    tail = rows([5], [(20_000 - 364) * DAY_MS + 1])
+    return profile_block.encode(CUTOVER_MS, body, tail, np.array([20_000 - 364]), SPEC)
+
+
+def delta():
+    log_ids = np.array([9, 2**62], np.int64)
+    return DeltaBlock(CUTOVER_MS, 4, 1_000, log_ids, rows([5, 6], [CUTOVER_MS, CUTOVER_MS + 1]))
+
+
+@pytest.mark.parametrize(
+    ("name", "encoded", "decode"),
+    [
+        ("profile_block_v1", block(), profile_block.decode),
+        ("delta_block_v1", delta_block.encode(delta(), SPEC), delta_block.decode),
+    ],
+)
+def test_golden_bytes(name, encoded, decode):
+    """The layout of version 1 does not move, and its bytes are still read."""
+    golden = bytes.fromhex((GOLDEN / f"{name}.hex").read_text())
+    assert encoded.hex() == golden.hex()
+    decode(golden, SPEC)
+
+
+def test_profile_block_round_trip():
+    """What went in comes out: float32 exactly where the numbers fit, the tail by its day."""
+    decoded = profile_block.decode(block(), SPEC)
+    body = decoded.rows()
+    assert decoded.reference_ms == CUTOVER_MS
+    assert body.last_seen_ms.tolist() == [CUTOVER_MS - DAY_MS, CUTOVER_MS - 3_600_000]
+    assert body.sums == pytest.approx(rows([5, 6], [0, 0]).sums, rel=3e-7)
+    assert body.sums[:, 1:].tolist() == rows([5, 6], [0, 0]).sums[:, 1:].tolist()
+    assert len(decoded.tail_from(20_000 - 364)) == 1
+    assert len(decoded.tail_from(20_000 - 363)) == 0
+
+
+def test_delta_block_round_trip():
+    """Everything of a delta block survives, the sums as float64."""
+    found = delta_block.decode(delta_block.encode(delta(), SPEC), SPEC)
+    assert (found.slot_start_ms, found.epoch, found.offset) == (CUTOVER_MS, 4, 1_000)
+    assert found.log_ids.tolist() == [9, 2**62]
+    assert found.rows.sums.tolist() == delta().rows.sums.tolist()
+
+
+def test_large_totals_take_wider_columns():
+    """70,000 impressions of a title need 4 bytes each, 2^40 need 8; both come back exactly."""
+    for impressions in (255.0, 256.0, 70_000.0, 2.0**32, 2.0**40):
+        body = rows([1], [CUTOVER_MS - 1], impressions)
+        data = profile_block.encode(CUTOVER_MS, body, empty_rows(SPEC), np.array([], int), SPEC)
+        assert profile_block.decode(data, SPEC).rows().totals[0].tolist() == [impressions]
+
+
+def test_another_format_version_is_refused_with_both_numbers():
+    """A block of version 2 says so before anything else is read."""
+    with pytest.raises(FormatVersionError, match="version 2, expected 1"):
+        profile_block.decode(b"\x02" + block()[1:], SPEC)
+    with pytest.raises(FormatVersionError, match="version 2, expected 1"):
+        delta_block.decode(b"\x02" + delta_block.encode(delta(), SPEC)[1:], SPEC)
+
+
+def test_another_spec_is_refused():
+    """The same measures with another slot length are another spec."""
+    other = Spec(slot_ms=3_600_000)
+    with pytest.raises(CorruptData, match="spec"):
+        profile_block.decode(block(), other)
+    with pytest.raises(CorruptData, match="spec"):
+        delta_block.decode(delta_block.encode(delta(), SPEC), other)
+
+
+def test_every_truncation_is_refused():
+    """No prefix of a block is a block."""
+    data, live = block(), delta_block.encode(delta(), SPEC)
+    for end in range(len(data)):
+        with pytest.raises(CorruptData):
+            profile_block.decode(data[:end], SPEC)
+    for end in range(len(live)):
+        with pytest.raises(CorruptData):
+            delta_block.decode(live[:end], SPEC)
+
+
+@settings(max_examples=500, deadline=None)
+@given(st.binary(max_size=200), st.booleans())
+def test_random_bytes_raise_only_the_typed_error(data, with_header):
+    """Garbage, with or without a valid start, is CorruptData and nothing else."""
+    for decode, start in (
+        (profile_block.decode, block()[:8]),
+        (delta_block.decode, delta_block.encode(delta(), SPEC)[:8]),
+    ):
+        with pytest.raises(CorruptData):
+            decode(start + data if with_header else data, SPEC)
+
+
+def test_a_large_profile_takes_at_most_80_bytes_a_row():
+    """1,500 rows of 32-bit titles over a year: header and columns together."""
+    rng = np.random.default_rng(1)
+    titles = np.sort(rng.choice(2**32, 1500, replace=False))
+    last_seen_ms = CUTOVER_MS - rng.integers(0, 365 * DAY_MS, 1500)
+    body = Rows(
+        pack(titles, rng.integers(0, 256, 1500)),
+        last_seen_ms,
+        rng.integers(1, 400, (3, 1500)).astype(float),
+        rng.random((3, 5, 1500)),
+    )
+    data = profile_block.encode(CUTOVER_MS, body, empty_rows(SPEC), np.array([], int), SPEC)
+    assert len(data) / 1500 <= 80
