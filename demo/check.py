@@ -64,7 +64,10 @@ class Checker:
 
     def wait_for(self, generation: str) -> None:
         """Until the server answers from this generation."""
-        wait(lambda: self.client.describe().generation_id == generation, f"serve {generation}")
+        wait(
+            lambda: self.client.describe().generation.generation_id == generation,
+            f"serve {generation}",
+        )
 
 
 def rows_of(result: ProfileResult) -> dict[tuple[int, int, int], Any]:

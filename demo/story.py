@@ -77,7 +77,7 @@ def tell(options: Options) -> Told:
     land(shell, events.history, options)
     say("3. The first generation: aggregates, audits, SST files")
     build(shell, first_ms)
-    with shell.server(address), ImpressionsClient(address) as client:
+    with shell.server(address), ImpressionsClient(address, timeout_s=60) as client:
         checker = Checker(client, events.accepted)
         checker.wait_for(generation_id(first_ms))
         say("4. Served, and compared with the raw events")
@@ -109,7 +109,7 @@ def prepare(options: Options) -> Events:
         today_ms = now_ms() // DAY_MS * DAY_MS
         rows = write_year(source, today_ms, options.seed)
         print(f"generated {rows:,} impressions of 400 days, seed {options.seed}: {source.name}")
-    columns: dict[str, str] = tomllib.loads(options.mapping.read_text())["map"]
+    columns: dict[str, str] = tomllib.loads(options.mapping.read_text())["columns"]
     table = pq.read_table(source)
     arrival, unit = (*columns.get("ingest_time", columns["event_time"]).split(":"), "")[:2]
     ingest_ms = [naive_files.time_ms(value, unit) or 0 for value in table[arrival].to_pylist()]

@@ -7,10 +7,13 @@ day. Names sort like their cutovers within one slot length. No other module join
                                         <generations>/<id>/shard=<n>/*.sst
     on a serving host                   <data>/CURRENT                            which one answers
                                         <data>/generations/<id>/manifest.json     as published
-                                        <data>/generations/<id>/db/               RocksDB, read-only
+                                        <data>/generations/<id>/db/shard=<n>/     RocksDB, read-only
                                         <data>/generations/<id>/loaded.json       a load's last file
                                         <data>/generations/<id>/ROLLED_BACK       a mark
                                         <data>/loading/<id>.<pid>/                a load under way
+                                        <data>/loading/<id>.<pid>.replaced        put aside by it
+                                        <data>/loading/<id>.<pid>.removed         put aside by a gc
+                                        <data>/load.lock, pointer.lock            who is at work
 """
 
 from __future__ import annotations
@@ -26,6 +29,8 @@ REPORT = "report.json"
 CURRENT = "CURRENT"
 LOADED = "loaded.json"
 STORE = "db"
+REPLACED = ".replaced"
+REMOVED = ".removed"
 ROLLED_BACK = "ROLLED_BACK"
 
 _DATE, _TIME = "%Y-%m-%d", "%Y-%m-%dT%H-%M-%S"
@@ -91,8 +96,15 @@ class HostPaths:
         return self.generation(generation) / LOADED
 
     def store(self, generation: str) -> Path:
-        """The RocksDB directory with all shards of this host."""
+        """The store: a directory with one RocksDB per shard of this host."""
         return self.generation(generation) / STORE
 
     def rolled_back(self, generation: str) -> Path:
         return self.generation(generation) / ROLLED_BACK
+
+    def workdir(self, generation: str, pid: int, ending: str = "") -> Path:
+        """Where a process prepares a generation, or puts one aside (REPLACED, REMOVED)."""
+        return self.loading / f"{generation}.{pid}{ending}"
+
+    def lock(self, which: str) -> Path:
+        return self.root / f"{which}.lock"

@@ -32,6 +32,12 @@ def integer(value, unit, bits):
     return int.from_bytes(hashlib.sha256(value.encode()).digest()[:8], "big") & ((1 << bits) - 1)
 
 
+def log_id_of(row, column, unit):
+    if column.startswith("hash("):
+        return tuple(row[name.strip()] for name in column[5:-1].split(","))
+    return integer(row[column.partition(":")[0]], unit, 63) if column else None
+
+
 def logs_of(rows, columns):
     """Rows (dictionaries, in file order) as logs in order of arrival."""
     where = {field: (*column.split(":"), "")[:2] for field, column in columns.items()}
@@ -48,8 +54,8 @@ def logs_of(rows, columns):
         event_ms = time_ms(get(row, "event_time"), unit("event_time"))
         by_ingest = "ingest_time" in where
         ingest_ms = time_ms(get(row, "ingest_time"), unit("ingest_time")) if by_ingest else event_ms
-        log_id = integer(get(row, "log_id"), unit("log_id"), 63)
-        content = (profile, log_id, ingest_ms, *(get(row, field) for field in where))
+        log_id = log_id_of(row, columns.get("log_id", ""), unit("log_id"))
+        content = (profile, log_id, ingest_ms, *(get(row, f) for f in where if f != "log_id"))
         copy = copies[content] = copies.get(content, -1) + 1
         log_key = (profile, log_id, ingest_ms, copy) if log_id is not None and by_ingest else number
         identity = log_id if by_ingest or log_id is None else content

@@ -39,7 +39,7 @@ LOGS = [
 
 
 def answer_at(text):
-    """Title -> (impressions, impressions/7d, plays/7d, dwell_s/365d, rate), and the block's size."""
+    """Title -> (impressions, impressions/7d, plays/7d, dwell_s/365d, rate); the block's size."""
     applied, counts = naive.accept(LOGS)
     assert counts == {"applied": 3, "duplicate": 1, "rejected": 0}
     data = profile_block_of([e for _, e, _ in applied], CUTOVER_MS, SPEC)

@@ -1,0 +1,75 @@
+# Everything a person runs, one target each; `make` alone prints this list.
+# Needs: python >= 3.11, make, and Java 17 or 21 for whatever starts Spark. npm is optional (proto lint).
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+UV ?= uv
+BUF_VERSION := 1.75.0
+
+# mypy, ruff and pytest keep their caches in the tree: an empty HOME is enough.
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+STAMP := $(VENV)/.installed
+
+.PHONY: help venv lock protos lint jars test demo bench clean
+
+help: ## print this list
+	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+venv: $(STAMP) ## .venv with every package of constraints.txt, checked by hash
+
+# The stamp is written last: a killed install is done again, a finished one costs nothing.
+$(STAMP): constraints.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if v >= (3, 11) else f"found Python {v[0]}.{v[1]}, expected 3.11 or newer; run: make venv PYTHON=python3.11")'
+	@echo "venv: installing the pinned packages into $(VENV) (Spark alone is 450 MB; minutes the first time)" >&2
+	@$(PYTHON) -m venv $(VENV)
+	@if [ -t 2 ]; then quiet=; else quiet=--quiet; fi; \
+	$(BIN)/python -m pip install $$quiet --require-hashes -r constraints.txt
+	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
+	@touch $(STAMP)
+	@echo "venv: ready" >&2
+
+# A maintainer's step, after a change of pyproject.toml. Universal: one file for Python 3.11 and newer,
+# Linux and macOS. It names packages, versions and hashes only, never where they came from.
+lock: ## regenerate constraints.txt (needs uv; UV=path)
+	env -u PIP_FIND_LINKS -u UV_FIND_LINKS $(UV) pip compile --quiet --universal --python-version 3.11 \
+	  --all-extras --generate-hashes --no-emit-index-url --no-emit-find-links \
+	  --custom-compile-command "make lock" -o constraints.txt pyproject.toml
+	@! grep -nE '://|--(extra-)?index-url|--find-links|^-f |file:|[ =]/' constraints.txt \
+	  || { echo "lock: constraints.txt names an address" >&2; exit 1; }
+
+# protoc lists its outputs by itself; --pyi gives mypy the types. A test proves that stubs are current.
+protos: venv ## regenerate impressions/v1 from protos/
+	@$(BIN)/python -m grpc_tools.protoc --proto_path=protos --python_out=. --pyi_out=. \
+	  --grpc_python_out=. $$(find protos -name '*.proto' | sort)
+
+lint: venv ## style, types, layers, proto style
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check --quiet . || { echo "lint: run: $(BIN)/ruff format ." >&2; exit 1; }
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo
+	@if command -v buf >/dev/null; then buf lint; \
+	elif command -v npx >/dev/null; then npx --yes @bufbuild/buf@$(BUF_VERSION) lint && echo "buf: ok"; \
+	else echo "lint: protos not linted: found neither buf nor npx (install npm to lint them)"; fi
+
+jars: venv ## download and verify the jars that Spark needs, once per machine
+	@$(BIN)/impressions jars
+
+test: lint jars ## lint, then every test
+	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+demo: venv jars ## the whole batch path on a generated year, or EVENTS=f.parquet MAPPING=f.toml
+	@$(BIN)/impressions doctor
+	@$(BIN)/python -m demo $(if $(EVENTS),--events "$(EVENTS)") $(if $(MAPPING),--mapping "$(MAPPING)")
+
+bench: venv jars ## measure every budget
+	@$(BIN)/python -m benchmarks
+
+clean: ## remove the venv, caches and local state (the jars stay, they are the machine's)
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .impressions spark-warehouse metastore_db derby.log
+	find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +

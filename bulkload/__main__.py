@@ -1,0 +1,8 @@
+"""`python -m bulkload`: the same verbs without the `impressions` command."""
+
+import sys
+
+from bulkload.cli import app
+from impressions.shell.command import main
+
+sys.exit(main(app, sys.argv[1:], prog="bulkload"))

@@ -1,0 +1,81 @@
+"""What a manifest must say before a byte of its generation is copied.
+
+It must be the one we asked for, made with this host's numbers (`manifest.check_fits`), and agree
+with itself. Its seal proves that nobody changed it, not that its writer was right.
+"""
+
+from __future__ import annotations
+
+import re
+from itertools import pairwise
+
+from impressions.errors import Refused
+from impressions.generation import generation_id, shard_dir
+from impressions.manifest import Manifest, SstFile, check_fits
+from impressions.spec import Spec
+
+_FILE_NAME = re.compile(r"[A-Za-z0-9_.-]+\.sst")
+
+
+def admit(manifest: Manifest, generation: str, spec: Spec, partitions: int) -> None:
+    """Refuse a manifest that does not belong on this host.
+
+    Raises:
+        Refused: `wrong_generation`, `wrong_spec`, `wrong_partitions`, `wrong_partitioner`,
+            `corrupt_manifest`, `wrong_keys` or `wrong_rows`.
+    """
+    named = (manifest.generation, generation_id(manifest.cutover_ms))
+    if named != (generation, generation):
+        raise _refused(
+            generation,
+            f"its manifest names generation {named[0]} and the cutover of {named[1]}",
+            "wrong_generation",
+        )
+    check_fits(manifest, spec, partitions)
+    for file in manifest.files:
+        _check_file(generation, file, partitions)
+    for one, other in pairwise(sorted(manifest.files, key=lambda f: (f.shard, f.min_key))):
+        if one.shard == other.shard and other.min_key <= one.max_key:
+            raise _refused(
+                generation, f"key ranges of {one.path} and {other.path} overlap", "wrong_keys"
+            )
+    if (rows := sum(file.rows for file in manifest.files)) != manifest.profiles:
+        raise _refused(
+            generation, f"files of {rows} rows, expected {manifest.profiles} profiles", "wrong_rows"
+        )
+
+
+def _check_file(generation: str, file: SstFile, partitions: int) -> None:
+    directory, _, name = file.path.partition("/")
+    if directory != shard_dir(file.shard) or not _FILE_NAME.fullmatch(name):
+        raise _refused(
+            generation,
+            f"path {file.path!r}, expected {shard_dir(file.shard)}/<name>.sst",
+            "corrupt_manifest",
+        )
+    if not 0 <= file.shard < partitions:
+        raise _refused(
+            generation,
+            f"{file.path} is of shard {file.shard}, expected 0..{partitions - 1}",
+            "corrupt_manifest",
+        )
+    if file.rows <= 0 or file.size_bytes <= 0:
+        raise _refused(
+            generation,
+            f"{file.path} has {file.rows} rows in {file.size_bytes} bytes, expected some of both",
+            "wrong_rows",
+        )
+    if file.min_key > file.max_key:
+        raise _refused(
+            generation,
+            f"{file.path} has keys from {file.min_key} to {file.max_key}, expected ascending",
+            "wrong_keys",
+        )
+
+
+def _refused(generation: str, what: str, reason: str) -> Refused:
+    return Refused(
+        f"generation {generation}: {what}",
+        hint="export it again; this manifest was written wrong, not damaged",
+        reason=reason,
+    )

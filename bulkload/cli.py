@@ -1,0 +1,242 @@
+"""`impressions bulkload`: the verbs of whoever runs a serving host, one function each.
+
+    list -> load -> (verify) -> activate -> status        a new generation
+    rollback, gc                                          back again; room for the next
+
+Each verb calls the module of its name and prints what that returns. Running any of them again after
+a kill finishes the work or starts it cleanly; none asks a question.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from impressions.shell.command import DryRun, Json, new_app, verb
+from impressions.shell.console import Table, emit, human_age, human_bytes, human_time, say, warn
+from impressions.shell.settings import Settings
+
+app = new_app(help="Install generations on this host: list, load, activate, roll back.")
+
+Generation = Annotated[
+    str, typer.Argument(metavar="GENERATION", help='Such as 2026-11-15, or "latest".')
+]
+OptionalGeneration = Annotated[
+    str | None, typer.Argument(metavar="GENERATION", help="Such as 2026-11-15.")
+]
+
+
+@app.command("list")
+@verb
+def list_published(settings: Settings, json: Json = False) -> None:
+    """Show what is published, and whether it fits this host.
+
+    Example: impressions bulkload list --json
+    """
+    from bulkload.listing import Listed, listing
+
+    def row(item: Listed) -> list[object]:
+        marks = {"active": item.active, "loaded": item.loaded, "rolled back": item.rolled_back}
+        return [
+            item.generation,
+            human_time(item.cutover_ms),
+            "-" if item.size_bytes is None else human_bytes(item.size_bytes),
+            "-" if item.host_bytes is None else human_bytes(item.host_bytes),
+            item.profiles,
+            item.entries,
+            ", ".join(mark for mark, is_set in marks.items() if is_set) or "-",
+            "yes" if item.fits else f"{item.state}: {item.problem}",
+        ]
+
+    found = listing(settings)
+    columns = ["generation", "cutover", "size", "of this host", "profiles", "entries", "here"]
+    emit(found, json=json, table=Table([*columns, "fits"], [row(item) for item in found]))
+    if not found:
+        say(f"{settings.generations}: nothing is published; impressions export writes there")
+
+
+@app.command("load")
+@verb
+def load_generation(
+    settings: Settings,
+    generation: Generation,
+    dry_run: DryRun = False,
+    again: Annotated[
+        bool, typer.Option("--again", help="Even if it is loaded, say after verify found damage.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Copy this host's shards of a generation here, every byte verified.
+
+    Loading what is loaded is a success that does nothing; a refusal changes nothing. "latest" is
+    the newest complete one that was not rolled back here. Does not activate.
+
+    Example: impressions bulkload load latest && impressions bulkload activate latest
+    """
+    from bulkload.load import load
+
+    report = load(settings, generation, dry_run=dry_run, again=again)
+    name = report.generation
+    text = {
+        "loaded": f"loaded {name}",
+        "already_loaded": f"{name} is loaded already: nothing to do",
+        "would_load": f"would load {name}",
+    }[report.action]
+    if report.action != "already_loaded":
+        text += (
+            f": {report.files} files, {human_bytes(report.size_bytes)}, {report.profiles} profiles "
+            f"of {len(report.shards)} shards in {human_age(report.seconds)}"
+        )
+    emit(report, json=json, table=text)
+    if report.action == "loaded":
+        say(f"next: impressions bulkload activate {name}")
+
+
+@app.command("verify")
+@verb
+def verify_generation(
+    settings: Settings,
+    generation: OptionalGeneration = None,
+    published: Annotated[
+        bool, typer.Option("--published", help="The published files instead of this host's.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Read every byte and every row again; exit 4 (this host) or 7 (published) if any is wrong.
+
+    Without a name: the active generation, or the newest published one. Safe while serving.
+    """
+    from bulkload.verify import verify_host, verify_published
+
+    check = verify_published if published else verify_host
+    report = check(settings, generation)
+    what = f"{report.generation} at {report.where}"
+    if report.ok:
+        table = (
+            f"ok: {what}: {report.files} files, {human_bytes(report.size_bytes)}, "
+            f"{report.profiles} profiles in {human_age(report.seconds)}"
+        )
+    else:
+        lines = [f"  {problem.reason}: {problem.message}" for problem in report.problems]
+        table = "\n".join([f"damaged: {what}", *lines])
+    emit(report, json=json, table=table)
+    if not report.ok:
+        repair = f"impressions bulkload load {report.generation} --again"
+        say(f"hint:  {'export it again' if published else repair}")
+        raise typer.Exit(report.exit_code)
+
+
+@app.command("activate")
+@verb
+def activate_generation(
+    settings: Settings,
+    generation: Generation,
+    even_if_rolled_back: Annotated[
+        bool, typer.Option("--even-if-rolled-back", help="Take the mark off and use it again.")
+    ] = False,
+    dry_run: DryRun = False,
+    json: Json = False,
+) -> None:
+    """Let a loaded generation answer; servers follow within a poll, without a restart.
+
+    "latest" is the newest loaded one that was not rolled back.
+    """
+    from bulkload.activate import activate
+
+    swap = activate(settings, generation, even_if_rolled_back=even_if_rolled_back, dry_run=dry_run)
+    text = {
+        "activated": f"activated: {swap.old or 'none'} -> {swap.generation}",
+        "would_activate": f"would activate: {swap.old or 'none'} -> {swap.generation}",
+        "already_active": f"{swap.generation} is active already: nothing to do",
+    }[swap.action]
+    emit(swap, json=json, table=text)
+    if swap.action == "activated" and swap.previous:
+        say(f"to go back to {swap.previous}: impressions bulkload rollback")
+
+
+@app.command("rollback")
+@verb
+def roll_back(
+    settings: Settings,
+    to: Annotated[
+        str | None, typer.Option("--to", metavar="GENERATION", help="Default: the backup.")
+    ] = None,
+    dry_run: DryRun = False,
+    json: Json = False,
+) -> None:
+    """Let the generation before answer again, and mark the one that is left.
+
+    Run twice it goes back by two, as far as older ones are loaded (host.keep). A marked generation
+    is never promoted again by "latest".
+    """
+    from bulkload.activate import rollback
+
+    swap = rollback(settings, to, dry_run=dry_run)
+    verb_ = "would roll back" if dry_run else "rolled back"
+    emit(swap, json=json, table=f"{verb_}: {swap.old} -> {swap.generation}")
+    if not dry_run:
+        say(f"marked as rolled back: {', '.join(swap.marked)}")
+        say(f"to undo: impressions bulkload activate {swap.old} --even-if-rolled-back")
+
+
+@app.command("status")
+@verb
+def show_status(settings: Settings, json: Json = False) -> None:
+    """Show what answers on this host, what could, and what was left half done.
+
+    Exit 4 when the pointer or a generation is damaged; everything is printed all the same.
+    """
+    from bulkload.status import GenerationStatus, status
+
+    def row(item: GenerationStatus) -> list[object]:
+        flagged = "no, past its horizon" if item.past_horizon else ""
+        role = "active" if item.active else "previous" if item.previous else "-"
+        return [
+            item.generation,
+            f"{role}, rolled back" if item.rolled_back else role,
+            item.state,
+            f"{item.age} ago",
+            flagged or f"until {human_time(item.exact_until_ms)}",
+            human_bytes(item.size_bytes),
+            item.profiles,
+            len(item.shards),
+        ]
+
+    found = status(settings)
+    columns = ["generation", "role", "state", "cutover", "exact", "size", "profiles", "shards"]
+    emit(found, json=json, table=Table(columns, [row(item) for item in found.generations]))
+    if not json:
+        say(f"active: {found.active or 'none'}; {human_bytes(found.free_bytes)} free")
+        for item in found.unfinished:
+            state = "under way" if item.running else "stopped"
+            say(f"loading/{item.name}: {state}, {human_bytes(item.size_bytes)}")
+        for message, hint in found.problems:
+            warn(f"{message}\nhint:  {hint}")
+    if found.damaged:
+        raise typer.Exit(4)
+
+
+@app.command("gc")
+@verb
+def collect(
+    settings: Settings,
+    keep: Annotated[
+        int | None,
+        typer.Option("--keep", help="Usable generations that stay.", show_default="host.keep"),
+    ] = None,
+    generation: Annotated[
+        str | None, typer.Option("--generation", metavar="GENERATION", help="Remove this one.")
+    ] = None,
+    dry_run: DryRun = False,
+    json: Json = False,
+) -> None:
+    """Remove old generations and what stopped loads left; never the active one or its backup."""
+    from bulkload.gc import gc
+
+    report = gc(settings, keep, generation=generation, dry_run=dry_run)
+    word = "would remove" if dry_run else "removed"
+    rows = [[r.name, human_bytes(r.size_bytes), r.why] for r in report.removed]
+    table = Table([word, "size", "why"], rows) if rows else "nothing to remove"
+    emit(report, json=json, table=table)
+    say(f"{word} {human_bytes(report.size_bytes)}; kept: {', '.join(report.kept) or 'none'}")

@@ -1,0 +1,83 @@
+"""Writes on this host that survive a crash, and what they say when the disk does not take them.
+
+write_durably    temporary file, fsync, rename, fsync of the directory: old or new, never a part
+sync_dir         makes renames in a directory durable
+local_disk       a full or failing disk becomes an error for people
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from impressions.errors import ImpressionsError, Refused
+
+
+def write_durably(path: Path, data: bytes) -> None:
+    """Replace `path` by a file with these bytes. One writer at a time (bulkload/host.py locks)."""
+    temporary = path.with_name(path.name + ".tmp")
+    with local_disk(path):
+        try:
+            with temporary.open("wb", buffering=0) as file:
+                file.write(data)
+                os.fsync(file)
+            if temporary.stat().st_size != len(data):
+                raise OSError(errno.ENOSPC, "short write")
+            temporary.rename(path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+        sync_dir(path.parent)
+
+
+def sync_dir(directory: Path) -> None:
+    """Make the names in a directory durable."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def tree_bytes(directory: Path) -> int:
+    """Bytes of all files below a directory; what vanishes meanwhile counts nothing."""
+    total = 0
+    for root, _, names in os.walk(directory):
+        for name in names:
+            with contextlib.suppress(FileNotFoundError):
+                total += os.lstat(os.path.join(root, name)).st_size
+    return total
+
+
+def free_bytes(directory: Path) -> int:
+    """Bytes that may be written where `directory` is or would be made."""
+    existing = next(path for path in (directory, *directory.parents) if path.exists())
+    return shutil.disk_usage(existing).free
+
+
+@contextlib.contextmanager
+def local_disk(path: Path) -> Iterator[None]:
+    """Turn an OSError of this host's disk into ours.
+
+    Raises:
+        Refused: reason `disk_full`.
+        ImpressionsError: reason `disk`, any other failure.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise Refused(
+                f"{path}: the disk is full, {free_bytes(path.parent)} bytes are free",
+                hint="impressions bulkload gc, or free space; then run the same line again",
+                reason="disk_full",
+            ) from error
+        raise ImpressionsError(
+            f"{path}: {error.strerror or error}",
+            hint="check host.data_dir: it must be a directory this user can write",
+            reason="disk",
+        ) from error

@@ -1,0 +1,149 @@
+"""What may be removed from this host, and its removal.
+
+Kept: the active generation, its backup, and everything not older than the `keep`-th newest usable
+one (loaded, not rolled back); a newer one that waits for its activation is kept too. Removed: older
+ones, directories that no load finished, and what dead loads left. Of a generation that was rolled
+back the mark stays behind, a few bytes, so that "latest" never brings it back by itself.
+
+A generation leaves by a rename into loading/, under the pointer lock; the bytes go after that. A gc
+that is killed is finished by the next one.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from bulkload.files import local_disk, sync_dir, tree_bytes
+from bulkload.host import Host, checked
+from impressions.errors import Refused, UsageError
+from impressions.generation import REMOVED
+from impressions.shell.settings import Settings
+
+_LEFT = "left by a load that was stopped"
+
+
+@dataclass(frozen=True)
+class Removal:
+    """One directory, and why it goes."""
+
+    name: str
+    size_bytes: int
+    why: str
+
+
+@dataclass(frozen=True)
+class GcReport:
+    """What was removed (or would be), and what stays."""
+
+    dry_run: bool
+    removed: tuple[Removal, ...]
+    kept: tuple[str, ...]
+    size_bytes: int
+
+
+def gc(
+    settings: Settings,
+    keep: int | None = None,
+    *,
+    generation: str | None = None,
+    dry_run: bool = False,
+) -> GcReport:
+    """Remove what is no longer needed.
+
+    Args:
+        keep: how many usable generations stay; default `settings.host.keep`.
+        generation: remove this one instead of old ones; refused for the active one and its backup.
+
+    Raises:
+        CorruptData: `CURRENT` is damaged, so nobody knows what is active.
+        Refused: `in_use`.
+        NotReady: a load is running.
+    """
+    keep = settings.host.keep if keep is None else keep
+    if keep < 1:
+        raise UsageError(f"--keep {keep}: expected at least 1")
+    host = Host(settings.host_dir)
+    if not settings.host_dir.exists():
+        return GcReport(dry_run, (), (), 0)
+    if dry_run:
+        removals = _left_by_dead_loads(host) + _unwanted(host, keep, generation)
+    else:
+        removals = _remove(host, keep, generation)
+    gone = {removal.name for removal in removals}
+    kept = tuple(n for n in host.names() if n not in gone and host.has_loaded(n))
+    return GcReport(dry_run, tuple(removals), kept, sum(r.size_bytes for r in removals))
+
+
+def _remove(host: Host, keep: int, generation: str | None) -> list[Removal]:
+    with host.lock("load"):
+        left = host.clear_unfinished()
+        with host.lock("pointer"):
+            unwanted = _unwanted(host, keep, generation)
+            for removal in unwanted:
+                _put_aside(host, removal.name)
+        host.clear_unfinished()
+    return [Removal(name, size_bytes, _LEFT) for name, size_bytes in left] + unwanted
+
+
+def _left_by_dead_loads(host: Host) -> list[Removal]:
+    if host.is_loading():
+        return []
+    return [Removal(path.name, tree_bytes(path), _LEFT) for path in host.unfinished()]
+
+
+def _unwanted(host: Host, keep: int, generation: str | None) -> list[Removal]:
+    pointer = host.pointer()
+    in_use = {pointer.generation, pointer.previous} if pointer else set()
+    if generation is not None:
+        generation = checked(generation)
+        if generation in in_use:
+            raise Refused(
+                f"generation {generation} is the active one or its backup: not removed",
+                hint="activate another generation first",
+                reason="in_use",
+            )
+        names = {generation: "asked for"} if generation in host.names() else {}
+    else:
+        names = _beyond(host, keep)
+    return [
+        Removal(name, tree_bytes(host.paths.generation(name)), why)
+        for name, why in names.items()
+        if name not in in_use and not _is_mark_only(host, name)
+    ]
+
+
+def _beyond(host: Host, keep: int) -> dict[str, str]:
+    """Names that fall out, oldest first, with the reason."""
+    usable = host.usable()
+    oldest_kept = usable[-keep] if len(usable) >= keep else ""
+    unwanted = {}
+    for name in host.names():
+        if not host.has_loaded(name):
+            unwanted[name] = "no load finished it"
+        elif name < oldest_kept:
+            unwanted[name] = f"older than the {keep} newest"
+    return unwanted
+
+
+def _is_mark_only(host: Host, name: str) -> bool:
+    mark = host.paths.rolled_back(name)
+    return set(host.paths.generation(name).iterdir()) == {mark}
+
+
+def _put_aside(host: Host, name: str) -> None:
+    """Take a generation away by one rename; of a marked one, all but the mark.
+
+    `loaded.json` goes first there: killed in between, it is a directory that no load finished.
+    """
+    aside = host.paths.workdir(name, os.getpid(), REMOVED)
+    home = host.paths.generation(name)
+    with local_disk(home):
+        host.paths.loading.mkdir(exist_ok=True)
+        if host.is_rolled_back(name):
+            host.paths.loaded(name).unlink(missing_ok=True)
+            host.paths.manifest(name).unlink(missing_ok=True)
+            home = host.paths.store(name)
+        if home.exists():
+            home.rename(aside)
+        sync_dir(host.paths.generations)

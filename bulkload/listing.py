@@ -1,0 +1,83 @@
+"""List: what is published, and which of it would fit this host."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bulkload.admission import admit
+from bulkload.host import Host
+from bulkload.published import Published, decode_manifest, open_published
+from impressions.errors import CorruptData, Refused
+from impressions.generation import MANIFEST, cutover_of
+from impressions.shell.settings import Settings
+
+
+@dataclass(frozen=True)
+class Listed:
+    """One directory where generations are published.
+
+    Attributes:
+        state: complete, or incomplete (no manifest), or damaged (its manifest is).
+        fits: whether this host could load it; `problem` says why not.
+        size_bytes, host_bytes: of all files; of this host's shards.
+    """
+
+    generation: str
+    state: str
+    cutover_ms: int
+    profiles: int | None
+    entries: int | None
+    size_bytes: int | None
+    host_bytes: int | None
+    fits: bool
+    problem: str | None
+    loaded: bool
+    active: bool
+    rolled_back: bool
+
+
+def listing(settings: Settings, published: Published | None = None) -> list[Listed]:
+    """Every published directory, oldest first.
+
+    Raises:
+        ServiceError: the storage kept failing.   SettingsError: `generations_uri` is no place.
+    """
+    source = published or open_published(settings.generations)
+    host = Host(settings.host_dir)
+    try:
+        pointer = host.pointer()
+    except CorruptData:
+        pointer = None  # `status` explains it
+    active = pointer.generation if pointer else None
+    return [_listed(source, name, host, active, settings) for name in source.generations()]
+
+
+def _listed(
+    source: Published, name: str, host: Host, active: str | None, settings: Settings
+) -> Listed:
+    manifest, problem, state = None, None, "complete"
+    try:
+        data = source.manifest_bytes(name)
+        state = "damaged"
+        manifest = decode_manifest(data, source.name(name, MANIFEST))
+        state = "complete"
+        admit(manifest, name, settings.spec, settings.partitions)
+    except Refused as error:
+        problem = error.message
+        if error.reason == "missing_manifest":
+            state = "incomplete"
+    mine = manifest.of_shards(settings.host_shards) if manifest else ()
+    return Listed(
+        generation=name,
+        state=state,
+        cutover_ms=cutover_of(name),
+        profiles=manifest.profiles if manifest else None,
+        entries=manifest.entries if manifest else None,
+        size_bytes=manifest.size_bytes if manifest else None,
+        host_bytes=sum(file.size_bytes for file in mine) if manifest else None,
+        fits=problem is None,
+        problem=problem,
+        loaded=host.has_loaded(name),
+        active=name == active,
+        rolled_back=host.is_rolled_back(name),
+    )

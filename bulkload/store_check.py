@@ -1,0 +1,187 @@
+"""Every row of a store against the manifest: the last look before, and the deep look after.
+
+One scan of the whole store, shard after shard; each row is handed to the tally of its file, found
+by (shard, key range):
+
+    1. scan      block checksums, by `Store.scan`; RocksDB alone would end silently at a bad block
+    2. place     the key's own shard is one of this host's, and a file of it covers the key
+    3. decode    the value is a profile block of this spec, relative to this cutover
+    4. compare   rows, first and last key, and on request the content digest of each file
+
+Problems are collected, not raised: `load` refuses with the first, `verify` prints them all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+
+from impressions import profile_block
+from impressions.errors import CorruptData
+from impressions.manifest import ContentDigest, Manifest, SstFile
+from impressions.shard import shards_of
+from impressions.spec import Spec
+
+CHUNK_ROWS = 512
+KEY_BYTES = 8
+MAX_PROBLEMS = 100
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong: a stable word, and a sentence with found and expected."""
+
+    reason: str
+    message: str
+
+
+@dataclass
+class _Tally:
+    """What was seen of one file's rows."""
+
+    file: SstFile
+    digest: ContentDigest | None
+    rows: int = 0
+    first: bytes = b""
+    last: bytes = b""
+
+    def add(self, key: bytes, value: bytes) -> None:
+        self.first = self.first or key
+        self.last = key
+        self.rows += 1
+        if self.digest is not None:
+            self.digest.add(key, value)
+
+    def problems(self) -> Iterator[Problem]:
+        file = self.file
+        if self.rows != file.rows:
+            yield Problem("wrong_rows", f"{file.path}: {self.rows} rows, expected {file.rows}")
+        found, expected = (self.first.hex(), self.last.hex()), (file.min_key, file.max_key)
+        if self.rows and found != expected:
+            yield Problem(
+                "wrong_keys",
+                f"{file.path}: keys {'..'.join(found)}, expected {'..'.join(expected)}",
+            )
+        if self.digest is not None and self.digest.hexdigest() != file.digest:
+            yield Problem(
+                "wrong_digest",
+                f"{file.path}: content digest {self.digest.hexdigest()}, expected {file.digest}",
+            )
+
+
+@dataclass
+class _Shard:
+    """The files of one shard, ascending; keys come ascending, so the search only moves on."""
+
+    tallies: list[_Tally] = field(default_factory=list)
+    at: int = 0
+
+    def covering(self, key: bytes) -> _Tally | None:
+        name = key.hex()
+        while self.at < len(self.tallies) and name > self.tallies[self.at].file.max_key:
+            self.at += 1
+        if self.at < len(self.tallies) and self.tallies[self.at].file.min_key <= name:
+            return self.tallies[self.at]
+        return None
+
+
+class RowCheck:
+    """The rows of a store, fed in key order, against the files of some shards."""
+
+    def __init__(self, manifest: Manifest, shards: Iterable[int], spec: Spec, *, digests: bool):
+        self._manifest, self._spec = manifest, spec
+        self._shards = {shard: _Shard() for shard in shards}
+        for file in sorted(manifest.of_shards(self._shards), key=lambda f: f.min_key):
+            tally = _Tally(file, ContentDigest() if digests else None)
+            self._shards[file.shard].tallies.append(tally)
+        self._problems: dict[tuple[str, str], Problem] = {}
+        self.rows = 0
+
+    def add(self, rows: list[tuple[bytes, bytes]]) -> None:
+        """A chunk of (key, value)."""
+        self.rows += len(rows)
+        placeable = [row for row in rows if len(row[0]) == KEY_BYTES and row[0] < b"\x80"]
+        for key, _ in rows if len(placeable) < len(rows) else ():
+            if len(key) != KEY_BYTES or key >= b"\x80":
+                self._report("wrong_keys", "", f"key {key.hex()} is no profile id")
+        ids = np.frombuffer(b"".join(key for key, _ in placeable), ">i8").astype(np.int64)
+        for (key, value), shard in zip(
+            placeable, shards_of(ids, self._manifest.partitions).tolist(), strict=True
+        ):
+            self._add_row(key, value, shard)
+
+    def _add_row(self, key: bytes, value: bytes, shard: int) -> None:
+        owner = self._shards.get(shard)
+        tally = owner.covering(key) if owner is not None else None
+        if tally is None:
+            expected = "no file of this host covers it" if owner else "it is not of this host"
+            self._report(
+                "wrong_keys", str(shard), f"key {key.hex()} is of shard {shard}, but {expected}"
+            )
+            return
+        tally.add(key, value)
+        path, cutover_ms = tally.file.path, self._manifest.cutover_ms
+        try:
+            reference_ms = profile_block.decode(value, self._spec).reference_ms
+        except CorruptData as error:
+            self._report("corrupt_block", path, f"{path}: key {key.hex()}: {error.message}")
+            return
+        if reference_ms != cutover_ms:
+            self._report(
+                "wrong_cutover",
+                path,
+                f"{path}: key {key.hex()}: cutover {reference_ms}, expected {cutover_ms}",
+            )
+
+    def _report(self, reason: str, where: str, message: str) -> None:
+        """Keep the first problem of a kind in a place: a million rows have the same cause."""
+        if len(self._problems) < MAX_PROBLEMS:
+            self._problems.setdefault((reason, where), Problem(reason, message))
+
+    def row_problems(self) -> list[Problem]:
+        """What is wrong with rows that were added."""
+        return list(self._problems.values())
+
+    def problems(self) -> list[Problem]:
+        """Everything that is wrong, when all rows were added."""
+        tallies = (tally for shard in self._shards.values() for tally in shard.tallies)
+        return self.row_problems() + [p for tally in tallies for p in tally.problems()]
+
+
+def check_store(
+    store: Path,
+    manifest: Manifest,
+    shards: Iterable[int],
+    spec: Spec,
+    *,
+    digests: bool,
+    advance: Callable[[int], None],
+) -> list[Problem]:
+    """Scan a generation's store; every problem found.
+
+    Args:
+        digests: also recompute each file's content digest.   advance: told the rows done.
+    """
+    from impressions.shell import rocks
+
+    shards = tuple(shards)
+    try:
+        db = rocks.open_read_only(store, shards)
+    except CorruptData as error:
+        return [Problem("corrupt_store", error.message)]
+    check = RowCheck(manifest, shards, spec, digests=digests)
+    try:
+        rows = db.scan()
+        while chunk := list(islice(rows, CHUNK_ROWS)):
+            check.add(chunk)
+            advance(len(chunk))
+    except CorruptData as error:
+        # The scan stopped here, so counts and digests would only repeat the damage.
+        return [Problem("corrupt_store", f"{store}: {error.message}"), *check.row_problems()]
+    finally:
+        db.close()
+    return check.problems()

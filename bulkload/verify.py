@@ -1,0 +1,174 @@
+"""Verify: a deep check of a generation, on this host or where it is published.
+
+On this host, everything a load proved and more, because disks rot:
+
+    records     manifest.json and loaded.json unseal, belong together and fit the settings
+    files       SHA-256 of every SST file in the store equals one of the manifest: an ingest moves
+                files and does not change them, so a flip anywhere in them shows, filters included
+    rows        a scan with block checksums; per file rows, keys and content digest
+
+Published: the manifest is admitted, and every file's length and SHA-256 are right. All problems are
+collected, so one run names every bad file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from bulkload.admission import admit
+from bulkload.copying import copy_verified
+from bulkload.host import Held, Host, checked
+from bulkload.published import CHUNK_BYTES, Published, decode_manifest, open_published
+from bulkload.store_check import Problem, check_store
+from impressions.clock import monotonic_s
+from impressions.errors import CorruptData, ImpressionsError, NotReady, Refused
+from impressions.generation import MANIFEST
+from impressions.manifest import check_fits
+from impressions.shell.console import progress
+from impressions.shell.settings import Settings
+
+LATEST = "latest"
+
+
+@dataclass(frozen=True)
+class VerifyReport:
+    """What was read, and everything that is wrong; `ok` when nothing is."""
+
+    generation: str
+    where: str
+    files: int
+    size_bytes: int
+    profiles: int
+    problems: tuple[Problem, ...]
+    seconds: float
+    ok: bool
+    exit_code: int
+
+
+def verify_host(settings: Settings, generation: str | None) -> VerifyReport:
+    """Check what is loaded; `None` = the active generation.
+
+    Raises:
+        NotReady: it is not loaded, or nothing is active.
+        CorruptData: the pointer is damaged and no generation was named.
+    """
+    started_s = monotonic_s()
+    host = Host(settings.host_dir)
+    generation = checked(generation or _active(host))
+    try:
+        held = host.held(generation)
+        check_fits(held.manifest, settings.spec, settings.partitions)
+    except (CorruptData, Refused) as error:
+        problem = Problem(error.reason, error.message)
+        where = str(host.paths.generation(generation))
+        return _report(generation, where, (0, 0, 0), [problem], CorruptData, started_s)
+    files = held.manifest.of_shards(held.loaded.shards)
+    store = host.paths.store(generation)
+    sizes = (len(files), sum(f.size_bytes for f in files), sum(f.rows for f in files))
+    with progress("verify files", total=sizes[1], unit="bytes") as bar:
+        problems = _check_files(held, store, bar.advance)
+    with progress("verify rows", total=sizes[2]) as bar:
+        problems += check_store(
+            store,
+            held.manifest,
+            held.loaded.shards,
+            settings.spec,
+            digests=True,
+            advance=bar.advance,
+        )
+    return _report(generation, str(store), sizes, problems, CorruptData, started_s)
+
+
+def verify_published(
+    settings: Settings, generation: str | None, published: Published | None = None
+) -> VerifyReport:
+    """Check all files of a published generation; `None` or "latest" = the newest complete one.
+
+    Raises:
+        Refused: the manifest is missing, damaged or not for this host.
+        NotReady: nothing is published.
+        ServiceError: the storage kept failing.
+    """
+    started_s = monotonic_s()
+    source = published or open_published(settings.generations)
+    if generation is None or generation == LATEST:
+        generation = source.newest(skip=set())
+    generation = checked(generation)
+    name = source.name(generation, MANIFEST)
+    manifest = decode_manifest(source.manifest_bytes(generation), name)
+    admit(manifest, generation, settings.spec, settings.partitions)
+    problems = []
+    with progress("verify", total=manifest.size_bytes, unit="bytes") as bar:
+        for number, file in enumerate(manifest.files, 1):
+            bar.describe(f"verify SST {number} of {len(manifest.files)}")
+            try:
+                copy_verified(source, generation, file, None, bar.advance)
+            except Refused as error:
+                problems.append(Problem(error.reason, error.message))
+    sizes = (len(manifest.files), manifest.size_bytes, manifest.profiles)
+    where = name.removesuffix(f"/{MANIFEST}")
+    return _report(generation, where, sizes, problems, Refused, started_s)
+
+
+def _active(host: Host) -> str:
+    if pointer := host.pointer():
+        return pointer.generation
+    raise NotReady(
+        "no generation is active: expected the name of a loaded one",
+        hint="impressions bulkload verify <generation>",
+        reason="nothing_active",
+    )
+
+
+def _check_files(held: Held, store: Path, advance: Callable[[int], None]) -> list[Problem]:
+    """Files of the store that are no file of the manifest, and the other way round."""
+    expected = {file.sha256: file for file in held.manifest.of_shards(held.loaded.shards)}
+    found: dict[str, Path] = {}
+    problems = []
+    for path in sorted(store.glob("*/*.sst")):
+        sha256 = _sha256(path, advance)
+        found[sha256] = path
+        if sha256 not in expected:
+            problems.append(
+                Problem("wrong_checksum", f"{path}: sha256 {sha256} is of no file of the manifest")
+            )
+    problems += [
+        Problem("missing_file", f"{store}: no file with the content of {file.path}")
+        for sha256, file in expected.items()
+        if sha256 not in found
+    ]
+    return problems
+
+
+def _sha256(path: Path, advance: Callable[[int], None]) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(CHUNK_BYTES):
+            digest.update(chunk)
+            advance(len(chunk))
+    return digest.hexdigest()
+
+
+def _report(
+    generation: str,
+    where: str,
+    sizes: tuple[int, int, int],
+    problems: list[Problem],
+    failure: type[ImpressionsError],
+    started_s: float,
+) -> VerifyReport:
+    files, size_bytes, profiles = sizes
+    return VerifyReport(
+        generation=generation,
+        where=where,
+        files=files,
+        size_bytes=size_bytes,
+        profiles=profiles,
+        problems=tuple(problems),
+        seconds=round(monotonic_s() - started_s, 3),
+        ok=not problems,
+        exit_code=failure.exit_code if problems else 0,
+    )

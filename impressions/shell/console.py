@@ -1,0 +1,206 @@
+"""What a person sees: messages and progress on stderr, data on stdout.
+
+    say / warn         one line on stderr
+    progress           bars on stderr, on a terminal only; elsewhere silent, same calls
+    emit               the verb's result on stdout: one JSON document, or a table for people
+    human_*            numbers and ages in words
+
+NO_COLOR and TERM=dumb are honoured by rich. rich is imported on first use, so that a verb that
+prints JSON does not pay for it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import datetime as dt
+import json as jsonlib
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress, TaskID
+
+Unit = Literal["bytes", "items"]
+_PIPE_COLUMNS = 200  # a table in a pipe is not cut at 80 columns
+
+
+@cache
+def _stderr() -> Console:
+    from rich.console import Console
+
+    return Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def say(message: str) -> None:
+    """One line for the person who waits; plain text, no markup."""
+    _stderr().print(message, markup=False)
+
+
+def warn(message: str) -> None:
+    """One line that matters although the verb goes on."""
+    _stderr().print(f"warning: {message}", style="yellow", markup=False)
+
+
+class Bar(Protocol):
+    """One line of progress."""
+
+    def advance(self, by: float = 1) -> None: ...
+
+    def set(self, completed: float, total: float | None = None) -> None: ...
+
+    def describe(self, text: str) -> None: ...
+
+
+class _Silent:
+    def advance(self, by: float = 1) -> None: ...
+
+    def set(self, completed: float, total: float | None = None) -> None: ...
+
+    def describe(self, text: str) -> None: ...
+
+
+class _RichBar:
+    def __init__(self, progress: Progress, task: TaskID):
+        self._progress, self._task = progress, task
+
+    def advance(self, by: float = 1) -> None:
+        self._progress.advance(self._task, by)
+
+    def set(self, completed: float, total: float | None = None) -> None:
+        self._progress.update(self._task, completed=completed, total=total)
+
+    def describe(self, text: str) -> None:
+        self._progress.update(self._task, description=text)
+
+
+@contextlib.contextmanager
+def progress(description: str, total: float | None = None, unit: Unit = "items") -> Iterator[Bar]:
+    """A bar while the block runs; `total=None` pulses until `set` says how much there is.
+
+    Nothing is written unless stderr is a terminal. The bar disappears at the end: what remains is
+    what the verb says with `say`.
+    """
+    if not sys.stderr.isatty():
+        yield _Silent()
+        return
+    from rich import progress as rich
+
+    done = (rich.DownloadColumn(binary_units=True), rich.TransferSpeedColumn())
+    columns: tuple[Any, ...] = done if unit == "bytes" else (rich.MofNCompleteColumn(),)
+    with rich.Progress(
+        rich.TextColumn("{task.description}", markup=False),
+        rich.BarColumn(),
+        *columns,
+        rich.TimeRemainingColumn(),
+        console=_stderr(),
+        transient=True,
+    ) as bars:
+        yield _RichBar(bars, bars.add_task(description, total=total))
+
+
+@dataclasses.dataclass(frozen=True)
+class Table:
+    """Rows for people; numbers stand right."""
+
+    columns: Sequence[str]
+    rows: Sequence[Sequence[object]]
+    title: str | None = None
+
+
+def emit(data: object, *, json: bool, table: Table | str | None = None) -> None:
+    """The verb's result on stdout.
+
+    Args:
+        data: JSON types, dataclasses, paths, datetimes, numpy numbers and arrays. With `json` it is
+            printed as one line; else it is printed only where no `table` is given and it is a
+            mapping, one `key  value` line each.
+        json: the verb's `--json`.
+        table: what a person gets instead: a Table, or text as it is.
+    """
+    if json:
+        print(jsonlib.dumps(data, default=_jsonable), flush=True)
+    elif isinstance(table, Table):
+        _print_table(table)
+    elif table is not None:
+        print(table, flush=True)
+    elif isinstance(data, Mapping):
+        width = max((len(str(key)) for key in data), default=0)
+        for key, value in data.items():
+            print(f"{key!s:<{width}}  {value}")
+    else:
+        print(data, flush=True)
+
+
+def human_bytes(size: float) -> str:
+    """`1536` -> `1.5 KiB`."""
+    if abs(size) < 1024:
+        return f"{size:.0f} B"
+    for unit in ("KiB", "MiB", "GiB", "TiB"):
+        size /= 1024
+        if abs(size) < 1024:
+            return f"{size:.1f} {unit}"
+    return f"{size / 1024:.1f} PiB"
+
+
+def human_age(seconds: float) -> str:
+    """A duration in its two largest units: `93784` -> `1 d 2 h`; under a minute `4.2 s`."""
+    if seconds < 0:
+        return f"-{human_age(-seconds)}"
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    sizes = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
+    rest = int(seconds)
+    parts: list[str] = []
+    for unit, size in sizes:
+        if rest >= size or parts:
+            parts.append(f"{rest // size} {unit}" if rest // size else "")
+            rest %= size
+        if len(parts) == 2:
+            break
+    return " ".join(part for part in parts if part)
+
+
+def human_time(at_ms: int) -> str:
+    """Milliseconds since 1970 as `2026-11-15 00:00:00Z`."""
+    return dt.datetime.fromtimestamp(at_ms / 1000, dt.UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+
+
+def _print_table(table: Table) -> None:
+    from rich.console import Console
+    from rich.table import Table as RichTable
+    from rich.text import Text
+
+    out = Console(highlight=False, width=None if sys.stdout.isatty() else _PIPE_COLUMNS)
+    grid = RichTable(title=table.title, box=None, pad_edge=False, header_style="bold")
+    for i, name in enumerate(table.columns):
+        values = [row[i] for row in table.rows]
+        numeric = bool(values) and all(isinstance(v, int | float) for v in values)
+        grid.add_column(Text(name), justify="right" if numeric else "left", overflow="fold")
+    for row in table.rows:
+        grid.add_row(*(Text(_cell(value)) for value in row))
+    out.print(grid)
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return "-"
+    return f"{value:,.4g}" if isinstance(value, float) else str(value)
+
+
+def _jsonable(value: object) -> object:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, dt.date):
+        return value.isoformat()
+    if isinstance(value, set | frozenset):
+        return sorted(value)
+    if hasattr(value, "tolist"):  # numpy numbers and arrays
+        return value.tolist()
+    raise TypeError(f"{type(value).__name__} has no JSON form")

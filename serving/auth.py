@@ -1,0 +1,78 @@
+"""Who may call, and over what: a bearer token and TLS, both optional.
+
+The token file holds one token per line; any of them is good, so a token is rotated by adding the
+new one, restarting, moving the callers, and removing the old one. Every method wants it, reflection
+and unknown methods included; health does not, because probes carry no secrets. Tokens are compared
+in constant time and never logged.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import grpc
+
+from impressions.errors import NotReady, SettingsError
+from impressions.shell.settings import Serving
+from serving.health import HEALTH_SERVICE
+from serving.limits import Handler, refusing
+
+
+class RequireToken(grpc.ServerInterceptor):
+    """Refuses calls without one of the tokens with UNAUTHENTICATED."""
+
+    def __init__(self, tokens: tuple[str, ...], refusals: ThreadPoolExecutor):
+        self._expected = [f"Bearer {token}".encode() for token in tokens]
+        self._refusal = refusing(
+            NotReady(
+                "no valid token, expected the metadata `authorization: Bearer <token>`",
+                reason="unauthenticated",
+            ),
+            refusals,
+        )
+
+    def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Handler | None],
+        details: grpc.HandlerCallDetails,
+    ) -> Handler | None:
+        if details.method.startswith(f"/{HEALTH_SERVICE}/") or self._knows(details):
+            return continuation(details)
+        return self._refusal
+
+    def _knows(self, details: grpc.HandlerCallDetails) -> bool:
+        given = [value for key, value in details.invocation_metadata if key == "authorization"]
+        found = given[0] if len(given) == 1 else ""
+        presented = found if isinstance(found, bytes) else found.encode()
+        return any(hmac.compare_digest(presented, expected) for expected in self._expected)
+
+
+def read_tokens(path: Path) -> tuple[str, ...]:
+    """The tokens of `serving.token_file`. Raises SettingsError when there are none."""
+    text = _read(path, "serving.token_file").decode(errors="replace")
+    tokens = tuple(line.strip() for line in text.splitlines() if line.strip())
+    if not tokens:
+        raise SettingsError(f"serving.token_file {path}: empty, expected one token per line")
+    return tokens
+
+
+def server_credentials(serving: Serving) -> grpc.ServerCredentials | None:
+    """TLS as configured, mutual where a CA for clients is named; None for plaintext."""
+    if serving.tls_cert is None or serving.tls_key is None:
+        return None
+    pair = (
+        _read(serving.tls_key, "serving.tls_key"),
+        _read(serving.tls_cert, "serving.tls_cert"),
+    )
+    ca = _read(serving.tls_client_ca, "serving.tls_client_ca") if serving.tls_client_ca else None
+    return grpc.ssl_server_credentials([pair], ca, require_client_auth=ca is not None)
+
+
+def _read(path: Path, setting: str) -> bytes:
+    try:
+        return path.expanduser().read_bytes()
+    except OSError as error:
+        raise SettingsError(f"{setting} {path}: cannot be read ({error.strerror})") from None

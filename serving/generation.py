@@ -1,0 +1,173 @@
+"""One generation as it is served: an open store, what it owns, and how many requests use it.
+
+Immutable once open. A request holds a lease from its start to its end, so every row of an answer is
+of one generation however often the pointer moves meanwhile; the store is closed by whoever gives
+back the last lease after the generation was retired.
+"""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+from impressions import manifest as manifests
+from impressions import profile_block
+from impressions.errors import CorruptData, ImpressionsError, NotReady, Refused
+from impressions.generation import HostPaths
+from impressions.item import profile_key
+from impressions.manifest import Manifest
+from impressions.pointer import Loaded, decode_loaded
+from impressions.profile_block import ProfileBlock
+from impressions.shard import shard_of
+from impressions.shell import rocks
+from impressions.spec import Spec
+from serving.status import ShardNotOwned
+
+_PROBES = 4
+
+
+class ServedGeneration:
+    """A loaded generation, open for reading.
+
+    Attributes:
+        name, cutover_ms, manifest: as published.
+        loaded: which load brought it here; a repeated load has another record.
+        shards: those that are loaded here and that this host owns, ascending.
+    """
+
+    def __init__(
+        self,
+        manifest: Manifest,
+        loaded: Loaded,
+        shards: tuple[int, ...],
+        store: rocks.Store,
+        spec: Spec,
+    ):
+        self.name, self.cutover_ms = manifest.generation, manifest.cutover_ms
+        self.manifest, self.loaded, self.shards = manifest, loaded, shards
+        self._owned, self._store, self._spec = frozenset(shards), store, spec
+        self._lock = threading.Lock()
+        self._leases, self._retired, self.closed = 0, False, False
+
+    def block(self, profile_id: int) -> ProfileBlock | None:
+        """What this generation holds of a profile; None if it never saw it.
+
+        Raises:
+            ShardNotOwned: another host answers for this profile.
+            CorruptData: the block cannot be read.
+        """
+        shard = self._owned_shard(profile_id)
+        try:
+            data = self._store.get(shard, profile_key(profile_id))
+        except Exception as error:
+            raise self._unreadable(error) from error
+        return None if data is None else profile_block.decode(data, self._spec)
+
+    def acquire(self) -> bool:
+        """Take a lease, which keeps the store open until `release`; False once it is closed."""
+        with self._lock:
+            if self.closed:
+                return False
+            self._leases += 1
+            return True
+
+    def release(self) -> None:
+        """Give a lease back."""
+        with self._lock:
+            self._leases -= 1
+            self._close_if_unused()
+
+    def retire(self) -> None:
+        """No new leases will come: close now, or when the last one is given back."""
+        with self._lock:
+            self._retired = True
+            self._close_if_unused()
+
+    def probe(self) -> None:
+        """Read and decode a few blocks, so that what cannot answer is never swapped in."""
+        files = [file for file in self.manifest.files if file.shard in self._owned]
+        for file in files[:: max(1, len(files) // _PROBES)]:
+            if self.block(int(file.min_key, 16)) is None:
+                raise CorruptData(
+                    f"generation {self.name}: a profile of its manifest is not in the store",
+                    hint=f"impressions bulkload verify {self.name}",
+                )
+
+    def _owned_shard(self, profile_id: int) -> int:
+        shard = shard_of(profile_id, self.manifest.partitions)
+        if shard not in self._owned:
+            raise ShardNotOwned(shard, self.shards)
+        return shard
+
+    def _unreadable(self, error: Exception) -> CorruptData:
+        # RocksDB's own text names files of this machine: it goes to the log by way of __cause__.
+        kind = str(error).partition(":")[0]
+        return CorruptData(
+            f"a stored block of generation {self.name} cannot be read ({kind})",
+            hint=f"impressions bulkload verify {self.name}",
+        )
+
+    def _close_if_unused(self) -> None:
+        if self._retired and not self._leases and not self.closed:
+            self.closed = True
+            self._store.close()
+
+
+def open_generation(
+    paths: HostPaths, name: str, spec: Spec, partitions: int, host_shards: tuple[int, ...]
+) -> ServedGeneration:
+    """Open and probe a loaded generation.
+
+    Raises:
+        NotReady: it is not loaded here.
+        CorruptData: a damaged manifest, load record or store.
+        Refused: made with another spec, P or partitioner than this host's.
+    """
+    manifest = manifests.decode(_read(paths.manifest(name), name))
+    loaded = read_loaded(paths, name)
+    if not manifest.generation == loaded.generation == name:
+        raise Refused(
+            f"generation {name}: its files say {manifest.generation} and {loaded.generation}",
+            hint=f"impressions bulkload load {name}",
+        )
+    manifests.check_fits(manifest, spec, partitions)
+    shards = tuple(sorted(set(loaded.shards) & set(host_shards)))
+    store = _open_store(paths, name, shards)
+    generation = ServedGeneration(manifest, loaded, shards, store, spec)
+    try:
+        generation.probe()
+    except ImpressionsError:
+        generation.retire()
+        raise
+    return generation
+
+
+def read_loaded(paths: HostPaths, name: str) -> Loaded:
+    """The load record of a generation. Raises NotReady or CorruptData."""
+    return decode_loaded(_read(paths.loaded(name), name))
+
+
+def _read(path: Path, name: str) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise NotReady(
+            f"generation {name} is not loaded on this host ({error.strerror})",
+            hint=f"impressions bulkload load {name}",
+        ) from error
+
+
+def _open_store(paths: HostPaths, name: str, shards: tuple[int, ...]) -> rocks.Store:
+    store = paths.store(name)
+    if not store.is_dir():
+        raise NotReady(
+            f"generation {name} has no store on this host",
+            hint=f"impressions bulkload load {name}",
+        )
+    try:
+        return rocks.open_read_only(store, shards)
+    except CorruptData as error:
+        raise CorruptData(
+            f"generation {name}: its store cannot be opened",
+            hint=f"impressions bulkload verify {name}",
+        ) from error

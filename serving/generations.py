@@ -1,0 +1,129 @@
+"""Which generation answers: follows the pointer file and swaps without dropping a request.
+
+Every `poll_s` a thread reads `CURRENT`. When it names another generation that opens and can be
+read, one reference is replaced and the old generation is retired; its store closes when its last
+request is done. Whatever goes wrong (pointer damaged or gone, directory missing, wrong spec)
+changes nothing: the generation that answers goes on, the problem is logged once, and the next look
+tries again. A first start without a generation is not a failure either, only not ready.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
+
+from impressions.errors import ImpressionsError, NotReady
+from impressions.generation import HostPaths
+from impressions.pointer import Pointer, decode_pointer
+from impressions.shell.settings import Settings
+from serving import log
+from serving.generation import ServedGeneration, open_generation, read_loaded
+
+OnChange = Callable[[ServedGeneration], None]
+
+
+class Generations:
+    """The served generation of a host; None until one is activated."""
+
+    def __init__(self, settings: Settings, on_change: OnChange = lambda _: None):
+        self._settings, self._on_change = settings, on_change
+        self._paths = HostPaths(settings.host_dir)
+        self._current: ServedGeneration | None = None
+        self._problem: str | None = None
+        self._stopping = threading.Event()
+        self._watcher = threading.Thread(target=self._watch, name="generations", daemon=True)
+
+    @property
+    def current(self) -> ServedGeneration | None:
+        return self._current
+
+    @contextlib.contextmanager
+    def lease(self) -> Iterator[ServedGeneration]:
+        """The generation for one request, from its start to its end.
+
+        Raises:
+            NotReady: none is loaded yet.
+        """
+        generation = self._acquire()
+        try:
+            yield generation
+        finally:
+            generation.release()
+
+    def start(self) -> None:
+        """Look once, then keep looking in a thread."""
+        self.refresh()
+        self._watcher.start()
+
+    def stop(self) -> None:
+        """Stop looking and close; requests under way keep their store until they end."""
+        self._stopping.set()
+        if self._watcher.is_alive():
+            self._watcher.join()
+        generation, self._current = self._current, None
+        if generation is not None:
+            generation.retire()
+
+    def refresh(self) -> None:
+        """Follow the pointer once."""
+        try:
+            pointer = self._pointer()
+            if pointer is not None and not self._serves(pointer.generation):
+                self._swap(self._open(pointer.generation))
+            self._problem = None
+        except (ImpressionsError, OSError) as error:
+            self._note(error)
+
+    def _acquire(self) -> ServedGeneration:
+        while (generation := self._current) is not None:
+            if generation.acquire():
+                return generation
+            # A swap came between the two lines: the next one is there already.
+        raise NotReady(
+            "no generation is loaded on this host, expected an active one",
+            hint="impressions bulkload activate <generation>",
+            reason="no_generation",
+        )
+
+    def _watch(self) -> None:
+        while not self._stopping.wait(self._settings.serving.poll_s):
+            try:
+                self.refresh()
+            except Exception as error:  # the watcher must outlive whatever it meets
+                self._note(error)
+
+    def _serves(self, name: str) -> bool:
+        """Whether this very load of a generation is served; loading it again repairs it."""
+        current = self._current
+        if current is None or current.name != name:
+            return False
+        return current.loaded == read_loaded(self._paths, name)
+
+    def _pointer(self) -> Pointer | None:
+        try:
+            return decode_pointer(self._paths.current.read_bytes())
+        except FileNotFoundError:
+            if self._current is None:
+                return None
+            raise
+
+    def _open(self, name: str) -> ServedGeneration:
+        settings = self._settings
+        return open_generation(
+            self._paths, name, settings.spec, settings.partitions, settings.host_shards
+        )
+
+    def _swap(self, new: ServedGeneration) -> None:
+        old, self._current = self._current, new
+        log.info("swap", old=old.name if old else "none", new=new.name)
+        self._on_change(new)
+        if old is not None:
+            old.retire()
+
+    def _note(self, error: Exception) -> None:
+        problem = f"{type(error).__name__}: {error}"
+        if problem != self._problem:
+            self._problem = problem
+            kept = self._current.name if self._current else "none"
+            log.warning("generation-kept", serving=kept, because=problem)

@@ -1,0 +1,88 @@
+"""`impressions serve` and `python -m serving`: answer gRPC requests until told to stop.
+
+Settings in, one server (or a crew of workers) out; SIGTERM and SIGINT stop it in order and exit 0.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from types import FrameType
+from typing import Annotated, Any
+
+import typer
+from pydantic import ValidationError
+
+from impressions.errors import SettingsError
+from impressions.shell.command import Json, verb
+from impressions.shell.console import emit
+from impressions.shell.settings import Serving, Settings
+
+
+@verb
+def command(
+    settings: Settings,
+    listen: Annotated[
+        str | None, typer.Option(help="host:port; port 0 = any free one.", show_default=False)
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Processes that share the port.", show_default=False)
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Answer gRPC requests from the active generation, until SIGTERM or Ctrl-C.
+
+    \b
+    impressions serve
+    impressions serve --listen 0.0.0.0:50051 --workers 4
+    impressions serve --listen 127.0.0.1:0 --json      prints the port it took
+
+    Prints its address on stdout once it answers; logs go to stderr. Starts without a generation
+    too: it is not ready (health, UNAVAILABLE) until one is activated, which it sees by itself.
+    """
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # its C core repeats our errors, in its own way
+    from serving import log
+    from serving.server import run
+    from serving.workers import run_workers
+
+    log.configure()
+    serving = _with_flags(settings.serving, listen=listen, workers=workers)
+    settings = settings.model_copy(update={"serving": serving})
+    stopping = stop_on_signals()
+
+    def announce(address: str) -> None:
+        emit(
+            {"address": address, "workers": serving.workers, "pid": os.getpid()},
+            json=json,
+            table=f"serving on {address}",
+        )
+
+    if serving.workers > 1:
+        run_workers(settings, stopping, announce)
+    else:
+        run(settings, stopping, lambda server: announce(server.address))
+
+
+def stop_on_signals() -> threading.Event:
+    """An event that SIGTERM and SIGINT set."""
+    stopping = threading.Event()
+
+    def stop(signum: int, frame: FrameType | None) -> None:
+        stopping.set()
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    return stopping
+
+
+def _with_flags(serving: Serving, **flags: Any) -> Serving:
+    given = {name: value for name, value in flags.items() if value is not None}
+    try:
+        return Serving.model_validate({**serving.model_dump(), **given})
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(map(str, first["loc"]))
+        raise SettingsError(
+            f"--{name} {first['input']!r}: {first['msg']}", hint="impressions serve --help"
+        ) from None

@@ -1,0 +1,158 @@
+"""Requests to queries: every field checked, the first bad one named.
+
+In: protobuf messages as they came. Out: `Query` and ids that are in range. What cannot be meant is
+refused with `InvalidField`: which field, what was found, what was expected. Nothing is clipped,
+rounded or silently left out.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TypeVar
+
+import numpy as np
+
+from impressions.answer import Query, Top, half_life_index, measure_index
+from impressions.errors import UsageError
+from impressions.item import MAX_LOCATION, MAX_TITLE
+from impressions.merge import Selection
+from impressions.spec import Spec
+from impressions.v1 import impressions_service_pb2 as pb
+
+Name = TypeVar("Name", str, int)
+
+MAX_TIME_MS = 253_402_300_799_999
+"""9999-12-31T23:59:59.999Z: later times have no name in ISO 8601."""
+
+
+class InvalidField(UsageError):
+    """A request field that cannot be meant; `field` is its path in the request."""
+
+    reason = "invalid_field"
+
+    def __init__(
+        self, field: str, message: str, *, hint: str | None = None, reason: str | None = None
+    ):
+        super().__init__(f"{field}: {message}", hint=hint, reason=reason)
+        self.field = field
+
+
+@contextlib.contextmanager
+def in_field(field: str) -> Iterator[None]:
+    """Names the field that a UsageError of the core is about."""
+    try:
+        yield
+    except InvalidField:
+        raise
+    except UsageError as error:
+        reason = None if error.reason == UsageError.reason else error.reason
+        raise InvalidField(field, error.message, hint=error.hint, reason=reason) from None
+
+
+def query_of(projection: pb.Projection, spec: Spec, max_titles: int) -> Query:
+    """The query a projection means.
+
+    Raises:
+        InvalidField: too many titles, an id out of range, an unknown name of anything.
+    """
+    with in_field("projection.measures"):
+        measures = _known(projection.measures, spec.measure_names, measure_index, spec)
+    with in_field("projection.half_lives_days"):
+        half_lives = _known(projection.half_lives_days, spec.half_lives_days, half_life_index, spec)
+    return Query(
+        measures=measures,
+        half_lives_days=half_lives,
+        selection=_selection(projection, max_titles),
+        by_location=_by_location(projection.group_by),
+        top=_top(projection.top_k, spec) if projection.HasField("top_k") else None,
+        totals=projection.include_totals,
+        last_seen=projection.include_last_seen,
+        decayed=not projection.omit_decayed,
+        ema_rates=projection.include_ema_rates,
+        plays_per_impression=projection.include_plays_per_impression,
+    )
+
+
+def profile_id_of(request: pb.GetProfileRequest | pb.StreamProfilesRequest) -> int:
+    """The profile asked for: present and not negative."""
+    if not request.HasField("profile_id"):
+        raise InvalidField("profile_id", "absent, expected 0..2^63-1")
+    return check_profile_id(request.profile_id)
+
+
+def check_profile_id(profile_id: int, field: str = "profile_id") -> int:
+    if profile_id < 0:
+        raise InvalidField(field, f"{profile_id}, expected 0..2^63-1")
+    return profile_id
+
+
+def batch_ids_of(request: pb.BatchGetProfilesRequest, max_batch: int) -> Sequence[int]:
+    """1..max_batch ids; each is checked on its own, because a bad one spoils only its result."""
+    count = len(request.profile_ids)
+    if not 1 <= count <= max_batch:
+        raise InvalidField("profile_ids", f"{count} ids, expected 1..{max_batch}")
+    return request.profile_ids
+
+
+def query_time_of(
+    request: pb.GetProfileRequest | pb.BatchGetProfilesRequest | pb.StreamProfilesRequest,
+    now_ms: int,
+) -> int:
+    """The time the answer is for; now where the request names none."""
+    if not request.HasField("query_time_ms"):
+        return now_ms
+    query_ms = request.query_time_ms
+    if not 0 <= query_ms <= MAX_TIME_MS:
+        raise InvalidField(
+            "query_time_ms", f"{query_ms}, expected epoch milliseconds in 0..{MAX_TIME_MS}"
+        )
+    return query_ms
+
+
+def _known(
+    chosen: Iterable[Name],
+    known: tuple[Name, ...],
+    index_of: Callable[[Name, Spec], int],
+    spec: Spec,
+) -> tuple[Name, ...]:
+    """The names chosen, each once; all there are when none is chosen."""
+    unique = tuple(dict.fromkeys(chosen))
+    for name in unique:
+        index_of(name, spec)
+    return unique or known
+
+
+def _selection(projection: pb.Projection, max_titles: int) -> Selection:
+    count = len(projection.title_ids)
+    if count > max_titles:
+        raise InvalidField("projection.title_ids", f"{count} titles, expected at most {max_titles}")
+    _check_range("projection.title_ids", projection.title_ids, MAX_TITLE, "2^55-1")
+    _check_range("projection.locations", projection.locations, MAX_LOCATION, "255")
+    return Selection(
+        titles=np.unique(np.array(projection.title_ids, np.int64)) if count else None,
+        locations=np.array(projection.locations, np.int64) if projection.locations else None,
+    )
+
+
+def _check_range(field: str, ids: Iterable[int], largest: int, name: str) -> None:
+    for i, value in enumerate(ids):
+        if not 0 <= value <= largest:
+            raise InvalidField(f"{field}[{i}]", f"{value}, expected 0..{name}")
+
+
+def _by_location(group_by: int) -> bool:
+    if group_by not in pb.GroupBy.values():
+        known = ", ".join(pb.GroupBy.keys())
+        raise InvalidField("projection.group_by", f"{group_by}, expected one of {known}")
+    return group_by == pb.GROUP_BY_TITLE_AND_LOCATION
+
+
+def _top(top: pb.TopK, spec: Spec) -> Top:
+    if top.k < 1:
+        raise InvalidField("projection.top_k.k", f"{top.k}, expected at least 1")
+    with in_field("projection.top_k.measure"):
+        measure_index(top.measure, spec)
+    with in_field("projection.top_k.half_life_days"):
+        half_life_index(top.half_life_days, spec)
+    return Top(top.k, top.measure, top.half_life_days)

@@ -1,0 +1,144 @@
+"""Storage that fails, is slow or ends early: bounded retries, then a clear error, never a part."""
+
+import io
+
+import pytest
+
+from bulkload import retry
+from bulkload.load import load
+from bulkload.published import Published, open_published
+from impressions.errors import ServiceError, SettingsError
+from impressions.generation import MANIFEST
+from tests.bulkload.world import NEW, OLD
+
+
+class FaultyStream(io.RawIOBase):
+    """Ends after `keep` bytes, or breaks there."""
+
+    def __init__(self, data, keep, error):
+        self._data, self._keep, self._error, self._at = data, keep, error, 0
+
+    def read(self, size=-1):
+        if self._at >= self._keep:
+            if self._error:
+                raise self._error
+            return b""
+        chunk = self._data[self._at : self._keep]
+        self._at = self._keep
+        return chunk
+
+
+class FaultyFilesystem:
+    """A pyarrow filesystem whose first `times` calls of one kind go wrong."""
+
+    def __init__(self, inner, kind, times, suffix=".sst"):
+        self._inner, self._kind, self.left, self._suffix = inner, kind, times, suffix
+        self.fired = 0
+
+    def _fires(self, path):
+        if self.left and str(path).endswith(self._suffix):
+            self.left -= 1
+            self.fired += 1
+            return True
+        return False
+
+    def get_file_info(self, what):
+        if self._kind == "look" and isinstance(what, str) and self._fires(what):
+            raise OSError("503 Slow Down")
+        return self._inner.get_file_info(what)
+
+    def open_input_stream(self, path):
+        if self._kind == "open" and self._fires(path):
+            raise OSError("connection reset")
+        stream = self._inner.open_input_stream(path)
+        if self._kind in ("break", "short") and self._fires(path):
+            data = stream.read()
+            error = ConnectionResetError("reset") if self._kind == "break" else None
+            return FaultyStream(data, len(data) * 2 // 3, error)
+        return stream
+
+
+@pytest.fixture
+def no_pause(monkeypatch):
+    """Three retries, as ever, but at once."""
+    monkeypatch.setattr(retry, "PAUSES_S", (0.0, 0.0, 0.0))
+
+
+def faulty(world, kind, times, suffix=".sst"):
+    good = open_published(world.settings.generations)
+    return Published(FaultyFilesystem(good.filesystem, kind, times, suffix), good.base, good.uri)
+
+
+@pytest.mark.parametrize("kind", ["look", "open", "break", "short"])
+def test_a_storage_that_fails_for_a_moment_is_asked_again(world, no_pause, kind):
+    """Two failures, then it works: the generation is whole."""
+    source = faulty(world, kind, times=2)
+    assert load(world.settings, NEW, published=source).profiles == 24
+    assert source.filesystem.fired == 2
+
+
+@pytest.mark.parametrize("kind", ["look", "open", "break", "short"])
+def test_a_storage_that_keeps_failing_is_a_clear_error(world, no_pause, kind):
+    """Four attempts; the file is named; nothing on the host changed."""
+    source = faulty(world, kind, times=1000)
+    before = world.snapshot()
+    with pytest.raises(ServiceError) as caught:
+        load(world.settings, NEW, published=source)
+    assert (caught.value.reason, caught.value.exit_code) == ("storage", 8)
+    assert world.sst(NEW).name in caught.value.message
+    assert source.filesystem.fired == 4
+    assert world.snapshot() == before
+
+
+@pytest.mark.parametrize("kind", ["look", "open", "break", "short"])
+def test_a_manifest_is_asked_for_again_too(world, no_pause, kind):
+    """Two failures; a part of it is never taken for the whole."""
+    source = faulty(world, kind, times=2, suffix=MANIFEST)
+    assert load(world.settings, NEW, published=source).action == "loaded"
+    assert source.filesystem.fired == 2
+
+
+def test_pauses_grow_and_end():
+    """The attempts are counted, and the pauses are those declared."""
+    pauses, attempts = [], []
+
+    def fails():
+        attempts.append(1)
+        raise OSError("no")
+
+    with pytest.raises(ServiceError, match="failed in 4 attempts, last with: no"):
+        retry.retrying("reading x", fails, pause=pauses.append)
+    assert (len(attempts), tuple(pauses)) == (4, retry.PAUSES_S)
+    assert list(pauses) == sorted(pauses)
+
+
+@pytest.mark.parametrize(
+    ("fault", "becomes"),
+    [(FileNotFoundError, FileNotFoundError), (PermissionError, ServiceError)],
+)
+def test_what_will_not_change_is_not_asked_again(fault, becomes):
+    """A file that is not there, or that we may not read."""
+    attempts = []
+
+    def fails():
+        attempts.append(1)
+        raise fault("x")
+
+    with pytest.raises(becomes):
+        retry.retrying("reading x", fails, pause=lambda _: None)
+    assert len(attempts) == 1
+
+
+@pytest.mark.parametrize("uri", ["ftp://host/x", "gopher://x"])
+def test_an_address_nobody_knows_is_a_setting_to_fix(uri):
+    """The message holds what was found; the hint holds an example."""
+    with pytest.raises(SettingsError, match="generations_uri") as caught:
+        open_published(uri)
+    assert "s3://" in caught.value.hint
+
+
+@pytest.mark.parametrize("form", ["{}", "file://{}"])
+def test_a_path_and_its_file_uri_are_the_same_place(world, form):
+    """Both list the same generations."""
+    uri = form.format(world.settings.generations)
+    assert open_published(uri).generations() == [OLD, NEW]

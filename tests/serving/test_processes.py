@@ -1,0 +1,207 @@
+"""Real processes: start, share a port, crash, stop in order; a retrying client notices nothing."""
+
+import contextlib
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+
+import pytest
+
+from serving.client import ImpressionsClient
+from tests.generations import CUTOVER_MS
+from tests.serving.support import install, settings_in, until
+
+
+class Process:
+    """`python -m serving` on a host's data; logs at debug into a file."""
+
+    def __init__(self, settings, tmp_path, *flags: str):
+        self.log_path = tmp_path / f"log.{time.monotonic_ns()}"
+        arguments = [f"home={settings.home}", "serving.poll_s=0.05", "serving.grace_s=5"]
+        sets = [text for pair in arguments for text in ("--set", pair)]
+        with self.log_path.open("wb") as log:
+            self.popen = subprocess.Popen(
+                [sys.executable, "-m", "serving", "--json", *sets, *flags],
+                stdout=subprocess.PIPE,
+                stderr=log,
+                env={**os.environ, "IMPRESSIONS_DEBUG": "1"},
+            )
+        line = self.popen.stdout.readline()
+        self.address = json.loads(line).get("address") if line else None
+
+    @property
+    def log(self) -> str:
+        return self.log_path.read_text()
+
+    def worker_pids(self) -> list[int]:
+        return [int(pid) for pid in re.findall(r"\d+", re.search(r'pids="(.*?)"', self.log)[1])]
+
+    def stop(self, signum=signal.SIGTERM) -> int:
+        self.popen.send_signal(signum)
+        return self.popen.wait(60)
+
+
+@pytest.fixture
+def host(tmp_path):
+    settings = settings_in(tmp_path)
+    install(settings)
+    return settings
+
+
+@pytest.fixture
+def start(host, tmp_path):
+    """Starts processes; ends those still alive after the test."""
+    with contextlib.ExitStack() as stack:
+
+        def started(*flags: str) -> Process:
+            process = Process(host, tmp_path, *flags)
+            stack.callback(end, process)
+            return process
+
+        yield started
+
+
+def end(process: Process) -> None:
+    if process.popen.poll() is None:
+        process.popen.terminate()
+        process.popen.wait(60)
+    process.popen.stdout.close()
+
+
+def alive(pid: int) -> bool:
+    with contextlib.suppress(OSError):
+        os.kill(pid, 0)
+        return True
+    return False
+
+
+@contextlib.contextmanager
+def asking(client, threads: int = 3):
+    """Threads that ask without pause; yields (answered, failures)."""
+    answered, failures, stop = Counter(), [], threading.Event()
+
+    def ask():
+        while not stop.is_set():
+            for profile in range(1, 11):
+                try:
+                    client.get(profile, at_ms=CUTOVER_MS)
+                    answered["ok"] += 1
+                except Exception as error:
+                    failures.append(error)
+
+    running = [threading.Thread(target=ask) for _ in range(threads)]
+    for thread in running:
+        thread.start()
+    try:
+        yield answered, failures
+    finally:
+        stop.set()
+        for thread in running:
+            thread.join()
+
+
+def more(answered, by: int = 50):
+    before = answered["ok"]
+    until(lambda: answered["ok"] >= before + by, f"{by} more answers")
+
+
+def test_sigterm_under_load_exits_0_and_a_retrying_client_sees_no_failure(start):
+    """Two servers, one client over both; the first is told to stop in the middle of it."""
+    first, second = start("--listen", "127.0.0.1:0"), start("--listen", "127.0.0.1:0")
+    target = f"ipv4:{first.address},{second.address}"
+    with ImpressionsClient(target, timeout_s=10) as client, asking(client) as (answered, failures):
+        more(answered)
+        assert first.stop() == 0
+        more(answered)
+    assert failures == []
+    assert " call " in first.log, "the first server had answered calls"
+    assert re.search("stopping .*\n(.*\n)*.*stopped", first.log)
+
+
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_both_signals_stop_in_order_and_exit_0(start, signum, workers):
+    process = start("--listen", "127.0.0.1:0", "--workers", workers)
+    pids = process.worker_pids() if workers == "2" else [process.popen.pid]
+    assert process.stop(signum) == 0
+    assert process.log.count(" stopped ") == int(workers)
+    assert "Traceback" not in process.log
+    assert not any(alive(pid) for pid in pids)
+
+
+def test_two_workers_share_one_port_and_both_get_calls(start):
+    """The kernel spreads connections, so a client with several channels reaches both."""
+    process = start("--listen", "127.0.0.1:0", "--workers", "2")
+    with ImpressionsClient(process.address, timeout_s=10, channels=16) as client:
+        for profile in range(1, 33):
+            client.get(profile, at_ms=CUTOVER_MS)
+    calls = re.findall(r" call .*worker=(\d)", process.log)
+    assert len(calls) == 32
+    assert set(calls) == {"0", "1"}
+
+
+def test_a_worker_that_is_killed_is_replaced_and_a_retrying_client_sees_no_failure(start):
+    process = start("--listen", "127.0.0.1:0", "--workers", "2")
+    victim, survivor = process.worker_pids()
+    with (
+        ImpressionsClient(process.address, timeout_s=10, channels=8) as client,
+        asking(client) as (answered, failures),
+    ):
+        more(answered)
+        os.kill(victim, signal.SIGKILL)
+        until(lambda: "worker-died" in process.log, "the parent noticed")
+        more(answered)
+        until(lambda: process.log.count("INFO started") == 4, "another took its place")
+        more(answered)
+    assert failures == []
+    assert alive(survivor)
+    assert not alive(victim)
+    assert f"pid={victim} code=-9" in process.log
+    assert process.stop() == 0
+
+
+def test_workers_whose_parent_is_killed_stop_by_themselves(start):
+    process = start("--listen", "127.0.0.1:0", "--workers", "2")
+    pids = process.worker_pids()
+    assert all(alive(pid) for pid in pids)
+    process.stop(signal.SIGKILL)
+    until(lambda: not any(alive(pid) for pid in pids), "both workers are gone")
+
+
+@pytest.mark.parametrize("first", ["1", "2"])
+@pytest.mark.parametrize("second", ["1", "2"])
+def test_a_second_server_on_the_same_port_is_refused(start, first, second):
+    """Whether it would be one process or several; the first answers on."""
+    running = start("--listen", "127.0.0.1:0", "--workers", first)
+    other = start("--listen", running.address, "--workers", second)
+    assert other.popen.wait(60) == 7
+    assert other.address is None
+    with ImpressionsClient(running.address, timeout_s=10) as client:
+        assert client.get(1, at_ms=CUTOVER_MS).profile_id == 1
+
+
+def test_after_sigkill_the_next_start_serves_the_same_generation_without_a_load(start):
+    """The pointer is all it needs."""
+    first = start("--listen", "127.0.0.1:0")
+    first.stop(signal.SIGKILL)
+    started_s = time.monotonic()
+    second = start("--listen", first.address)
+    with ImpressionsClient(second.address, timeout_s=10) as client:
+        assert client.get(1, at_ms=CUTOVER_MS).context.generation == "2026-11-15"
+    assert time.monotonic() - started_s < 15
+
+
+def test_settings_that_cannot_work_end_every_worker_and_the_parent_says_so(start, tmp_path):
+    """The token file is absent: no crash loop, one clear end."""
+    process = start(
+        "--workers", "2", "--listen", "127.0.0.1:0", "--set", f"serving.token_file={tmp_path}/no"
+    )
+    assert process.popen.wait(60) != 0
+    assert process.address is None
+    assert "serving.token_file" in process.log

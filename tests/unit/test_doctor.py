@@ -1,0 +1,151 @@
+"""The doctor: each fault gives its fix, and nothing is made or changed by looking."""
+
+from __future__ import annotations
+
+import json
+import socket
+from pathlib import Path
+
+import pytest
+
+from cli import doctor
+from cli.doctor import Check, examine
+from cli.main import build_app
+from impressions.shell.command import main
+from impressions.shell.settings import Catalog, Host, Serving, Settings, Spark
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(home=tmp_path / "state", serving=Serving(listen="127.0.0.1:0"))
+
+
+def by_name(checks: list[Check]) -> dict[str, Check]:
+    return {check.name: check for check in checks}
+
+
+def test_a_fresh_machine_is_fine_and_stays_untouched(settings: Settings, tmp_path: Path) -> None:
+    """State that does not exist yet is no fault, and is not made by looking."""
+    checks = by_name(examine(settings))
+    for name in ("python", "extra [bulkload]", "extra [serving]", "extra [client]"):
+        assert checks[name].state == "ok", checks[name]
+    for name in ("state directory", "free disk", "catalog", "generations", "port", "clock"):
+        assert checks[name].state == "ok", checks[name]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_absent_jars_name_the_verb_that_fetches_them(settings: Settings, tmp_path: Path) -> None:
+    """The fix is a line to type."""
+    settings = settings.model_copy(update={"spark": Spark(jars_dir=tmp_path / "none")})
+    check = by_name(examine(settings))["jars"]
+    assert (check.state, check.fix, check.required) == ("fix", "impressions jars", True)
+
+
+def test_wrong_java_is_found(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No Java at all: the install lines."""
+    monkeypatch.delenv("JAVA_HOME", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    check = by_name(examine(settings))["java"]
+    assert check.state == "fix"
+    assert "brew install" in (check.fix or "")
+
+
+def test_full_disk_and_unwritable_home(settings: Settings, tmp_path: Path) -> None:
+    """Both numbers for the disk; the setting that moves the directory."""
+    (tmp_path / "file").write_text("")
+    broken = settings.model_copy(
+        update={"home": tmp_path / "file" / "state", "host": Host(reserve_bytes=1 << 60)}
+    )
+    checks = by_name(examine(broken))
+    assert checks["state directory"].state == "fix"
+    assert "--set home=" in (checks["state directory"].fix or "")
+    assert "1.0 EiB" in checks["free disk"].found or "1024.0 PiB" in checks["free disk"].found
+
+
+def test_unreachable_catalog_and_generations(settings: Settings, tmp_path: Path) -> None:
+    """A broken database and a file in the place of a directory."""
+    (tmp_path / "broken.db").write_bytes(b"this is no database at all, not even nearly" * 50)
+    (tmp_path / "file").write_text("")
+    broken = settings.model_copy(
+        update={
+            "catalog": Catalog(uri=f"jdbc:sqlite:{tmp_path / 'broken.db'}"),
+            "generations_uri": f"file://{tmp_path / 'file'}",
+        }
+    )
+    checks = by_name(examine(broken))
+    assert checks["catalog"].state == "fix"
+    assert "broken.db" in checks["catalog"].found
+    assert checks["generations"].state == "fix"
+    assert "is a file" in checks["generations"].found
+
+
+def test_a_taken_port_is_told_but_stops_nothing(settings: Settings) -> None:
+    """Where a server runs already, the port is its own."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        busy = settings.model_copy(update={"serving": Serving(listen=f"127.0.0.1:{port}")})
+        check = by_name(examine(busy))["port"]
+    assert (check.state, check.required) == ("fix", False)
+
+
+def test_a_clock_that_steps_is_found(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An hour's step while the checks ran, and a clock that was never set."""
+    times = iter([1_800_000_000_000, 1_800_003_600_000])
+    monkeypatch.setattr(doctor, "now_ms", lambda: next(times))
+    assert "stepped by 3600" in by_name(examine(settings))["clock"].found
+    monkeypatch.setattr(doctor, "now_ms", lambda: 0)
+    assert by_name(examine(settings))["clock"].state == "fix"
+
+
+def test_an_install_without_spark_skips_what_is_sparks(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A serving host needs no Java: skipped with the install line, not failed."""
+    real_import = doctor.importlib.import_module
+    real_find = doctor.importlib.util.find_spec
+
+    def without(name: str) -> bool:
+        return name.partition(".")[0] in ("pyspark", "pyiceberg")
+
+    def import_module(name: str) -> object:
+        if without(name):
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name.partition(".")[0])
+        return real_import(name)
+
+    monkeypatch.setattr(doctor.importlib, "import_module", import_module)
+    monkeypatch.setattr(
+        doctor.importlib.util, "find_spec", lambda n: None if without(n) else real_find(n)
+    )
+    checks = by_name(examine(settings))
+    assert "pip install 'impressions[spark]'" in checks["extra [spark]"].found
+    assert [checks[n].state for n in ("extra [spark]", "java", "jars", "catalog")] == ["skip"] * 4
+    assert not [c for c in checks.values() if c.state == "fix"]
+
+
+def test_another_version_than_pinned_is_found(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Found and expected, from the distribution's own pins."""
+    monkeypatch.setattr(doctor.metadata, "version", lambda name: "0.0.1")
+    check = by_name(examine(settings))["extra [client]"]
+    assert check.found == "found grpcio 0.0.1, expected 1.85.1"
+
+
+def test_exit_code_and_forms(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Text for people, one document for programs, exit 3 when something required is broken."""
+    monkeypatch.chdir(tmp_path)
+    argv = ["doctor", "--set", f"spark.jars_dir={tmp_path}/none"]
+    assert main(build_app(), argv, prog="impressions") == 3
+    lines = capsys.readouterr().out.splitlines()
+    assert any(line.startswith("fix   jars") for line in lines)
+    assert any(line.strip() == "-> impressions jars" for line in lines)
+    assert main(build_app(), [*argv, "--json"], prog="impressions") == 3
+    report = json.loads(capsys.readouterr().out)
+    assert report["ok"] is False
+    assert {c["name"]: c["state"] for c in report["checks"]}["jars"] == "fix"

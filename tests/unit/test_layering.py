@@ -1,0 +1,107 @@
+"""Who imports whom, proven by reading the imports and by importing.
+
+`lint-imports` states the contracts (pyproject.toml) over all import chains. Here are the parts it
+cannot see: what a module really loads, and that the oracle of the tests is independent.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+CORE = sorted(p.stem for p in (ROOT / "impressions").glob("*.py") if p.stem != "__init__")
+LAYERS = {"batch", "bulkload", "serving", "cli"}
+
+
+def imported(path: Path) -> set[str]:
+    """Top-level names of every import statement in a file, inside functions too."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            names.update(f"{node.module}.{alias.name}" for alias in node.names)
+    return names
+
+
+def loaded_by(*modules: str) -> set[str]:
+    """Top-level packages, outside the standard library, that importing `modules` loads."""
+    code = (
+        "import sys, json, importlib\n"
+        "before = set(sys.modules)\n"
+        f"for name in {list(modules)!r}: importlib.import_module(name)\n"
+        "new = {m.partition('.')[0] for m in set(sys.modules) - before}\n"
+        "print(json.dumps(sorted(new - set(sys.stdlib_module_names))))"
+    )
+    answer = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    return set(json.loads(answer.stdout))
+
+
+def test_core_loads_numpy_only() -> None:
+    """All core modules together load nothing but numpy and themselves."""
+    assert CORE, "no core modules found"
+    assert loaded_by(*(f"impressions.{name}" for name in CORE)) == {"impressions", "numpy"}
+
+
+@pytest.mark.parametrize("name", CORE)
+def test_core_names_only_stdlib_numpy_and_core(name: str) -> None:
+    """No import statement, late ones included, leads out of the core."""
+    allowed = set(sys.stdlib_module_names) | {"numpy"}
+    for target in imported(ROOT / "impressions" / f"{name}.py"):
+        package, *rest = target.split(".")
+        if package == "impressions":
+            assert rest, target
+            assert rest[0] in CORE, target
+        else:
+            assert package in allowed, target
+
+
+@pytest.mark.parametrize("layer", sorted(LAYERS - {"cli"}))
+def test_layers_do_not_know_each_other(layer: str) -> None:
+    """They meet through files, tables and wire types."""
+    for path in (ROOT / layer).rglob("*.py"):
+        packages = {target.partition(".")[0] for target in imported(path)}
+        assert not packages & (LAYERS - {layer}), path
+
+
+def test_the_oracle_shares_no_code_with_the_product() -> None:
+    """tests/naive.py is plain Python: an error of ours cannot be in both."""
+    packages = {target.partition(".")[0] for target in imported(ROOT / "tests" / "naive.py")}
+    assert packages <= set(sys.stdlib_module_names)
+
+
+def test_a_client_loads_no_engine() -> None:
+    """What a caller of the service installs and imports is small."""
+    pytest.importorskip("serving.client", exc_type=ModuleNotFoundError)
+    engines = {"pyspark", "pyiceberg", "pandas", "pyarrow", "faust", "rocksdict"}
+    assert not loaded_by("serving.client") & engines
+
+
+def test_verbs_are_light_to_import() -> None:
+    """A verb's module loads its engine when it runs, so a missing extra can be explained."""
+    from cli.main import VERBS
+
+    modules = [verb.target.partition(":")[0] for verb in VERBS.values()]
+    present = [m for m in modules if (ROOT / (m.replace(".", "/") + ".py")).exists()]
+    assert "cli.doctor" in present
+    engines = {"pyspark", "pyiceberg", "pandas", "pyarrow", "grpc", "rocksdict"}
+    assert not loaded_by(*present) & engines
+
+
+def test_numpy_is_all_that_a_client_install_adds() -> None:
+    """The extras of a client name no engine."""
+    import tomllib
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    named = " ".join(project["dependencies"] + project["optional-dependencies"]["client"])
+    for engine in ("pyspark", "pyiceberg", "pyarrow", "pandas", "rocksdict", "faust"):
+        assert engine not in named

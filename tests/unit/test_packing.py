@@ -1,0 +1,143 @@
+"""Packing: sorted rows of the aggregate table become profile blocks, however they are cut."""
+
+import random
+from itertools import pairwise
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from batch.packing import pack
+from impressions import profile_block, window
+from impressions.errors import CorruptData
+from impressions.item import location_of, profile_of_key, title_of
+from impressions.spec import DAY_MS, Spec
+
+SPEC = Spec()
+CUTOVER_MS = 20_772 * DAY_MS
+FIRST_DAY = window.first_day(CUTOVER_MS, SPEC)
+INTEGERS = ("profile_id", "title_id", "location", "impressions", "plays")
+
+
+def table(keys, seed=1):
+    """Rows with these (profile, tail day or None, title, location) and random numbers."""
+    rng = random.Random(seed)
+    rows = [
+        {
+            "profile_id": profile, "tail_day": day, "title_id": title, "location": location,
+            "last_seen": (CUTOVER_MS - rng.randint(0, 300 * DAY_MS)) * 1000,
+            "impressions": rng.randint(1, 500), "plays": rng.randint(0, 3),
+            **{name: rng.random() for name in ("dwell_s", *SPEC.decayed_names)},
+        }
+        for profile, day, title, location in keys
+    ]  # fmt: skip
+    types = {name: pa.int64() for name in INTEGERS} | {"location": pa.int32()}
+    types |= {"tail_day": pa.date32(), "last_seen": pa.timestamp("us", "UTC")}
+    names = [*INTEGERS, "tail_day", "last_seen", "dwell_s", *SPEC.decayed_names]
+    columns = {n: pa.array([r[n] for r in rows], types.get(n, pa.float64())) for n in names}
+    return pa.table(columns)
+
+
+def random_keys(seed, profiles=30):
+    rng = random.Random(seed)
+    keys = {
+        (
+            profile * 1000 + rng.randint(0, 1),
+            rng.choice([None, None, FIRST_DAY, FIRST_DAY + 27]),
+            rng.randint(1, 9),
+            rng.randint(0, 255),
+        )
+        for profile in range(profiles)
+        for _ in range(rng.randint(1, 40))
+    }
+    return sorted(keys, key=lambda key: (key[0], -1 if key[1] is None else key[1], *key[2:]))
+
+
+def packed(rows, cuts=()):
+    edges = [0, *cuts, rows.num_rows]
+    pieces = [rows.slice(a, b - a) for a, b in pairwise(edges)]
+    batches = [
+        pa.RecordBatch.from_arrays([c.combine_chunks() for c in piece.columns], rows.column_names)
+        for piece in pieces
+    ]
+    return list(pack(batches, CUTOVER_MS, SPEC))
+
+
+def test_every_row_is_in_the_block_of_its_profile():
+    """Keys in order, and each number as it came (float32 where the block stores float32)."""
+    rows = table(random_keys(seed=3))
+    found = []
+    for one in packed(rows):
+        block = profile_block.decode(one.block, SPEC)
+        body, tail = block.rows(), block.tail_from(FIRST_DAY)
+        assert one.entries == len(body) + len(tail)
+        profile = profile_of_key(one.key)
+        for part, days in ((body, [None] * len(body)), (tail, ["tail"] * len(tail))):
+            for i, day in enumerate(days):
+                found.append(
+                    (
+                        profile, day, title_of(part.items)[i], location_of(part.items)[i],
+                        part.last_seen_ms[i], *part.totals[:2, i], part.sums[:, :, i].ravel(),
+                    )
+                )  # fmt: skip
+    expected = rows.to_pylist()
+    assert len(found) == len(expected)
+    for got, want in zip(found, expected, strict=True):
+        assert got[0] == want["profile_id"]
+        assert (got[1] is None) == (want["tail_day"] is None)
+        assert got[2:4] == (want["title_id"], want["location"])
+        assert got[4] == round(want["last_seen"].timestamp() * 1000)
+        assert got[5:7] == (want["impressions"], want["plays"])
+        assert got[7] == pytest.approx([want[name] for name in SPEC.decayed_names], rel=1e-6)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_cut_anywhere_equals_whole(seed):
+    """Also cuts inside a profile, several in one profile, and empty batches."""
+    rows = table(random_keys(seed))
+    rng = random.Random(seed)
+    cuts = sorted(rng.randint(0, rows.num_rows) for _ in range(rng.randint(0, 60)))
+    assert packed(rows, cuts) == packed(rows)
+
+
+def test_one_profile_over_many_batches_is_one_block():
+    rows = table([(5, None, title, 0) for title in range(1, 301)])
+    (one,) = packed(rows, cuts=range(10, 300, 10))
+    assert one.entries == 300
+
+
+def test_no_rows_no_blocks():
+    assert packed(table([])) == []
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        [(2, None, 1, 0), (1, None, 1, 0)],
+        [(1, None, 2, 0), (1, None, 1, 0)],
+        [(1, None, 1, 1), (1, None, 1, 0)],
+        [(1, None, 1, 0), (1, None, 1, 0)],
+        [(1, FIRST_DAY, 1, 0), (1, None, 2, 0)],
+        [(1, FIRST_DAY + 1, 1, 0), (1, FIRST_DAY, 2, 0)],
+    ],
+    ids=["profiles", "titles", "locations", "repeated", "tail first", "tail days"],
+)
+@pytest.mark.parametrize("cuts", [(), (1,)], ids=["one batch", "two batches"])
+def test_rows_out_of_order_are_refused(keys, cuts):
+    """A reader searches blocks by bisection, so order is not a detail."""
+    with pytest.raises(CorruptData, match=r"(not come|comes) after"):
+        packed(table(keys), cuts)
+
+
+def test_null_is_refused():
+    rows = table([(1, None, 1, 0)])
+    at = rows.column_names.index("plays_hl_7d")
+    holed = rows.set_column(at, "plays_hl_7d", pa.array([None], pa.float64()))
+    with pytest.raises(CorruptData, match="1 nulls in plays_hl_7d"):
+        packed(holed)
+
+
+def test_blocks_are_the_same_bytes_each_time():
+    rows = table(random_keys(seed=11))
+    assert packed(rows) == packed(rows)
+    assert np.unique([one.key for one in packed(rows)]).size == len(packed(rows))
