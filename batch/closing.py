@@ -1,0 +1,172 @@
+"""The closed form of a slot, and which slots need it. Used by `close`, and by the import.
+
+A slot is closed when each file of it has decided duplicates: no null in that column, which the
+files' own metadata says, so nothing is scanned to find out. Its form: one file per (slot, shard),
+sorted by (profile, title, event time) - what makes the weekly job a plain scan.
+
+    due          over (valid-through >= its end) and not closed
+    follower     closed, but the slot before it is rewritten now: its flags depend on that one
+
+A rewrite is one commit over exactly the partitions it read, refused when somebody added to them
+meanwhile, and then computed again from the newer state. Rows that arrive later have a null and make
+their slot due again: nothing is lost, and running twice changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+from batch import snapshots, tables
+from batch.duplicates import KEY, flag_duplicates
+from impressions.errors import NotReady
+from impressions.shell.settings import Settings
+from impressions.slot import format_utc
+from impressions.spec import Spec
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, DataFrame, SparkSession
+
+_ATTEMPTS = 5
+_Result = TypeVar("_Result")
+
+
+@dataclass(frozen=True)
+class SlotState:
+    """Rows of one slot, and how many of them are not decided yet."""
+
+    rows: int
+    undecided: int
+
+    @property
+    def closed(self) -> bool:
+        return self.undecided == 0
+
+
+def slot_states(
+    spark: SparkSession, settings: Settings, snapshot_id: int | None
+) -> dict[int, SlotState]:
+    """Slot start in ms -> its state, from the metadata of the files of one snapshot."""
+    if snapshot_id is None:
+        return {}
+    name = tables.full_name(settings, tables.RAW)
+    rows = spark.sql(
+        "SELECT unix_millis(partition.ingest_slot) AS slot, sum(record_count) AS rows, "
+        "sum(coalesce(readable_metrics.duplicate.null_value_count, record_count)) AS undecided "
+        f"FROM {name}.files VERSION AS OF {snapshot_id} WHERE content = 0 "
+        "GROUP BY partition.ingest_slot"
+    ).collect()
+    return {row["slot"]: SlotState(row["rows"], row["undecided"]) for row in rows}
+
+
+def due_slots(
+    states: Mapping[int, SlotState], before_ms: int, spec: Spec, again: bool = False
+) -> set[int]:
+    """Slots that end at or before `before_ms` and are not closed (`again`: closed ones too)."""
+    return {
+        slot
+        for slot, state in states.items()
+        if slot + spec.slot_ms <= before_ms and (again or not state.closed)
+    }
+
+
+def followers(slots: Collection[int], states: Mapping[int, SlotState], spec: Spec) -> set[int]:
+    """Closed slots right after one of `slots`; open ones are decided when they are closed."""
+    after = {slot + spec.slot_ms for slot in slots} - set(slots)
+    return {slot for slot in after if slot in states and states[slot].closed}
+
+
+def runs(slots: Iterable[int], slot_ms: int) -> list[tuple[int, int]]:
+    """Slots as half-open ranges [start, end) of time, neighbours together."""
+    ranges: list[tuple[int, int]] = []
+    for slot in sorted(set(slots)):
+        if ranges and ranges[-1][1] == slot:
+            ranges[-1] = (ranges[-1][0], slot + slot_ms)
+        else:
+            ranges.append((slot, slot + slot_ms))
+    return ranges
+
+
+def in_slots(slots: Iterable[int], spec: Spec) -> Column:
+    """The filter on `ingest_slot` that Iceberg turns into a choice of files."""
+    from pyspark.sql import functions as F
+
+    column, found = F.col("ingest_slot"), F.lit(False)
+    for start, end in runs(slots, spec.slot_ms):
+        start_at, end_at = F.timestamp_millis(F.lit(start)), F.timestamp_millis(F.lit(end))
+        found = found | ((column >= start_at) & (column < end_at))
+    return found
+
+
+def decided(rows: DataFrame, raw: DataFrame, slots: Collection[int], spec: Spec) -> DataFrame:
+    """`rows`, which are all rows of `slots`, with duplicates decided.
+
+    `raw` gives the logs of the slots just before. Other columns of `rows` are kept.
+    """
+    from pyspark.sql import functions as F
+
+    before = {slot - spec.slot_ms for slot in slots} - set(slots)
+    earlier = raw.where(in_slots(before, spec) & F.col("log_id").isNotNull())
+    marked = rows.withColumn("_wanted", F.lit(True)).unionByName(
+        earlier.select(*KEY).distinct(), allowMissingColumns=True
+    )
+    return flag_duplicates(marked, spec).where("_wanted").drop("_wanted")
+
+
+def dealt_out(rows: DataFrame) -> DataFrame:
+    """Each (slot, shard) whole in one task, so that it becomes one file; the table sorts it."""
+    tasks = int(str(rows.sparkSession.conf.get("spark.sql.shuffle.partitions")))
+    return rows.repartition(tasks, "ingest_slot", "shard")
+
+
+def rewrite(
+    spark: SparkSession,
+    settings: Settings,
+    base: snapshots.State,
+    slots: Collection[int],
+    properties: Mapping[str, str],
+) -> None:
+    """Brings `slots` into closed form in one commit on top of `base`."""
+    name = tables.full_name(settings, tables.RAW)
+    raw = snapshots.read_at(spark, name, base.snapshot_id)
+    rows = decided(raw.where(in_slots(slots, settings.spec)), raw, slots, settings.spec)
+    carried = {} if base.valid_through_ms is None else {
+        snapshots.VALID_THROUGH: str(base.valid_through_ms)
+    }  # fmt: skip
+    snapshots.overwrite_partitions(
+        dealt_out(rows.select(*tables.RAW_COLUMNS)),
+        name,
+        base.snapshot_id,
+        carried | {snapshots.OPERATION: "close"} | dict(properties),
+    )
+
+
+def close_again(spark: SparkSession, settings: Settings, slots: Collection[int]) -> None:
+    """Decides the flags of `slots` and of closed ones right after, from the newest snapshot."""
+    base = snapshots.state(spark, tables.full_name(settings, tables.RAW))
+    states = slot_states(spark, settings, base.snapshot_id)
+    present = {slot for slot in slots if slot in states}
+    rewrite(spark, settings, base, present | followers(present, states, settings.spec), {})
+
+
+def retried(attempt: Callable[[], _Result]) -> _Result:
+    """Runs `attempt` again, from the newest state, when another commit came first."""
+    for left in reversed(range(_ATTEMPTS)):
+        try:
+            return attempt()
+        except Exception as error:
+            if not snapshots.is_conflict(error):
+                raise
+            if not left:
+                raise NotReady(
+                    f"{_ATTEMPTS} attempts met commits of others to the same slots",
+                    hint="run it again when the other writer is done",
+                    reason="conflict",
+                ) from error
+    raise AssertionError("unreachable: the last attempt returns or raises")
+
+
+def slot_names(slots: Iterable[int], slot_ms: int) -> list[str]:
+    """Ranges of slots for people: `2026-11-01T00:00:00Z .. 2026-11-15T00:00:00Z`, end excluded."""
+    return [f"{format_utc(start)} .. {format_utc(end)}" for start, end in runs(slots, slot_ms)]

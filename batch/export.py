@@ -1,0 +1,370 @@
+"""`impressions export`: a published generation of ema becomes SST files and a manifest.
+
+    1. plan        the tag gen_<date>: its snapshot, and how many rows each shard has (metadata)
+    2. write       Spark deals the rows out by shard, sorts them, and the sink writes SST files,
+                   one task per shard                                      batch/sst_sink.py
+    3. check       the winning attempts only: every shard, every row, key ranges disjoint
+    4. manifest    report.json, then manifest.json, the last file: without it there is no generation
+
+Run again, it packs the rows again without writing, compares the digests with the manifest's and
+changes nothing. `--force` writes fresh files and replaces the manifest. Files that no manifest
+lists (of attempts that died) are removed by `--sweep` once they are old enough.
+"""
+
+from __future__ import annotations
+
+import json as jsonlib
+import re
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from batch import published, tables
+from batch.failpoint import failpoint
+from batch.published import Generation
+from batch.report import RunReport, start_report
+from batch.stages import stages
+from batch.storage import Directory, below, open_directory, shown
+from batch.sweep import SWEEP_AGE_HOURS, sweep
+from impressions import manifest as manifests
+from impressions.clock import Clock, now_ms
+from impressions.errors import ImpressionsError, NotReady, Refused, UsageError
+from impressions.generation import MANIFEST, REPORT, cutover_of, generation_id, ref_name
+from impressions.manifest import Manifest, SstFile
+from impressions.shell.command import DryRun, Json, run, verb
+from impressions.shell.console import human_bytes
+from impressions.shell.settings import Settings
+from impressions.slot import parse_logical_date
+from impressions.spec import PARTITIONER
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql.datasource import DataSource
+
+    from batch.sst_sink import Written
+
+ROLL_BYTES = 256 << 20
+"""Bytes of blocks after which a shard's next file is begun."""
+
+
+@verb
+def command(
+    settings: Settings,
+    generation: Annotated[str | None, typer.Option(help="Name, such as 2026-11-15.")] = None,
+    logical_date: Annotated[str | None, typer.Option(help="Its cutover, instead.")] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Write it anew although it is there.")
+    ] = False,
+    sweep_files: Annotated[
+        bool, typer.Option("--sweep", help="Remove old files no manifest lists.")
+    ] = False,
+    sweep_age_hours: Annotated[
+        float, typer.Option(min=0, help="How old those must be.")
+    ] = SWEEP_AGE_HOURS,
+    dry_run: DryRun = False,
+    json: Json = False,
+) -> None:
+    """Write a published generation as SST files with a manifest.
+
+    impressions export --generation 2026-11-15
+
+    impressions export --logical-date 2026-11-15 --set generations_uri=s3://bucket/generations
+    """
+    from batch.session import using_spark
+
+    cutover_ms = _cutover_ms(settings, generation, logical_date)
+    name = generation_id(cutover_ms)
+    report = start_report("export", {"generation": name, "force": force, "dry_run": dry_run})
+    with using_spark(settings, f"export {name}") as spark:
+        job = Job.of(spark, settings, cutover_ms, report)
+        export(job, force=force, dry_run=dry_run)
+    if sweep_files:
+        removed = sweep(job.target, now_ms(), sweep_age_hours, dry_run=dry_run)
+        report.counts["swept_files"] = len(removed)
+    report.emit(json=json, summary=_summary(report))
+
+
+@dataclass(frozen=True)
+class Job:
+    """What every step of one run knows."""
+
+    spark: SparkSession
+    settings: Settings
+    cutover_ms: int
+    report: RunReport
+    target: Directory
+    uri: str
+    roll_bytes: int = ROLL_BYTES
+    clock: Clock = now_ms
+
+    @classmethod
+    def of(cls, spark: SparkSession, settings: Settings, cutover_ms: int, report: RunReport) -> Job:
+        uri = below(settings.generations, generation_id(cutover_ms))
+        return cls(spark, settings, cutover_ms, report, open_directory(uri), uri)
+
+    @property
+    def name(self) -> str:
+        return generation_id(self.cutover_ms)
+
+    @property
+    def ema(self) -> str:
+        return tables.full_name(self.settings, tables.EMA)
+
+
+def export(job: Job, *, force: bool = False, dry_run: bool = False) -> RunReport:
+    """Write the generation, or verify the one that is there.
+
+    Raises:
+        NotReady: the generation is not published in ema.
+        Refused: what is there holds something else, or the settings are not those it was made with.
+    """
+    generation = _published(job)
+    entries = _entries_per_shard(job)
+    there = None if force else _manifest(job)
+    job.report.snapshots |= {"raw": generation.source_id, "ema": generation.snapshot_id}
+    job.report.extra |= {
+        "generation": job.name,
+        "uri": shown(job.uri),
+        "audits": dict(generation.audits),
+    }
+    if dry_run:
+        job.report.counts["entries"] = sum(entries.values())
+        return _done(job, "would verify" if there else "would write")
+    with stages(job.spark, f"{'verify' if there else 'export'} {job.name}"):
+        written = _write(job, upload=there is None)
+    made = _check(job, generation, entries, written)
+    if there is not None:
+        _require_same(there, made)
+        _require_files(job, there)
+        job.report.note(f"generation {job.name} is already exported, nothing to do")
+        return _done(job, "already exported", there)
+    _done(job, "written", made, changed=True)
+    job.target.replace(REPORT, _json_line(job.report.finish()))
+    failpoint("before-manifest")
+    job.target.replace(MANIFEST, manifests.encode(made))
+    return job.report
+
+
+def rows_by_shard(table: DataFrame, partitions: int) -> DataFrame:
+    """Partition i holds shard i, sorted the way profile blocks are built."""
+    from pyspark.sql import functions as F
+
+    # repartitionById passes the id through; repartition(n, "shard") would hash it again.
+    dealt = table.repartitionById(partitions, F.col("shard"))
+    return dealt.sortWithinPartitions(
+        "profile_id", F.col("tail_day").asc_nulls_first(), "title_id", "location"
+    )
+
+
+def check_complete(
+    files: Sequence[SstFile], written: Mapping[int, int], expected: Mapping[int, int]
+) -> None:
+    """Refuse an export that is not the whole table.
+
+    Args:
+        files: ascending by (shard, min_key).
+        written, expected: shard -> rows of the table; shards without rows are left out.
+    """
+    if written != expected:
+        wrong = sorted(s for s in {*written, *expected} if written.get(s) != expected.get(s))
+        raise Refused(
+            f"shard {wrong[0]}: {written.get(wrong[0], 0)} rows of the table were written, "
+            f"expected {expected.get(wrong[0], 0)} ({len(wrong)} shards differ)",
+            reason="incomplete_export",
+        )
+    without_file = sorted(expected.keys() - {file.shard for file in files})
+    if without_file:
+        raise Refused(f"shards {without_file} have rows but no file", reason="incomplete_export")
+    for one, other in pairwise(files):
+        if one.shard == other.shard and one.max_key >= other.min_key:
+            raise Refused(
+                f"{one.path} ends at key {one.max_key} and {other.path} begins at "
+                f"{other.min_key}: expected disjoint ranges",
+                reason="overlapping_files",
+            )
+
+
+def _cutover_ms(settings: Settings, generation: str | None, logical_date: str | None) -> int:
+    if (generation is None) == (logical_date is None):
+        raise UsageError(
+            "expected one of --generation and --logical-date",
+            hint="impressions export --generation 2026-11-15",
+        )
+    if generation is not None:
+        return cutover_of(generation)
+    return parse_logical_date(str(logical_date), settings.spec)
+
+
+def _published(job: Job) -> Generation:
+    hint = f"impressions compact --logical-date {job.name}"
+    tables.require(job.spark, job.settings, tables.EMA, hint=hint)
+    known = published.history(job.spark, job.ema)
+    if job.cutover_ms in known.tagged:
+        return known.tagged[job.cutover_ms]
+    names = ", ".join(g.name for _, g in sorted(known.tagged.items())) or "none"
+    raise NotReady(
+        f"generation {job.name} is not published in {job.ema}; published: {names}",
+        hint=hint,
+        reason="not_published",
+    )
+
+
+def _entries_per_shard(job: Job) -> dict[int, int]:
+    """Rows of each shard that has any, from the metadata of the tagged snapshot."""
+    files = job.spark.read.option("versionAsOf", ref_name("gen", job.cutover_ms))
+    rows = files.table(f"{job.ema}.files").selectExpr("partition.shard", "record_count").collect()
+    entries: dict[int, int] = {}
+    for row in rows:
+        entries[row["shard"]] = entries.get(row["shard"], 0) + row["record_count"]
+    return {shard: count for shard, count in entries.items() if count}
+
+
+def _manifest(job: Job) -> Manifest | None:
+    data = job.target.read(MANIFEST)
+    if data is None:
+        return None
+    there = manifests.decode(data, f"{shown(job.uri)}/{MANIFEST}")
+    manifests.check_fits(there, job.settings.spec, job.settings.partitions)
+    return there
+
+
+def _write(job: Job, *, upload: bool) -> list[Written]:
+    """Run the sink; returns what the winning attempts wrote, by shard."""
+    from batch.sst_sink import NAME, Plan, SstSink, read_result
+
+    table = job.spark.read.option("versionAsOf", ref_name("gen", job.cutover_ms)).table(job.ema)
+    rows = rows_by_shard(table, job.settings.partitions)
+    with tempfile.TemporaryDirectory(prefix="impressions-export-") as local:
+        plan = Plan(
+            directory=job.uri,
+            result=str(Path(local) / "result.json"),
+            cutover_ms=job.cutover_ms,
+            slot_ms=job.settings.spec.slot_ms,
+            spec_fingerprint=job.settings.spec.fingerprint,
+            partitions=job.settings.partitions,
+            run_id=job.report.run_id,
+            roll_bytes=job.roll_bytes,
+            upload=upload,
+        )
+        _register(job.spark, SstSink)
+        into = rows.write.format(NAME).option("plan", jsonlib.dumps(asdict(plan))).mode("append")
+        try:
+            into.save()
+        except Exception as error:
+            raise _failed(job, error) from error
+        return read_result(Path(plan.result))
+
+
+def _register(spark: SparkSession, sink: type[DataSource]) -> None:
+    """Make the sink known to this session.
+
+    Spark asks the *active* session whether the name is taken; where a process has several, that
+    may be another one, which knows it from an earlier export, and then this one stays without.
+    """
+    session: Any = spark
+    session._get_j_spark_session_class(session._jvm).setActiveSession(session._jsparkSession)
+    spark.dataSource.register(sink)
+
+
+def _failed(job: Job, error: Exception) -> ImpressionsError:
+    """A task failed as often as Spark tries; the end of its Python traceback says why."""
+    ends = re.findall(r"Traceback \(most recent call last\):\n(?:[ \t].*\n)+(\S.*)", str(error))
+    reason = ends[0] if ends else str(error).strip().partition("\n")[0]
+    return ImpressionsError(
+        f"generation {job.name}: a task of the export failed: {reason}",
+        hint="nothing was published; after the cause is gone, run export again",
+        reason="export_failed",
+    )
+
+
+def _check(
+    job: Job, generation: Generation, entries: Mapping[int, int], written: Sequence[Written]
+) -> Manifest:
+    """The manifest of what was written, once that is known to be everything."""
+    found = [file for part in written for file in part.files]
+    files = tuple(sorted(found, key=lambda file: (file.shard, file.min_key)))
+    check_complete(files, {part.shard: part.entries for part in written if part.entries}, entries)
+    return Manifest(
+        generation=job.name,
+        cutover_ms=job.cutover_ms,
+        spec_fingerprint=job.settings.spec.fingerprint,
+        partitions=job.settings.partitions,
+        partitioner=PARTITIONER,
+        raw_snapshot_id=generation.source_id,
+        ema_snapshot_id=generation.snapshot_id,
+        profiles=sum(file.rows for file in files),
+        entries=sum(entries.values()),
+        created_ms=job.clock(),
+        files=files,
+    )
+
+
+def _require_same(there: Manifest, made: Manifest) -> None:
+    """Refused unless both manifests list the same content."""
+
+    def content(manifest: Manifest) -> list[tuple[int, str, str, int, str]]:
+        return [(f.shard, f.min_key, f.max_key, f.rows, f.digest) for f in manifest.files]
+
+    if content(there) == content(made) and there.cutover_ms == made.cutover_ms:
+        return
+    differ = len(set(content(there)) ^ set(content(made)))
+    raise Refused(
+        f"generation {made.generation} is exported already with other content: {differ} files "
+        f"differ (made from ema snapshot {there.ema_snapshot_id}, now {made.ema_snapshot_id})",
+        hint="hosts may have loaded it; `export --force` replaces it all the same",
+        reason="content_differs",
+    )
+
+
+def _require_files(job: Job, there: Manifest) -> None:
+    """Refused if a listed file is gone or has another size."""
+    sizes = {stored.path: stored.size_bytes for stored in job.target.list()}
+    for file in there.files:
+        if sizes.get(file.path) != file.size_bytes:
+            raise Refused(
+                f"{shown(job.uri)}/{file.path}: {sizes.get(file.path, 'no')} bytes, "
+                f"expected {file.size_bytes}",
+                hint="impressions export --force writes the generation anew",
+                reason="missing_file",
+            )
+
+
+def _done(
+    job: Job, status: str, manifest: Manifest | None = None, *, changed: bool = False
+) -> RunReport:
+    report = job.report
+    report.changed = changed
+    report.extra["status"] = status
+    if manifest is not None:
+        report.counts |= {
+            "files": len(manifest.files),
+            "profiles": manifest.profiles,
+            "entries": manifest.entries,
+            "bytes": manifest.size_bytes,
+        }
+    return report
+
+
+def _json_line(report: RunReport) -> bytes:
+    return (jsonlib.dumps(report.as_dict()) + "\n").encode()
+
+
+def _summary(report: RunReport) -> str:
+    counts, text = report.counts, f"{report.extra['generation']}: {report.extra['status']}"
+    if "files" in counts:
+        text += (
+            f"; {counts['profiles']} profiles, {counts['entries']} entries in {counts['files']} "
+            f"files, {human_bytes(counts['bytes'])}, at {report.extra['uri']}"
+        )
+    if "swept_files" in counts:
+        text += f"; {counts['swept_files']} unlisted files swept"
+    return text
+
+
+if __name__ == "__main__":
+    run(command)

@@ -1,0 +1,197 @@
+"""The one Spark session factory: every job of `batch/` gets its session here.
+
+Three ways in, one result (a session whose catalog is that of the settings):
+
+    impressions <verb>        this process starts a JVM: pinned jars, Java 17 or 21, no UI, and the
+                              JVM's own messages in <home>/logs/spark.log instead of the terminal
+    spark-submit batch/x.py   the JVM is there: whatever was submitted stays, we add what is missing
+    a second call             the JVM and its context are shared; the session is a new one, so that
+                              its catalog is that of *these* settings
+
+What is set, and why:
+
+    python of the workers     this one; any other has no pyarrow
+    UTC                       days, slots and `--logical-date` are UTC
+    zstd, TIMESTAMP_MICROS    Parquet that Iceberg can prune (INT96 has no usable bounds)
+    preserve-data-grouping    scans of raw stay grouped by shard: the weekly plan has no Exchange
+    shuffle.partitions        max(P, 2 x cores); 200 small tasks hurt on few cores
+    nanosAsLong               pandas writes timestamps in nanoseconds; the import reads those
+
+Precedence: what was submitted > settings `spark.conf` > the table above. pyspark is imported late.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from impressions.errors import ImpressionsError, MissingDependency
+from impressions.shell.catalog import spark_catalog
+from impressions.shell.extras import require
+from impressions.shell.settings import Settings
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+_EXTENSIONS = "org.apache.iceberg.spark.extensions.IcebergSparkSessionExtensions"
+_STDERR = 2
+
+_SESSION_CONF = {
+    "spark.sql.session.timeZone": "UTC",
+    "spark.sql.parquet.compression.codec": "zstd",
+    "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
+    "spark.sql.iceberg.planning.preserve-data-grouping": "true",
+    "spark.sql.legacy.parquet.nanosAsLong": "true",
+}
+
+
+def spark_session(settings: Settings, app_name: str) -> SparkSession:
+    """A session for one job; starts Spark if this process has none yet.
+
+    Raises:
+        MissingDependency: no pyspark, no Java 17 or 21, no jars, or Spark did not start.
+    """
+    require("pyspark", "spark")
+    from pyspark import SparkContext
+
+    settings.home_dir.mkdir(parents=True, exist_ok=True)
+    if SparkContext._active_spark_context is not None:
+        return _configured(_any_session().newSession(), settings)
+    submitted = _submitted_conf()
+    conf = _context_conf(settings, app_name) if submitted is None else {}
+    conf |= _SESSION_CONF | {"spark.sql.extensions": _EXTENSIONS} | spark_catalog(settings)
+    conf |= settings.spark.conf
+    conf = {key: value for key, value in conf.items() if key not in (submitted or {})}
+    session = _start(conf, settings) if submitted is None else _start_submitted(conf, settings)
+    return _configured(session, settings)
+
+
+@contextlib.contextmanager
+def using_spark(settings: Settings, app_name: str) -> Iterator[SparkSession]:
+    """A session for the block; Spark stops at its end if the block started it."""
+    require("pyspark", "spark")
+    from pyspark import SparkContext
+
+    ours = SparkContext._active_spark_context is None
+    session = spark_session(settings, app_name)
+    try:
+        yield session
+    finally:
+        if ours:
+            session.stop()
+
+
+def log_file(settings: Settings) -> Path:
+    """Where the JVM and its Python workers write what would be noise on the terminal."""
+    return settings.home_dir / "logs" / "spark.log"
+
+
+def _context_conf(settings: Settings, app_name: str) -> dict[str, str]:
+    """Properties that only a JVM of our own start can have."""
+    from batch.jars import ensure
+    from batch.java import find_java
+
+    os.environ["JAVA_HOME"] = str(find_java().home)
+    # A JVM started from Python takes the workers' python from here, not from the conf.
+    os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
+    scratch = settings.home_dir / "tmp" / "spark"
+    scratch.mkdir(parents=True, exist_ok=True)
+    return {
+        "spark.app.name": f"impressions {app_name}",
+        "spark.master": settings.spark.master,
+        "spark.jars": ",".join(map(str, ensure(settings))),
+        "spark.driver.memory": settings.spark.driver_memory,
+        "spark.local.dir": str(scratch),
+        "spark.sql.warehouse.dir": f"file://{scratch / 'no-hive-warehouse'}",
+        "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",
+        "spark.log.level": "WARN",
+        "spark.pyspark.python": sys.executable,
+        "spark.pyspark.driver.python": sys.executable,
+    }
+
+
+def _submitted_conf() -> dict[str, str] | None:
+    """What spark-submit was given; None when this process starts its own JVM."""
+    if "PYSPARK_GATEWAY_PORT" not in os.environ:
+        return None
+    from pyspark import SparkConf, SparkContext
+
+    SparkContext._ensure_initialized()
+    return dict(SparkConf(_jvm=SparkContext._jvm).getAll())
+
+
+def _start(conf: dict[str, str], settings: Settings) -> SparkSession:
+    """Starts the JVM, its messages going to the log file for as long as it lives."""
+    log = log_file(settings)
+    log.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with _stderr_to(log):
+            return _build(conf)
+    except Exception as error:
+        if isinstance(error, ImpressionsError):
+            raise
+        first_line = str(error).strip().partition("\n")[0]
+        raise MissingDependency(
+            f"Spark did not start: {first_line}",
+            hint=f"its own messages are in {log}; `impressions doctor` checks Java and the jars",
+            reason="spark_start",
+        ) from error
+
+
+def _start_submitted(conf: dict[str, str], settings: Settings) -> SparkSession:
+    from pyspark import SparkContext
+
+    jvm: Any = SparkContext._jvm
+    loader = jvm.java.lang.Thread.currentThread().getContextClassLoader()
+    if not loader.getResource(_EXTENSIONS.replace(".", "/") + ".class"):
+        from batch.jars import ensure
+
+        raise MissingDependency(
+            "the Iceberg runtime is not among the jars that were submitted",
+            hint=f"spark-submit --jars {','.join(map(str, ensure(settings)))} ...",
+            reason="missing_jar",
+        )
+    return _build(conf)
+
+
+def _build(conf: dict[str, str]) -> SparkSession:
+    from pyspark.sql import SparkSession
+
+    return SparkSession.builder.config(map={**conf}).getOrCreate()
+
+
+def _any_session() -> SparkSession:
+    from pyspark.sql import SparkSession
+
+    return SparkSession.builder.getOrCreate()
+
+
+def _configured(session: SparkSession, settings: Settings) -> SparkSession:
+    """The runtime properties of this session; a catalog is looked up at its first use."""
+    conf = _SESSION_CONF | spark_catalog(settings) | settings.spark.conf
+    if "spark.sql.shuffle.partitions" not in conf:
+        cores = session.sparkContext.defaultParallelism
+        conf["spark.sql.shuffle.partitions"] = str(max(settings.partitions, 2 * cores))
+    for key, value in conf.items():
+        if key.startswith("spark.sql.catalog.") or session.conf.isModifiable(key):
+            session.conf.set(key, value)
+    return session
+
+
+@contextlib.contextmanager
+def _stderr_to(path: Path) -> Iterator[None]:
+    """File descriptor 2 is `path` for the block: a JVM started in it inherits that."""
+    sys.stderr.flush()
+    saved = os.dup(_STDERR)
+    with path.open("ab") as log:
+        os.dup2(log.fileno(), _STDERR)
+        try:
+            yield
+        finally:
+            os.dup2(saved, _STDERR)
+            os.close(saved)

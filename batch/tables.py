@@ -1,0 +1,173 @@
+"""The three Iceberg tables of the batch path: names, columns, layout, and whether they fit.
+
+    raw        one row per valid impression, every copy kept; partitioned by (ingest_slot, shard)
+    rejected   what did not count, with the reason and the row as it came; partitioned by source
+    ema        one row per (profile, title, location, tail day); partitioned by shard
+
+Columns are optional because files of plain Spark are nullable; jobs audit nulls instead. The files
+of a table are sorted locally (Iceberg's sort order; each writer sorts what it has), and no writer
+shuffles on its own: distribution-mode is none, jobs say how rows are dealt out.
+
+A table carries the numbers it was made with, the spec's fingerprint and P, as properties. Settings
+that differ are refused: a slot of another length or a shard of another P would be silently wrong.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from impressions.errors import NotReady, Refused
+from impressions.shell.settings import Settings
+from impressions.spec import PARTITIONER, Spec
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+NAMESPACE = "impressions"
+SPEC_PROPERTY = "impressions.spec"
+PARTITIONS_PROPERTY = "impressions.partitions"
+PARTITIONER_PROPERTY = "impressions.partitioner"
+SLOT_PROPERTY = "impressions.slot-ms"  # for people; the fingerprint covers it
+
+RAW = "raw"
+REJECTED = "rejected"
+EMA = "ema"
+
+RAW_COLUMNS = {
+    "ingest_slot": "timestamp",  # start of the slot
+    "shard": "int",
+    "profile_id": "bigint",
+    "title_id": "bigint",
+    "location": "int",
+    "row": "int",
+    "position": "int",
+    "event_time": "timestamp",  # already clamped
+    "ingest_time": "timestamp",
+    "played": "boolean",
+    "dwell_s": "double",
+    "log_id": "bigint",  # null: not identified, never a duplicate
+    "log_offset": "bigint",  # with log_index: which occurrence of the log
+    "log_index": "int",
+    "source": "string",  # kafka, or file:<first 16 digits of the file's sha256>
+    "device_type": "string",
+    "app_version": "string",
+    "duplicate": "boolean",  # null: not decided yet, so the slot is not closed
+}
+REJECTED_COLUMNS = {
+    "source": "string",
+    "file": "string",
+    "row_number": "bigint",  # from 0 in a Parquet file; null for CSV, whose reader counts no rows
+    "reason": "string",
+    "ingest_slot": "timestamp",  # null where the ingest time is not known
+    "row": "string",  # JSON
+}
+
+_COMMON = {
+    "format-version": "2",
+    "write.distribution-mode": "none",
+    "write.parquet.compression-codec": "zstd",
+    # Hourly commits would leave a metadata file each, for ever.
+    "write.metadata.delete-after-commit.enabled": "true",
+    "write.metadata.previous-versions-max": "100",
+}
+_WITH_SOURCE = {  # batch/imported.py reads whole bounds of `source`
+    "write.metadata.metrics.column.source": "full"
+}
+_PROPERTIES = {RAW: _COMMON | _WITH_SOURCE, REJECTED: _COMMON | _WITH_SOURCE, EMA: _COMMON}
+_LAYOUT = {
+    RAW: (("ingest_slot", "shard"), ("profile_id", "title_id", "event_time")),
+    REJECTED: (("source",), ("file", "row_number")),
+    EMA: (("shard",), ("profile_id", "title_id", "location", "tail_day")),
+}
+
+
+def ema_columns(spec: Spec) -> dict[str, str]:
+    """Columns of ema: keys, last seen, a total per measure, a double per measure and half-life."""
+    totals = {m.name: "bigint" if m.integral else "double" for m in spec.measures}
+    return {
+        "shard": "int",
+        "profile_id": "bigint",
+        "title_id": "bigint",
+        "location": "int",
+        "tail_day": "date",  # null: not a tail day
+        "last_seen": "timestamp",
+        **totals,
+        **dict.fromkeys(spec.decayed_names, "double"),
+    }
+
+
+def columns_of(table: str, spec: Spec) -> dict[str, str]:
+    """Column name -> Spark SQL type, in the order of the table."""
+    return {RAW: RAW_COLUMNS, REJECTED: REJECTED_COLUMNS, EMA: ema_columns(spec)}[table]
+
+
+def full_name(settings: Settings, table: str) -> str:
+    """`lake.impressions.raw`: what SQL, `spark.table` and procedures take."""
+    return f"{settings.catalog.name}.{NAMESPACE}.{table}"
+
+
+def exists(spark: SparkSession, settings: Settings, table: str) -> bool:
+    return spark.catalog.tableExists(full_name(settings, table))
+
+
+def create_if_missing(spark: SparkSession, settings: Settings, *tables: str) -> None:
+    """Makes the tables that are not there, and checks those that are. Raises Refused."""
+    spark.sql(f"CREATE NAMESPACE IF NOT EXISTS {settings.catalog.name}.{NAMESPACE}")
+    for table in tables:
+        if exists(spark, settings, table):
+            check_fits(spark, settings, table)
+            continue
+        for statement in ddl(settings, table):
+            spark.sql(statement)
+
+
+def ddl(settings: Settings, table: str) -> tuple[str, str]:
+    """The two statements that make a table: create, and sort order."""
+    name, (partition, order) = full_name(settings, table), _LAYOUT[table]
+    columns = ", ".join(f"`{c}` {t}" for c, t in columns_of(table, settings.spec).items())
+    properties = ", ".join(
+        f"'{k}'='{v}'" for k, v in (_PROPERTIES[table] | _identity(settings)).items()
+    )
+    return (
+        f"CREATE TABLE IF NOT EXISTS {name} ({columns}) USING iceberg "
+        f"PARTITIONED BY ({', '.join(partition)}) TBLPROPERTIES ({properties})",
+        f"ALTER TABLE {name} WRITE LOCALLY ORDERED BY {', '.join(order)}",
+    )
+
+
+def require(spark: SparkSession, settings: Settings, table: str, hint: str) -> None:
+    """NotReady (with `hint`) where the table does not exist; Refused where it does not fit."""
+    if not exists(spark, settings, table):
+        raise NotReady(
+            f"table {full_name(settings, table)} does not exist yet", hint=hint, reason="no_table"
+        )
+    check_fits(spark, settings, table)
+
+
+def check_fits(spark: SparkSession, settings: Settings, table: str) -> None:
+    """Refused, with both values, where the table was made with other numbers than the settings."""
+    name, expected = full_name(settings, table), _identity(settings)
+    rows = spark.sql(f"SHOW TBLPROPERTIES {name}").collect()
+    found = {row["key"]: row["value"] for row in rows}
+    for key, what in (
+        (SLOT_PROPERTY, "slot_seconds x 1000"),
+        (PARTITIONS_PROPERTY, "partitions"),
+        (PARTITIONER_PROPERTY, "the partitioner"),
+        (SPEC_PROPERTY, "the spec's fingerprint"),
+    ):
+        if found.get(key) != expected[key]:
+            raise Refused(
+                f"table {name} was made with {key} = {found.get(key, 'none')}, "
+                f"but the settings say {expected[key]} ({what})",
+                hint="use the settings the table was made with, or another catalog.warehouse",
+                reason="table_mismatch",
+            )
+
+
+def _identity(settings: Settings) -> dict[str, str]:
+    return {
+        SPEC_PROPERTY: settings.spec.fingerprint,
+        PARTITIONS_PROPERTY: str(settings.partitions),
+        PARTITIONER_PROPERTY: PARTITIONER,
+        SLOT_PROPERTY: str(settings.spec.slot_ms),
+    }

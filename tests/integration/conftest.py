@@ -1,0 +1,52 @@
+"""Real Spark and Iceberg for integration tests: one JVM for all, a fresh warehouse per module."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from pyspark.sql import SparkSession
+
+from batch.session import spark_session
+from impressions.shell.settings import Settings
+
+
+@dataclass(frozen=True)
+class Lake:
+    """A warehouse of its own, and a session whose catalog `lake` is that warehouse."""
+
+    settings: Settings
+    spark: SparkSession
+
+
+def small_settings(home: Path) -> Settings:
+    """P = 4, daily slots, two cores: what every integration test runs with."""
+    return Settings(home=home, partitions=4, spark={"master": "local[2]", "driver_memory": "3g"})
+
+
+def new_lake(home: Path) -> Lake:
+    """For tests that need more than one warehouse; needs the `spark` fixture to run."""
+    settings = small_settings(home)
+    return Lake(settings, spark_session(settings, "tests"))
+
+
+@pytest.fixture(scope="session")
+def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
+    """The JVM all tests share. Verbs called by tests find it and do not stop it."""
+    session = spark_session(small_settings(tmp_path_factory.mktemp("spark")), "tests")
+    yield session
+    session.stop()
+
+
+@pytest.fixture(scope="module")
+def lake(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Lake:
+    """A fresh warehouse per test module."""
+    return new_lake(tmp_path_factory.mktemp("lake"))
+
+
+@pytest.fixture
+def empty(spark: SparkSession, tmp_path: Path) -> Lake:
+    """A fresh warehouse for one test."""
+    return new_lake(tmp_path / "home")

@@ -1,0 +1,147 @@
+"""Closed slots of raw, written straight from a list of events: the input of compact.
+
+`year(seed)` makes events around the edges that matter; `write_closed` puts them into the table as
+`land` and `close` would leave them. What they must add up to says tests/naive.py.
+"""
+
+import random
+from collections.abc import Iterable
+
+from pyspark.sql import functions as F
+
+from batch import snapshots, tables
+from impressions.generation import generation_id
+from impressions.shard import shard_of
+from impressions.spec import DAY_MS
+from tests.integration.conftest import Lake
+
+CUTOVER_MS = 20_772 * DAY_MS  # 2026-11-15
+DATE = generation_id(CUTOVER_MS)
+FIRST_DAY_MS = CUTOVER_MS - 364 * DAY_MS
+"""Midnight at which the window of CUTOVER_MS begins."""
+
+SCHEMA = (
+    "ingest_ms bigint, shard int, profile_id bigint, title_id bigint, location int, "
+    "event_ms bigint, played boolean, dwell_s double, log_id bigint, log_index int, "
+    "duplicate boolean"
+)
+
+
+def event(title: int, event_ms: int, played: int = 0, dwell_s: float = 1.5, location: int = 0):
+    return {
+        "title": title,
+        "location": location,
+        "event_ms": event_ms,
+        "played": played,
+        "dwell_s": dwell_s,
+    }
+
+
+def edges() -> list:
+    """(profile, event, ingest_ms): one profile per situation, each with several titles."""
+    hour, minute = 3_600_000, 60_000
+    return [
+        # 1: the first instant of the window, and the last one before it
+        (1, event(1, FIRST_DAY_MS), FIRST_DAY_MS + minute),
+        (1, event(2, FIRST_DAY_MS - 1), FIRST_DAY_MS + minute),
+        # 2: a clock 4 min ahead across the midnight at which the window begins: the slot before it
+        (2, event(1, FIRST_DAY_MS + minute), FIRST_DAY_MS - 3 * minute),
+        # 3: the last tail day, its end, and the first day after it
+        (3, event(1, FIRST_DAY_MS + 28 * DAY_MS - 1), FIRST_DAY_MS + 28 * DAY_MS),
+        (3, event(1, FIRST_DAY_MS + 28 * DAY_MS), FIRST_DAY_MS + 28 * DAY_MS),
+        (3, event(1, FIRST_DAY_MS + 27 * DAY_MS), FIRST_DAY_MS + 28 * DAY_MS),
+        # 4: ingested just before the cutover with an event 4 min after it; and one just after it
+        (4, event(1, CUTOVER_MS + 3 * minute, played=1), CUTOVER_MS - minute),
+        (4, event(2, CUTOVER_MS - minute), CUTOVER_MS),
+        # 5: 300 days late
+        (5, event(1, CUTOVER_MS - 300 * DAY_MS, dwell_s=0.0), CUTOVER_MS - hour),
+        # 6: largest ids
+        (2**63 - 1, event(2**55 - 1, CUTOVER_MS - hour, location=255), CUTOVER_MS - hour),
+    ]
+
+
+def year(seed: int, profiles: int = 60, per_profile: int = 60) -> list:
+    """The edges, and random events of profiles 101.. over 13 months, many of a title."""
+    rng = random.Random(seed)
+    rows = edges()
+    for profile in range(101, 101 + profiles):
+        for _ in range(rng.randint(1, per_profile)):
+            event_ms = CUTOVER_MS - rng.randint(0, 390 * DAY_MS)
+            late_ms = int(rng.expovariate(1 / (3 * DAY_MS))) if rng.random() < 0.2 else 1000
+            ingest_ms = event_ms + min(late_ms, 330 * DAY_MS)
+            rows.append(
+                (
+                    profile,
+                    event(
+                        rng.randint(1, 6),
+                        event_ms,
+                        int(rng.random() < 0.3),
+                        round(rng.expovariate(0.2), 3),
+                        rng.randint(0, 2),
+                    ),
+                    ingest_ms,
+                )
+            )
+    return rows
+
+
+def counted(rows: Iterable, cutover_ms: int = CUTOVER_MS) -> list:
+    """The events a generation owns: ingested before its cutover."""
+    return [row for row in rows if row[2] < cutover_ms]
+
+
+def write_closed(
+    lake: Lake,
+    rows: list,
+    duplicates: list = (),
+    valid_through_ms: int = CUTOVER_MS + DAY_MS,
+    undecided: bool = False,
+) -> None:
+    """Append events to raw; `duplicates` with their flag set, all without one if `undecided`."""
+    settings = lake.settings
+    tables.create_if_missing(lake.spark, settings, tables.RAW)
+    flagged = [(row, False) for row in rows] + [(row, True) for row in duplicates]
+    values = [
+        (
+            ingest_ms, shard_of(profile, settings.partitions), profile, e["title"], e["location"],
+            e["event_ms"], bool(e["played"]), float(e["dwell_s"]), i, 0,
+            None if undecided else duplicate,
+        )
+        for i, ((profile, e, ingest_ms), duplicate) in enumerate(flagged)
+    ]  # fmt: skip
+    slot_ms = settings.spec.slot_ms
+    frame = lake.spark.createDataFrame(values, SCHEMA)
+    known = {
+        "ingest_slot": F.timestamp_millis(F.col("ingest_ms") - F.col("ingest_ms") % slot_ms),
+        "ingest_time": F.timestamp_millis("ingest_ms"),
+        "event_time": F.timestamp_millis("event_ms"),
+        "source": F.lit("file:test"),
+    }
+    given = {name: F.col(name) for name in frame.columns} | known
+    columns = [
+        given.get(name, F.lit(None)).cast(kind).alias(name)
+        for name, kind in tables.RAW_COLUMNS.items()
+    ]
+    snapshots.writer(
+        frame.repartitionById(settings.partitions, "shard").select(*columns),
+        tables.full_name(settings, tables.RAW),
+        {snapshots.VALID_THROUGH: str(valid_through_ms)},
+    ).append()
+
+
+def ema_rows(lake: Lake, version: str = "main") -> dict:
+    """The aggregate table in the form of naive.answers, the tail days of a key added up."""
+    spec, name = lake.settings.spec, tables.full_name(lake.settings, tables.EMA)
+    table = lake.spark.read.option("versionAsOf", version).table(name)
+    rows = table.withColumn("last_seen_ms", F.unix_millis("last_seen")).drop("last_seen").collect()
+    out: dict = {}
+    for row in rows:
+        key = (row["profile_id"], row["title_id"], row["location"])
+        into = out.setdefault(key, {"last_seen_ms": row["last_seen_ms"]})
+        into["last_seen_ms"] = max(into["last_seen_ms"], row["last_seen_ms"])
+        for measure in spec.measure_names:
+            into[measure] = into.get(measure, 0) + row[measure]
+            for h in spec.half_lives_days:
+                value = row[spec.decayed_name(measure, h)]
+                into[measure, h] = into.get((measure, h), 0.0) + value
+    return out

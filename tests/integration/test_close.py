@@ -1,0 +1,220 @@
+"""`impressions close`: landed slots become sorted, flagged, one file per shard; nothing is lost."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
+
+from batch import closing, snapshots, tables
+from batch.close import command
+from batch.shard import shard_column
+from impressions.errors import NotReady
+from tests import naive
+from tests.integration.conftest import Lake, new_lake
+from tests.integration.history import DAY, START, Log, counting, expected, logs
+
+pytestmark = pytest.mark.spark
+
+RAW = "lake.impressions.raw"
+
+
+@pytest.fixture
+def empty(spark: SparkSession, tmp_path: Path) -> Lake:
+    lake = new_lake(tmp_path / "home")
+    tables.create_if_missing(lake.spark, lake.settings, tables.RAW)
+    return lake
+
+
+@pytest.fixture
+def close(capsys: pytest.CaptureFixture[str]) -> Callable[..., dict[str, Any]]:
+    """Runs the verb and returns its run report."""
+
+    def run(lake: Lake, **more: Any) -> dict[str, Any]:
+        arguments: dict[str, Any] = {
+            "slot": None, "through": None, "again": False, "dry_run": False,
+        }  # fmt: skip
+        capsys.readouterr()
+        command(settings=lake.settings, json=True, **(arguments | more))
+        report: dict[str, Any] = json.loads(capsys.readouterr().out)
+        return report
+
+    return run
+
+
+def append(lake: Lake, some: list[Log], valid_through_ms: int, offset: int = 0) -> None:
+    """Lands logs as the hourly lander does: offsets in order of arrival, duplicates open."""
+    rows = [
+        (profile, e["title"], e["location"], e["event_ms"], ingest_ms, bool(e["played"]),
+         e["dwell_s"], log_id, offset)
+        for offset, (profile, log_id, ingest_ms, impressions) in enumerate(some, offset)
+        for e in impressions
+    ]  # fmt: skip
+    columns = (
+        "profile_id bigint, title_id bigint, location int, event_ms bigint, ingest_ms bigint, "
+        "played boolean, dwell_s double, log_id bigint, log_offset bigint"
+    )
+    made = {
+        "ingest_slot": F.timestamp_millis(F.col("ingest_ms") - F.col("ingest_ms") % DAY),
+        "shard": shard_column(F.col("profile_id"), lake.settings.partitions),
+        "event_time": F.timestamp_millis("event_ms"),
+        "ingest_time": F.timestamp_millis("ingest_ms"),
+        "log_index": F.lit(0),
+        "source": F.lit("kafka"),
+    }
+    df = lake.spark.createDataFrame(rows, columns).withColumns(made)
+    for name, type_ in tables.RAW_COLUMNS.items():
+        if name not in df.columns:
+            df = df.withColumn(name, F.lit(None).cast(type_))
+    properties = {snapshots.VALID_THROUGH: str(valid_through_ms)}
+    ordered = df.select(*tables.RAW_COLUMNS)
+    snapshots.writer(ordered, RAW, properties).append()
+
+
+def log(day: int, log_id: int | None = 7, profile: int = 1) -> Log:
+    """One log with one impression, ingested a second into a day."""
+    ingest_ms = START + day * DAY + 1000
+    impression = {"title": 5, "location": 0, "event_ms": ingest_ms, "played": 1, "dwell_s": 1.5}
+    return profile, log_id, ingest_ms, [impression]
+
+
+def counted_days(lake: Lake) -> list[int]:
+    return sorted((key[4] - START) // DAY for key in counting(lake).elements())
+
+
+def states(lake: Lake) -> dict[int, closing.SlotState]:
+    at = snapshots.ref_snapshot_id(lake.spark, RAW)
+    found = closing.slot_states(lake.spark, lake.settings, at)
+    return {(slot - START) // DAY: state for slot, state in found.items()}
+
+
+def valid_only(some: list[Log]) -> list[Log]:
+    """What a lander puts in raw of these logs."""
+    kept = [
+        (p, i, ms, [e for e in impressions if naive.why_rejected(p, ms, e) is None])
+        for p, i, ms, impressions in some
+    ]
+    return [
+        (p, i, ms, [e | {"event_ms": ms if e["event_ms"] - ms > 300_000 else e["event_ms"]}
+                    for e in impressions])
+        for p, i, ms, impressions in kept if impressions
+    ]  # fmt: skip
+
+
+def test_closing_what_was_landed_gives_what_the_oracle_counts(
+    empty: Lake, close: Callable[..., dict[str, Any]]
+) -> None:
+    """One run closes every slot, a second finds nothing to do and commits nothing."""
+    made = logs(11)
+    applied, counts = naive.accept(made)
+    landed = valid_only(made)
+    append(empty, landed, START + 30 * DAY)
+    report = close(empty)
+    assert report["counts"]["rows"] == counts["applied"] + counts["duplicate"]
+    assert counting(empty) == expected(applied)
+    assert all(state.closed for state in states(empty).values())
+    before = snapshots.state(empty.spark, RAW)
+    assert before.valid_through_ms == START + 30 * DAY  # carried forward
+    assert not close(empty)["changed"]
+    assert snapshots.state(empty.spark, RAW) == before
+
+
+def test_each_slot_is_sorted_in_one_file_per_shard(
+    empty: Lake, close: Callable[..., dict[str, Any]]
+) -> None:
+    """Three landings leave three files per shard and slot; closing leaves one."""
+    some = [log(0, log_id=i, profile=i) for i in range(40)]
+    for i in range(3):
+        append(empty, some[i::3], START + DAY)
+    count = f"SELECT partition.shard, count(*) FROM {RAW}.files GROUP BY ALL"
+    assert {row[1] for row in empty.spark.sql(count).collect()} != {1}
+    close(empty)
+    assert [row[1] for row in empty.spark.sql(count).collect()] == [1, 1, 1, 1]
+    assert counting(empty).total() == 40
+
+
+def test_a_resend_is_judged_by_its_distance_in_slots(
+    empty: Lake, close: Callable[..., dict[str, Any]]
+) -> None:
+    """Same slot, next slot: dropped. Next from a dropped one: dropped. Two slots on: counts."""
+    append(empty, [log(0), log(0), log(1), log(2), log(4), log(5)], START + 9 * DAY)
+    append(empty, [log(0, log_id=None), log(0, log_id=None)], START + 9 * DAY)
+    close(empty)
+    assert counted_days(empty) == [0, 0, 0, 4]
+
+
+def test_a_slot_that_is_not_over_stays_open(
+    empty: Lake, close: Callable[..., dict[str, Any]]
+) -> None:
+    """By default it is left alone; asked for by name it is refused with both times."""
+    append(empty, [log(0), log(1)], START + DAY + 5)
+    assert close(empty)["counts"]["slots"] == 1
+    assert [state.closed for _, state in sorted(states(empty).items())] == [True, False]
+    with pytest.raises(NotReady, match=r"end at 2026-01-03.*valid through 2026-01-02"):
+        close(empty, slot=["2026-01-02"])
+    with pytest.raises(NotReady, match="valid through 2026-01-02"):
+        close(empty, through="2026-01-03")
+
+
+def test_a_late_row_opens_its_slot_again_and_the_closed_one_after_it(
+    empty: Lake, close: Callable[..., dict[str, Any]]
+) -> None:
+    """Day 1 counted log 7; a row of day 0 with log 7 makes that a duplicate."""
+    append(empty, [log(1)], START + 9 * DAY)
+    close(empty)
+    assert counted_days(empty) == [1]
+    append(empty, [log(0)], START + 9 * DAY)
+    report = close(empty)
+    assert report["counts"]["slots"] == 2
+    assert counted_days(empty) == [0]
+
+
+def test_rows_that_land_while_a_slot_is_rewritten_are_kept(
+    empty: Lake, close: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The commit is refused, the slot computed again with them."""
+    append(empty, [log(0)], START + DAY)
+    write, bases = snapshots.overwrite_partitions, []
+
+    def interleaved(rows: Any, table: str, base_id: int | None, properties: Any) -> None:
+        bases.append(base_id)
+        if len(bases) == 1:
+            append(empty, [log(0), log(0, log_id=8)], START + DAY, offset=10)
+        write(rows, table, base_id, properties)
+
+    monkeypatch.setattr(closing.snapshots, "overwrite_partitions", interleaved)
+    close(empty)
+    assert len(set(bases)) == 2  # the first attempt met the conflict
+    assert states(empty)[0] == closing.SlotState(rows=3, undecided=0)
+    assert counted_days(empty) == [0, 0]
+
+
+def test_again_decides_anew_after_rows_were_deleted_by_hand(
+    empty: Lake, close: Callable[..., dict[str, Any]]
+) -> None:
+    """Without the first occurrence the second one counts; only --again looks at closed slots."""
+    append(empty, [log(0), log(1)], START + 9 * DAY)
+    close(empty)
+    empty.spark.sql(f"DELETE FROM {RAW} WHERE ingest_slot = TIMESTAMP'2026-01-01 00:00:00'")
+    assert not close(empty)["changed"]
+    assert counted_days(empty) == []
+    assert not close(empty, again=True, dry_run=True)["changed"]
+    close(empty, again=True)
+    assert counted_days(empty) == [1]
+
+
+def test_before_anything_was_landed(
+    spark: SparkSession, tmp_path: Path, close: Callable[..., dict[str, Any]]
+) -> None:
+    """Without a table: not ready, with the command to run. With an empty one: nothing to do."""
+    lake = new_lake(tmp_path / "none")
+    with pytest.raises(NotReady) as caught:
+        close(lake)
+    assert "impressions land" in str(caught.value.hint)
+    tables.create_if_missing(lake.spark, lake.settings, tables.RAW)
+    assert not close(lake)["changed"]
