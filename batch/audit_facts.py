@@ -13,9 +13,10 @@ from operator import or_
 from typing import TYPE_CHECKING
 
 from batch.aggregate import KEYS, counted, measures
-from batch.audits import Facts, Limits
+from batch.audits import Facts
 from batch.shard import shard_column
 from impressions import window
+from impressions.shell.settings import Audits
 from impressions.spec import DAY_MS, Spec
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def gather(
     partitions: int,
     earlier_impressions: Sequence[float],
     spec: Spec,
-    limits: Limits,
+    limits: Audits,
 ) -> Facts:
     """Count everything.
 
@@ -91,7 +92,7 @@ def _bad_values(cutover_ms: int, spec: Spec) -> dict[str, Column]:
     }
 
 
-def _shrinks(cutover_ms: int, spec: Spec, limits: Limits) -> Column:
+def _shrinks(cutover_ms: int, spec: Spec, limits: Audits) -> Column:
     """Whether a sum is larger than the same sum with the next longer half-life."""
     from pyspark.sql import functions as F
 

@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from batch.audits import Limits, Sample
+from batch.audits import Sample
 from batch.packing import NOT_TAIL, Columns, columns_of
 from impressions import item, window
 from impressions.columns import Rows
 from impressions.decay import Float, Int, weights
 from impressions.errors import CorruptData
 from impressions.item import MAX_LOCATION
+from impressions.shell.settings import Audits
 from impressions.spec import DAY_MS, ITEM_LOCATION_BITS, Spec
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ _SHOWN = 10
 
 
 def recompute(
-    raw: DataFrame, ema: DataFrame, cutover_ms: int, spec: Spec, limits: Limits
+    raw: DataFrame, ema: DataFrame, cutover_ms: int, spec: Spec, limits: Audits
 ) -> Sample:
     """Compare the sampled profiles' rows of the audit branch with a recomputation.
 
@@ -54,7 +55,7 @@ def recompute(
     return Sample(len(profiles), differences(found, expected, spec, limits.sum_tolerance))
 
 
-def choose(ema: DataFrame, cutover_ms: int, limits: Limits) -> list[int]:
+def choose(ema: DataFrame, cutover_ms: int, limits: Audits) -> list[int]:
     """Profiles by the hash of (cutover, profile), as many as the limits allow."""
     from pyspark.sql import functions as F
 

@@ -23,27 +23,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from impressions.errors import AuditFailed
+from impressions.shell.settings import Audits
 from impressions.spec import Spec
-
-
-@dataclass(frozen=True)
-class Limits:
-    """Thresholds of the audits.
-
-    Attributes:
-        sum_tolerance: relative, of sums of fractions, whose last bits depend on the order.
-        volume_min_ratio, volume_max_ratio: impressions of this generation over the median of the
-            `volume_generations` before it.
-        sample_profiles: profiles recomputed; 0 turns it off.
-        sample_events: fewer profiles are taken when those have more events than this together.
-    """
-
-    sum_tolerance: float = 1e-9
-    volume_min_ratio: float = 0.5
-    volume_max_ratio: float = 2.0
-    volume_generations: int = 4
-    sample_profiles: int = 1_000
-    sample_events: int = 5_000_000
 
 
 @dataclass(frozen=True)
@@ -88,7 +69,7 @@ class Sample:
     differences: Sequence[str]
 
 
-def judge(facts: Facts, sample: Sample, spec: Spec, limits: Limits) -> list[Finding]:
+def judge(facts: Facts, sample: Sample, spec: Spec, limits: Audits) -> list[Finding]:
     """All findings but `schema`, without which nothing can be counted; in the module's order."""
     return [
         _conservation(facts, spec, limits),
@@ -133,7 +114,7 @@ def schema(found: Sequence[tuple[str, str]], expected: Sequence[tuple[str, str]]
     )
 
 
-def _conservation(facts: Facts, spec: Spec, limits: Limits) -> Finding:
+def _conservation(facts: Facts, spec: Spec, limits: Audits) -> Finding:
     raw, ema = totals(facts.raw, spec), totals(facts.ema, spec)
     ok = all(
         raw[m.name] == ema[m.name]
@@ -156,7 +137,7 @@ def _shards(facts: Facts) -> Finding:
     return Finding("shards", found == expected, f"rows in shards {found}", f"in {expected}")
 
 
-def _volume(facts: Facts, limits: Limits) -> Finding:
+def _volume(facts: Facts, limits: Audits) -> Finding:
     impressions = sum(sums["impressions"] for sums in facts.ema.values())
     low, high = 1.0, math.inf
     expected = "at least 1 impression"

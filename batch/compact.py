@@ -30,7 +30,7 @@ from impressions.errors import AuditFailed, NotReady, Refused
 from impressions.generation import generation_id, ref_name
 from impressions.shell.command import DryRun, Json, run, verb
 from impressions.shell.console import human_time, warn
-from impressions.shell.settings import Settings
+from impressions.shell.settings import Audits, Settings
 from impressions.slot import format_utc, parse_logical_date
 from impressions.spec import Spec
 
@@ -77,7 +77,7 @@ class Job:
     settings: Settings
     cutover_ms: int
     report: RunReport
-    limits: audits.Limits
+    limits: Audits
     raw: str
     ema: str
 
@@ -88,10 +88,10 @@ class Job:
         settings: Settings,
         cutover_ms: int,
         report: RunReport,
-        limits: audits.Limits | None = None,
+        limits: Audits | None = None,
     ) -> Job:
         raw, ema = (tables.full_name(settings, table) for table in (tables.RAW, tables.EMA))
-        return cls(spark, settings, cutover_ms, report, limits or audits.Limits(), raw, ema)
+        return cls(spark, settings, cutover_ms, report, limits or settings.audits, raw, ema)
 
     @property
     def spec(self) -> Spec:
@@ -229,8 +229,8 @@ def _survey_main(job: Job) -> Survey:
         reach = "nowhere yet" if through_ms is None else f"up to {format_utc(through_ms)}"
         raise NotReady(
             f"raw is complete {reach}, expected at least {format_utc(job.cutover_ms)}",
-            hint="land what is missing; if nothing is: impressions land --valid-through "
-            f"{format_utc(job.cutover_ms)}",
+            hint="land what is missing; if nothing is, run the last land again with "
+            f"--valid-through {format_utc(job.cutover_ms)}",
             reason="not_valid_through",
         )
     return survey(job.spark, job.raw, now.snapshot_id, job.cutover_ms, job.spec)

@@ -89,6 +89,29 @@ class Spark(BaseModel):
     )
 
 
+class Audits(BaseModel):
+    """Thresholds of the audits that a generation must pass before it is published."""
+
+    model_config = _FROZEN
+
+    volume_min_ratio: float = Field(
+        0.5, ge=0, description="impressions, at least so many times the median of earlier ones"
+    )
+    volume_max_ratio: float = Field(2.0, gt=0, description="and at most so many times")
+    volume_generations: int = Field(
+        4, ge=0, description="earlier generations that median is of; 0 turns the comparison off"
+    )
+    sample_profiles: int = Field(
+        1_000, ge=0, description="profiles recomputed from raw; 0 turns it off"
+    )
+    sample_events: int = Field(
+        5_000_000, ge=1, description="fewer profiles are taken once these hold so many events"
+    )
+    sum_tolerance: float = Field(
+        1e-9, gt=0, description="relative; of sums of fractions, whose last bits depend on order"
+    )
+
+
 class Host(BaseModel):
     """One machine that holds generations for serving."""
 
@@ -103,7 +126,9 @@ class Host(BaseModel):
     reserve_bytes: ByteSize = Field(
         ByteSize(1 << 30), ge=0, description="bytes of disk that stay free after a load"
     )
-    keep: int = Field(2, ge=1, description="generations kept by gc, the active one included")
+    keep: int = Field(
+        3, ge=1, description="usable generations kept by gc; 3 allow a rollback by two"
+    )
 
 
 class Serving(BaseModel):
@@ -169,6 +194,7 @@ class Settings(BaseSettings):
     )
     catalog: Catalog = Catalog()
     spark: Spark = Spark()
+    audits: Audits = Audits()
     host: Host = Host()
     serving: Serving = Serving()
 

@@ -8,11 +8,12 @@ import sys
 import pytest
 from pyspark.sql import functions as F
 
-from batch import audits, compact, published, refs, tables
+from batch import compact, published, refs, tables
 from batch.audit_sample import choose
 from batch.refs import branch_of, set_branch
 from batch.report import start_report
 from impressions.errors import AuditFailed
+from impressions.shell.settings import Audits
 from impressions.spec import DAY_MS
 from tests.integration.conftest import Lake, new_lake
 from tests.integration.raw_events import CUTOVER_MS, DATE, event, write_closed, year
@@ -22,7 +23,7 @@ pytestmark = pytest.mark.spark
 NEXT_MS = CUTOVER_MS + 7 * DAY_MS
 NEXT = "2026-11-22"
 BRANCH = "audit_2026_11_22"
-ONE_PROFILE = audits.Limits(sample_profiles=1)
+ONE_PROFILE = Audits(sample_profiles=1)
 
 
 class Week:
@@ -38,11 +39,9 @@ class Week:
         self.good = refs.refs(lake.spark, self.ema)[BRANCH]
         self.sampled = choose(rows, NEXT_MS, ONE_PROFILE)
 
-    def job(self, limits: audits.Limits = ONE_PROFILE) -> compact.Job:
+    def job(self, limits: Audits = ONE_PROFILE) -> compact.Job:
         report = start_report("compact", {})
-        return compact.Job.of(
-            self.spark, self.lake.settings, NEXT_MS, report, limits or audits.Limits()
-        )
+        return compact.Job.of(self.spark, self.lake.settings, NEXT_MS, report, limits or Audits())
 
     def row(self, where: str = "tail_day IS NULL", sampled: bool = False) -> str:
         """A condition that holds for exactly one row, of a profile that is sampled or not."""
@@ -58,7 +57,7 @@ class Week:
             f"AND location = {row['location']} AND tail_day {day}"
         )
 
-    def audit(self, limits: audits.Limits = ONE_PROFILE) -> tuple[list[str], AuditFailed | None]:
+    def audit(self, limits: Audits = ONE_PROFILE) -> tuple[list[str], AuditFailed | None]:
         """Names of the audits that fail, and what was raised."""
         job, raised = self.job(limits), None
         try:
@@ -94,7 +93,7 @@ def damaged(week):
 
 def test_an_undamaged_branch_passes(damaged):
     assert damaged.audit() == ([], None)
-    assert damaged.audit(audits.Limits()) == ([], None)
+    assert damaged.audit(Audits()) == ([], None)
 
 
 def test_message_names_audit_numbers_and_branch(damaged):
@@ -192,7 +191,7 @@ def test_row_of_another_profile_fails_sample(damaged):
 
 def test_unusual_volume_fails_volume(damaged):
     """Against the generation before, with bounds that this week is out of."""
-    failing, error = damaged.audit(audits.Limits(sample_profiles=1, volume_max_ratio=0.9))
+    failing, error = damaged.audit(Audits(sample_profiles=1, volume_max_ratio=0.9))
     assert failing == ["volume"]
     assert "times the median of 1 earlier generations" in error.message
 
