@@ -33,7 +33,7 @@ from batch.storage import Directory, below, open_directory, shown
 from batch.sweep import SWEEP_AGE_HOURS, sweep
 from impressions import manifest as manifests
 from impressions.clock import Clock, now_ms
-from impressions.errors import ImpressionsError, NotReady, Refused, UsageError
+from impressions.errors import CorruptData, ImpressionsError, NotReady, Refused, UsageError
 from impressions.generation import MANIFEST, REPORT, cutover_of, generation_id, ref_name
 from impressions.manifest import Manifest, SstFile
 from impressions.shell.command import DryRun, Json, run, verb
@@ -228,7 +228,10 @@ def _manifest(job: Job) -> Manifest | None:
     data = job.target.read(MANIFEST)
     if data is None:
         return None
-    there = manifests.decode(data, f"{shown(job.uri)}/{MANIFEST}")
+    try:
+        there = manifests.decode(data, f"{shown(job.uri)}/{MANIFEST}")
+    except CorruptData as error:
+        raise CorruptData(error.message, hint="impressions export --force writes it anew") from None
     manifests.check_fits(there, job.settings.spec, job.settings.partitions)
     return there
 

@@ -159,7 +159,7 @@ def check_fits(spark: SparkSession, settings: Settings, table: str) -> None:
             raise Refused(
                 f"table {name} was made with {key} = {found.get(key, 'none')}, "
                 f"but the settings say {expected[key]} ({what})",
-                hint="use the settings the table was made with, or another catalog.warehouse",
+                hint="use the settings the table was made with, or another home or catalog.uri",
                 reason="table_mismatch",
             )
 

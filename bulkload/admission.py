@@ -76,6 +76,6 @@ def _check_file(generation: str, file: SstFile, partitions: int) -> None:
 def _refused(generation: str, what: str, reason: str) -> Refused:
     return Refused(
         f"generation {generation}: {what}",
-        hint="export it again; this manifest was written wrong, not damaged",
+        hint="impressions export --force; this manifest was written wrong, not damaged",
         reason=reason,
     )

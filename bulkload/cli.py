@@ -13,6 +13,8 @@ from typing import Annotated
 
 import typer
 
+from impressions.clock import now_ms
+from impressions.generation import cutover_of
 from impressions.shell.command import DryRun, Json, new_app, verb
 from impressions.shell.console import Table, emit, human_age, human_bytes, human_time, say, warn
 from impressions.shell.settings import Settings
@@ -123,7 +125,8 @@ def verify_generation(
     emit(report, json=json, table=table)
     if not report.ok:
         repair = f"impressions bulkload load {report.generation} --again"
-        say(f"hint:  {'export it again' if published else repair}")
+        rewrite = f"impressions export --generation {report.generation} --force"
+        say(f"hint:  {rewrite if published else repair}")
         raise typer.Exit(report.exit_code)
 
 
@@ -151,6 +154,8 @@ def activate_generation(
         "already_active": f"{swap.generation} is active already: nothing to do",
     }[swap.action]
     emit(swap, json=json, table=text)
+    if swap.action == "activated" and (cutover_ms := cutover_of(swap.generation)) > now_ms():
+        warn(f"requests for now are refused until its cutover, {human_time(cutover_ms)}")
     if swap.action == "activated" and swap.previous:
         say(f"to go back to {swap.previous}: impressions bulkload rollback")
 

@@ -18,7 +18,7 @@ from bulkload.retry import retrying
 from impressions.errors import Refused
 from impressions.manifest import SstFile
 
-_HINT = "copy or export the generation again; nothing on this host was changed"
+_HINT = "copy it again, or write it anew: impressions export --force; nothing was changed here"
 
 
 def check_size(published: Published, generation: str, file: SstFile) -> None:

@@ -97,7 +97,8 @@ def load(
 
     Args:
         generation: its name, or "latest": the newest complete one not rolled back here.
-        again: load it even if it is loaded, for instance after `verify` found damage.
+        again: load it even if it is loaded, for instance after `verify` found damage, or if the
+            published one is another than the loaded.
         published: where from; default: `settings.generations`.
 
     Raises:
@@ -134,7 +135,7 @@ def _admitted(settings: Settings, generation: str, source: Published) -> _Job:
 
 def _plan(job: _Job, again: bool) -> Action:
     """What a load would do. Takes no lock, writes nothing."""
-    if _is_loaded(job) and not again:
+    if not again and _is_loaded(job):
         return "already_loaded"
     _check_room_and_sizes(job)
     return "would_load"
@@ -143,7 +144,7 @@ def _plan(job: _Job, again: bool) -> Action:
 def _carry_out(job: _Job, again: bool, clock: Clock) -> Action:
     with job.host.lock("load"):
         job.host.clear_unfinished()
-        if _is_loaded(job) and not again:
+        if not again and _is_loaded(job):
             return "already_loaded"
         _load(job, clock)
     return "loaded"
@@ -166,8 +167,8 @@ def _is_loaded(job: _Job) -> bool:
             f"generation {job.generation}: the published manifest (created "
             f"{job.manifest.created_ms}) is not the one that is loaded (created "
             f"{held.manifest.created_ms})",
-            hint="a name means one content; activate another generation, then "
-            f"impressions bulkload gc --generation {job.generation}, then load again",
+            hint="a name means one content; to take the published one all the same: "
+            f"impressions bulkload load {job.generation} --again",
             reason="other_manifest",
         )
     return set(job.settings.host_shards) <= set(held.loaded.shards)
@@ -233,7 +234,7 @@ def _ingest(job: _Job, store: Path, copies: dict[int, list[Path]]) -> None:
                 raise OSError(errno.ENOSPC, "the disk is full") from error
             raise Refused(
                 f"generation {job.generation}: RocksDB does not take its files ({error})",
-                hint="its files are as published, but not SST files of ours: export it again",
+                hint="as published, but no SST files of ours: impressions export --force",
                 reason="not_ingested",
             ) from error
 
@@ -252,7 +253,7 @@ def _check(job: _Job, store: Path) -> None:
         more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
         raise Refused(
             f"generation {job.generation}: {problems[0].message}{more}",
-            hint="export it again; nothing on this host was changed",
+            hint="impressions export --force; nothing on this host was changed",
             reason=problems[0].reason,
         )
 

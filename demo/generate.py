@@ -32,7 +32,7 @@ class Size:
     """How much to generate."""
 
     logs: int = 40_000
-    profiles: int = 2_000
+    profiles: int = 3_500
     titles: int = 3_000
 
 

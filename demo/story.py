@@ -21,7 +21,6 @@ import pyarrow.parquet as pq
 from demo.check import Checker
 from demo.generate import DAY_MS, write_year
 from demo.shell import Shell, free_address
-from impressions.clock import now_ms
 from impressions.generation import generation_id
 from impressions.slot import format_utc
 from serving.client import ImpressionsClient
@@ -41,13 +40,15 @@ class Options:
     """What to run on.
 
     Attributes:
-        events: one's own file, mapped by `mapping`; None to generate a year from `seed`.
+        events: one's own file, mapped by `mapping`; None to generate a year from `seed` that ends
+            at `end_ms`, a UTC midnight.
     """
 
     directory: Path
     events: Path | None
     mapping: Path
     seed: int
+    end_ms: int
 
 
 @dataclass(frozen=True)
@@ -112,8 +113,7 @@ def prepare(options: Options) -> Events:
     source = options.events
     if source is None:
         source = options.directory / "year.parquet"
-        today_ms = now_ms() // DAY_MS * DAY_MS
-        rows = write_year(source, today_ms, options.seed)
+        rows = write_year(source, options.end_ms, options.seed)
         print(f"generated {rows:,} impressions of 400 days, seed {options.seed}: {source.name}")
     columns: dict[str, str] = tomllib.loads(options.mapping.read_text())["columns"]
     table = pq.read_table(source)

@@ -142,7 +142,9 @@ class Serving(BaseModel):
     workers: int = Field(1, ge=1, le=256, description="processes that share the port")
     threads: int = Field(8, ge=1, le=1024, description="request threads per worker")
     max_concurrent: int = Field(
-        64, ge=1, description="requests in flight per worker; more are refused (RESOURCE_EXHAUSTED)"
+        64,
+        ge=1,
+        description="calls in flight per worker, and as many open streams; more are refused",
     )
     max_batch: int = Field(256, ge=1, description="profiles in one batch request")
     max_titles: int = Field(500, ge=1, description="titles in one request's filter")
@@ -159,7 +161,8 @@ class Serving(BaseModel):
         None, description="PEM CA that clients' certificates must be signed by"
     )
     token_file: Path | None = Field(
-        None, description="file with the bearer token every request must carry"
+        None,
+        description="file of bearer tokens, one per line; every call but health must carry one",
     )
 
     @model_validator(mode="after")
