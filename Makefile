@@ -67,7 +67,7 @@ demo: venv jars ## the whole batch path on a generated year, or EVENTS=f.parquet
 	@$(BIN)/python -m demo $(if $(EVENTS),--events "$(EVENTS)") $(if $(MAPPING),--mapping "$(MAPPING)")
 
 bench: venv jars ## measure every budget
-	@$(BIN)/python -m benchmarks
+	@$(BIN)/python -m benchmarks $(if $(ONLY),--only "$(ONLY)")
 
 clean: ## remove the venv, caches and local state (the jars stay, they are the machine's)
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

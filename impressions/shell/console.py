@@ -189,7 +189,9 @@ def _print_table(table: Table) -> None:
 def _cell(value: object) -> str:
     if value is None:
         return "-"
-    return f"{value:,.4g}" if isinstance(value, float) else str(value)
+    if not isinstance(value, float):
+        return str(value)
+    return f"{value:,.0f}" if abs(value) >= 1_000 else f"{value:.4g}"
 
 
 def _jsonable(value: object) -> object:

@@ -1,0 +1,25 @@
+"""Which core works for whom: servers on the first, this process and its clients on the last.
+
+Client and server must not take each other's time. Where the system cannot pin, or has one core,
+nothing is pinned and `described` says so.
+"""
+
+from __future__ import annotations
+
+import os
+
+_PINS = hasattr(os, "sched_setaffinity")
+_CORES = sorted(os.sched_getaffinity(0)) if _PINS else []
+SERVER, CLIENT = (_CORES[0], _CORES[-1]) if len(_CORES) > 1 else (None, None)
+
+
+def pin(core: int | None) -> None:
+    """Keep this process, and what it starts, on one core."""
+    if core is not None:
+        os.sched_setaffinity(0, {core})
+
+
+def described() -> str:
+    if SERVER is None:
+        return "not pinned: client and server share their cores, read ratios with care"
+    return f"server pinned to core {SERVER}, everything else to core {CLIENT}"

@@ -1,0 +1,129 @@
+"""A row of the table, the goal it is held to, and how a time is taken.
+
+Times are medians over several runs. The things to compare take turns within each run, so that a
+busy moment of the machine meets all of them, and ratios stay meaningful where seconds do not.
+"""
+
+from __future__ import annotations
+
+import gc
+import statistics
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+Work = Callable[[], object]
+
+
+@dataclass(frozen=True)
+class Goal:
+    """A bound on a number of a row."""
+
+    of: Literal["ours", "ratio_to_peer", "ratio_to_limit"]
+    at: Literal["<=", ">="]
+    value: float
+
+    def __str__(self) -> str:
+        what = {"ours": "", "ratio_to_peer": "peer", "ratio_to_limit": "limit"}[self.of]
+        return f"{self.at} {self.value:g}{' x ' + what if what else ''}"
+
+    def is_met(self, number: float) -> bool:
+        return number <= self.value if self.at == "<=" else number >= self.value
+
+
+@dataclass(frozen=True)
+class Row:
+    """One measure of one stage. Ratios are `ours` divided by the other number, whatever the unit:
+    for rates more is better, for times and sizes less is."""
+
+    stage: str
+    measure: str
+    ours: float
+    unit: str
+    peer: float | None
+    limit: float | None
+    ratio_to_peer: float | None
+    ratio_to_limit: float | None
+    goal: str | None
+    met: bool | None
+
+
+def row(
+    stage: str,
+    measure: str,
+    ours: float,
+    unit: str,
+    *,
+    peer: float | None = None,
+    limit: float | None = None,
+    goal: Goal | None = None,
+) -> Row:
+    """A row with its ratios, judged by its goal."""
+    numbers = {
+        "ours": ours,
+        "ratio_to_peer": ours / peer if peer else None,
+        "ratio_to_limit": ours / limit if limit else None,
+    }
+    judged = None if goal is None else numbers[goal.of]
+    return Row(
+        stage=stage,
+        measure=measure,
+        ours=ours,
+        unit=unit,
+        peer=peer,
+        limit=limit,
+        ratio_to_peer=numbers["ratio_to_peer"],
+        ratio_to_limit=numbers["ratio_to_limit"],
+        goal=None if goal is None else str(goal),
+        met=None if goal is None or judged is None else goal.is_met(judged),
+    )
+
+
+def median_s(works: Mapping[str, Work], *, runs: int = 9, run_s: float = 0.05) -> dict[str, float]:
+    """Median seconds of one call of each; each is called for about `run_s` in each of the runs."""
+    loops = {name: _loops(work, run_s) for name, work in works.items()}
+    taken: dict[str, list[float]] = {name: [] for name in works}
+    for _ in range(runs):
+        for name, work in works.items():
+            taken[name].append(_seconds(work, loops[name]) / loops[name])
+    return {name: statistics.median(seconds) for name, seconds in taken.items()}
+
+
+def in_turns(works: Mapping[str, Callable[[], float]], runs: int) -> dict[str, float]:
+    """Median of what each returns, for work that measures itself; they take turns."""
+    found: dict[str, list[float]] = {name: [] for name in works}
+    for name, work in _turns(works, runs):
+        found[name].append(work())
+    return {name: statistics.median(numbers) for name, numbers in found.items()}
+
+
+def timed_s(work: Work) -> float:
+    """Seconds of one call."""
+    return _seconds(work, 1)
+
+
+def _turns(
+    works: Mapping[str, Callable[[], float]], runs: int
+) -> Iterator[tuple[str, Callable[[], float]]]:
+    for _ in range(runs):
+        yield from works.items()
+
+
+def _loops(work: Work, run_s: float) -> int:
+    work()
+    once_s = max(_seconds(work, 1), 1e-7)
+    return max(1, round(run_s / once_s))
+
+
+def _seconds(work: Work, loops: int) -> float:
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        started_s = time.perf_counter()
+        for _ in range(loops):
+            work()
+        return time.perf_counter() - started_s
+    finally:
+        if collecting:
+            gc.enable()

@@ -1,0 +1,251 @@
+"""The data of all stages: seeded, built without a loop over events, checked by the oracle.
+
+A profile has 1,500 titles of a catalogue of 20,000, each at one location, seen four times on
+average within a few weeks of the year; and, if asked for, seven more days of some 100 events, which
+are its delta blocks. A generation on disk repeats `distinct` such blocks under many profile ids,
+because a block does not hold its profile and building 2,500 of them tells no more than 32.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bulkload.activate import activate
+from bulkload.load import load
+from impressions import delta_block, item, profile_block, window
+from impressions.columns import Rows
+from impressions.decay import Float, Int, weights
+from impressions.delta_block import DeltaBlock
+from impressions.generation import generation_id
+from impressions.manifest import Manifest
+from impressions.merge import plus
+from impressions.shell.settings import Host, Settings
+from impressions.spec import DAY_MS, Spec
+from tests import naive
+from tests.compare import differences
+from tests.generations import publish
+from tests.tolerance import FLOAT32_STORED
+
+SPEC = Spec()
+CUTOVER_MS = 20_772 * DAY_MS  # 2026-11-15, a UTC midnight
+DELTA_DAYS = 7
+QUERY_MS = CUTOVER_MS + DELTA_DAYS * DAY_MS
+CATALOGUE = 20_000
+_SPREAD_DAYS = 14
+_EVENTS_A_DAY = 100
+
+
+@dataclass(frozen=True)
+class Events:
+    """Columns of n events of one profile."""
+
+    titles: Int
+    locations: Int
+    event_ms: Int
+    played: Float
+    dwell_s: Float
+
+    def take(self, index: Any) -> Events:
+        return Events(*(getattr(self, name)[index] for name in self.__dataclass_fields__))
+
+
+@dataclass(frozen=True)
+class Profile:
+    """One profile, as events for the oracle and as bytes for the product.
+
+    Attributes:
+        year, week: events that the generation owns; those of the days after its cutover.
+        block, deltas: the same as a profile block and as one delta block per day.
+        chosen: (200,) int64 titles to ask for, ascending.
+    """
+
+    year: Events
+    week: Events
+    block: bytes
+    deltas: tuple[bytes, ...]
+    chosen: Int
+
+    def oracle(self, profile_id: int, *, with_week: bool, query_ms: int = QUERY_MS) -> Any:
+        """What tests/naive.py answers."""
+        applied = applied_of(profile_id, self.year)
+        return naive.answers(  # type: ignore[no-untyped-call]
+            applied + (applied_of(profile_id, self.week) if with_week else []), query_ms
+        )
+
+
+class World:
+    """Everything a stage may need; made on first use, in a directory that the caller removes.
+
+    Attributes:
+        distinct: how many profiles differ; profile i holds what i + distinct holds.
+    """
+
+    def __init__(self, home: Path, seed: int, size_bytes: int, titles: int = 1_500):
+        self.home, self.seed, self.titles = home, seed, titles
+        self._size_bytes, self.distinct = size_bytes, 32
+
+    @cached_property
+    def profiles(self) -> list[Profile]:
+        """The distinct profiles."""
+        rng = np.random.default_rng(self.seed)
+        return [make_profile(rng, self.titles) for _ in range(self.distinct)]
+
+    def profile(self, profile_id: int) -> Profile:
+        """What the generation holds of a profile id."""
+        return self.profiles[profile_id % self.distinct]
+
+    @cached_property
+    def profile_ids(self) -> range:
+        """The ids in the generation, so many that it has about the size that was asked for."""
+        size_bytes = sum(len(profile.block) for profile in self.profiles) // self.distinct
+        return range(1, 1 + max(2 * self.distinct, self._size_bytes // size_bytes))
+
+    @cached_property
+    def manifest(self) -> Manifest:
+        """The generation, published."""
+        return publish(
+            self.home / "published",
+            {i: self.profile(i).block for i in self.profile_ids},
+            CUTOVER_MS,
+            entries=self.titles * len(self.profile_ids),
+        )
+
+    def settings(self, host: str) -> Settings:
+        """A host of that name, with nothing loaded yet."""
+        return Settings(
+            home=self.home / host,
+            generations_uri=str(self.home / "published"),
+            host=Host(reserve_bytes=0),
+        )
+
+    @cached_property
+    def loaded(self) -> Settings:
+        """A host on which the generation is active."""
+        settings = self.settings("host")
+        name = self.manifest.generation
+        load(settings, name)
+        activate(settings, name)
+        return settings
+
+
+def make_profile(rng: np.random.Generator, titles: int) -> Profile:
+    """A profile of so many titles."""
+    year = _year(rng, titles)
+    week = _week(rng, np.unique(year.titles))
+    return Profile(
+        year=year,
+        week=week,
+        block=block_of(year),
+        deltas=deltas_of(week),
+        chosen=np.sort(rng.choice(np.unique(year.titles), min(200, titles), replace=False)),
+    )
+
+
+def block_of(events: Events) -> bytes:
+    """The profile block of events that a generation owns."""
+    day = events.event_ms // DAY_MS
+    in_tail = day < window.first_day(CUTOVER_MS, SPEC) + SPEC.tail_days
+    body = plus([_lifted(events.take(~in_tail), CUTOVER_MS)], SPEC)
+    tail_day, tail = _by_day(events.take(in_tail), day[in_tail])
+    return profile_block.encode(CUTOVER_MS, body, tail, tail_day, SPEC)
+
+
+def deltas_of(events: Events) -> tuple[bytes, ...]:
+    """One delta block per day of the events."""
+    blocks = []
+    for day in np.unique(events.event_ms // DAY_MS).tolist():
+        of_day = events.take(events.event_ms // DAY_MS == day)
+        rows = plus([_lifted(of_day, day * DAY_MS)], SPEC)
+        log_ids = np.arange(1, 1 + len(of_day.titles) // 10, dtype=np.int64)
+        block = DeltaBlock(day * DAY_MS, 1, 0, log_ids, rows)
+        blocks.append(delta_block.encode(block, SPEC))
+    return tuple(blocks)
+
+
+def applied_of(profile_id: int, events: Events) -> list[tuple[int, dict[str, Any], int]]:
+    """The events as the oracle takes them, ingested when they happened."""
+    columns = (getattr(events, name).tolist() for name in events.__dataclass_fields__)
+    names = ("title", "location", "event_ms", "played", "dwell_s")
+    return [
+        (profile_id, dict(zip(names, values, strict=True)), values[2])
+        for values in zip(*columns, strict=True)
+    ]
+
+
+def check(what: str, found: Any, expected: Any) -> None:
+    """Stop the run where an answer differs from the oracle's: a wrong answer has no speed."""
+    wrong = differences(found, expected, FLOAT32_STORED)
+    if wrong or not expected:
+        raise AssertionError(f"{what}: {len(wrong)} of {len(expected)} differ: {wrong[:3]}")
+
+
+def cycle(works: list[Callable[[], object]]) -> Callable[[], None]:
+    """All of them, one after the other, as one piece of work."""
+
+    def run() -> None:
+        for work in works:
+            work()
+
+    return run
+
+
+def generation_name() -> str:
+    return generation_id(CUTOVER_MS)
+
+
+def _year(rng: np.random.Generator, titles: int) -> Events:
+    ids = rng.choice(np.arange(1, CATALOGUE), titles, replace=False)
+    counts = rng.geometric(0.25, titles)
+    begins_ms = rng.integers(CUTOVER_MS - 364 * DAY_MS, CUTOVER_MS, titles)
+    n = int(counts.sum())
+    later_ms = (rng.exponential(_SPREAD_DAYS, n) * DAY_MS).astype(np.int64)
+    event_ms = np.minimum(np.repeat(begins_ms, counts) + later_ms, CUTOVER_MS - 1)
+    return _events(rng, np.repeat(ids, counts), event_ms)
+
+
+def _week(rng: np.random.Generator, known: Int) -> Events:
+    n = DELTA_DAYS * _EVENTS_A_DAY
+    again = rng.choice(known, n)
+    fresh = rng.integers(1, CATALOGUE, n)
+    event_ms = rng.integers(CUTOVER_MS, QUERY_MS, n)
+    return _events(rng, np.where(rng.random(n) < 0.7, again, fresh), event_ms)
+
+
+def _events(rng: np.random.Generator, titles: Int, event_ms: Int) -> Events:
+    n = len(titles)
+    return Events(
+        titles=titles.astype(np.int64),
+        locations=(titles * 31 % 40).astype(np.int64),
+        event_ms=event_ms,
+        played=(rng.random(n) < 0.1).astype(np.float64),
+        dwell_s=np.round(rng.exponential(3.0, n), 3),
+    )
+
+
+def _lifted(events: Events, reference_ms: int) -> Rows:
+    """One row per event."""
+    x = np.stack([np.ones(len(events.titles)), events.played, events.dwell_s])
+    decayed = weights(reference_ms - events.event_ms, SPEC)
+    items = item.pack(events.titles, events.locations)
+    return Rows(items, events.event_ms, x, x[:, None, :] * decayed[None, :, :])
+
+
+def _by_day(events: Events, day: Int) -> tuple[Int, Rows]:
+    """Days and rows of (day, item) groups, ascending."""
+    lifted = _lifted(events, CUTOVER_MS)
+    order = np.lexsort((lifted.items, day))
+    rows, day = lifted.take(order), day[order]
+    new = (np.diff(day, prepend=-1) != 0) | (np.diff(rows.items, prepend=-1) != 0)
+    starts = np.flatnonzero(new)
+    return day[starts], Rows(
+        rows.items[starts],
+        np.maximum.reduceat(rows.last_seen_ms, starts),
+        np.add.reduceat(rows.totals, starts, axis=1),
+        np.add.reduceat(rows.sums, starts, axis=2),
+    )
