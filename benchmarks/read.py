@@ -23,7 +23,7 @@ from serving import columns_wire as twins
 from serving.client import projection_of
 from serving.result import ProfileResult, result_of
 
-_RUNS, _RUN_S, _OPEN_S = 3, 1.5, 4.0
+_RUNS, _RUN_S, _OPEN_S = 3, 1.5, 3.0
 _REQUESTS, _BATCH = 128, 100
 _BUSY = 0.7
 

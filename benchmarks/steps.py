@@ -75,7 +75,8 @@ def _steps(name: str, titles: list[int], get: Any, profile: Profile) -> Iterator
             "project": lambda: project(rows, query, SPEC),
             "write": written,
             "serialize": response.SerializeToString,
-        }
+        },
+        run_s=0.02,
     )
     for step, seconds in taken_s.items():
         yield row("steps", f"{name}: {step}", seconds * 1e6, "us")
