@@ -169,7 +169,9 @@ def time_ms(source: Source | HashOf, kinds: Mapping[str, Kind]) -> Column:
     if kind == "timestamp_ns":  # read as a bigint, see batch/session.py
         return _floor_divide(column, 1_000_000)
     if source.unit == "iso":
-        return F.unix_millis(column.try_cast("timestamp"))
+        # Without a date Spark would put in today's, and another one tomorrow.
+        dated = F.when(column.rlike(r"^\s*\d{4}-\d{1,2}-\d{1,2}"), column)
+        return F.unix_millis(dated.try_cast("timestamp"))
     per_second = _PER_SECOND[source.unit or "ms"]
     if kind == "integer":
         return _integer_ms(column.cast("bigint"), per_second)

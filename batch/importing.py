@@ -28,6 +28,7 @@ from batch.sources import SourceFile, find_files, group_files, identify
 from batch.stages import stages
 from batch.survey import Survey, survey
 from batch.validity import reason_label
+from impressions.clock import now_ms
 from impressions.errors import ImpressionsError, UsageError
 from impressions.event import Reason
 from impressions.slot import format_utc, next_slot_ms
@@ -46,8 +47,9 @@ def run_import(job: Import) -> None:
         Refused: the tables belong to other settings.
     """
     files = identify(find_files(job.paths))
-    if not job.dry_run:
-        tables.create_if_missing(job.spark, job.settings, tables.RAW, tables.REJECTED)
+    for table in (tables.RAW, tables.REJECTED):
+        if tables.exists(job.spark, job.settings, table):
+            tables.check_fits(job.spark, job.settings, table)
     new = _without_imported(job, files)
     job.report.counts.update(dict.fromkeys(_COUNTS, 0), files=len(files), files_new=len(new))
     if not new:
@@ -58,9 +60,8 @@ def run_import(job: Import) -> None:
     if job.dry_run:
         _count_without_writing(job, rows, found)
         return
-    if changed := _rejected_to_write(job, found):
-        write_rejected(job, rows, changed)
-        job.report.changed = True
+    tables.create_if_missing(job.spark, job.settings, tables.RAW, tables.REJECTED)
+    _replace_rejected(job, rows, found, [file.source for file in new])
     failpoint("after-rejected")
     if valid_through_ms is not None:
         closing.retried(lambda: write_raw(job, rows, found, valid_through_ms))
@@ -114,7 +115,9 @@ def _survey(job: Import, files: Sequence[SourceFile]) -> tuple[DataFrame, Survey
 def _valid_through(job: Import, found: Survey) -> int | None:
     """How far raw is complete after this import; says so."""
     if found.newest_ingest_ms is None:
-        job.report.note("no valid row: raw stays as it is")
+        job.report.note(
+            "no valid row: raw stays as it is. A wrong column or unit? Text ids need :hash"
+        )
         return None
     needed_ms = next_slot_ms(found.newest_ingest_ms, job.settings.spec)
     if job.valid_through_ms is None:
@@ -128,15 +131,23 @@ def _valid_through(job: Import, found: Survey) -> int | None:
                 f"{format_utc(found.newest_ingest_ms)}, expected {format_utc(needed_ms)} or later",
                 hint=f"--valid-through {format_utc(needed_ms)}",
             )
+    if chosen > now_ms() + job.settings.spec.slot_ms:
+        job.report.note("that is in the future: is the unit, or a device's clock, wrong?")
     job.report.extra["valid_through"] = format_utc(chosen)
     return chosen
 
 
-def _rejected_to_write(job: Import, found: Survey) -> list[str]:
-    """Sources whose rejected rows are not all there yet."""
+def _replace_rejected(job: Import, rows: DataFrame, found: Survey, sources: Sequence[str]) -> None:
+    """Make the rejected table hold what these files reject now, whatever an earlier run left."""
     expected = found.rejected_by_source
-    held = rows_by_source(job.spark, job.settings, tables.REJECTED, expected) if expected else {}
-    return [source for source in expected if held.get(source) != expected[source]]
+    held = rows_by_source(job.spark, job.settings, tables.REJECTED, sources)
+    if stale := sorted(held.keys() - expected.keys()):
+        named = ", ".join(f"'{source}'" for source in stale)
+        job.spark.sql(f"DELETE FROM {job.table(tables.REJECTED)} WHERE source IN ({named})")
+        job.report.changed = True
+    if changed := [source for source in expected if held.get(source) != expected[source]]:
+        write_rejected(job, rows, changed)
+        job.report.changed = True
 
 
 def write_rejected(job: Import, rows: DataFrame, sources: Sequence[str]) -> None:

@@ -79,10 +79,12 @@ def command(
     from batch.mapping import read_mapping
     from batch.report import start_report
     from batch.session import using_spark
+    from batch.sources import find_files
     from impressions.slot import parse_logical_date
 
     paths = [*from_files, *(more or [])]
     chosen = read_mapping(map_ or [], mapping, ingest_time)
+    find_files(paths)  # a path that is not there is said before Spark starts
     until_ms = parse_logical_date(valid_through, settings.spec) if valid_through else None
     report = start_report(
         "land",

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from impressions.event import Reason
+from impressions.event import MAX_DWELL_S, Reason
 from impressions.item import MAX_LOCATION, MAX_TITLE
 from impressions.spec import Spec
 
@@ -33,8 +33,8 @@ def reason(spec: Spec, identified: bool) -> Column:
         (Reason.BAD_PROFILE, F.col("profile_id") < 0),
         (Reason.BAD_TITLE, ~F.col("title_id").between(0, MAX_TITLE)),
         (Reason.BAD_LOCATION, ~F.col("location").between(0, MAX_LOCATION)),
-        # Spark holds NaN to be larger than any number, infinity included.
-        (Reason.BAD_DWELL, (dwell_s < 0) | (dwell_s >= float("inf"))),
+        # Spark holds NaN to be larger than any number.
+        (Reason.BAD_DWELL, (dwell_s < 0) | (dwell_s > MAX_DWELL_S)),
         (Reason.OUT_OF_WINDOW, F.col("ingest_ms") - F.col("event_ms") > spec.max_late_ms),
     )
     found = F.lit(int(Reason.OK))

@@ -5,7 +5,7 @@ for each that must not count (0 = it counts) and the event time it counts with:
 
     missing_*          a profile, title or time is absent, or a log id where logs are identified
     bad_*              an id or location outside its range (see impressions/item.py)
-    bad_dwell          dwell negative, NaN or infinite
+    bad_dwell          dwell negative, NaN, or above 1e9 s: sums of it must fit a float32
     out_of_window      older at ingest than window - tail = 337 days: it could leave the window
                        while the stream still holds it
     clamped            event time more than 5 min after ingest: a wrong device clock; it counts
@@ -26,6 +26,9 @@ from numpy.typing import NDArray
 from impressions.decay import Float, Int
 from impressions.item import MAX_LOCATION, MAX_PROFILE, MAX_TITLE
 from impressions.spec import Spec
+
+MAX_DWELL_S = 1e9
+"""Some thirty years: more is a broken device or a wrong unit."""
 
 
 class Reason(IntEnum):
@@ -71,7 +74,7 @@ def check(
         (Reason.BAD_PROFILE, (profile_id < 0) | (profile_id > MAX_PROFILE)),
         (Reason.BAD_TITLE, (title_id < 0) | (title_id > MAX_TITLE)),
         (Reason.BAD_LOCATION, (location < 0) | (location > MAX_LOCATION)),
-        (Reason.BAD_DWELL, ~(np.isfinite(dwell_s) & (dwell_s >= 0))),
+        (Reason.BAD_DWELL, ~((dwell_s >= 0) & (dwell_s <= MAX_DWELL_S))),
         (Reason.OUT_OF_WINDOW, late_ms > spec.max_late_ms),
     )
     reasons = np.select(

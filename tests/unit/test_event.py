@@ -54,6 +54,8 @@ def test_event_times(late_ms, reason, counted_late_ms):
         ({"dwell_s": -0.001}, Reason.BAD_DWELL),
         ({"dwell_s": math.nan}, Reason.BAD_DWELL),
         ({"dwell_s": math.inf}, Reason.BAD_DWELL),
+        ({"dwell_s": 1e9}, Reason.OK),
+        ({"dwell_s": 1.1e9}, Reason.BAD_DWELL),
         ({"profile": -1, "dwell_s": -1.0}, Reason.BAD_PROFILE),
         ({"profile": 0, "title": 0}, Reason.OK),
     ],
