@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from impressions.columns import Rows
+from impressions.columns import Rows, grouped
 from impressions.decay import Float, Int, rate_per_day
 from impressions.errors import UsageError
 from impressions.item import location_of, pack, title_of
@@ -104,16 +104,15 @@ def project(rows: Rows, query: Query, spec: Spec) -> Answer:
     matched = len(rows)
     if query.top is not None:
         rows = rows.take(_top(rows, query.top, spec))
-    pairs = [(m, h) for m in query.measures for h in query.half_lives_days]
-    sums = {(m, h): rows.sums[measure_index(m, spec), half_life_index(h, spec)] for m, h in pairs}
+    measures = [(name, measure_index(name, spec)) for name in query.measures]
+    half_lives = [(days, half_life_index(days, spec)) for days in query.half_lives_days]
+    sums = {(m, h): rows.sums[i, j] for m, i in measures for h, j in half_lives}
     return Answer(
         title_ids=title_of(rows.items),
         locations=location_of(rows.items) if query.by_location else None,
         matched=matched,
         last_seen_ms=rows.last_seen_ms if query.last_seen else None,
-        totals={m: rows.totals[measure_index(m, spec)] for m in query.measures}
-        if query.totals
-        else {},
+        totals={m: rows.totals[i] for m, i in measures} if query.totals else {},
         decayed=sums if query.decayed else {},
         ema_rates={(m, h): s * rate_per_day(h) for (m, h), s in sums.items()}
         if query.ema_rates
@@ -128,12 +127,10 @@ def by_title(rows: Rows) -> Rows:
         return rows
     titles = title_of(rows.items)
     starts = np.flatnonzero(np.concatenate(([True], titles[1:] != titles[:-1])))
-    return Rows(
-        pack(titles[starts], np.zeros(1, np.int64)),
-        np.maximum.reduceat(rows.last_seen_ms, starts),
-        np.add.reduceat(rows.totals, starts, axis=1),
-        np.add.reduceat(rows.sums, starts, axis=2),
-    )
+    if len(starts) < len(rows):
+        rows = grouped(rows, np.arange(len(rows)), starts)
+    items = pack(title_of(rows.items), np.zeros(1, np.int64))
+    return Rows(items, rows.last_seen_ms, rows.totals, rows.sums)
 
 
 def _top(rows: Rows, top: Top, spec: Spec) -> np.ndarray[tuple[int], np.dtype[np.intp]]:

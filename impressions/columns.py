@@ -20,7 +20,9 @@ Decoding reads views and converts only the rows that are asked for.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +34,8 @@ from impressions.spec import Spec
 F32, F64 = 0x84, 0x88
 _DTYPES = {1: "<u1", 2: "<u2", 4: "<u4", 8: "<u8", F32: "<f4", F64: "<f8"}
 _WIDTHS = {1: 1, 2: 2, 4: 4, 5: 5, 8: 8, F32: 4, F64: 8}
+
+Scalar = TypeVar("Scalar", bound=np.generic)
 
 Index = NDArray[np.intp] | slice
 """Which rows: positions, or a slice where they are contiguous."""
@@ -62,9 +66,40 @@ class Rows:
         return Rows(
             self.items[index],
             self.last_seen_ms[index],
-            self.totals[:, index],
-            self.sums[:, :, index],
+            _pick(self.totals, index),
+            _pick(self.sums, index),
         )
+
+
+def joined(parts: Sequence[Rows]) -> Rows:
+    """The rows of all parts, one after the other."""
+    if len(parts) == 1:
+        return parts[0]
+    return Rows(
+        np.concatenate([part.items for part in parts]),
+        np.concatenate([part.last_seen_ms for part in parts]),
+        np.concatenate([part.totals for part in parts], axis=-1),
+        np.concatenate([part.sums for part in parts], axis=-1),
+    )
+
+
+def grouped(rows: Rows, order: NDArray[np.intp], starts: Int) -> Rows:
+    """One row for each group of `order`, positions that begin a new group at each of `starts`.
+
+    Items are those of a group's first row, last seen the newest, totals and sums are added. numpy's
+    `reduceat` pays for every group, 27 k of them for a profile of 1,500 items, though nearly all
+    are of one row: first rows are taken, and only groups of several rows are added.
+    """
+    first, counts = order[starts], np.diff(starts, append=len(order))
+    several = np.flatnonzero(counts > 1)
+    out = rows.take(first)
+    if len(several):
+        of_several = rows.take(order[np.repeat(counts > 1, counts)])
+        begins = np.cumsum(counts[several]) - counts[several]
+        out.last_seen_ms[several] = np.maximum.reduceat(of_several.last_seen_ms, begins)
+        out.totals[:, several] = np.add.reduceat(of_several.totals, begins, axis=-1)
+        out.sums[..., several] = np.add.reduceat(of_several.sums, begins, axis=-1)
+    return out
 
 
 def empty_rows(spec: Spec) -> Rows:
@@ -128,13 +163,21 @@ class StoredTable:
 
     def take(self, index: Index) -> Rows:
         """The chosen rows, in float64."""
-        totals = [self._column(2 + m)[index].astype(np.float64) for m in range(self._sums.shape[0])]
+        items = self.items()[index]
+        totals = np.empty((self._sums.shape[0], len(items)))
+        for m in range(len(totals)):
+            totals[m] = self._column(2 + m)[index]
         return Rows(
-            self.items()[index],
-            self._newest_ms - self._column(1)[index].astype(np.int64),
-            np.array(totals),
-            self._sums[:, :, index].astype(np.float64),
+            items,
+            self._newest_ms - self._column(1)[index].astype(np.int64, copy=False),
+            totals,
+            _pick(self._sums, index).astype(np.float64),
         )
+
+
+def _pick(values: NDArray[Scalar], index: Index) -> NDArray[Scalar]:
+    """`values[..., index]`; numpy's `take` is three times as fast as the same by brackets."""
+    return values[..., index] if isinstance(index, slice) else values.take(index, axis=-1)
 
 
 def _encode_uints(values: Int) -> tuple[int, bytes]:

@@ -21,8 +21,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from impressions import window
-from impressions.columns import ALL, Index, Rows, empty_rows
-from impressions.decay import Int, shift_factors
+from impressions.columns import ALL, Index, Rows, empty_rows, grouped, joined
+from impressions.decay import Int, shift_factors, weights
 from impressions.delta_block import DeltaBlock
 from impressions.errors import CorruptData, UsageError
 from impressions.item import MAX_LOCATION, location_of, pack, title_of
@@ -86,9 +86,7 @@ def merge(
                 f"profile block: its cutover is {block.reference_ms}, expected {cutover_ms}"
             )
         parts += _from_block(query_ms, block, spec, selection)
-    for delta in deltas:
-        rows = delta.rows.take(selection.index(delta.rows.items, ascending=True))
-        parts.append(shift(rows, delta.slot_start_ms, query_ms, spec))
+    parts += _from_stream(query_ms, list(deltas), spec, selection)
     return plus([part for part in parts if len(part)], spec)
 
 
@@ -118,21 +116,13 @@ def plus(parts: list[Rows], spec: Spec) -> Rows:
     """Add parts that share a reference time; items of the result ascend and are unique."""
     if not parts:
         return empty_rows(spec)
-    items = np.concatenate([part.items for part in parts])
-    if len(parts) == 1 and (items[1:] > items[:-1]).all():
-        return parts[0]
-    order = np.argsort(items, kind="stable")
-    items = items[order]
+    rows = joined(parts)
+    if len(parts) == 1 and (rows.items[1:] > rows.items[:-1]).all():
+        return rows
+    order = np.argsort(rows.items, kind="stable")
+    items = rows.items[order]
     starts = np.flatnonzero(np.concatenate(([True], items[1:] != items[:-1])))
-    last_seen_ms = np.concatenate([part.last_seen_ms for part in parts])[order]
-    totals = np.concatenate([part.totals for part in parts], axis=1)[:, order]
-    sums = np.concatenate([part.sums for part in parts], axis=2)[:, :, order]
-    return Rows(
-        items[starts],
-        np.maximum.reduceat(last_seen_ms, starts),
-        np.add.reduceat(totals, starts, axis=1),
-        np.add.reduceat(sums, starts, axis=2),
-    )
+    return grouped(rows, order, starts)
 
 
 def _from_block(query_ms: int, block: ProfileBlock, spec: Spec, selection: Selection) -> list[Rows]:
@@ -142,14 +132,32 @@ def _from_block(query_ms: int, block: ProfileBlock, spec: Spec, selection: Selec
     return [shift(part, block.reference_ms, query_ms, spec) for part in (rows, tail)]
 
 
+def _from_stream(
+    query_ms: int, deltas: list[DeltaBlock], spec: Spec, selection: Selection
+) -> list[Rows]:
+    """Selected and shifted together, not block by block: there are many and they are small."""
+    if not deltas:
+        return []
+    rows = joined([delta.rows for delta in deltas])
+    ages_ms = np.array([query_ms - delta.slot_start_ms for delta in deltas], np.int64)
+    slots = np.repeat(np.arange(len(deltas)), [len(delta.rows) for delta in deltas])
+    index = selection.index(rows.items, ascending=False)
+    rows, factors = rows.take(index), weights(ages_ms, spec)[:, slots[index]]
+    return [Rows(rows.items, rows.last_seen_ms, rows.totals, rows.sums * factors)]
+
+
 def _of_titles(items: Int, titles: Int) -> Index:
     """Positions of the selected titles in ascending items."""
-    starts = np.searchsorted(items, pack(titles, np.zeros(1, np.int64)))
-    ends = np.searchsorted(items, pack(titles, np.full(1, MAX_LOCATION, np.int64)), side="right")
-    counts = ends - starts
-    offsets = np.repeat(starts - np.concatenate(([0], np.cumsum(counts)[:-1])), counts)
-    return (np.arange(counts.sum()) + offsets).astype(np.intp)
+    first = pack(titles, np.zeros(1, np.int64))
+    starts = np.searchsorted(items, first)
+    counts = np.searchsorted(items, first | np.int64(MAX_LOCATION), side="right") - starts
+    offsets = np.repeat(starts - (np.cumsum(counts) - counts), counts)
+    index: Index = (np.arange(len(offsets)) + offsets).astype(np.intp, copy=False)
+    return index
 
 
 def _any_title(items: Int, titles: Int) -> Index:
-    return np.flatnonzero(np.isin(title_of(items), titles))
+    """The same in items of any order: one binary search per item, `titles` being ascending."""
+    wanted = title_of(items)
+    found = np.searchsorted(titles, wanted, side="right") > np.searchsorted(titles, wanted)
+    return np.flatnonzero(found)

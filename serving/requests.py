@@ -14,6 +14,7 @@ from typing import TypeVar
 import numpy as np
 
 from impressions.answer import Query, Top, half_life_index, measure_index
+from impressions.decay import Int
 from impressions.errors import UsageError
 from impressions.item import MAX_LOCATION, MAX_TITLE
 from impressions.merge import Selection
@@ -127,18 +128,26 @@ def _selection(projection: pb.Projection, max_titles: int) -> Selection:
     count = len(projection.title_ids)
     if count > max_titles:
         raise InvalidField("projection.title_ids", f"{count} titles, expected at most {max_titles}")
-    _check_range("projection.title_ids", projection.title_ids, MAX_TITLE, "2^55-1")
-    _check_range("projection.locations", projection.locations, MAX_LOCATION, "255")
+    titles = _in_range("projection.title_ids", projection.title_ids, MAX_TITLE, "2^55-1")
+    locations = _in_range("projection.locations", projection.locations, MAX_LOCATION, "255")
     return Selection(
-        titles=np.unique(np.array(projection.title_ids, np.int64)) if count else None,
-        locations=np.array(projection.locations, np.int64) if projection.locations else None,
+        titles=_ascending(titles) if count else None,
+        locations=locations if len(locations) else None,
     )
 
 
-def _check_range(field: str, ids: Iterable[int], largest: int, name: str) -> None:
-    for i, value in enumerate(ids):
-        if not 0 <= value <= largest:
-            raise InvalidField(f"{field}[{i}]", f"{value}, expected 0..{name}")
+def _in_range(field: str, ids: Sequence[int], largest: int, name: str) -> Int:
+    """The ids as an array. Raises InvalidField for the first that is out of range."""
+    values = np.array(ids, np.int64)
+    wrong = np.flatnonzero((values < 0) | (values > largest))
+    if len(wrong):
+        raise InvalidField(f"{field}[{wrong[0]}]", f"{values[wrong[0]]}, expected 0..{name}")
+    return values
+
+
+def _ascending(ids: Int) -> Int:
+    """Each once; callers who sort their titles save the server the sorting."""
+    return ids if (ids[1:] > ids[:-1]).all() else np.unique(ids)
 
 
 def _by_location(group_by: int) -> bool:
