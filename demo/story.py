@@ -91,8 +91,7 @@ def tell(options: Options) -> Told:
         ask_for_some(shell, checker, address, first_ms)
         for days in (0, 3, 27):
             checker.answers(first_ms, first_ms + days * DAY_MS, f"{days} days after the cutover")
-        profile = events.accepted[0][0]
-        checker.flagged(profile, first_ms + 29 * DAY_MS, "29 days after: past the tail horizon")
+        checker.flagged(first_ms, first_ms + 29 * DAY_MS, "29 days after: past the tail horizon")
         say("5. A week later: the second generation, swapped in under the running server")
         land(shell, events.week, options)
         build(shell, second_ms)
