@@ -8,11 +8,17 @@
 UNKNOWN rather than NOT_SERVING for the stream: an alert on NOT_SERVING must not fire on a host that
 was never given one. A damaged pointer or a missing newer generation changes no health: the old
 generation still answers. Health answers without a token and while the server is full.
+
+Watchers are told by one thread that holds no lock. grpcio's servicer sends while it holds its own,
+and waits for gRPC's thread, which waits for that lock when a watcher leaves at that moment: the
+server would never stop (https://github.com/grpc/grpc/pull/43403).
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import grpc
 from grpc_health.v1 import health, health_pb2
@@ -34,13 +40,14 @@ class Health:
     def __init__(self, pool: ThreadPoolExecutor):
         self._servicer = health.HealthServicer()
         self._pool = pool
+        self._teller = ThreadPoolExecutor(1, thread_name_prefix="health-watch")
         for name in (READY, SERVICE, BATCH):
             self._servicer.set(name, _Status.NOT_SERVING)
         self._servicer.set(SPEED, _Status.UNKNOWN)
 
     def handlers(self) -> grpc.GenericRpcHandler:
         """The health service on threads of its own."""
-        watch = on_pool(self._pool, self._servicer.Watch, experimental_non_blocking=True)
+        watch = on_pool(self._pool, self._watch, experimental_non_blocking=True)
         return grpc.method_handlers_generic_handler(
             HEALTH_SERVICE,
             {
@@ -61,6 +68,10 @@ class Health:
         """A generation is loaded: ready."""
         for name in (READY, SERVICE, BATCH):
             self._servicer.set(name, _Status.SERVING)
+
+    def _watch(self, request: Any, context: grpc.ServicerContext, send: Callable[..., None]) -> Any:
+        """Watch, with answers sent in order by a thread without the servicer's lock."""
+        return self._servicer.Watch(request, context, lambda r: self._teller.submit(send, r))
 
     def stopping(self) -> None:
         """NOT_SERVING for everything, for good."""

@@ -47,6 +47,7 @@ class Server:
 
     Attributes:
         port: the one it listens on, also when it was asked for port 0.
+        health: what it says of itself.
     """
 
     def __init__(
@@ -60,7 +61,7 @@ class Server:
         settings: Settings,
     ):
         self.port, self.generations = port, generations
-        self._server, self._health = server, health
+        self._server, self.health = server, health
         self._streams, self._pools = streams, pools
         self._grace_s = settings.serving.grace_s
         self.address = f"{settings.serving.listen.rpartition(':')[0]}:{port}"
@@ -72,7 +73,7 @@ class Server:
 
     def stop(self, drain_s: float = DRAIN_S) -> None:
         """Stop in the order of the module's docstring; returns when everything has ended."""
-        self._health.stopping()
+        self.health.stopping()
         threading.Event().wait(min(drain_s, self._grace_s))
         self._streams.end()
         stopped = self._server.stop(self._grace_s)

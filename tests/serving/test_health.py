@@ -1,5 +1,7 @@
 """Health per concern, and reflection."""
 
+import threading
+
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
@@ -55,6 +57,23 @@ def test_a_watcher_of_health_is_told_that_the_server_stops(tmp_path):
         server.stop(drain_s=0.5)
         seen.append(next(watch).status)
     assert seen == [SERVING, NOT_SERVING]
+
+
+def test_watchers_that_leave_while_health_changes_never_block_it(server):
+    """grpcio's own servicer deadlocks here within a few rounds, and the server could not stop."""
+    changes, stop = server.health, threading.Event()
+    changing = threading.Thread(target=lambda: [changes.loaded() for _ in iter(stop.is_set, True)])
+    changing.start()
+    for _ in range(200):
+        with grpc.insecure_channel(server.address) as channel:
+            watch = health_pb2_grpc.HealthStub(channel).Watch(
+                health_pb2.HealthCheckRequest(service=READY), timeout=5
+            )
+            assert next(watch).status == SERVING
+            watch.cancel()
+    stop.set()
+    changing.join(20)
+    assert not changing.is_alive()
 
 
 def test_reflection_lists_the_service_and_its_messages(server):
