@@ -16,7 +16,7 @@ from google.protobuf.message import DecodeError, Message
 from grpc_status import rpc_status
 
 from impressions.errors import ImpressionsError
-from serving import log
+from impressions.shell import log
 from serving.limits import Deadline, Handler, Pool, Work, on_pool
 from serving.requests import InvalidField
 from serving.status import status_of

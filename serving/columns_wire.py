@@ -10,21 +10,16 @@ twin of each from the same descriptors, in which every such column is `bytes`:
     repeated double         <f8
 
 The server writes `array.tobytes()` into the twin, the Python client reads `np.frombuffer` from it;
-for every other language nothing differs. The twins live in a descriptor pool of their own, so the
-public classes are untouched. One limit: a twin reads a column only where the sender wrote it packed
-and in one piece, as every protobuf library does; the client checks that columns have equal length.
+for every other language nothing differs (impressions/shell/twins.py).
 """
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from google.protobuf.descriptor_pb2 import FieldDescriptorProto, FileDescriptorProto
-from google.protobuf.descriptor_pool import DescriptorPool
-from google.protobuf.message_factory import GetMessageClass
+from google.protobuf.descriptor_pb2 import FieldDescriptorProto
 from numpy.typing import NDArray
 
+from impressions.shell.twins import twins_of
 from impressions.v1 import impressions_service_pb2 as public
 
 DTYPES = {
@@ -34,27 +29,7 @@ DTYPES = {
 }
 
 
-def _twin_file() -> FileDescriptorProto:
-    """The public file with every packed fixed-width column turned into `bytes`."""
-    file = FileDescriptorProto()
-    public.DESCRIPTOR.CopyToProto(file)
-    file.ClearField("service")
-    for message in file.message_type:
-        for field in message.field:
-            if field.label == FieldDescriptorProto.LABEL_REPEATED and field.type in DTYPES:
-                field.label = FieldDescriptorProto.LABEL_OPTIONAL
-                field.type = FieldDescriptorProto.TYPE_BYTES
-    return file
-
-
-_pool = DescriptorPool()
-_pool.Add(_twin_file())
-
-
-def twin(name: str) -> Any:
-    """The twin class of a public message, such as `GetProfileResponse`."""
-    return GetMessageClass(_pool.FindMessageTypeByName(f"impressions.v1.{name}"))
-
+twin = twins_of(public.DESCRIPTOR, DTYPES)
 
 GetProfileResponse = twin("GetProfileResponse")
 BatchGetProfilesResponse = twin("BatchGetProfilesResponse")

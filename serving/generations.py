@@ -16,8 +16,8 @@ from collections.abc import Callable, Iterator
 from impressions.errors import ImpressionsError, NotReady
 from impressions.generation import HostPaths
 from impressions.pointer import Pointer, decode_pointer
+from impressions.shell import log
 from impressions.shell.settings import Settings
-from serving import log
 from serving.generation import ServedGeneration, open_generation, read_loaded
 
 OnChange = Callable[[ServedGeneration], None]

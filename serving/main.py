@@ -42,7 +42,7 @@ def command(
     too: it is not ready (health, UNAVAILABLE) until one is activated, which it sees by itself.
     """
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # its C core repeats our errors, in its own way
-    from serving import log
+    from impressions.shell import log
     from serving.server import run
     from serving.workers import run_workers
 

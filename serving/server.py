@@ -24,9 +24,10 @@ from grpc_reflection.v1alpha import reflection
 
 from impressions.clock import Clock, now_ms
 from impressions.errors import Refused, SettingsError
+from impressions.shell import log
 from impressions.shell.settings import Serving, Settings
 from impressions.v1 import impressions_service_pb2 as pb
-from serving import calls, log
+from serving import calls
 from serving.auth import RequireToken, read_tokens, server_credentials
 from serving.generations import Generations
 from serving.health import HEALTH_SERVICE, SERVICE, Health

@@ -18,7 +18,7 @@ from impressions.shell.settings import Settings
 
 def main() -> int:
     """The exit code of the worker."""
-    from serving import log
+    from impressions.shell import log
     from serving.main import stop_on_signals
     from serving.server import run
 

@@ -23,8 +23,8 @@ from dataclasses import dataclass
 
 from impressions.clock import monotonic_s
 from impressions.errors import ServiceError
+from impressions.shell import log
 from impressions.shell.settings import Settings
-from serving import log
 from serving.port import reserve
 
 _LOOK_S = 0.1

@@ -112,6 +112,84 @@ class Audits(BaseModel):
     )
 
 
+class Kafka(BaseModel):
+    """The broker and the topics. Any Kafka; without an address, the local one of this project."""
+
+    model_config = _FROZEN
+
+    bootstrap: str | None = Field(
+        None, description="host:port,...; default: the broker of `impressions kafka start`, if any"
+    )
+    topic: str = Field("impressions", min_length=1, description="topic that devices' logs go to")
+    deltas_topic: str = Field(
+        "impression-deltas", min_length=1, description="topic of the stream's aggregates"
+    )
+    rejected_topic: str = Field(
+        "impressions-rejected", min_length=1, description="dead letters of the stream"
+    )
+    replication_factor: int = Field(1, ge=1, description="of topics that are created")
+    retention_days: int = Field(
+        7, ge=1, description="days the source topic keeps records; land must run within them"
+    )
+    properties: Properties = Field(
+        {}, description="librdkafka properties: security.protocol, sasl.*, ssl.*, passed through"
+    )
+
+
+class Stream(BaseModel):
+    """What the worker and every copy of its deltas agree on."""
+
+    model_config = _FROZEN
+
+    epoch: int = Field(
+        1, ge=1, lt=1 << 32, description="incarnation of the source topic; raise if it is recreated"
+    )
+    keep_days: int = Field(
+        28, ge=1, description="days of deltas kept; the oldest generation to roll back to"
+    )
+
+
+class Land(BaseModel):
+    """Kafka into raw."""
+
+    model_config = _FROZEN
+
+    clock_margin_s: float = Field(
+        60, ge=0, description="how far the broker's clock may differ from the lander's"
+    )
+    max_records: int = Field(
+        2_000_000, ge=1, description="Kafka records per commit and partition, at most"
+    )
+
+
+class Speed(BaseModel):
+    """The streaming worker."""
+
+    model_config = _FROZEN
+
+    group: str = Field("impressions-speed", min_length=1, description="consumer group of workers")
+    state_dir: Path | None = Field(
+        None, description="directory of this worker's state; default: <home>/speed"
+    )
+    batch_records: int = Field(2_000, ge=1, description="Kafka records applied at once, at most")
+    within_s: float = Field(0.1, gt=0, description="seconds until a smaller batch is applied")
+    heartbeat_s: float = Field(
+        0.25, gt=0, description="seconds between heartbeats of partitions without traffic"
+    )
+    clock_margin_s: float = Field(
+        2, ge=0, description="how far the broker's clock may differ from the worker's"
+    )
+    session_timeout_s: float = Field(
+        10, ge=6, description="seconds without a sign of life until partitions move on"
+    )
+    stall_s: float = Field(
+        30, gt=0, description="seconds without progress while there is work, until it gives up"
+    )
+    metrics_listen: str = Field(
+        "127.0.0.1:0", pattern=r"^.+:\d{1,5}$", description="host:port of /metrics; 0 = any free"
+    )
+
+
 class Host(BaseModel):
     """One machine that holds generations for serving."""
 
@@ -152,6 +230,18 @@ class Serving(BaseModel):
         ByteSize(1 << 20), ge=1024, description="bytes of one request message"
     )
     grace_s: float = Field(10, ge=0, description="seconds for running requests after SIGTERM")
+    deltas: Literal["auto", "on", "off"] = Field(
+        "auto", description="merge the live stream; auto: where a broker is configured"
+    )
+    max_stream_lag_s: float = Field(
+        15, gt=0, description="seconds the stream may be behind before answers say so"
+    )
+    catch_up_s: float = Field(
+        0.05, gt=0, description="seconds between looks at the shared copy of the deltas"
+    )
+    metrics_listen: str = Field(
+        "127.0.0.1:0", pattern=r"^.+:\d{1,5}$", description="host:port of /metrics; 0 = any free"
+    )
     poll_s: float = Field(
         0.2, gt=0, description="seconds between looks for a newly activated generation"
     )
@@ -198,6 +288,10 @@ class Settings(BaseSettings):
     catalog: Catalog = Catalog()
     spark: Spark = Spark()
     audits: Audits = Audits()
+    kafka: Kafka = Kafka()
+    stream: Stream = Stream()
+    land: Land = Land()
+    speed: Speed = Speed()
     host: Host = Host()
     serving: Serving = Serving()
 
@@ -253,6 +347,21 @@ class Settings(BaseSettings):
     @property
     def host_dir(self) -> Path:
         return (self.host.data_dir or self.home_dir / "host").expanduser().absolute()
+
+    @property
+    def speed_dir(self) -> Path:
+        """Where this worker keeps the state of its partitions."""
+        return (self.speed.state_dir or self.home_dir / "speed").expanduser().absolute()
+
+    @property
+    def deltas_dir(self) -> Path:
+        """Where this host keeps its copy of the deltas."""
+        return self.host_dir / "deltas"
+
+    @property
+    def run_dir(self) -> Path:
+        """Where running processes say that they run (impressions/shell/running.py)."""
+        return self.home_dir / "run"
 
     @property
     def host_shards(self) -> tuple[int, ...]:

@@ -17,11 +17,19 @@ class IncompleteReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     INCOMPLETE_REASON_UNSPECIFIED: _ClassVar[IncompleteReason]
     INCOMPLETE_REASON_PAST_TAIL_HORIZON: _ClassVar[IncompleteReason]
+    INCOMPLETE_REASON_NO_GENERATION: _ClassVar[IncompleteReason]
+    INCOMPLETE_REASON_STREAM_BEHIND: _ClassVar[IncompleteReason]
+    INCOMPLETE_REASON_DELTAS_MISSING: _ClassVar[IncompleteReason]
+    INCOMPLETE_REASON_RESTORING: _ClassVar[IncompleteReason]
 GROUP_BY_UNSPECIFIED: GroupBy
 GROUP_BY_TITLE: GroupBy
 GROUP_BY_TITLE_AND_LOCATION: GroupBy
 INCOMPLETE_REASON_UNSPECIFIED: IncompleteReason
 INCOMPLETE_REASON_PAST_TAIL_HORIZON: IncompleteReason
+INCOMPLETE_REASON_NO_GENERATION: IncompleteReason
+INCOMPLETE_REASON_STREAM_BEHIND: IncompleteReason
+INCOMPLETE_REASON_DELTAS_MISSING: IncompleteReason
+INCOMPLETE_REASON_RESTORING: IncompleteReason
 
 class Projection(_message.Message):
     __slots__ = ("title_ids", "locations", "measures", "half_lives_days", "group_by", "top_k", "include_totals", "include_last_seen", "include_ema_rates", "include_plays_per_impression", "omit_decayed")

@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 
-LOGGER = logging.getLogger("impressions.serving")
+LOGGER = logging.getLogger("impressions")
 _REMEMBERED = 1_000
 _said: set[str] = set()
 _lock = threading.Lock()
@@ -51,9 +51,9 @@ def once(event: str, **fields: object) -> None:
     LOGGER.log(logging.DEBUG if again else logging.WARNING, "%s", text)
 
 
-def configure(worker: str | None = None) -> None:
-    """Lines to stderr; IMPRESSIONS_DEBUG=1 adds the debug level."""
-    suffix = f" worker={worker}" if worker is not None else ""
+def configure(**always: object) -> None:
+    """Lines to stderr, `always` at the end of each; IMPRESSIONS_DEBUG=1 adds the debug level."""
+    suffix = "".join(f" {key}={_quoted(value)}" for key, value in always.items())
     formatter = logging.Formatter(
         f"%(asctime)s.%(msecs)03dZ %(levelname)s %(message)s{suffix}", "%Y-%m-%dT%H:%M:%S"
     )

@@ -1,0 +1,79 @@
+"""The heartbeat: how far the stream has come in one partition, as one Kafka value.
+
+    key       := "heartbeat"               one per partition of the delta topic
+    heartbeat := version:u8=1 kind:u8='H' spec:u32 partition:u32 partitions:u32 epoch:u32
+                 topic:byte{16} offset:i64 newest_ms:i64 since_ms:i64 through_ms:i64
+
+Little-endian. It is published behind the delta blocks it speaks of, in the same partition, so who
+has read it has read them. The ranges are half-open:
+
+    offset        every source record up to and including this one is in the blocks; -1: none yet
+    newest_ms     the largest ingest time of those records: the running maximum goes on from here
+    since_ms      records ingested before this were not seen (the source had lost them already);
+                  a generation with cutover >= since_ms needs none of them. The smallest int64 where
+                  the source was read from its first record
+    through_ms    every record ingested before this is in the blocks
+
+`epoch` and `topic` (Kafka's id of the source topic) name the incarnation that offsets belong to.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+
+from impressions.errors import CorruptData, FormatVersionError, Refused
+from impressions.spec import Spec
+
+KEY = b"heartbeat"
+VERSION = 1
+FROM_THE_FIRST_MS = -(1 << 63)
+_KIND = ord("H")
+_LAYOUT = struct.Struct("<BBIIII16sqqqq")
+
+
+@dataclass(frozen=True)
+class Heartbeat:
+    """See the module's docstring. `topic_id` is 16 bytes."""
+
+    partition: int
+    partitions: int
+    epoch: int
+    topic_id: bytes
+    offset: int
+    newest_ms: int
+    since_ms: int
+    through_ms: int
+
+
+def encode(beat: Heartbeat, spec: Spec) -> bytes:
+    """The bytes of one heartbeat."""
+    return _LAYOUT.pack(
+        VERSION, _KIND, spec.tag, beat.partition, beat.partitions, beat.epoch, beat.topic_id,
+        beat.offset, beat.newest_ms, beat.since_ms, beat.through_ms,
+    )  # fmt: skip
+
+
+def decode(data: bytes, spec: Spec) -> Heartbeat:
+    """One heartbeat.
+
+    Raises:
+        FormatVersionError: another format version.
+        CorruptData: bytes that are no heartbeat.
+        Refused: of a stream with another spec.
+    """
+    if data[:1] != bytes([VERSION]):
+        raise FormatVersionError(f"heartbeat: format version {data[:1].hex()}, expected {VERSION}")
+    if len(data) != _LAYOUT.size:
+        raise CorruptData(f"heartbeat: {len(data)} bytes, expected {_LAYOUT.size}")
+    _, kind, tag, *fields = _LAYOUT.unpack(data)
+    if kind != _KIND:
+        raise CorruptData(f"heartbeat: kind {kind}, expected {_KIND}")
+    if tag != spec.tag:
+        raise Refused(
+            f"the delta topic was written with spec {tag:08x}, expected {spec.tag:08x}",
+            hint="slot_seconds, measures and half-lives must be the same everywhere; "
+            "a changed spec needs a delta topic of its own",
+            reason="spec",
+        )
+    return Heartbeat(*fields)

@@ -1,0 +1,10 @@
+"""The topics, as everyone who touches them sees them. Lies beside the core: it does I/O.
+
+    client         settings -> the clients' configurations; where the broker is
+    topics         the three topics: names, what they must be, creating and checking them
+    records        records of the source topic as judged columns (land and speed)
+    dead_letters   what could not count: the rejected topic's messages
+    packing        impressions of many profiles -> records, one partition each (the producer)
+
+The producer itself is `impressions.producer`.
+"""

@@ -1,0 +1,102 @@
+"""Settings to the configurations of the two Kafka clients in use.
+
+    librdkafka (confluent-kafka)   producer, topics, followers, land: plain, synchronous, fast
+    aiokafka                       under Faust, in the worker's event loop
+
+Properties are librdkafka's names; the few that concern security are translated for aiokafka, so one
+setting serves both. `kafka.bootstrap` wins; without it the local broker's address file is read.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ssl
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from impressions.errors import NotReady, SettingsError
+from impressions.shell.settings import Settings
+
+_SECURITY = ("security.protocol", "sasl.", "ssl.")
+_TRANSLATED = {
+    "security.protocol", "sasl.mechanism", "sasl.mechanisms", "sasl.username", "sasl.password",
+    "ssl.ca.location", "ssl.certificate.location", "ssl.key.location", "ssl.key.password",
+}  # fmt: skip
+
+
+def address_file(settings: Settings) -> Path:
+    """Where the local broker says its address while it runs."""
+    return settings.home_dir / "kafka" / "address"
+
+
+def find_bootstrap(settings: Settings) -> str | None:
+    """host:port,... of the broker; None where none is configured and no local one was started."""
+    if settings.kafka.bootstrap:
+        return settings.kafka.bootstrap
+    with contextlib.suppress(FileNotFoundError):
+        return address_file(settings).read_text("ascii").strip() or None
+    return None
+
+
+def bootstrap(settings: Settings) -> str:
+    """The same; NotReady where there is none."""
+    found = find_bootstrap(settings)
+    if found is None:
+        raise NotReady(
+            "no Kafka is configured, and no local one is running",
+            hint="impressions kafka start; or --set kafka.bootstrap=host:9092",
+            reason="no_broker",
+        )
+    return found
+
+
+def librdkafka(settings: Settings, **more: Any) -> dict[str, Any]:
+    """Configuration of a confluent-kafka client; `more` as `auto_offset_reset="error"`."""
+    return {
+        "bootstrap.servers": bootstrap(settings),
+        "client.id": "impressions",
+        **{key.replace("_", "."): value for key, value in more.items()},
+        **settings.kafka.properties,
+    }
+
+
+def aiokafka(settings: Settings) -> dict[str, Any]:
+    """Keyword arguments of aiokafka's clients: address and security."""
+    properties = settings.kafka.properties
+    for key in properties:
+        if key.startswith(_SECURITY) and key not in _TRANSLATED:
+            raise SettingsError(
+                f"kafka.properties.{key}: the worker's client knows no such property",
+                hint=f"it understands {', '.join(sorted(_TRANSLATED))}",
+            )
+    protocol = properties.get("security.protocol", "PLAINTEXT").upper()
+    out: dict[str, Any] = {
+        "bootstrap_servers": bootstrap(settings),
+        "security_protocol": protocol,
+    }
+    if "SSL" in protocol:
+        out["ssl_context"] = ssl_context(properties)
+    if protocol.startswith("SASL"):
+        mechanism = properties.get("sasl.mechanism") or properties.get("sasl.mechanisms", "PLAIN")
+        out |= {
+            "sasl_mechanism": mechanism.upper(),
+            "sasl_plain_username": properties.get("sasl.username"),
+            "sasl_plain_password": properties.get("sasl.password"),
+        }
+    return out
+
+
+def ssl_context(properties: Mapping[str, str]) -> ssl.SSLContext:
+    """A context with the CA and, where given, the client's certificate."""
+    try:
+        context = ssl.create_default_context(cafile=properties.get("ssl.ca.location"))
+        if certificate := properties.get("ssl.certificate.location"):
+            context.load_cert_chain(
+                certificate,
+                properties.get("ssl.key.location"),
+                properties.get("ssl.key.password"),
+            )
+    except (OSError, ssl.SSLError) as error:
+        raise SettingsError(f"kafka.properties.ssl.*: {error}") from None
+    return context
