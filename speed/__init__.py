@@ -1,1 +1,14 @@
-""""""
+"""The streaming worker: what happens now, as delta blocks in a compacted topic.
+
+    apply        pure core: judged impressions + held blocks -> blocks to write
+    lift         impressions to rows: items, totals and decayed sums, grouped by (profile, slot)
+    state        one partition: its store, how far it has come, flush by flush
+    rejects      what could not count, as dead letters
+    publisher    the delta topic's producer: returns when the broker has everything
+    guard        the owner follows its own partition: a zombie's older block is published anew
+    engine       Faust: group, assignment, delivery; the only file that touches its insides
+    worker       the loop and its order, heartbeats, the watchdog
+    main         `impressions speed`
+
+Faust is the engine, not the state: no tables, no changelogs of its own.
+"""

@@ -1,0 +1,134 @@
+"""Dead letters: what the stream could not count, as messages of the rejected topic.
+
+    key      topic:partition:offset:log_index     the identity: a replay may write a letter twice
+    value    the bytes as they were sent: the record where it does not decode, else a record that
+             holds the one log, whole
+    headers  reason        the reasons of the impressions, in order, joined by commas
+             impressions   which of the log, 0-based, joined by commas; empty: not readable
+             ingest_ms     the broker's time of the record
+             topic partition offset log_index      where it came from; log_index -1: the record
+
+A letter counts as many rejected impressions as it names, or one where it could not be read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+import numpy as np
+from google.protobuf.message import DecodeError
+
+from impressions.decay import Int
+from impressions.event import Reason
+from impressions.ids import LOG_BITS, hash_id
+from impressions.kafka.records import Batch
+from impressions.v1.impression_record_pb2 import ImpressionLog, ImpressionRecord
+
+WHOLE_RECORD = -1
+_PER_IMPRESSION = (
+    "title_ids", "locations", "rows", "positions", "event_time_ms", "played", "dwell_s"
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class DeadLetter:
+    """See the module's docstring."""
+
+    topic: str
+    partition: int
+    offset: int
+    log_index: int
+    ingest_ms: int
+    reasons: tuple[str, ...]
+    impressions: tuple[int, ...]
+    value: bytes
+
+    @property
+    def identity(self) -> str:
+        return f"{self.topic}:{self.partition}:{self.offset}:{self.log_index}"
+
+    @property
+    def counts(self) -> int:
+        """Rejected impressions, by the rule of counting."""
+        return max(1, len(self.impressions))
+
+    def headers(self) -> list[tuple[str, bytes]]:
+        fields = {
+            "reason": ",".join(self.reasons),
+            "impressions": ",".join(map(str, self.impressions)),
+            "ingest_ms": self.ingest_ms,
+            "topic": self.topic,
+            "partition": self.partition,
+            "offset": self.offset,
+            "log_index": self.log_index,
+        }
+        return [(name, str(value).encode()) for name, value in fields.items()]
+
+
+def letters_of(
+    batch: Batch, values: Sequence[bytes | None], offsets: Int, topic: str, partition: int,
+    record_ingest_ms: Int,
+) -> Iterator[DeadLetter]:  # fmt: skip
+    """The dead letters of a batch: one for each log, or record, that has something rejected."""
+    for bad in batch.unreadable:
+        yield DeadLetter(
+            topic, partition, int(offsets[bad.record]),
+            WHOLE_RECORD if bad.log_index is None else bad.log_index,
+            int(record_ingest_ms[bad.record]), (Reason.UNDECODABLE.label,), (),
+            _value(values[bad.record], bad.log_index),
+        )  # fmt: skip
+    rejected = np.flatnonzero(batch.reason != Reason.OK)
+    for log, group in groupby(rejected.tolist(), key=lambda i: int(batch.log[i])):
+        positions, record = list(group), int(batch.record[log])
+        first = int(np.searchsorted(batch.log, log))
+        log_index = int(batch.log_index[log])
+        yield DeadLetter(
+            topic, partition, int(offsets[record]), log_index, int(record_ingest_ms[record]),
+            tuple(Reason(int(batch.reason[i])).label for i in positions),
+            tuple(i - first for i in positions),
+            _value(values[record], log_index),
+        )  # fmt: skip
+
+
+def read_letter(value: bytes, headers: Sequence[tuple[str, bytes]]) -> DeadLetter:
+    """A message of the rejected topic. KeyError or ValueError: not one of ours."""
+    fields = {name: text.decode() for name, text in headers}
+    return DeadLetter(
+        fields["topic"],
+        int(fields["partition"]),
+        int(fields["offset"]),
+        int(fields["log_index"]),
+        int(fields["ingest_ms"]),
+        tuple(fields["reason"].split(",")),
+        tuple(int(i) for i in fields["impressions"].split(",") if i),
+        value,
+    )
+
+
+def revived(letter: DeadLetter) -> ImpressionLog | None:
+    """The rejected impressions as a log to send again; None where nothing can be read.
+
+    Its log_id is new, because the rest of the log has counted under the old one, and the same each
+    time, so that sending it twice counts once.
+    """
+    if not letter.impressions:
+        return None
+    log = ImpressionRecord.FromString(letter.value).logs[0]
+    for name in _PER_IMPRESSION:
+        column = getattr(log, name)
+        if len(column):
+            column[:] = [column[i] for i in letter.impressions]
+    log.log_id = max(1, hash_id(f"again:{letter.identity}:{log.log_id}", LOG_BITS))
+    return log
+
+
+def _value(record: bytes | None, log_index: int | None) -> bytes:
+    if record is None or log_index is None:
+        return record or b""
+    try:
+        log = ImpressionRecord.FromString(record).logs[log_index]
+    except (DecodeError, IndexError):
+        return record
+    return ImpressionRecord(logs=[log]).SerializeToString()

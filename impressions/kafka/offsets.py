@@ -1,0 +1,49 @@
+"""Where the partitions of a topic begin and end, asked of the broker now."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+from confluent_kafka import Consumer, KafkaException, TopicPartition
+
+from impressions.errors import ServiceError
+from impressions.kafka.client import librdkafka
+from impressions.shell.settings import Settings
+
+_TIMEOUT_S = 10.0
+
+
+@contextlib.contextmanager
+def reader(settings: Settings, **more: Any) -> Iterator[Consumer]:
+    """A consumer without a group: it is told its partitions and commits nothing."""
+    consumer = Consumer(librdkafka(settings, group_id="unused", enable_auto_commit="false", **more))
+    try:
+        yield consumer
+    finally:
+        consumer.close()
+
+
+def range_of(settings: Settings, topic: str, partition: int) -> tuple[int, int]:
+    """[first, end) of the offsets of a partition.
+
+    Raises:
+        ServiceError: the broker does not answer.
+    """
+    with reader(settings) as consumer:
+        return watermarks(consumer, topic, partition)
+
+
+def watermarks(consumer: Consumer, topic: str, partition: int) -> tuple[int, int]:
+    """The same with a consumer that is there."""
+    try:
+        found = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=_TIMEOUT_S)
+    except KafkaException as error:
+        raise ServiceError(
+            f"topic {topic}, partition {partition}: {error.args[0].str()}",
+            hint="is the broker reachable? impressions topics check",
+            reason="broker",
+        ) from None
+    first, end = found
+    return int(first), int(end)

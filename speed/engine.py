@@ -1,0 +1,187 @@
+"""Faust as an engine: consumer group, assignment, delivery, commits. Nothing else of it is used.
+
+The only file that touches Faust's insides, and why:
+
+    seek            Faust resumes at the group's committed offsets; ours are in the state, which is
+                    what was really published. So `perform_seek` of its consumer is replaced, and
+                    an event is neither skipped nor read twice, whatever the group remembers
+    generation      a take buffer survives a rebalance; records of an older generation are dropped
+    coordination    the group's task may end silently; `alive` says so
+
+`noack_take` and acks by hand, because Faust's own acks happen in `finally`, also for events whose
+handler failed. Tables, changelogs, web server and leader topics are off.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import faust
+from faust.transport.drivers.aiokafka import Consumer as FaustConsumer
+from faust.types import TP
+from yarl import URL
+
+from impressions.kafka.client import aiokafka
+from impressions.shell.settings import Settings
+
+_FETCH_BYTES = 8 << 20
+_COMMIT_S = 1.0
+_HEARTBEAT_S = 3.0
+_LOG_APPEND_TIME = 1
+
+
+class Engine:
+    """Delivers records of assigned partitions to `handle`, from the offsets that `start_of` says.
+
+    Args:
+        handle: gets Faust events, in offset order within a partition; acks them itself.
+        assigned: told the partitions of this worker after each rebalance, before records flow.
+        start_of: the next offset of an assigned partition.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        directory: Path,
+        handle: Callable[[Sequence[Any]], Awaitable[None]],
+        assigned: Callable[[frozenset[int]], Awaitable[None]],
+        start_of: Callable[[int], int],
+    ):
+        self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._settings, self._topic_name = settings, settings.kafka.topic
+        self._handle, self._assigned, self._start_of = handle, assigned, start_of
+        self._app = self._make_app(directory)
+        self._app.on_rebalance_complete.connect(self._rebalanced, weak=False)
+        topic = self._app.topic(
+            self._topic_name,
+            key_type=bytes,
+            value_type=bytes,
+            key_serializer="raw",
+            value_serializer="raw",
+        )
+        self._app.agent(topic, name="impressions.speed")(self._consume)
+
+    @property
+    def generation(self) -> int:
+        """The consumer group's generation; another one means another assignment."""
+        return int(self._app.consumer_generation_id)
+
+    def alive(self) -> bool:
+        """Whether the group's coordination goes on."""
+        if self._app.crashed or self._app.should_stop:
+            return False
+        thread = getattr(self._app.consumer, "_thread", None)
+        consumer = getattr(thread, "_consumer", None)
+        task = getattr(getattr(consumer, "_coordinator", None), "_coordination_task", None)
+        return task is None or not task.done()
+
+    async def start(self) -> None:
+        self._app.finalize()
+        await self._app.start()
+
+    async def stop(self) -> None:
+        await self._app.stop()
+
+    async def end_offsets(self, partitions: Sequence[int]) -> dict[int, int]:
+        """The offset behind the last record of each partition, asked now."""
+        tps = [TP(self._topic_name, partition) for partition in partitions]
+        ends: Mapping[Any, int] = await self._app.consumer.highwaters(*tps)
+        return {tp.partition: end for tp, end in ends.items()}
+
+    async def seek(self, partitions: Sequence[int]) -> None:
+        """Read on from `start_of` each partition."""
+        await _seek(self._app.consumer, self._tps(partitions), self._start_of)
+
+    def is_current(self, event: Any) -> bool:
+        """Whether an event was fetched under today's assignment."""
+        return bool(event.message.generation_id == self.generation)
+
+    @staticmethod
+    def stamped_by_broker(event: Any) -> bool:
+        """Whether its time is the broker's append time."""
+        return bool(event.message.timestamp_type == _LOG_APPEND_TIME)
+
+    def _tps(self, partitions: Sequence[int]) -> list[TP]:
+        return [TP(self._topic_name, partition) for partition in partitions]
+
+    def _make_app(self, directory: Path) -> faust.App:
+        settings, client = self._settings, aiokafka(self._settings)
+        app = faust.App(
+            settings.speed.group,
+            broker=[URL(f"kafka://{at}") for at in client["bootstrap_servers"].split(",")],
+            broker_credentials=_credentials(client),
+            datadir=str(directory / "faust"),
+            store="memory://",
+            autodiscover=False,
+            web_enabled=False,
+            processing_guarantee="at_least_once",
+            agent_supervisor="mode.supervisors.CrashingSupervisor",
+            table_standby_replicas=1,  # selects the sticky assignor; there are no tables
+            topic_allow_declare=False,
+            topic_disable_leader=True,
+            stream_wait_empty=False,
+            broker_session_timeout=settings.speed.session_timeout_s,
+            broker_rebalance_timeout=settings.speed.session_timeout_s,
+            broker_heartbeat_interval=_HEARTBEAT_S,
+            broker_commit_interval=_COMMIT_S,
+            consumer_max_fetch_size=_FETCH_BYTES,
+            consumer_auto_offset_reset="earliest",
+        )
+        start_of, name = self._start_of, self._topic_name
+
+        class Consumer(FaustConsumer):
+            async def perform_seek(self) -> None:
+                await _seek(self, [tp for tp in self.assignment() if tp.topic == name], start_of)
+
+        app.transport.Consumer = Consumer  # type: ignore[misc]  # of this app only
+        return app
+
+    async def _rebalanced(self, *_: Any, **__: Any) -> None:
+        try:
+            assignment = self._app.consumer.assignment()
+            mine = {tp.partition for tp in assignment if tp.topic == self._topic_name}
+            await self._assigned(frozenset(mine))
+        except Exception as error:
+            self._fail(error)
+            raise
+
+    async def _consume(self, stream: Any) -> None:
+        speed = self._settings.speed
+        try:
+            async for events in stream.noack_take(speed.batch_records, within=speed.within_s):
+                await self._handle(events)
+        except Exception as error:
+            self._fail(error)
+            raise
+
+    def _fail(self, error: Exception) -> None:
+        if not self.failed.done():
+            self.failed.set_exception(error)
+
+
+async def _seek(consumer: Any, tps: Sequence[TP], start_of: Callable[[int], int]) -> None:
+    starts = {tp: start_of(tp.partition) for tp in tps}
+    if not starts:
+        return
+    await consumer.seek_wait(starts)
+    for tp, start in starts.items():
+        consumer._read_offset[tp] = start or None
+        consumer._committed_offset[tp] = start or None
+
+
+def _credentials(client: Mapping[str, Any]) -> Any:
+    """The same security in Faust's words."""
+    protocol, context = client["security_protocol"], client.get("ssl_context")
+    if protocol == "PLAINTEXT":
+        return None
+    if protocol == "SSL":
+        return faust.SSLCredentials(context=context)
+    return faust.SASLCredentials(
+        username=client["sasl_plain_username"],
+        password=client["sasl_plain_password"],
+        mechanism=client["sasl_mechanism"],
+        ssl_context=context,
+    )

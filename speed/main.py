@@ -1,0 +1,72 @@
+"""`impressions speed` and `python -m speed`: one worker of the stream, until told to stop.
+
+SIGTERM and SIGINT finish the batch under way and exit 0. Whatever keeps it from working ends it
+with another code: something above (systemd, Kubernetes, `impressions dev`) starts it again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+
+from impressions.clock import now_ms
+from impressions.shell.command import Json, verb
+from impressions.shell.console import emit
+from impressions.shell.settings import Settings
+
+_QUIET = ("faust", "mode", "aiokafka")
+
+
+@verb
+def command(settings: Settings, json: Json = False) -> None:
+    """Keep the deltas: apply the live stream and publish each profile's recent aggregates.
+
+    \b
+    impressions speed
+    impressions speed --set speed.metrics_listen=127.0.0.1:9465
+
+    Start as many as there are cores; they share the partitions. Topics are checked first.
+    """
+    from impressions.kafka import topics
+    from impressions.shell import log
+
+    log.configure()
+    for name in _QUIET:
+        logging.getLogger(name).setLevel(
+            logging.DEBUG if os.environ.get("IMPRESSIONS_FAUST_DEBUG") else logging.CRITICAL
+        )
+    topics.check(settings)
+    asyncio.run(_work(settings, json))
+
+
+async def _work(settings: Settings, json: bool) -> None:
+    from impressions.shell import log, metrics, running
+    from speed.metrics import Metrics
+    from speed.place import take_place
+    from speed.worker import Worker, describe
+
+    place = take_place(settings.speed_dir)
+    own = Metrics()
+    stopping = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    try:
+        with (
+            metrics.serving(own.registry, settings.speed.metrics_listen) as address,
+            running.registered(settings, "speed", metrics=address),
+        ):
+            log.info("started", state=place.path.name, metrics=address)
+            emit(
+                {"pid": os.getpid(), "metrics": address, "state": str(place.path)},
+                json=json,
+                table=f"working; metrics on http://{address}/metrics",
+            )
+            await Worker(settings, place.path, now_ms, own).run(stopping)
+            log.info("stopped")
+    except Exception as error:
+        log.LOGGER.error("%s", log.line("ended", error=repr(error)))
+        raise describe(error) from error
+    finally:
+        place.release()

@@ -1,0 +1,92 @@
+"""What the worker says of itself, for Prometheus: names and units of docs/operations.md.
+
+Lag is in seconds of ingest time as well as in offsets; a partition that stands still shows in
+`progress_offset` beside `end_offset`, though the process is up. No profile or title is a label.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from impressions.heartbeat import Heartbeat
+from speed.state import Flush
+
+_OUTCOMES = ("applied", "duplicate", "rejected")
+
+
+class Metrics:
+    """The worker's own registry."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        registry = self.registry
+        self._events = Counter(
+            "impressions_events",
+            "Impressions by what became of them; they add up to those read.",
+            ["layer", "outcome"],
+            registry=registry,
+        )
+        self._rejected = Counter(
+            "impressions_rejected", "Rejected impressions.", ["reason"], registry=registry
+        )
+        self._replayed = Counter(
+            "impressions_replayed", "Impressions read again and skipped.", registry=registry
+        )
+        self._republished = Counter(
+            "impressions_older_blocks",
+            "Blocks of a former owner that were overwritten.",
+            registry=registry,
+        )
+        self._lag = Gauge(
+            "impressions_speed_watermark_lag_seconds",
+            "Now less the ingest time up to which everything is published.",
+            ["partition"],
+            registry=registry,
+        )
+        self._offset = Gauge(
+            "impressions_progress_offset",
+            "Last source offset applied.",
+            ["partition"],
+            registry=registry,
+        )
+        self._end = Gauge(
+            "impressions_source_end_offset",
+            "Offset behind the last record of the source.",
+            ["partition"],
+            registry=registry,
+        )
+        self._flush = Histogram(
+            "impressions_flush_seconds", "Applying and publishing one batch.", registry=registry
+        )
+        self._delay = Histogram(
+            "impressions_speed_delay_seconds",
+            "From a record's append to its block's publication.",
+            registry=registry,
+        )
+        for outcome in _OUTCOMES:
+            self._events.labels("speed", outcome)
+
+    def assigned(self, partitions: Iterable[int]) -> None:
+        """Forget the partitions of others."""
+        for gauge in (self._lag, self._offset, self._end):
+            gauge.clear()
+
+    def flushed(self, partition: int, flush: Flush, seconds: float, delay_ms: int) -> None:
+        for outcome in _OUTCOMES:
+            self._events.labels("speed", outcome).inc(flush.counts[outcome])
+        self._replayed.inc(flush.counts["replayed"])
+        for reason, count in flush.rejected.items():
+            self._rejected.labels(reason).inc(count)
+        self._offset.labels(partition).set(flush.progress.offset)
+        self._flush.observe(seconds)
+        self._delay.observe(max(0, delay_ms) / 1000)
+
+    def seen(self, partition: int, beat: Heartbeat, end_offset: int, now_ms: int) -> None:
+        self._lag.labels(partition).set(max(0, now_ms - max(beat.through_ms, 0)) / 1000)
+        self._offset.labels(partition).set(beat.offset)
+        self._end.labels(partition).set(end_offset)
+
+    def republished(self) -> None:
+        self._republished.inc()

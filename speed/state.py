@@ -1,0 +1,224 @@
+"""One partition of this worker: its store, how far it has come, and the three steps of a flush.
+
+    prepare     records -> a Flush: what to publish and what to write; changes nothing
+    commit      after the broker has it: one atomic write of blocks and progress
+    beat        the same for a partition without traffic: only the heartbeat moves
+
+Opening restores the store from the delta topic first, so a lost or stale directory costs time and
+nothing else. Where the source has lost records that were never applied, the heartbeat says from
+when on the partition is whole (`since_ms`), and answers that need more say that they lack it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from deltas.store import DeltaStore, PartitionState
+from impressions import delta_block, heartbeat
+from impressions.decay import Int
+from impressions.delta_block import DeltaBlock
+from impressions.errors import Refused
+from impressions.event import Reason
+from impressions.heartbeat import FROM_THE_FIRST_MS, Heartbeat
+from impressions.kafka.dead_letters import DeadLetter, letters_of
+from impressions.kafka.records import Batch, decode
+from impressions.shell.settings import Settings
+from impressions.spec import Spec
+from speed.apply import Key, apply
+
+_HELD_BLOCKS = 20_000
+
+
+@dataclass(frozen=True)
+class Record:
+    """One record of the source topic. `append_ms` is the broker's time."""
+
+    offset: int
+    append_ms: int
+    value: bytes | None
+
+
+@dataclass(frozen=True)
+class Flush:
+    """What some records lead to.
+
+    Attributes:
+        blocks, encoded: the changed blocks, and their (key, value).
+        progress: the heartbeat that stands behind them.
+        letters: dead letters of the records.
+        counts: impressions applied, duplicate, replayed, rejected, read.
+        rejected: the rejected by reason.
+    """
+
+    blocks: dict[Key, DeltaBlock]
+    encoded: list[tuple[bytes, bytes]]
+    progress: Heartbeat
+    letters: list[DeadLetter]
+    counts: dict[str, int]
+    rejected: dict[str, int]
+
+
+class Partition:
+    """State of one partition while it is assigned to this worker."""
+
+    def __init__(
+        self, settings: Settings, store: DeltaStore, progress: Heartbeat, lost: bool = False
+    ):
+        """`lost`: the source begins behind `progress`; the first record says since when."""
+        self.number, self.progress = progress.partition, progress
+        self._store, self._lost = store, lost
+        self._topic, self._spec = settings.kafka.topic, settings.spec
+        self._held: dict[Key, DeltaBlock] = {}
+
+    @property
+    def next_offset(self) -> int:
+        """The first source offset that is not applied."""
+        return self.progress.offset + 1
+
+    @property
+    def next_delta_offset(self) -> int:
+        """Where the delta topic goes on behind what the store holds."""
+        return self._state().next_offset
+
+    def prepare(self, records: Sequence[Record]) -> Flush:
+        """Apply records that follow `progress`, in offset order."""
+        offsets = np.array([record.offset for record in records], np.int64)
+        append_ms = np.array([record.append_ms for record in records], np.int64)
+        ingest_ms = np.maximum(np.maximum.accumulate(append_ms), self.progress.newest_ms)
+        values = [record.value for record in records]
+        beat = self.progress
+        batch = decode(values, ingest_ms, self.number, beat.partitions, self._spec)
+        done = apply(batch, offsets, self._block, beat.epoch, self._spec)
+        rejected = _rejected(batch)
+        newest_ms = int(ingest_ms[-1])
+        progress = replace(
+            beat,
+            offset=int(offsets[-1]),
+            newest_ms=newest_ms,
+            since_ms=int(ingest_ms[0]) + 1 if self._lost else beat.since_ms,
+            through_ms=max(beat.through_ms, newest_ms),
+        )
+        return Flush(
+            done.blocks,
+            _encoded(done.blocks, self._spec),
+            progress,
+            list(letters_of(batch, values, offsets, self._topic, self.number, ingest_ms)),
+            {
+                "read": batch.read,
+                "applied": done.applied,
+                "duplicate": done.duplicate,
+                "replayed": done.replayed,
+                "rejected": sum(rejected.values()),
+            },
+            rejected,
+        )
+
+    def commit(self, flush: Flush, next_delta_offset: int) -> None:
+        """Write what was published; `next_delta_offset` lies behind it in the delta topic."""
+        self._write(flush.encoded, flush.progress, next_delta_offset)
+        self._lost = False
+        if len(self._held) > _HELD_BLOCKS:
+            self._held.clear()
+        self._held.update(flush.blocks)
+
+    def beat(self, progress: Heartbeat, next_delta_offset: int) -> None:
+        """The same for a heartbeat alone."""
+        self._write([], progress, next_delta_offset)
+
+    def published(self, key: bytes) -> bytes | None:
+        """The value this worker has last published under a key of the delta topic."""
+        if key == heartbeat.KEY:
+            return heartbeat.encode(self.progress, self._spec)
+        return self._store.get(key)
+
+    def close(self) -> None:
+        self._store.close()
+
+    def _block(self, key: Key) -> DeltaBlock | None:
+        if key not in self._held:
+            data = self._store.get(delta_block.key(*key))
+            if data is None:
+                return None
+            self._held[key] = delta_block.decode(data, self._spec)
+        return self._held[key]
+
+    def _write(
+        self, puts: Sequence[tuple[bytes, bytes]], progress: Heartbeat, next_offset: int
+    ) -> None:
+        value = heartbeat.encode(progress, self._spec)
+        state = replace(self._state(), next_offset=next_offset, heartbeat=value)
+        self._store.write(puts, {self.number: state})
+        self.progress = progress
+
+    def _state(self) -> PartitionState:
+        state = self._store.state(self.number)
+        if state is None:
+            raise RuntimeError(f"partition {self.number} was not restored before it was used")
+        return state
+
+
+def state_of(
+    held: PartitionState | None,
+    settings: Settings,
+    partition: int,
+    topic_id: bytes,
+    first_offset: int,
+    now_ms: int,
+) -> tuple[Heartbeat, bool]:
+    """Where a restored partition goes on, and whether the source has lost records in between.
+
+    Args:
+        first_offset: the oldest record the source still has.
+
+    Raises:
+        Refused: the source topic was recreated and `stream.epoch` was not raised, or P differs.
+    """
+    epoch, partitions = settings.stream.epoch, settings.partitions
+    fresh = Heartbeat(
+        partition, partitions, epoch, topic_id, -1, 0, FROM_THE_FIRST_MS, FROM_THE_FIRST_MS
+    )
+    if held is None or held.heartbeat is None:
+        lost = first_offset > 0
+        return (replace(fresh, since_ms=now_ms) if lost else fresh), lost
+    beat = heartbeat.decode(held.heartbeat, settings.spec)
+    if beat.partitions != partitions:
+        raise Refused(
+            f"the delta topic was written with {beat.partitions} partitions, expected {partitions}",
+            hint="a new number of partitions needs new topics and a new generation",
+            reason="partitions",
+        )
+    if beat.epoch < epoch:
+        return replace(fresh, since_ms=max(beat.since_ms, now_ms)), False
+    if beat.epoch > epoch or beat.topic_id != topic_id:
+        raise Refused(
+            f"topic {settings.kafka.topic} was recreated: epoch {beat.epoch} belongs to topic id "
+            f"{beat.topic_id.hex()}, found {topic_id.hex()} with stream.epoch {epoch}",
+            hint=f"if that was meant: stream.epoch = {beat.epoch + 1} for worker and land",
+            reason="topic_recreated",
+        )
+    lost = first_offset > beat.offset + 1
+    return (replace(beat, since_ms=max(beat.since_ms, now_ms)) if lost else beat), lost
+
+
+def state_path(directory: Path, partition: int) -> Path:
+    """Where a worker keeps one partition."""
+    return directory / f"partition={partition}"
+
+
+def _encoded(blocks: dict[Key, DeltaBlock], spec: Spec) -> list[tuple[bytes, bytes]]:
+    return [
+        (delta_block.key(*key), delta_block.encode(block, spec)) for key, block in blocks.items()
+    ]
+
+
+def _rejected(batch: Batch) -> dict[str, int]:
+    codes: Int = np.bincount(batch.reason[batch.reason != Reason.OK], minlength=1)
+    found = {Reason(code).label: int(n) for code, n in enumerate(codes) if n}
+    if batch.unreadable:
+        label = Reason.UNDECODABLE.label
+        found[label] = found.get(label, 0) + len(batch.unreadable)
+    return found

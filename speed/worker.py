@@ -1,0 +1,301 @@
+"""The worker: records in, delta blocks out, in an order that survives a kill at any point.
+
+    1  records of an older assignment are dropped, unacked; so is a record that was applied
+    2  prepare: the batch onto the state's blocks                     speed/state.py
+    3  the assignment is looked at once more; another one: drop
+    4  dead letters, then blocks, the heartbeat last: published, and the broker has confirmed
+    5  one atomic write: blocks, heartbeat, where the delta topic goes on
+    6  acks, in offset order
+
+Killed between 4 and 5, the blocks come back with the restore and their records are skipped block by
+block; between 5 and 6, the records are skipped by the heartbeat. The topic comes first: a store
+that were ahead of it would call a record applied that no other host ever gets.
+
+A partition is opened (restored from the delta topic) before its records flow. Three things run
+beside the loop: heartbeats of partitions without traffic, the guard, and a watchdog that ends the
+process rather than let it live on doing nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from deltas.follower import restore_partition
+from deltas.store import open_primary
+from impressions import heartbeat
+from impressions.clock import Clock, monotonic_s
+from impressions.errors import ImpressionsError, Refused, ServiceError
+from impressions.kafka import offsets, topics
+from impressions.shell import log
+from impressions.shell.settings import Settings
+from speed.engine import Engine
+from speed.guard import Foreign, Guard, version_of
+from speed.metrics import Metrics
+from speed.publisher import Publisher
+from speed.state import Flush, Partition, Record, state_of, state_path
+
+_FLUSH_BYTES = 2 << 20
+"""Of source records in one flush: some 40,000 impressions."""
+_WATCH_S = 1.0
+
+
+class Worker:
+    """One member of the group. `run` returns after `stopping`, or raises."""
+
+    def __init__(self, settings: Settings, directory: Path, clock: Clock, metrics: Metrics):
+        self._settings, self._directory, self._clock = settings, directory, clock
+        self._metrics = metrics
+        self._topic_id = topics.source_id(settings)
+        self._publisher = Publisher(settings)
+        self._engine = Engine(settings, directory, self._handle, self._assigned, self._start_of)
+        self._guard = Guard(settings, self._foreign_found)
+        self._foreign: asyncio.Queue[Foreign] = asyncio.Queue()
+        self._loop = asyncio.get_running_loop()
+        self._partitions: dict[int, Partition] = {}
+        self._gaps: dict[int, int] = {}
+        self._busy = asyncio.Lock()
+        self._moved_s = monotonic_s()
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Work until told to stop; the flush under way is finished.
+
+        Raises:
+            ImpressionsError: this worker cannot work; its process should end and be restarted.
+        """
+        await self._publisher.start()
+        self._guard.start()
+        await self._engine.start()
+        beside = [self._beat_on(), self._watch(), self._compare_foreign()]
+        tasks = [asyncio.create_task(each) for each in beside]
+        stop = asyncio.create_task(stopping.wait())
+        ends: list[asyncio.Future[Any]] = [stop, self._engine.failed, *tasks]
+        try:
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+            for end in ends:
+                if end.done():
+                    end.result()
+        finally:
+            async with self._busy:
+                for task in [stop, *tasks]:
+                    task.cancel()
+                await self._end()
+
+    async def _end(self) -> None:
+        await self._engine.stop()
+        self._guard.stop()
+        await self._publisher.stop()
+        for partition in self._partitions.values():
+            partition.close()
+        self._partitions.clear()
+
+    # -- assignment ------------------------------------------------------------------------------
+
+    async def _assigned(self, mine: frozenset[int]) -> None:
+        async with self._busy:
+            for number in self._partitions.keys() - mine:
+                self._partitions.pop(number).close()
+            for number in sorted(mine - self._partitions.keys()):
+                self._partitions[number] = await asyncio.to_thread(self._open, number)
+            self._gaps.clear()
+            self._guard.watch({n: p.next_delta_offset for n, p in self._partitions.items()})
+            self._moved_s = monotonic_s()
+        self._metrics.assigned(mine)
+        log.info("assigned", partitions=sorted(mine), generation=self._engine.generation)
+
+    def _open(self, number: int) -> Partition:
+        started_s = monotonic_s()
+        store = open_primary(state_path(self._directory, number))
+        try:
+            end = restore_partition(self._settings, store, number)
+            first, _ = offsets.range_of(self._settings, self._settings.kafka.topic, number)
+            beat, lost = state_of(
+                store.state(number), self._settings, number, self._topic_id, first, self._clock()
+            )
+        except BaseException:
+            store.close()
+            raise
+        if lost:
+            log.warning(
+                "records-lost", partition=number, applied_through=beat.offset, log_starts_at=first
+            )
+        log.info(
+            "restored",
+            partition=number,
+            delta_offset=end,
+            source_offset=beat.offset,
+            seconds=round(monotonic_s() - started_s, 2),
+        )
+        return Partition(self._settings, store, beat, lost)
+
+    def _start_of(self, number: int) -> int:
+        partition = self._partitions.get(number)
+        return 0 if partition is None else partition.next_offset
+
+    # -- the loop --------------------------------------------------------------------------------
+
+    async def _handle(self, events: Sequence[Any]) -> None:
+        async with self._busy:
+            by_partition: dict[int, list[Any]] = defaultdict(list)
+            for event in events:
+                if self._engine.is_current(event):
+                    by_partition[event.message.partition].append(event)
+            for number, of_partition in by_partition.items():
+                partition = self._partitions.get(number)
+                if partition is None or await self._has_gap(partition, of_partition):
+                    continue
+                for chunk in chunks(of_partition, _FLUSH_BYTES):
+                    if not await self._flush(partition, chunk):
+                        break
+                    for event in chunk:
+                        event.ack()
+
+    async def _flush(self, partition: Partition, events: Sequence[Any]) -> bool:
+        """Steps 2 to 5; False where the assignment has changed meanwhile."""
+        if not all(map(self._engine.stamped_by_broker, events)):
+            topics.check(self._settings)  # names the setting and the command that fixes it
+            raise Refused(f"topic {self._settings.kafka.topic}: records without append time")
+        records = [
+            record for record in map(record_of, events) if record.offset >= partition.next_offset
+        ]
+        if not records:
+            return True
+        started_s = monotonic_s()
+        flush = partition.prepare(records)
+        if not self._engine.is_current(events[-1]):
+            return False
+        await self._publish(partition, flush)
+        self._moved_s = monotonic_s()
+        self._metrics.flushed(
+            partition.number,
+            flush,
+            self._moved_s - started_s,
+            self._clock() - records[-1].append_ms,
+        )
+        return True
+
+    async def _publish(self, partition: Partition, flush: Flush) -> None:
+        if flush.letters:
+            await self._publisher.reject(flush.letters)
+        value = heartbeat.encode(flush.progress, self._settings.spec)
+        wrote = await self._publisher.publish(
+            partition.number, [*flush.encoded, (heartbeat.KEY, value)]
+        )
+        self._guard.wrote(partition.number, *wrote)
+        partition.commit(flush, wrote[1])
+
+    async def _has_gap(self, partition: Partition, events: Sequence[Any]) -> bool:
+        """Whether records are missing before these; then they are fetched again, once.
+
+        Offsets jump where a transaction ended; a gap that is there again is one of those.
+        """
+        first, expected = events[0].message.offset, partition.next_offset
+        if first <= expected or self._gaps.get(partition.number) == first:
+            return False
+        log.warning("gap", partition=partition.number, expected=expected, found=first)
+        self._gaps[partition.number] = first
+        await self._engine.seek([partition.number])
+        return True
+
+    # -- beside the loop -------------------------------------------------------------------------
+
+    async def _beat_on(self) -> None:
+        """Say how far partitions without traffic are whole."""
+        speed = self._settings.speed
+        while True:
+            await asyncio.sleep(speed.heartbeat_s)
+            async with self._busy:
+                before_ms = self._clock() - round(speed.clock_margin_s * 1000)
+                if self._partitions:
+                    ends = await self._engine.end_offsets(sorted(self._partitions))
+                    await asyncio.gather(
+                        *[
+                            self._beat(self._partitions[n], end, before_ms)
+                            for n, end in ends.items()
+                        ]
+                    )
+
+    async def _beat(self, partition: Partition, end: int, before_ms: int) -> None:
+        """`end` was asked after `before_ms` of the broker's clock."""
+        self._metrics.seen(partition.number, partition.progress, end, self._clock())
+        beat = partition.progress
+        if partition.next_offset < end or before_ms <= beat.through_ms:
+            return
+        beat = replace(beat, through_ms=before_ms)
+        value = heartbeat.encode(beat, self._settings.spec)
+        wrote = await self._publisher.publish(partition.number, [(heartbeat.KEY, value)])
+        self._guard.wrote(partition.number, *wrote)
+        partition.beat(beat, wrote[1])
+        self._moved_s = monotonic_s()
+
+    async def _watch(self) -> None:
+        """Ends a worker that has work and does none. Raises ServiceError."""
+        while True:
+            await asyncio.sleep(_WATCH_S)
+            if not self._engine.alive():
+                raise ServiceError("the consumer group's coordination has ended", reason="group")
+            stalled_s = monotonic_s() - self._moved_s
+            if self._partitions and stalled_s > self._settings.speed.stall_s:
+                raise ServiceError(
+                    f"no progress in {stalled_s:.0f} s with {len(self._partitions)} partitions, "
+                    f"expected some within {self._settings.speed.stall_s:.0f} s",
+                    hint="is the broker reachable? impressions topics check",
+                    reason="stalled",
+                )
+
+    def _foreign_found(self, foreign: Foreign) -> None:
+        self._loop.call_soon_threadsafe(self._foreign.put_nowait, foreign)
+
+    async def _compare_foreign(self) -> None:
+        """The verdicts of speed/guard.py."""
+        spec = self._settings.spec
+        while True:
+            foreign = await self._foreign.get()
+            async with self._busy:
+                partition = self._partitions.get(foreign.partition)
+                ours = None if partition is None else partition.published(foreign.key)
+                if partition is None or ours is None:
+                    continue
+                theirs, held = (version_of(foreign.key, v, spec) for v in (foreign.value, ours))
+                if theirs > held and foreign.offset >= partition.next_delta_offset:
+                    raise ServiceError(
+                        f"partition {foreign.partition} has another owner: its delta offset "
+                        f"{foreign.offset} is at {theirs}, this worker at {held}",
+                        reason="fenced",
+                    )
+                if theirs < held:
+                    log.warning("older-block", partition=foreign.partition, offset=foreign.offset)
+                    wrote = await self._publisher.publish(partition.number, [(foreign.key, ours)])
+                    self._guard.wrote(partition.number, *wrote)
+                    self._metrics.republished()
+
+
+def record_of(event: Any) -> Record:
+    """A Faust event as a record; its time is in seconds there."""
+    message = event.message
+    return Record(message.offset, round(message.timestamp * 1000), message.value)
+
+
+def chunks(events: Sequence[Any], size_bytes: int) -> Iterator[list[Any]]:
+    """Events in pieces of about so many bytes, never empty."""
+    piece: list[Any] = []
+    held = 0
+    for event in events:
+        piece.append(event)
+        held += len(event.message.value or b"")
+        if held >= size_bytes:
+            yield piece
+            piece, held = [], 0
+    if piece:
+        yield piece
+
+
+def describe(error: BaseException) -> ImpressionsError:
+    """What ended a worker, as an error of ours."""
+    if isinstance(error, ImpressionsError):
+        return error
+    return ServiceError(f"{type(error).__name__}: {error}", reason="worker")

@@ -1,0 +1,40 @@
+"""The heartbeat's bytes, pinned, and what is refused."""
+
+import pytest
+
+from impressions import heartbeat
+from impressions.errors import CorruptData, FormatVersionError, Refused
+from impressions.heartbeat import FROM_THE_FIRST_MS, Heartbeat
+from impressions.spec import DAY_MS, Spec
+
+SPEC = Spec()
+BEAT = Heartbeat(
+    3, 8, 1, bytes(range(16)), 41, 1_794_700_800_123, FROM_THE_FIRST_MS, 1_794_700_801_000
+)
+GOLDEN = (
+    "0148" + SPEC.tag.to_bytes(4, "little").hex() + "03000000" + "08000000" + "01000000"
+    "000102030405060708090a0b0c0d0e0f" + "2900000000000000" + "7bf080dca1010000"
+    "0000000000000080" + "e8f380dca1010000"
+)
+
+
+def test_the_bytes_of_a_heartbeat_stay_as_they_are():
+    assert heartbeat.encode(BEAT, SPEC).hex() == GOLDEN
+    assert heartbeat.decode(bytes.fromhex(GOLDEN), SPEC) == BEAT
+
+
+def test_another_version_kind_or_length_is_refused():
+    data = heartbeat.encode(BEAT, SPEC)
+    with pytest.raises(FormatVersionError, match="version 02, expected 1"):
+        heartbeat.decode(b"\x02" + data[1:], SPEC)
+    with pytest.raises(CorruptData, match="kind 68"):
+        heartbeat.decode(b"\x01D" + data[2:], SPEC)
+    for length in range(1, len(data)):
+        with pytest.raises(CorruptData):
+            heartbeat.decode(data[:length], SPEC)
+
+
+def test_a_stream_of_another_spec_is_refused_with_both():
+    other = Spec(slot_ms=DAY_MS // 24)
+    with pytest.raises(Refused, match=f"{SPEC.tag:08x}, expected {other.tag:08x}"):
+        heartbeat.decode(heartbeat.encode(BEAT, SPEC), other)
