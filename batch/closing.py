@@ -16,10 +16,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
+from functools import reduce
+from operator import or_
 from typing import TYPE_CHECKING, TypeVar
 
-from batch import snapshots, tables
-from batch.duplicates import KEY, flag_duplicates
+from batch import partitions, snapshots, tables
+from batch.duplicates import KEY, flag_duplicates, with_slot_number
 from impressions.errors import NotReady
 from impressions.shell.settings import Settings
 from impressions.slot import format_utc
@@ -73,8 +75,12 @@ def due_slots(
 
 def followers(slots: Collection[int], states: Mapping[int, SlotState], spec: Spec) -> set[int]:
     """Closed slots right after one of `slots`; open ones are decided when they are closed."""
-    after = {slot + spec.slot_ms for slot in slots} - set(slots)
-    return {slot for slot in after if slot in states and states[slot].closed}
+    rewritten = set(slots)
+    return {
+        slot
+        for slot, state in states.items()
+        if state.closed and slot not in rewritten and partitions.before({slot}, spec) & rewritten
+    }
 
 
 def runs(slots: Iterable[int], slot_ms: int) -> list[tuple[int, int]]:
@@ -92,11 +98,15 @@ def in_slots(slots: Iterable[int], spec: Spec) -> Column:
     """The filter on `ingest_slot` that Iceberg turns into a choice of files."""
     from pyspark.sql import functions as F
 
-    column, found = F.col("ingest_slot"), F.lit(False)
-    for start, end in runs(slots, spec.slot_ms):
-        start_at, end_at = F.timestamp_millis(F.lit(start)), F.timestamp_millis(F.lit(end))
-        found = found | ((column >= start_at) & (column < end_at))
-    return found
+    column = F.col("ingest_slot")
+    found = [
+        (column >= F.timestamp_millis(F.lit(start))) & (column < F.timestamp_millis(F.lit(end)))
+        for start, end in runs(slots, spec.slot_ms)
+    ]
+    # A balanced tree: Spark walks expressions by recursion, and a year of days is a deep list.
+    while len(found) > 1:
+        found = [reduce(or_, found[i : i + 2]) for i in range(0, len(found), 2)]
+    return found[0] if found else F.lit(False)
 
 
 def decided(rows: DataFrame, raw: DataFrame, slots: Collection[int], spec: Spec) -> DataFrame:
@@ -106,12 +116,12 @@ def decided(rows: DataFrame, raw: DataFrame, slots: Collection[int], spec: Spec)
     """
     from pyspark.sql import functions as F
 
-    before = {slot - spec.slot_ms for slot in slots} - set(slots)
+    before = partitions.before(slots, spec)
     earlier = raw.where(in_slots(before, spec) & F.col("log_id").isNotNull())
-    marked = rows.withColumn("_wanted", F.lit(True)).unionByName(
-        earlier.select(*KEY).distinct(), allowMissingColumns=True
-    )
-    return flag_duplicates(marked, spec).where("_wanted").drop("_wanted")
+    marked = with_slot_number(rows, spec).withColumn("_wanted", F.lit(True))
+    known = with_slot_number(earlier, spec).select(*KEY).distinct()
+    together = marked.unionByName(known, allowMissingColumns=True)
+    return flag_duplicates(together).where("_wanted").drop("_wanted", "slot_number")
 
 
 def dealt_out(rows: DataFrame) -> DataFrame:
@@ -138,7 +148,7 @@ def rewrite(
         dealt_out(rows.select(*tables.RAW_COLUMNS)),
         name,
         base.snapshot_id,
-        carried | {snapshots.OPERATION: "close"} | dict(properties),
+        carried | {snapshots.OPERATION: snapshots.CLOSE} | dict(properties),
     )
 
 

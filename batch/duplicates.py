@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 OCCURRENCE = ("ingest_time", "log_offset", "log_index")
-KEY = ("profile_id", "log_id", "ingest_slot")
+KEY = ("profile_id", "log_id", "slot_number")
 
 
-def flag_duplicates(rows: DataFrame, spec: Spec) -> DataFrame:
-    """`rows` of raw with `duplicate` decided.
+def flag_duplicates(rows: DataFrame) -> DataFrame:
+    """`rows` of raw, `with_slot_number`, with `duplicate` decided.
 
     The rows of a slot are decided rightly if all rows of that slot and the KEY columns of the slot
     before are among `rows`.
@@ -34,8 +34,15 @@ def flag_duplicates(rows: DataFrame, spec: Spec) -> DataFrame:
     from pyspark.sql import Window
     from pyspark.sql import functions as F
 
-    slot_number = (F.unix_millis("ingest_slot") / F.lit(spec.slot_ms)).cast("bigint")
-    this = F.struct(slot_number.alias("slot"), *OCCURRENCE)
-    near = Window.partitionBy("profile_id", "log_id").orderBy(slot_number).rangeBetween(-1, 0)
+    this = F.struct("slot_number", *OCCURRENCE)
+    near = Window.partitionBy("profile_id", "log_id").orderBy("slot_number").rangeBetween(-1, 0)
     repeated = ~F.min(this).over(near).eqNullSafe(this)
     return rows.withColumn("duplicate", F.col("log_id").isNotNull() & repeated)
+
+
+def with_slot_number(rows: DataFrame, spec: Spec) -> DataFrame:
+    """`rows` of raw and the number of the ingest slot of each, counted from 1970."""
+    from pyspark.sql import functions as F
+
+    number = F.floor(F.unix_millis("ingest_time") / F.lit(spec.slot_ms)).cast("bigint")
+    return rows.withColumn("slot_number", number)

@@ -20,7 +20,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -44,7 +44,6 @@ from impressions.spec import PARTITIONER
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
-    from pyspark.sql.datasource import DataSource
 
     from batch.sst_sink import Written
 
@@ -238,6 +237,7 @@ def _manifest(job: Job) -> Manifest | None:
 
 def _write(job: Job, *, upload: bool) -> list[Written]:
     """Run the sink; returns what the winning attempts wrote, by shard."""
+    from batch.session import register_source
     from batch.sst_sink import NAME, Plan, SstSink, read_result
 
     table = job.spark.read.option("versionAsOf", ref_name("gen", job.cutover_ms)).table(job.ema)
@@ -254,24 +254,13 @@ def _write(job: Job, *, upload: bool) -> list[Written]:
             roll_bytes=job.roll_bytes,
             upload=upload,
         )
-        _register(job.spark, SstSink)
+        register_source(job.spark, SstSink)
         into = rows.write.format(NAME).option("plan", jsonlib.dumps(asdict(plan))).mode("append")
         try:
             into.save()
         except Exception as error:
             raise _failed(job, error) from error
         return read_result(Path(plan.result))
-
-
-def _register(spark: SparkSession, sink: type[DataSource]) -> None:
-    """Make the sink known to this session.
-
-    Spark asks the *active* session whether the name is taken; where a process has several, that
-    may be another one, which knows it from an earlier export, and then this one stays without.
-    """
-    session: Any = spark
-    session._get_j_spark_session_class(session._jvm).setActiveSession(session._jsparkSession)
-    spark.dataSource.register(sink)
 
 
 def _failed(job: Job, error: Exception) -> ImpressionsError:

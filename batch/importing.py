@@ -17,10 +17,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from batch import closing, snapshots, tables
+from batch import closing, overlap, partitions, snapshots, tables
 from batch.failpoint import failpoint
 from batch.import_job import Import
 from batch.imported import rows_by_source
+from batch.landed import Landed
 from batch.mapping import check_against
 from batch.merging import merged, outcome_columns, write_raw
 from batch.reading import check_units, judged
@@ -55,7 +56,11 @@ def run_import(job: Import) -> None:
     if not new:
         _only_valid_through(job)
         return
+    landed = _landed(job)
     rows, found = _survey(job, new)
+    begins_ms = overlap.topic_begins_ms(job.settings, landed)
+    if found.newest_ingest_ms is not None:
+        overlap.check_import(found.newest_ingest_ms, begins_ms, job.settings.kafka.topic)
     valid_through_ms = _valid_through(job, found)
     if job.dry_run:
         _count_without_writing(job, rows, found)
@@ -64,9 +69,21 @@ def run_import(job: Import) -> None:
     _replace_rejected(job, rows, found, [file.source for file in new])
     failpoint("after-rejected")
     if valid_through_ms is not None:
-        closing.retried(lambda: write_raw(job, rows, found, valid_through_ms))
+        claim_ms = overlap.claim_ms(valid_through_ms, job.settings, landed, begins_ms, now_ms)
+        _note_claim(job, valid_through_ms, claim_ms)
+        closing.retried(lambda: write_raw(job, rows, found, claim_ms))
         job.report.changed = True
     _balance(job)
+
+
+def _landed(job: Import) -> Landed | None:
+    """How far a topic is in raw; refuses a --valid-through where one is."""
+    if not tables.exists(job.spark, job.settings, tables.RAW):
+        return None
+    landed = snapshots.state(job.spark, job.table(tables.RAW)).landed
+    if job.valid_through_ms is not None:
+        overlap.refuse_claim(landed)
+    return landed
 
 
 def _without_imported(job: Import, files: Sequence[SourceFile]) -> list[SourceFile]:
@@ -96,7 +113,7 @@ def _survey(job: Import, files: Sequence[SourceFile]) -> tuple[DataFrame, Survey
             check_units(job.spark, group, job.mapping)
     rows = judged(job.spark, groups, job.mapping, job.settings.spec)
     with stages(job.spark, "judge rows"):
-        found = survey(rows, job.settings.spec)
+        found = survey(rows)
     for target, default in job.mapping.defaults.items():
         job.report.note(f"{target} is not mapped: {default}")
     for target, count in found.defaulted.items():
@@ -137,6 +154,18 @@ def _valid_through(job: Import, found: Survey) -> int | None:
     return chosen
 
 
+def _note_claim(job: Import, chosen_ms: int, claim_ms: int | None) -> None:
+    topic = job.settings.kafka.topic
+    if claim_ms is None:
+        job.report.extra.pop("valid_through", None)
+        job.report.note(f"how far raw is complete is for topic {topic} to say: impressions land")
+    elif claim_ms < chosen_ms:
+        job.report.extra["valid_through"] = format_utc(claim_ms)
+        job.report.note(
+            f"valid through {format_utc(claim_ms)} only: from then on topic {topic} may hold more"
+        )
+
+
 def _replace_rejected(job: Import, rows: DataFrame, found: Survey, sources: Sequence[str]) -> None:
     """Make the rejected table hold what these files reject now, whatever an earlier run left."""
     expected = found.rejected_by_source
@@ -154,7 +183,7 @@ def write_rejected(job: Import, rows: DataFrame, sources: Sequence[str]) -> None
     """Replaces the rejected rows of these files, in one commit."""
     from pyspark.sql import functions as F
 
-    slot_ms, ingest_ms = job.settings.spec.slot_ms, F.col("ingest_ms")
+    ingest_ms = F.col("ingest_ms")
     rejected = rows.where(
         (F.col("reason") != int(Reason.OK)) & F.col("source").isin(list(sources))
     ).select(
@@ -162,14 +191,15 @@ def write_rejected(job: Import, rows: DataFrame, sources: Sequence[str]) -> None
         "file",
         "row_number",
         reason_label(F.col("reason")).alias("reason"),
-        F.timestamp_millis(ingest_ms - F.pmod(ingest_ms, F.lit(slot_ms))).alias("ingest_slot"),
+        F.timestamp_millis(partitions.history_start_ms(ingest_ms)).alias("ingest_slot"),
         F.col("row_json").alias("row"),
     )
     name = job.table(tables.REJECTED)
     base = snapshots.ref_snapshot_id(job.spark, name)
-    properties = {snapshots.OPERATION: "land", snapshots.RUN_ID: job.report.run_id}
+    properties = {snapshots.OPERATION: snapshots.LAND, snapshots.RUN_ID: job.report.run_id}
+    whole = tables.shaped(rejected, tables.REJECTED, job.spec).repartition("source")
     with stages(job.spark, "write rejected rows"):
-        snapshots.overwrite_partitions(rejected.repartition("source"), name, base, properties)
+        snapshots.overwrite_partitions(whole, name, base, properties)
     job.report.snapshots["rejected"] = snapshots.ref_snapshot_id(job.spark, name)
 
 
@@ -193,10 +223,11 @@ def _only_valid_through(job: Import) -> None:
         return
     name = job.table(tables.RAW)
     base = snapshots.state(job.spark, name)
+    overlap.refuse_claim(base.landed)
     if job.valid_through_ms <= (base.valid_through_ms or 0):
         return
     properties = {
-        snapshots.OPERATION: "land",
+        snapshots.OPERATION: snapshots.LAND,
         snapshots.RUN_ID: job.report.run_id,
         snapshots.VALID_THROUGH: str(job.valid_through_ms),
     }

@@ -1,8 +1,9 @@
-"""The jars Spark needs beside its own: found by name, pinned by sha256, kept once per machine.
+"""Jars of Maven coordinates: found by name, pinned by sha256, kept once per machine.
 
-`jars.toml` says which bytes; the Ivy that pyspark ships knows where they come from, so no address
-stands in this repository. A jar is fetched into a directory of its own inside the cache, compared
-with its pin, and renamed into place: a file under a jar's name is whole and right.
+A lock file says which bytes: `jars.toml` here, what Spark needs beside its own; others for whatever
+else runs on Java. The Ivy that pyspark ships knows where they come from, so no address stands in
+this repository. Absent jars are fetched in one run into a directory inside the cache, each is
+compared with its pin, and renamed into place: a file under a jar's name is whole and right.
 
 At each use the pin is checked again, cheaply: a stamp beside the jar holds the sha256, size and
 modification time that were verified; only if one of them differs is the file hashed anew. That
@@ -22,12 +23,13 @@ import shutil
 import subprocess
 import tempfile
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
+from xml.sax.saxutils import quoteattr
 
 from batch.java import Java, find_java
 from impressions.clock import monotonic_s
@@ -76,22 +78,21 @@ def jars_dir(settings: Settings) -> Path:
     return Path(cache_home).expanduser() / "impressions" / "jars"
 
 
-def ensure(settings: Settings, jars: tuple[Jar, ...] | None = None) -> tuple[Path, ...]:
-    """Paths of all pinned jars, verified; downloads what is absent.
+def ensure(settings: Settings, jars: Sequence[Jar] | None = None) -> tuple[Path, ...]:
+    """Paths of all pinned jars (default: those of Spark), verified; downloads what is absent.
 
     Raises:
         CorruptData: a file with another sha256 than its pin, in the cache or as downloaded.
         MissingDependency: no Java, no pyspark, or a download that failed.
     """
     directory = jars_dir(settings)
-    paths = []
-    for jar in read_lock() if jars is None else jars:
-        path = directory / jar.file_name
-        if not path.exists():
-            download(jar, directory, settings)
+    wanted = read_lock() if jars is None else jars
+    if absent := [jar for jar in wanted if not (directory / jar.file_name).exists()]:
+        download(absent, directory, settings)
+    paths = tuple(directory / jar.file_name for jar in wanted)
+    for jar, path in zip(wanted, paths, strict=True):
         verify(jar, path)
-        paths.append(path)
-    return tuple(paths)
+    return paths
 
 
 def state(jar: Jar, settings: Settings) -> State:
@@ -127,33 +128,46 @@ def verify(jar: Jar, path: Path) -> None:
         stamp.write_text(expected, "ascii")
 
 
-def download(jar: Jar, directory: Path, settings: Settings) -> None:
-    """Fetches one jar through Ivy into `directory`; nothing appears there unless it is right."""
+def download(jars: Sequence[Jar], directory: Path, settings: Settings) -> None:
+    """Fetches jars through one run of Ivy; none appears in `directory` unless it is right."""
     java, ivy = find_java(), _ivy_jar()
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        work = Path(tempfile.mkdtemp(prefix=f".{jar.artifact}-", dir=directory))
+        work = Path(tempfile.mkdtemp(prefix=".download-", dir=directory))
     except OSError as error:
         raise MissingDependency(
             f"the jar cache {directory} cannot be written: {error.strerror}",
             hint="export IMPRESSIONS_SPARK__JARS_DIR=<a directory of yours>",
             reason="jars_dir",
         ) from None
+    what = jars[0].file_name if len(jars) == 1 else f"{len(jars)} jars"
+    size_bytes = sum(jar.size_bytes for jar in jars)
     try:
+        (work / "ivy.xml").write_text(_ivy_module(jars), "utf-8")
+        with progress(what, total=size_bytes, unit="bytes") as bar:
+            log = _run_ivy(_ivy_command(java, ivy, work, settings), work, bar)
+        _keep(jars, work, directory, log)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    say(f"downloaded {what} ({human_bytes(size_bytes)}, sha256 ok)")
+
+
+def _keep(jars: Sequence[Jar], work: Path, directory: Path, log: str) -> None:
+    """Moves the right ones into the cache, so that the next run fetches only the rest."""
+    absent = []
+    for jar in jars:
         fetched = work / jar.file_name
-        with progress(jar.file_name, total=jar.size_bytes, unit="bytes") as bar:
-            log = _run_ivy(_ivy_command(jar, java, ivy, work, settings), work, bar)
         if not fetched.exists():
-            raise _failed(jar, directory, log)
+            absent.append(jar)
+            continue
         try:
             verify(jar, fetched)
         except CorruptData as error:
-            error.hint = "the source sent other bytes than were pinned; nothing was kept"
+            error.hint = "the source sent other bytes than were pinned; they were not kept"
             raise
         os.replace(fetched, directory / jar.file_name)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
-    say(f"downloaded {jar.file_name} ({human_bytes(jar.size_bytes)}, sha256 ok)")
+    if absent:
+        raise _failed(absent, directory, log)
 
 
 def _ivy_jar() -> Path:
@@ -170,16 +184,32 @@ def _ivy_jar() -> Path:
     return jars[-1]
 
 
-def _ivy_command(jar: Jar, java: Java, ivy: Path, work: Path, settings: Settings) -> list[str]:
-    """Jars are self-contained or Spark has what they need, so nothing else is resolved."""
+def _ivy_module(jars: Sequence[Jar]) -> str:
+    """The module that depends on these jars and on nothing else, in Ivy's words.
+
+    Nothing is resolved beyond them: a lock file lists whatever is needed.
+    """
+    dependencies = "".join(
+        f"<dependency org={quoteattr(jar.group)} name={quoteattr(jar.artifact)} "
+        f'rev={quoteattr(jar.version)} conf="default-&gt;master" transitive="false"/>'
+        for jar in jars
+    )
+    return (
+        '<ivy-module version="2.0"><info organisation="impressions" module="jars"/>'
+        '<configurations><conf name="default"/></configurations>'
+        f"<dependencies>{dependencies}</dependencies></ivy-module>"
+    )
+
+
+def _ivy_command(java: Java, ivy: Path, work: Path, settings: Settings) -> list[str]:
     mirror = settings.spark.conf.get("spark.jars.ivySettings")
     return [
         str(java.executable),
         *proxy_flags(os.environ),
         *("-jar", str(ivy), "-cache", str(work / "ivy"), "-confs", "default"),
         *(("-settings", mirror) if mirror else ()),
-        *("-notransitive", "-types", "jar"),
-        *("-dependency", jar.group, jar.artifact, jar.version),
+        *("-types", "jar", "bundle"),
+        *("-ivy", str(work / "ivy.xml")),
         *("-retrieve", f"{work}/[artifact]-[revision](-[classifier]).[ext]"),
     ]
 
@@ -230,13 +260,14 @@ def _downloaded_bytes(work: Path) -> int:
     return total
 
 
-def _failed(jar: Jar, directory: Path, log: str) -> MissingDependency:
+def _failed(absent: Sequence[Jar], directory: Path, log: str) -> MissingDependency:
     words = ("not found", "ERROR", "rror:", "xception", "timed out", "no byte arrived", "refused")
     told = [line.strip(" \t:") for line in log.splitlines() if any(w in line for w in words)]
     detail = "; ".join(dict.fromkeys(told[:3])) or "Ivy brought no file"
     return MissingDependency(
-        f"download of {jar.coordinate} failed: {detail}",
+        f"download of {', '.join(jar.coordinate for jar in absent)} failed: {detail}",
         hint=f"check the network (HTTPS_PROXY; a mirror: spark.jars.ivySettings) and run "
-        f"`impressions jars` again; or get {jar.file_name} elsewhere and place it in {directory}/",
+        f"`impressions jars` again; or get {', '.join(jar.file_name for jar in absent)} "
+        f"elsewhere and place it in {directory}/",
         reason="jar_download",
     )

@@ -14,7 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from batch import closing, snapshots, tables
+from batch import closing, partitions, snapshots, tables
 from batch.copies import log_identity, number_copies
 from batch.import_job import Import
 from batch.shard import shard_column
@@ -37,8 +37,11 @@ class Merge:
     standing_rows: int
 
 
-def write_raw(job: Import, rows: DataFrame, found: Survey, valid_through_ms: int) -> None:
+def write_raw(job: Import, rows: DataFrame, found: Survey, valid_through_ms: int | None) -> None:
     """One attempt at the commit, on top of the newest snapshot; fills counts and snapshots.
+
+    Args:
+        valid_through_ms: what the commit says; None leaves it to the commits before.
 
     Raises:
         an Iceberg conflict (batch/snapshots.py) when somebody else wrote the same slots.
@@ -48,13 +51,15 @@ def write_raw(job: Import, rows: DataFrame, found: Survey, valid_through_ms: int
     base = snapshots.state(job.spark, job.table(tables.RAW))
     merge = merged(job, rows, found, base)
     properties = {
-        snapshots.OPERATION: "land",
+        snapshots.OPERATION: snapshots.LAND,
         snapshots.RUN_ID: job.report.run_id,
-        snapshots.VALID_THROUGH: str(max(valid_through_ms, base.valid_through_ms or 0)),
         "impressions.read": str(found.read),
         "impressions.valid": str(found.valid),
         "impressions.rejected": str(found.read - found.valid),
     }
+    if valid_through_ms is not None and base.landed is None:
+        reached_ms = max(valid_through_ms, base.valid_through_ms or 0)
+        properties[snapshots.VALID_THROUGH] = str(reached_ms)
     outcome = Observation("outcome")
     with stages(job.spark, "write raw"):
         snapshots.overwrite_partitions(
@@ -108,7 +113,7 @@ def _as_raw(job: Import, rows: DataFrame) -> DataFrame:
 
     ingest_ms = F.col("ingest_ms")
     made = {
-        "ingest_slot": F.timestamp_millis(ingest_ms - F.pmod(ingest_ms, F.lit(job.spec.slot_ms))),
+        "ingest_slot": F.timestamp_millis(partitions.history_start_ms(ingest_ms)),
         "shard": shard_column(F.col("profile_id"), job.settings.partitions),
         "event_time": F.timestamp_millis(counted_ms(job.spec)),
         "ingest_time": F.timestamp_millis(ingest_ms),

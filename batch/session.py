@@ -36,6 +36,7 @@ from impressions.shell.settings import Settings
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
+    from pyspark.sql.datasource import DataSource
 
 _EXTENSIONS = "org.apache.iceberg.spark.extensions.IcebergSparkSessionExtensions"
 _STDERR = 2
@@ -83,6 +84,17 @@ def using_spark(settings: Settings, app_name: str) -> Iterator[SparkSession]:
     finally:
         if ours:
             session.stop()
+
+
+def register_source(spark: SparkSession, source: type[DataSource]) -> None:
+    """Make a Python data source known to this session.
+
+    Spark asks the *active* session whether the name is taken; where a process has several, that
+    may be another one, which knows it from an earlier job, and then this one stays without.
+    """
+    session: Any = spark
+    session._get_j_spark_session_class(session._jvm).setActiveSession(session._jsparkSession)
+    spark.dataSource.register(source)
 
 
 def log_file(settings: Settings) -> Path:

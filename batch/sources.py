@@ -115,7 +115,7 @@ def group_files(files: Iterable[SourceFile]) -> list[Group]:
             *(f"{name} {type_}" for name, type_ in types.items()),
         )
         shapes.setdefault(shape, []).append(file)
-        kinds_of[shape] = {name: _kind(type_) for name, type_ in types.items()}
+        kinds_of[shape] = {name: kind_of(type_) for name, type_ in types.items()}
     return [
         Group(tuple(members), members[0].format, kinds_of[shape], _delimiter(members[0]))
         for shape, members in shapes.items()
@@ -173,7 +173,7 @@ def _parquet_types(file: SourceFile) -> dict[str, pa.DataType | None]:
     return dict(zip(schema.names, schema.types, strict=True))
 
 
-def _kind(type_: pa.DataType | None) -> Kind:
+def kind_of(type_: pa.DataType | None) -> Kind:
     """What a mapping may do with an Arrow type; None is a column of a CSV."""
     if type_ is None:
         return "csv_text"
@@ -181,7 +181,7 @@ def _kind(type_: pa.DataType | None) -> Kind:
 
     is_ = pa.types
     if is_.is_dictionary(type_):
-        return _kind(type_.value_type)
+        return kind_of(type_.value_type)
     if is_.is_timestamp(type_):
         return "timestamp_ns" if type_.unit == "ns" else "timestamp"
     tests: tuple[tuple[Callable[[pa.DataType], bool], Kind], ...] = (

@@ -6,10 +6,10 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from batch import partitions
 from batch.reading import NULL_PREFIX
 from impressions.errors import ImpressionsError
 from impressions.event import Reason
-from impressions.spec import Spec
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -37,13 +37,13 @@ class Survey:
     defaulted: dict[str, int]
 
 
-def survey(rows: DataFrame, spec: Spec) -> Survey:
+def survey(rows: DataFrame) -> Survey:
     """Counts the rows of `batch.reading.judged`."""
     from pyspark.sql import functions as F
 
     valid = F.col("reason") == int(Reason.OK)
     ingest_ms = F.col("ingest_ms")
-    slot = F.when(valid, ingest_ms - F.pmod(ingest_ms, F.lit(spec.slot_ms)))
+    slot = F.when(valid, partitions.history_start_ms(ingest_ms))
     nulls = [name for name in rows.columns if name.startswith(NULL_PREFIX)]
     counted = (
         rows.groupBy("source", "reason", slot.alias("slot"))

@@ -21,7 +21,7 @@ from impressions.shell.settings import Settings
 from impressions.spec import PARTITIONER, Spec
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
+    from pyspark.sql import DataFrame, SparkSession
 
 NAMESPACE = "impressions"
 SPEC_PROPERTY = "impressions.spec"
@@ -48,7 +48,7 @@ RAW_COLUMNS = {
     "log_id": "bigint",  # null: not identified, never a duplicate
     "log_offset": "bigint",  # with log_index: which occurrence of the log
     "log_index": "int",
-    "source": "string",  # kafka, or file:<first 16 digits of the file's sha256>
+    "source": "string",  # kafka:<topic's id>, or file:<the file's sha256>; 16 digits of either
     "device_type": "string",
     "app_version": "string",
     "duplicate": "boolean",  # null: not decided yet, so the slot is not closed
@@ -59,7 +59,13 @@ REJECTED_COLUMNS = {
     "row_number": "bigint",  # from 0 in a Parquet file; null for CSV, whose reader counts no rows
     "reason": "string",
     "ingest_slot": "timestamp",  # null where the ingest time is not known
-    "row": "string",  # JSON
+    "row": "string",  # JSON; of files
+    # Of Kafka, with `source` the identity; shard is the partition.
+    "shard": "int",
+    "log_offset": "bigint",
+    "log_index": "int",  # null: the whole record could not be read
+    "impression": "int",  # place in its log; null where the log could not be read
+    "value": "binary",  # an ImpressionRecord with that log, or the bytes that are none
 }
 
 _COMMON = {
@@ -116,9 +122,32 @@ def create_if_missing(spark: SparkSession, settings: Settings, *tables: str) -> 
     for table in tables:
         if exists(spark, settings, table):
             check_fits(spark, settings, table)
+            _add_columns(spark, settings, table)
             continue
         for statement in ddl(settings, table):
             spark.sql(statement)
+
+
+def _add_columns(spark: SparkSession, settings: Settings, table: str) -> None:
+    """Those that an earlier version of this code did not have; in old rows they are null."""
+    name = full_name(settings, table)
+    there = set(spark.table(name).columns)
+    new = {c: t for c, t in columns_of(table, settings.spec).items() if c not in there}
+    if new:
+        listed = ", ".join(f"`{c}` {t}" for c, t in new.items())
+        spark.sql(f"ALTER TABLE {name} ADD COLUMNS ({listed})")
+
+
+def shaped(rows: DataFrame, table: str, spec: Spec) -> DataFrame:
+    """`rows` with exactly the table's columns; one that they lack is null."""
+    from pyspark.sql import functions as F
+
+    return rows.select(
+        *(
+            (F.col(name) if name in rows.columns else F.lit(None)).cast(kind).alias(name)
+            for name, kind in columns_of(table, spec).items()
+        )
+    )
 
 
 def ddl(settings: Settings, table: str) -> tuple[str, str]:

@@ -23,7 +23,7 @@ from batch.snapshots import snapshots
 from impressions import window
 from impressions.errors import Refused
 from impressions.generation import ref_name
-from impressions.slot import format_utc
+from impressions.slot import format_utc, next_slot_ms
 from impressions.spec import Spec
 
 if TYPE_CHECKING:
@@ -56,6 +56,7 @@ def survey(spark: SparkSession, raw: str, source_id: int, cutover_ms: int, spec:
     files = _files(spark, raw, str(source_id))
     first_ms = window.first_slot_ms(cutover_ms, spec)
     inside = [file for file in files if first_ms <= file["slot_ms"] < cutover_ms]
+    _check_not_cut(inside, cutover_ms, spec)
     return Survey(
         source_id=source_id,
         slots=tuple(sorted({file["slot_ms"] for file in inside})),
@@ -93,6 +94,19 @@ def pin(spark: SparkSession, raw: str, found: Survey, cutover_ms: int, spec: Spe
     return branch_of(raw, branch)
 
 
+def _check_not_cut(inside: list[dict[str, Any]], cutover_ms: int, spec: Spec) -> None:
+    """Refuse a cutover in the middle of a day of history, which is one partition."""
+    newest_ms = max((file["newest_ms"] or 0 for file in inside), default=0)
+    if newest_ms >= cutover_ms:
+        first = format_utc(next_slot_ms(newest_ms, spec))
+        raise Refused(
+            f"cutover {format_utc(cutover_ms)} cuts through a day of imported history, which "
+            f"reaches until {format_utc(newest_ms)}",
+            hint=f"--logical-date {first} or later, or a UTC midnight",
+            reason="cuts_history",
+        )
+
+
 def _check_metadata_only(spark: SparkSession, raw: str, branch: str) -> None:
     head = snapshots(spark, raw)[refs(spark, raw)[branch]]
     added = [key for key in ("added-data-files", "added-delete-files") if key in head.summary]
@@ -114,6 +128,7 @@ def _files(spark: SparkSession, raw: str, version: str) -> list[dict[str, Any]]:
             "file_path AS path",
             "unix_millis(partition.ingest_slot) AS slot_ms",
             "record_count AS rows",
+            "unix_millis(readable_metrics.ingest_time.upper_bound) AS newest_ms",
             # A file without statistics counts as undecided: closing it again writes them.
             "coalesce(readable_metrics.duplicate.null_value_count, record_count) AS undecided",
         )

@@ -14,8 +14,8 @@ import sys
 from pathlib import Path
 
 from impressions import delta_block
-from impressions.delta_block import DeltaBlock
 from impressions.shell.settings import Serving, Settings
+from serving.reads import Deltas
 from serving.server import create_server
 
 
@@ -27,8 +27,9 @@ def main() -> None:
     )
     spec = settings.spec
 
-    def deltas_of(profile_id: int) -> list[DeltaBlock]:
-        return [delta_block.decode(data, spec) for data in blocks[profile_id % len(blocks)]]
+    def deltas_of(shard: int, profile_id: int, from_slot_ms: int) -> Deltas:
+        stored = blocks[profile_id % len(blocks)]
+        return Deltas([delta_block.decode(data, spec) for data in stored], None)
 
     server = create_server(settings, deltas_of=deltas_of)
     server.start()

@@ -57,7 +57,7 @@ def _steps(name: str, titles: list[int], get: Any, profile: Profile) -> Iterator
     if not titles:
         check("steps", as_dict(1, rows, SPEC), profile.oracle(1, with_week=False))
     answer = project(rows, query, SPEC)
-    context = partial(context_message, "2026-11-15", CUTOVER_MS, QUERY_MS, SPEC, None)
+    context = partial(context_message, "2026-11-15", CUTOVER_MS, QUERY_MS, None, ())
 
     def written() -> Any:
         response = twins.GetProfileResponse()

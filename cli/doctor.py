@@ -27,7 +27,7 @@ from impressions.clock import monotonic_s, now_ms
 from impressions.errors import CorruptData, ImpressionsError, MissingDependency, NotReady
 from impressions.shell.catalog import jdbc_uri, open_catalog
 from impressions.shell.command import Json, verb
-from impressions.shell.console import emit, human_bytes, human_time
+from impressions.shell.console import emit, human_age, human_bytes, human_time
 from impressions.shell.extras import install_line, missing
 from impressions.shell.settings import Settings
 
@@ -37,9 +37,16 @@ _EXTRAS = {
     "bulkload": (("rocksdict", "rocksdict"), ("pyarrow", "pyarrow")),
     "serving": (("grpc_health.v1.health", "grpcio-health-checking"), ("rocksdict", "rocksdict")),
     "client": (("grpc", "grpcio"), ("google.protobuf", "protobuf")),
+    "kafka": (("confluent_kafka", "confluent-kafka"), ("google.protobuf", "protobuf")),
+    "speed": (
+        ("faust.app", "faust-streaming"),
+        ("aiokafka", "aiokafka"),
+        ("mode", "mode-streaming"),
+    ),
 }
 _EARLIEST_MS = 1_735_689_600_000  # 2025-01-01; a clock before it was never set
 _STEP_S = 1.0
+_BROKER_S = 4.0
 
 
 @dataclass(frozen=True)
@@ -63,7 +70,7 @@ def command(
     json: Json = False,
     deep: Annotated[bool, typer.Option("--deep", help="Also start Spark (half a minute).")] = False,
 ) -> None:
-    """Check Python, extras, Java, jars, catalog, disk, clock and port: each line ok or the fix.
+    """Check Python, extras, Java, jars, catalog, disk, port, broker, clock: each ok or the fix.
 
     Exit code 0 when everything required is ok, 3 otherwise.
     """
@@ -86,11 +93,15 @@ def examine(settings: Settings, *, deep: bool = False) -> list[Check]:
     checks += [
         _run("java", _java),
         _run("jars", lambda: _jars(settings)),
+        _run("kafka jars", lambda: _kafka_jars(settings)),
         _run("state directory", lambda: _writable(settings.home_dir, "home")),
         _run("free disk", lambda: _disk(settings)),
         _run("catalog", lambda: _catalog(settings)),
         _run("generations", lambda: _generations(settings)),
         _run("port", lambda: _port(settings.serving.listen), required=False),
+        # The local broker may be down just now; one that was configured must answer.
+        _run("broker", lambda: _broker(settings), required=bool(settings.kafka.bootstrap)),
+        _run("broker clock", lambda: _broker_clock(settings), required=False),
     ]
     if deep:
         checks.append(_run("spark", lambda: _spark(settings)))
@@ -167,12 +178,72 @@ def _jars(settings: Settings) -> str:
     _needs_spark()
     from batch import jars
 
-    for jar in jars.read_lock():
+    return _pinned(settings, jars.LOCK_FILE)
+
+
+def _kafka_jars(settings: Settings) -> str:
+    """Those of the local broker; somebody else's needs none here."""
+    if settings.kafka.bootstrap:
+        raise _Skip("not needed: kafka.bootstrap names a broker")
+    _needs_spark()
+    from local.broker import LOCK_FILE
+
+    return _pinned(settings, LOCK_FILE)
+
+
+def _pinned(settings: Settings, lock_file: Path) -> str:
+    from batch import jars
+
+    wanted = jars.read_lock(lock_file)
+    for jar in wanted:
         path = jars.jars_dir(settings) / jar.file_name
         if not path.exists():
             raise NotReady(f"{jar.file_name} is not in {path.parent}", hint="impressions jars")
         jars.verify(jar, path)
-    return f"{len(jars.read_lock())} with the pinned sha256 in {jars.jars_dir(settings)}"
+    return f"{len(wanted)} with the pinned sha256 in {jars.jars_dir(settings)}"
+
+
+def _broker(settings: Settings) -> str:
+    """Reachable, and its topics are what they must be; where none is configured, that is said."""
+    from impressions.kafka import topics
+
+    at = _bootstrap(settings)
+    found = topics.check(settings, timeout_s=_BROKER_S)
+    return f"{at} answers; {len(found)} topics are right, {settings.partitions} partitions each"
+
+
+def _broker_clock(settings: Settings) -> str:
+    """Kafka tells no time, but the newest record was stamped in its past.
+
+    A stamp ahead of this clock is a difference for certain; the other direction shows in the
+    worker's lag only.
+    """
+    _bootstrap(settings)
+    from local.status_stream import newest_record_ms
+
+    newest_ms = newest_record_ms(settings, timeout_s=_BROKER_S)
+    if newest_ms is None:
+        raise _Skip("no record to compare with yet")
+    ahead_s = (newest_ms - now_ms()) / 1000
+    margin_s = settings.speed.clock_margin_s
+    if ahead_s > margin_s:
+        raise NotReady(
+            f"the newest record is {ahead_s:.1f} s in the future of this clock, "
+            f"expected at most speed.clock_margin_s = {margin_s:g} s",
+            hint="start a time service on this machine and on the broker's",
+        )
+    return f"newest record {human_age(max(0.0, -ahead_s))} ago by this clock"
+
+
+def _bootstrap(settings: Settings) -> str:
+    if importlib.util.find_spec("confluent_kafka") is None:
+        raise _Skip("not needed without the extra [kafka]")
+    from impressions.kafka.client import find_bootstrap
+
+    at = find_bootstrap(settings)
+    if at is None:
+        raise _Skip("none configured, none runs here: impressions kafka start makes one")
+    return at
 
 
 def _catalog(settings: Settings) -> str:

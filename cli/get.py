@@ -29,6 +29,10 @@ _USUAL = ("impressions/7d", "impressions/30d", "impressions/365d", "plays/7d", "
 _REASONS = {
     "past_tail_horizon": "past the tail horizon (28 days after the cutover): "
     "days that left the window are still counted; activate a newer generation",
+    "no_generation": "no generation yet: only what the live stream holds is counted",
+    "stream_behind": "the live stream is behind: the newest impressions are not counted yet",
+    "deltas_missing": "part of what the live stream saw since the cutover is not on this host",
+    "restoring": "this host still fills its copy of the live stream",
 }
 
 
@@ -250,13 +254,18 @@ def _footer(result: ProfileResult) -> str:
     live_ms = context.stream_through_ms
     parts = [
         f"{len(result)} of {result.matched_rows} rows",
-        f"generation {context.generation}",
-        f"cutover {human_time(context.cutover_ms)}",
+        *_batch(context),
         f"asked for {human_time(context.query_time_ms)}",
         "no live stream" if live_ms is None else f"live through {human_time(live_ms)}",
         "complete" if context.complete else f"INCOMPLETE: {_why(context)}",
     ]
     return " · ".join(parts)
+
+
+def _batch(context: Context) -> list[str]:
+    if not context.generation:
+        return ["no generation"]
+    return [f"generation {context.generation}", f"cutover {human_time(context.cutover_ms)}"]
 
 
 def _why(context: Context) -> str:

@@ -9,16 +9,18 @@ from impressions.shell.settings import Settings
 
 @verb
 def command(settings: Settings, json: Json = False) -> None:
-    """Download and verify the jars that Spark needs.
+    """Download and verify the jars of Spark and of the local Kafka broker.
 
     They are found by name through the Ivy that pyspark ships, compared with the pinned sha256, and
     kept once per machine (spark.jars_dir). Running it again downloads nothing.
     """
     from batch import jars
+    from local.broker import LOCK_FILE
 
     directory = jars.jars_dir(settings)
-    found = [(jar, (directory / jar.file_name).exists()) for jar in jars.read_lock()]
-    paths = jars.ensure(settings)
+    locked = (*jars.read_lock(), *jars.read_lock(LOCK_FILE))
+    found = [(jar, (directory / jar.file_name).exists()) for jar in locked]
+    paths = jars.ensure(settings, locked)
     rows = [
         {
             "artifact": jar.artifact,

@@ -32,7 +32,10 @@ class Verb:
 VERBS = {
     "doctor": Verb("cli.doctor:command", "Check everything before anything starts."),
     "config": Verb("cli.config:command", "Print the effective settings and who set them."),
-    "jars": Verb("cli.jars:command", "Download and verify the jars that Spark needs."),
+    "jars": Verb("cli.jars:command", "Download and verify the jars of Spark and Kafka."),
+    "kafka": Verb("cli.kafka:app", "Run a Kafka broker on this machine: start, stop, status."),
+    "topics": Verb("cli.topics:app", "Create and check the Kafka topics."),
+    "produce": Verb("cli.produce:command", "Replay a file of events into Kafka, live."),
     "land": Verb("batch.land:command", "Bring events from files into the raw table."),
     "close": Verb("batch.close:command", "Sort finished ingest slots and flag duplicates."),
     "compact": Verb("batch.compact:command", "Compute and publish one generation's aggregates."),
@@ -40,8 +43,12 @@ VERBS = {
     "bulkload": Verb(
         "bulkload.cli:app", "Install generations on a host: load, activate, rollback."
     ),
+    "speed": Verb("speed.main:command", "Apply the live stream: one worker of the group."),
+    "rejected": Verb("cli.rejected:app", "Show or send again what the stream could not count."),
     "serve": Verb("serving.main:command", "Answer gRPC requests from the active generation."),
     "get": Verb("cli.get:command", "Ask a server about one profile."),
+    "status": Verb("cli.status:command", "Show both paths end to end, with ages."),
+    "dev": Verb("cli.dev:app", "Run the whole system on this machine: up, down."),
 }
 
 

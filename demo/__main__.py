@@ -12,10 +12,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from demo.generate import DAY_MS
 from demo.shell import StepFailed
 from demo.story import Options, tell
-from impressions.clock import now_ms
 
 SHOWN_DIFFERENCES = 20
 
@@ -33,8 +31,7 @@ def main() -> int:
             directory = (flags.keep or Path(temporary)).resolve()
             directory.mkdir(parents=True, exist_ok=True)
             events = flags.events.resolve() if flags.events else None
-            today_ms = now_ms() // DAY_MS * DAY_MS
-            options = Options(directory, events, flags.mapping.resolve(), flags.seed, today_ms)
+            options = Options(directory, events, flags.mapping.resolve(), flags.seed)
             told = tell(options)
     except StepFailed as error:
         print(f"\ndemo: {error}", file=sys.stderr)

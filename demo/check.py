@@ -1,65 +1,75 @@
-"""What the server answers, beside the same numbers recomputed from the raw rows.
+"""What a server answers, beside the same numbers recomputed from the raw events.
 
-Every (profile, title, location) of every profile is asked over gRPC in batches and compared with
-tests/naive.py: totals and last seen exactly, decayed sums within the tolerance of what is stored.
+The oracle's logs are those of the imported file and those of the topic, read back with the broker's
+times. Every (profile, title, location) of every profile is asked over gRPC in batches and compared
+with tests/naive.py: totals and last seen exactly, decayed sums within the tolerance of what is
+stored.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Any
 
+from impressions.shell.settings import Settings
 from serving.client import ImpressionsClient, ProfileResult, Top
 from tests import naive
 from tests.compare import differences
+from tests.live import everything_sent
 from tests.tolerance import FLOAT32_STORED
 
-READY_WITHIN_S = 60
+WITHIN_S = 90
+Rows = dict[tuple[int, int, int], Any]
 
 
 @dataclass
 class Checker:
-    """Asks one server and counts what was compared.
+    """Asks servers, and counts what was compared.
 
     Attributes:
-        accepted: everything that counts, as tests/naive.py `accept` returns it.
+        history: the oracle's logs of what was imported.
+        accepted: everything that counts by now, as tests/naive.py `accept` returns it.
+        checked, differ: answers compared so far, and what differed.
     """
 
-    client: ImpressionsClient
-    accepted: list[tuple[int, dict[str, Any], int]]
+    settings: Settings
+    history: list[Any] = field(default_factory=list)
+    accepted: list[tuple[int, dict[str, Any], int]] = field(default_factory=list)
+    counts: dict[str, int] = field(default_factory=dict)
     checked: int = 0
     differ: list[str] = field(default_factory=list)
 
-    def answers(self, cutover_ms: int, query_ms: int, label: str) -> None:
-        """Compare all answers of the generation with this cutover at one query time."""
-        owned = [event for event in self.accepted if event[2] < cutover_ms]
-        expected = naive.answers(owned, query_ms)
-        found = self.ask(sorted({event[0] for event in owned}), query_ms)
+    def look(self) -> int:
+        """Read everything that was sent by now; returns the newest ingest time (ms)."""
+        sent = everything_sent(self.settings)
+        self.accepted, self.counts = naive.accept(self.history + sent, self.settings.spec.slot_ms)
+        return max((log[2] for log in sent), default=0)
+
+    def answers(
+        self,
+        client: ImpressionsClient,
+        query_ms: int,
+        label: str,
+        reasons: Collection[str] = (),
+    ) -> None:
+        """Compare all answers at one query time; each must give exactly these `reasons`."""
+        newest_ms = self.look()
+        wait(lambda: (through(client) or 0) > newest_ms, "the stream to come through")
+        expected = naive.answers(self.accepted, query_ms)
+        profiles = sorted({event[0] for event in self.accepted})
+        found = ask(client, profiles, query_ms, reasons)
         differ = differences(found, expected, FLOAT32_STORED)
         self.checked += len(expected)
         self.differ += [f"{label}: {line}" for line in differ]
         print(f"  {label}: {len(expected):,} answers, {len(differ)} differ", flush=True)
 
-    def ask(self, profiles: list[int], query_ms: int) -> dict[tuple[int, int, int], Any]:
-        """All rows of these profiles, in the form of tests.naive.answers."""
-        rows: dict[tuple[int, int, int], Any] = {}
-        for result in self.client.get_many(
-            profiles, by_location=True, totals=True, last_seen=True, at_ms=query_ms
-        ):
-            if not isinstance(result, ProfileResult):
-                raise result
-            if not result.context.complete:
-                raise AssertionError(f"answer at {query_ms} is flagged: {result.context.reasons}")
-            rows.update(rows_of(result))
-        return rows
-
-    def flagged(self, cutover_ms: int, query_ms: int, label: str) -> None:
+    def flagged(self, client: ImpressionsClient, query_ms: int, label: str) -> None:
         """Answers that cannot be exact must say so, every one of them."""
-        profiles = sorted({event[0] for event in self.accepted if event[2] < cutover_ms})
+        profiles = sorted({event[0] for event in self.accepted})
         flagged = 0
-        for result in self.client.get_many(profiles, at_ms=query_ms, top=Top(1, "plays", 7)):
+        for result in client.get_many(profiles, at_ms=query_ms, top=Top(1, "plays", 7)):
             if not isinstance(result, ProfileResult):
                 raise result
             if not result.context.complete and "past_tail_horizon" in result.context.reasons:
@@ -68,19 +78,31 @@ class Checker:
                 self.differ.append(f"{label}: profile {result.profile_id} was not flagged")
         print(f"  {label}: {flagged:,} of {len(profiles):,} answers flagged", flush=True)
 
-    def wait_for(self, generation: str) -> None:
-        """Until the server answers from this generation."""
-        wait(
-            lambda: self.client.describe().generation.generation_id == generation,
-            f"serve {generation}",
-        )
+
+def ask(
+    client: ImpressionsClient, profiles: list[int], query_ms: int, reasons: Collection[str] = ()
+) -> Rows:
+    """All rows of these profiles, in the form of tests.naive.answers."""
+    rows: Rows = {}
+    for result in client.get_many(
+        profiles, by_location=True, totals=True, last_seen=True, at_ms=query_ms
+    ):
+        if not isinstance(result, ProfileResult):
+            raise result
+        if set(result.context.reasons) != set(reasons):
+            raise AssertionError(
+                f"the answer at {query_ms} gives the reasons {result.context.reasons}, "
+                f"expected {list(reasons)}"
+            )
+        rows.update(rows_of(result))
+    return rows
 
 
-def rows_of(result: ProfileResult) -> dict[tuple[int, int, int], Any]:
+def rows_of(result: ProfileResult) -> Rows:
     """One profile's answer, row by row."""
     assert result.locations is not None
     assert result.last_seen_ms is not None
-    out: dict[tuple[int, int, int], Any] = {}
+    out: Rows = {}
     for i, (title, location) in enumerate(
         zip(result.title_ids.tolist(), result.locations.tolist(), strict=True)
     ):
@@ -92,9 +114,23 @@ def rows_of(result: ProfileResult) -> dict[tuple[int, int, int], Any]:
     return out
 
 
-def wait(condition: Callable[[], bool], what: str) -> None:
+def through(client: ImpressionsClient) -> int | None:
+    """How far the live stream has come on this server, all shards."""
+    described = client.describe()
+    return described.stream_through_ms if described.HasField("stream_through_ms") else None
+
+
+def serves(client: ImpressionsClient, generation: str) -> None:
+    """Wait until the server answers from this generation."""
+    wait(
+        lambda: client.describe().generation.generation_id == generation,
+        f"the server to serve {generation}",
+    )
+
+
+def wait(condition: Callable[[], bool], what: str, within_s: float = WITHIN_S) -> None:
     """Poll until true; a server that is not up yet counts as not true."""
-    deadline_s = time.monotonic() + READY_WITHIN_S
+    deadline_s = time.monotonic() + within_s
     while True:
         try:
             if condition():
@@ -104,5 +140,5 @@ def wait(condition: Callable[[], bool], what: str) -> None:
         else:
             last = None
         if time.monotonic() > deadline_s:
-            raise TimeoutError(f"waited {READY_WITHIN_S} s for the server to {what}: {last}")
-        time.sleep(0.1)
+            raise TimeoutError(f"waited {within_s} s for {what}: {last}")
+        time.sleep(0.02)

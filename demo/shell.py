@@ -9,15 +9,71 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 COMMAND = [sys.executable, "-m", "cli.main"]
+_END_S = 40
 
 
 class StepFailed(Exception):
     """A command of the story exited with an error."""
+
+
+class Background:
+    """A command that goes on; its messages are shown, indented, under a label."""
+
+    def __init__(self, shell: Shell, label: str, words: tuple[str, ...]):
+        self.label, self._shell, self._words = label, shell, words
+        self._spawn()
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def kill(self) -> None:
+        """kill -9, and see it dead."""
+        self._process.kill()
+        self._process.wait(_END_S)
+
+    def again(self) -> None:
+        """Start the same command again."""
+        self._reader.join(timeout=5)
+        self._spawn()
+
+    def check(self) -> None:
+        """Raises StepFailed if it has ended."""
+        if (code := self._process.poll()) is not None:
+            raise StepFailed(f"`impressions {shlex.join(self._words)}` has ended with {code}")
+
+    def stop(self) -> int | None:
+        """SIGTERM, and its exit code; None if it had to be killed."""
+        if self._process.poll() is None:
+            self._process.send_signal(signal.SIGTERM)
+        try:
+            code = self._process.wait(timeout=_END_S)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            code = None
+        self._reader.join(timeout=5)
+        return code
+
+    def _spawn(self) -> None:
+        self._shell.show((*self._words, "&"))
+        self._process = subprocess.Popen(
+            [*COMMAND, *self._words],
+            cwd=self._shell.directory,
+            env=self._shell.environment,
+            text=True,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+        )
+        self._reader = threading.Thread(target=self._indent, daemon=True)
+        self._reader.start()
+
+    def _indent(self) -> None:
+        assert self._process.stderr is not None
+        for line in self._process.stderr:
+            print(f"  [{self.label}] {line}", end="", flush=True)
 
 
 class Shell:
@@ -25,44 +81,34 @@ class Shell:
 
     def __init__(self, directory: Path):
         self.directory = directory
-        self._environment = {**os.environ, "PYTHONPATH": os.getcwd(), "PYTHONUNBUFFERED": "1"}
+        self.environment = {**os.environ, "PYTHONPATH": os.getcwd(), "PYTHONUNBUFFERED": "1"}
+        self._backgrounds: list[Background] = []
 
     def run(self, *words: str) -> None:
         """Run one command to its end, its output passing through."""
-        self._show(words)
-        done = subprocess.run([*COMMAND, *words], cwd=self.directory, env=self._environment)
+        self.show(words)
+        done = subprocess.run([*COMMAND, *words], cwd=self.directory, env=self.environment)
         if done.returncode:
             raise StepFailed(f"`impressions {shlex.join(words)}` exited with {done.returncode}")
 
-    @contextmanager
-    def server(self, address: str) -> Iterator[subprocess.Popen[str]]:
-        """`impressions serve` in the background; stopped and reaped at the end."""
-        words = ("serve", "--set", f"serving.listen={address}")
-        self._show((*words, "&"))
-        process = subprocess.Popen(
-            [*COMMAND, *words],
-            cwd=self.directory,
-            env=self._environment,
-            text=True,
-            stderr=subprocess.PIPE,
-        )
-        reader = threading.Thread(target=_indent, args=(process,), daemon=True)
-        reader.start()
-        try:
-            yield process
-        finally:
-            process.send_signal(signal.SIGTERM)
-            try:
-                process.wait(timeout=30)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-            reader.join(timeout=5)
+    def background(self, label: str, *words: str) -> Background:
+        """Start a command that goes on until `stop`."""
+        started = Background(self, label, words)
+        self._backgrounds.append(started)
+        return started
 
-    def _show(self, words: tuple[str, ...]) -> None:
-        print(
-            f"\n$ impressions {shlex.join(words).replace(chr(39) + '&' + chr(39), '&')}", flush=True
-        )
+    def stop(self) -> list[str]:
+        """Stop everything that goes on, the last first; returns who did not end well."""
+        bad = []
+        while self._backgrounds:
+            background = self._backgrounds.pop()
+            if (code := background.stop()) != 0:
+                bad.append(f"{background.label} ended with {code}")
+        return bad
+
+    def show(self, words: tuple[str, ...]) -> None:
+        line = " ".join("&" if word == "&" else shlex.quote(word) for word in words)
+        print(f"\n$ impressions {line}", flush=True)
 
 
 def free_address() -> str:
@@ -70,9 +116,3 @@ def free_address() -> str:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return f"127.0.0.1:{probe.getsockname()[1]}"
-
-
-def _indent(process: subprocess.Popen[str]) -> None:
-    assert process.stderr is not None
-    for line in process.stderr:
-        print(f"  [server] {line}", end="", flush=True)

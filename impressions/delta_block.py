@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -49,6 +50,17 @@ class DeltaBlock:
     rows: Rows
 
 
+class Header(NamedTuple):
+    """The fields of a block's header: all that a copy needs to know of it."""
+
+    slot_start_ms: int
+    newest_ms: int
+    epoch: int
+    offset: int
+    rows: int
+    logs: int
+
+
 def key(profile_id: int, slot_start_ms: int) -> bytes:
     """16 bytes that sort by profile, then slot."""
     return profile_key(profile_id) + slot_start_ms.to_bytes(8, "big")
@@ -66,8 +78,8 @@ def encode(block: DeltaBlock, spec: Spec) -> bytes:
     return header + log_ids + columns.encode_table(block.rows, newest_ms, spec, F64)
 
 
-def decode(data: bytes, spec: Spec) -> DeltaBlock:
-    """One delta block.
+def header(data: bytes, spec: Spec) -> Header:
+    """The header of a block; nothing behind it is looked at.
 
     Raises:
         FormatVersionError: another format version.
@@ -75,15 +87,23 @@ def decode(data: bytes, spec: Spec) -> DeltaBlock:
     """
     if len(data) < _HEADER.size:
         raise CorruptData(f"delta block: {len(data)} bytes, expected at least {_HEADER.size}")
-    (version, kind, measures, half_lives, tag, slot_start_ms, newest_ms, epoch, offset, n, logs) = (
-        _HEADER.unpack_from(data)
-    )
+    version, kind, measures, half_lives, tag, *fields = _HEADER.unpack_from(data)
     if version != VERSION:
         raise FormatVersionError(f"delta block: format version {version}, expected {VERSION}")
     if (kind, measures, half_lives) != (_KIND, len(spec.measures), len(spec.half_lives_days)):
         raise CorruptData(f"delta block: kind {kind}, {measures} measures, {half_lives} half-lives")
     if tag != spec.tag:
         raise CorruptData(f"delta block: spec {tag:08x}, expected {spec.tag:08x}")
+    return Header(*fields)
+
+
+def decode(data: bytes, spec: Spec) -> DeltaBlock:
+    """One delta block.
+
+    Raises:
+        FormatVersionError, CorruptData: see `header`; or its rows are no table.
+    """
+    slot_start_ms, newest_ms, epoch, offset, n, logs = header(data, spec)
     start = _HEADER.size + 8 * logs
     if start > len(data):
         raise CorruptData(f"delta block: {len(data)} bytes, but {logs} log ids end at {start}")

@@ -38,10 +38,11 @@ def horizon_ms(cutover_ms: int, spec: Spec) -> int:
 
 
 def first_slot_ms(cutover_ms: int, spec: Spec) -> int:
-    """Start of the oldest ingest slot that may hold an event of the window at the cutover.
+    """Start of the oldest UTC day of ingest that may hold an event of the window at the cutover.
 
-    Event times run at most `max_ahead_ms` past their ingest, so a slot that ended that long before
-    the window's first day holds nothing of it; the slot just before may.
+    Event times run at most `max_ahead_ms` past their ingest, so what was ingested that long before
+    the window's first day holds nothing of it; the day just before may. A whole day, because
+    history is kept by the day however short slots are (batch/partitions.py).
     """
     oldest_ingest_ms = first_day(cutover_ms, spec) * DAY_MS - spec.max_ahead_ms
-    return oldest_ingest_ms // spec.slot_ms * spec.slot_ms
+    return utc_day(oldest_ingest_ms) * DAY_MS

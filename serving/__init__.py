@@ -3,17 +3,20 @@
 In the order in which a reader needs it:
 
     main, workers, worker   one process or several on one port; signals
+    family                  the processes around a server: follower, metrics, who runs
     server                  wires and binds one server; the order of stopping
     generations, generation which generation answers, swaps, leases
     service                 the four methods
     requests, reads, wire   request -> query -> answer -> response
+    live                    the live half: this host's copy of the deltas (deltas/)
+    now, metrics            what the server says of itself: Describe, health, /metrics
     columns_wire            columns as bytes: the twin of the response messages
     calls, limits, streams  turns, deadlines, refusals, open streams
     status, auth, health    errors as rich statuses; tokens and TLS; health per concern
-    port, log               the shared port; one line per event
+    port                    the shared port
 
     client, result, failures   what a caller imports: grpc, protobuf and numpy only
 
 The service reads what `bulkload` installed and never imports it: they meet in the files that
-impressions/generation.py names.
+impressions/generation.py names. The deltas come to it through `deltas`, which the worker shares.
 """

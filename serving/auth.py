@@ -9,7 +9,7 @@ in constant time and never logged.
 from __future__ import annotations
 
 import hmac
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -18,13 +18,17 @@ import grpc
 from impressions.errors import NotReady, SettingsError
 from impressions.shell.settings import Serving
 from serving.health import HEALTH_SERVICE
-from serving.limits import Handler, refusing
+from serving.limits import Count, Handler, refusing
 
 
 class RequireToken(grpc.ServerInterceptor):
     """Refuses calls without one of the tokens with UNAUTHENTICATED."""
 
-    def __init__(self, tokens: tuple[str, ...], refusals: ThreadPoolExecutor):
+    def __init__(
+        self, tokens: tuple[str, ...], refusals: ThreadPoolExecutor, counts: Mapping[str, Count]
+    ):
+        """`counts`: by full method name; calls of other methods are not counted."""
+        self._counts = counts
         self._expected = [f"Bearer {token}".encode() for token in tokens]
         self._refusal = refusing(
             NotReady(
@@ -41,6 +45,8 @@ class RequireToken(grpc.ServerInterceptor):
     ) -> Handler | None:
         if details.method.startswith(f"/{HEALTH_SERVICE}/") or self._knows(details):
             return continuation(details)
+        if (count := self._counts.get(details.method)) is not None:
+            count(grpc.StatusCode.UNAUTHENTICATED)
         return self._refusal
 
     def _knows(self, details: grpc.HandlerCallDetails) -> bool:

@@ -17,9 +17,9 @@ from grpc_status import rpc_status
 
 from impressions.errors import ImpressionsError
 from impressions.shell import log
-from serving.limits import Deadline, Handler, Pool, Work, on_pool
+from serving.limits import Count, Deadline, Handler, Pool, Work, on_pool
 from serving.requests import InvalidField
-from serving.status import status_of
+from serving.status import code_of, status_of
 from serving.streams import OpenStreams
 
 Request = TypeVar("Request", bound=Message)
@@ -36,7 +36,11 @@ def parse(kind: type[Request], data: bytes) -> Request:
 
 
 def unary(
-    method: Callable[[Request, Deadline], Any], kind: type[Request], pool: Pool, work: Work
+    method: Callable[[Request, Deadline], Any],
+    kind: type[Request],
+    pool: Pool,
+    work: Work,
+    count: Count,
 ) -> Handler:
     """The gRPC handler of a method with one request and one response."""
 
@@ -46,9 +50,12 @@ def unary(
             with work.turn(deadline):
                 request = parse(kind, data)
                 log.debug("call", kind=kind.DESCRIPTOR.name, request=request)
-                return method(request, deadline)
+                response = method(request, deadline)
+                count(grpc.StatusCode.OK)
+                return response
         except Exception as error:
             failure = error
+        count(code_of(failure))
         return abort(context, failure)
 
     return grpc.unary_unary_rpc_method_handler(on_pool(pool, call), response_serializer=_serialize)
@@ -60,6 +67,7 @@ def stream(
     refused: Callable[[Request, Exception], Any],
     pool: Pool,
     work: Work,
+    count: Count,
     streams: OpenStreams,
 ) -> Handler:
     """The gRPC handler of a bidirectional method: `refused` makes the response of a bad request."""
@@ -69,9 +77,12 @@ def stream(
         try:
             request = parse(kind, data)
             with work.turn(deadline):
-                return method(request, deadline)
+                response = method(request, deadline)
+                count(grpc.StatusCode.OK)
+                return response
         except Exception as error:
             deadline.check()
+            count(code_of(error))
             log_unexpected(error)
             return refused(request, error)
 

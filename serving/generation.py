@@ -33,6 +33,7 @@ class ServedGeneration:
         name, cutover_ms, manifest: as published.
         loaded: which load brought it here; a repeated load has another record.
         shards: those that are loaded here and that this host owns, ascending.
+        owned: the same as a set.
     """
 
     def __init__(
@@ -45,7 +46,7 @@ class ServedGeneration:
     ):
         self.name, self.cutover_ms = manifest.generation, manifest.cutover_ms
         self.manifest, self.loaded, self.shards = manifest, loaded, shards
-        self._owned, self._store, self._spec = frozenset(shards), store, spec
+        self.owned, self._store, self._spec = frozenset(shards), store, spec
         self._lock = threading.Lock()
         self._leases, self._retired, self.closed = 0, False, False
 
@@ -56,7 +57,10 @@ class ServedGeneration:
             ShardNotOwned: another host answers for this profile.
             CorruptData: the block cannot be read.
         """
-        shard = self._owned_shard(profile_id)
+        return self.block_in(self._owned_shard(profile_id), profile_id)
+
+    def block_in(self, shard: int, profile_id: int) -> ProfileBlock | None:
+        """The same for whoever knows the shard, one of `shards`, already."""
         try:
             data = self._store.get(shard, profile_key(profile_id))
         except Exception as error:
@@ -85,7 +89,7 @@ class ServedGeneration:
 
     def probe(self) -> None:
         """Read and decode a few blocks, so that what cannot answer is never swapped in."""
-        files = [file for file in self.manifest.files if file.shard in self._owned]
+        files = [file for file in self.manifest.files if file.shard in self.owned]
         for file in files[:: max(1, len(files) // _PROBES)]:
             if self.block(int(file.min_key, 16)) is None:
                 raise CorruptData(
@@ -95,7 +99,7 @@ class ServedGeneration:
 
     def _owned_shard(self, profile_id: int) -> int:
         shard = shard_of(profile_id, self.manifest.partitions)
-        if shard not in self._owned:
+        if shard not in self.owned:
             raise ShardNotOwned(shard, self.shards)
         return shard
 

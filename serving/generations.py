@@ -26,8 +26,15 @@ OnChange = Callable[[ServedGeneration], None]
 class Generations:
     """The served generation of a host; None until one is activated."""
 
-    def __init__(self, settings: Settings, on_change: OnChange = lambda _: None):
-        self._settings, self._on_change = settings, on_change
+    def __init__(
+        self,
+        settings: Settings,
+        on_change: OnChange = lambda _: None,
+        *,
+        optional: bool = False,
+    ):
+        """`optional`: requests may be answered without one, from the live stream alone."""
+        self._settings, self._on_change, self._optional = settings, on_change, optional
         self._paths = HostPaths(settings.host_dir)
         self._current: ServedGeneration | None = None
         self._problem: str | None = None
@@ -39,17 +46,19 @@ class Generations:
         return self._current
 
     @contextlib.contextmanager
-    def lease(self) -> Iterator[ServedGeneration]:
-        """The generation for one request, from its start to its end.
+    def lease(self) -> Iterator[ServedGeneration | None]:
+        """The generation for one request, from its start to its end; None if it is optional and
+        not there.
 
         Raises:
-            NotReady: none is loaded yet.
+            NotReady: none is loaded yet, and one is needed.
         """
         generation = self._acquire()
         try:
             yield generation
         finally:
-            generation.release()
+            if generation is not None:
+                generation.release()
 
     def start(self) -> None:
         """Look once, then keep looking in a thread."""
@@ -75,11 +84,13 @@ class Generations:
         except (ImpressionsError, OSError) as error:
             self._note(error)
 
-    def _acquire(self) -> ServedGeneration:
+    def _acquire(self) -> ServedGeneration | None:
         while (generation := self._current) is not None:
             if generation.acquire():
                 return generation
             # A swap came between the two lines: the next one is there already.
+        if self._optional:
+            return None
         raise NotReady(
             "no generation is loaded on this host, expected an active one",
             hint="impressions bulkload activate <generation>",

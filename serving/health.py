@@ -5,6 +5,8 @@
     impressions.batch                   a generation is loaded
     impressions.speed                   the live stream is fresh; UNKNOWN while none is configured
 
+Where a stream is configured, a server is ready without a generation: the stream answers alone.
+
 UNKNOWN rather than NOT_SERVING for the stream: an alert on NOT_SERVING must not fire on a host that
 was never given one. A damaged pointer or a missing newer generation changes no health: the old
 generation still answers. Health answers without a token and while the server is full.
@@ -37,13 +39,15 @@ _Status = health_pb2.HealthCheckResponse
 class Health:
     """The health service of one server."""
 
-    def __init__(self, pool: ThreadPoolExecutor):
+    def __init__(self, pool: ThreadPoolExecutor, *, live: bool = False):
+        """`live`: a stream is configured."""
         self._servicer = health.HealthServicer()
         self._pool = pool
         self._teller = ThreadPoolExecutor(1, thread_name_prefix="health-watch")
         for name in (READY, SERVICE, BATCH):
             self._servicer.set(name, _Status.NOT_SERVING)
-        self._servicer.set(SPEED, _Status.UNKNOWN)
+        self._servicer.set(SPEED, _Status.NOT_SERVING if live else _Status.UNKNOWN)
+        self._fresh = False
 
     def handlers(self) -> grpc.GenericRpcHandler:
         """The health service on threads of its own."""
@@ -68,6 +72,17 @@ class Health:
         """A generation is loaded: ready."""
         for name in (READY, SERVICE, BATCH):
             self._servicer.set(name, _Status.SERVING)
+
+    def listening(self) -> None:
+        """The stream can be answered from: ready, whether or not a generation is loaded."""
+        for name in (READY, SERVICE):
+            self._servicer.set(name, _Status.SERVING)
+
+    def stream(self, *, fresh: bool) -> None:
+        """Whether the live stream is fresh; for one thread."""
+        if fresh != self._fresh:
+            self._fresh = fresh
+            self._servicer.set(SPEED, _Status.SERVING if fresh else _Status.NOT_SERVING)
 
     def _watch(self, request: Any, context: grpc.ServicerContext, send: Callable[..., None]) -> Any:
         """Watch, with answers sent in order by a thread without the servicer's lock."""

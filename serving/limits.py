@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeAlias
 
@@ -28,6 +28,8 @@ from serving.status import status_of
 _LONGEST_WAIT_S = 3600.0
 
 Behaviour = Callable[..., Any]
+Count = Callable[[grpc.StatusCode], None]
+"""Counts one request by the code it got."""
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 
 
@@ -88,9 +90,11 @@ def refusing(error: Exception, pool: ThreadPoolExecutor) -> Handler:
 class LimitCalls(grpc.ServerInterceptor):
     """Refuses a call of our service with RESOURCE_EXHAUSTED while its pool is full."""
 
-    def __init__(self, pools: dict[str, Pool], refusals: ThreadPoolExecutor):
-        """`pools`: by full method name; other methods are let through."""
-        self._pools = pools
+    def __init__(
+        self, pools: dict[str, Pool], refusals: ThreadPoolExecutor, counts: Mapping[str, Count]
+    ):
+        """`pools`, `counts`: by full method name; other methods are let through."""
+        self._pools, self._counts = pools, counts
         self._refusals = {method: _full(pool, refusals) for method, pool in pools.items()}
 
     def intercept_service(
@@ -100,6 +104,7 @@ class LimitCalls(grpc.ServerInterceptor):
     ) -> Handler | None:
         pool = self._pools.get(details.method)
         if pool is not None and pool.full:
+            self._counts[details.method](grpc.StatusCode.RESOURCE_EXHAUSTED)
             return self._refusals[details.method]
         return continuation(details)
 

@@ -6,9 +6,6 @@ Settings in, one server (or a crew of workers) out; SIGTERM and SIGINT stop it i
 from __future__ import annotations
 
 import os
-import signal
-import threading
-from types import FrameType
 from typing import Annotated, Any
 
 import typer
@@ -40,16 +37,20 @@ def command(
 
     Prints its address on stdout once it answers; logs go to stderr. Starts without a generation
     too: it is not ready (health, UNAVAILABLE) until one is activated, which it sees by itself.
+    Where a broker is configured (serving.deltas), answers hold the live stream as well, and a
+    follower process beside the server keeps this host's copy of it; without a generation the
+    answers then hold the stream alone, and say so.
     """
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # its C core repeats our errors, in its own way
-    from impressions.shell import log
+    from impressions.shell import child, log
+    from serving.family import decided, following
     from serving.server import run
     from serving.workers import run_workers
 
     log.configure()
     serving = _with_flags(settings.serving, listen=listen, workers=workers)
-    settings = settings.model_copy(update={"serving": serving})
-    stopping = stop_on_signals()
+    settings = decided(settings.model_copy(update={"serving": serving}))
+    stopping = child.stop_on_signals()
 
     def announce(address: str) -> None:
         emit(
@@ -58,22 +59,11 @@ def command(
             table=f"serving on {address}",
         )
 
-    if serving.workers > 1:
-        run_workers(settings, stopping, announce)
-    else:
-        run(settings, stopping, lambda server: announce(server.address))
-
-
-def stop_on_signals() -> threading.Event:
-    """An event that SIGTERM and SIGINT set."""
-    stopping = threading.Event()
-
-    def stop(signum: int, frame: FrameType | None) -> None:
-        stopping.set()
-
-    signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGINT, stop)
-    return stopping
+    with following(settings) as children:
+        if serving.workers > 1:
+            run_workers(settings, stopping, announce, children)
+        else:
+            run(settings, stopping, lambda server: announce(server.address), children=children)
 
 
 def _with_flags(serving: Serving, **flags: Any) -> Serving:

@@ -1,68 +1,108 @@
 """One read: a profile of a generation, merged with its live deltas, projected.
 
 Everything between a checked request and the wire. The live half of the system joins at one seam,
-`DeltasOf`: the delta blocks of a profile. Without a stream there are none.
+`DeltasOf`: the delta blocks of a profile from a slot on, and what the stream was complete through
+when they were read. Without a stream there are none; without a generation there is nothing else.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from time import perf_counter
+from typing import NamedTuple
 
 from impressions.answer import Answer, Query, project
+from impressions.completeness import StreamState
 from impressions.delta_block import DeltaBlock
-from impressions.errors import ImpressionsError
+from impressions.errors import CorruptData, ImpressionsError
 from impressions.merge import check_query_time, merge
-from impressions.spec import Spec
+from impressions.shard import shard_of
+from impressions.shell.settings import Settings
 from serving.generation import ServedGeneration
+from serving.metrics import ServerMetrics
 from serving.requests import check_profile_id, in_field
+from serving.status import ShardNotOwned
 
-DeltasOf = Callable[[int], Iterable[DeltaBlock]]
+
+class Deltas(NamedTuple):
+    """Delta blocks of one profile, and the state of their shard; None where no stream is."""
+
+    blocks: Sequence[DeltaBlock]
+    stream: StreamState | None
 
 
-def no_deltas(profile_id: int) -> Iterable[DeltaBlock]:
+DeltasOf = Callable[[int, int, int], Deltas]
+"""(shard, profile, first slot wanted) -> the blocks."""
+
+_NONE = Deltas((), None)
+
+
+def no_deltas(shard: int, profile_id: int, from_slot_ms: int) -> Deltas:
     """The deltas of a host without a stream."""
-    return ()
+    return _NONE
 
 
-def check_time(query_ms: int, generation: ServedGeneration) -> None:
+class Found(NamedTuple):
+    """An answer, and the state of the stream it was made from."""
+
+    answer: Answer
+    stream: StreamState | None
+
+
+def check_time(query_ms: int, generation: ServedGeneration | None) -> None:
     """Refuse a time before the cutover. Raises InvalidField with both times."""
-    with in_field("query_time_ms"):
-        check_query_time(query_ms, generation.cutover_ms)
+    if generation is not None:
+        with in_field("query_time_ms"):
+            check_query_time(query_ms, generation.cutover_ms)
 
 
-def read_profile(
-    generation: ServedGeneration,
-    profile_id: int,
-    query: Query,
-    query_ms: int,
-    deltas_of: DeltasOf,
-    spec: Spec,
-) -> Answer:
-    """The answer about one profile; no rows if it was never seen.
+class Reader:
+    """Reads profiles of a host."""
 
-    Raises:
-        ShardNotOwned, CorruptData: see `ServedGeneration.block`.
-    """
-    block = generation.block(profile_id)
-    deltas = deltas_of(profile_id)
-    rows = merge(query_ms, generation.cutover_ms, block, deltas, spec, query.selection)
-    return project(rows, query, spec)
+    def __init__(self, settings: Settings, deltas_of: DeltasOf, metrics: ServerMetrics):
+        self._spec, self._partitions = settings.spec, settings.partitions
+        self._shards, self._owned = settings.host_shards, frozenset(settings.host_shards)
+        self._deltas_of, self._metrics = deltas_of, metrics
 
+    def profile(
+        self, generation: ServedGeneration | None, profile_id: int, query: Query, query_ms: int
+    ) -> Found:
+        """The answer about one profile; no rows if it was never seen.
 
-def read_profiles(
-    generation: ServedGeneration,
-    profile_ids: Sequence[int],
-    query: Query,
-    query_ms: int,
-    deltas_of: DeltasOf,
-    spec: Spec,
-    check: Callable[[], None],
-) -> Iterator[Answer | Exception]:
-    """An answer or an error for each id, in order; `check` runs before each and may raise."""
-    for i, profile_id in enumerate(profile_ids):
-        check()
+        Raises:
+            ShardNotOwned: another host answers for it.
+            CorruptData: what is stored of it cannot be read.
+        """
+        shard = shard_of(profile_id, self._partitions)
+        if shard not in (self._owned if generation is None else generation.owned):
+            raise ShardNotOwned(shard, self._shards if generation is None else generation.shards)
+        cutover_ms = None if generation is None else generation.cutover_ms
         try:
-            check_profile_id(profile_id, f"profile_ids[{i}]")
-            yield read_profile(generation, profile_id, query, query_ms, deltas_of, spec)
-        except ImpressionsError as error:
-            yield error
+            begun_s = perf_counter()
+            block = None if generation is None else generation.block_in(shard, profile_id)
+            deltas = self._deltas_of(shard, profile_id, cutover_ms or 0)
+            read_s = perf_counter()
+            rows = merge(query_ms, cutover_ms, block, deltas.blocks, self._spec, query.selection)
+        except CorruptData:
+            self._metrics.corruption.inc()
+            raise
+        self._metrics.store_get_s.observe(read_s - begun_s)
+        self._metrics.merge_s.observe(perf_counter() - read_s)
+        return Found(project(rows, query, self._spec), deltas.stream)
+
+    def profiles(
+        self,
+        generation: ServedGeneration | None,
+        profile_ids: Sequence[int],
+        query: Query,
+        query_ms: int,
+        check: Callable[[], None],
+    ) -> Iterator[Found | Exception]:
+        """An answer or an error for each id, in order; `check` runs before each and may raise."""
+        for i, profile_id in enumerate(profile_ids):
+            check()
+            try:
+                check_profile_id(profile_id, f"profile_ids[{i}]")
+                yield self.profile(generation, profile_id, query, query_ms)
+            except ImpressionsError as error:
+                yield error

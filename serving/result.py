@@ -26,8 +26,10 @@ class Context:
     """What an answer was made from.
 
     Attributes:
-        generation, cutover_ms: every event ingested before the cutover is in it.
-        stream_through_ms: every event ingested before this is in the answer; None without a stream.
+        generation, cutover_ms: every event ingested before the cutover is in it; "" and 0 before
+            the first generation, when the live stream answers alone.
+        stream_through_ms: every event ingested before this is in the answer, unless `reasons` says
+            what is missing; None without a stream, or while nothing is known of it.
         query_time_ms: the time the sums are for.
         complete, reasons: whether the answer is everything it says, and if not, why.
     """

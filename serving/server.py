@@ -16,8 +16,9 @@ Stopping loses no request of a client that retries:
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import grpc
 from grpc_reflection.v1alpha import reflection
@@ -25,17 +26,24 @@ from grpc_reflection.v1alpha import reflection
 from impressions.clock import Clock, now_ms
 from impressions.errors import Refused, SettingsError
 from impressions.shell import log
+from impressions.shell.child import wait_for
 from impressions.shell.settings import Serving, Settings
 from impressions.v1 import impressions_service_pb2 as pb
 from serving import calls
 from serving.auth import RequireToken, read_tokens, server_credentials
+from serving.family import Pids, present
 from serving.generations import Generations
 from serving.health import HEALTH_SERVICE, SERVICE, Health
-from serving.limits import LimitCalls, Pool, Work
+from serving.limits import Count, Handler, LimitCalls, Pool, Work
+from serving.live import LiveDeltas, is_configured
+from serving.metrics import ServerMetrics
+from serving.now import Now, look
 from serving.port import port_taken, reserve
-from serving.reads import DeltasOf, no_deltas
+from serving.reads import DeltasOf, Reader, no_deltas
 from serving.service import ImpressionsService
 from serving.streams import OpenStreams
+
+Counts = Mapping[str, Count]
 
 DRAIN_S = 0.5
 _LOOK_S = 0.05
@@ -57,19 +65,25 @@ class Server:
         port: int,
         generations: Generations,
         health: Health,
+        live: LiveDeltas | None,
+        metrics: ServerMetrics,
         streams: OpenStreams,
         pools: tuple[Pool, Pool],
         settings: Settings,
     ):
-        self.port, self.generations = port, generations
+        self.port, self.generations, self.live, self.metrics = port, generations, live, metrics
         self._server, self.health = server, health
         self._streams, self._pools = streams, pools
         self._grace_s = settings.serving.grace_s
         self.address = f"{settings.serving.listen.rpartition(':')[0]}:{port}"
 
     def start(self) -> None:
-        """Look for a generation, then answer; without one calls get UNAVAILABLE."""
+        """Look for a generation and for the live stream, then answer; without both calls get
+        UNAVAILABLE."""
         self.generations.start()
+        if self.live is not None:
+            self.live.start()
+            self.health.listening()
         self._server.start()
 
     def stop(self, drain_s: float = DRAIN_S) -> None:
@@ -83,20 +97,22 @@ class Server:
             pass
         self._server.stop(None)
         self.generations.stop()
+        if self.live is not None:
+            self.live.stop()
 
 
 def create_server(
     settings: Settings,
     *,
     clock: Clock = now_ms,
-    deltas_of: DeltasOf = no_deltas,
+    deltas_of: DeltasOf | None = None,
     share_port: bool = False,
 ) -> Server:
     """Wire and bind a server.
 
     Args:
         clock: what "now" is for requests that name no time.
-        deltas_of: the live half; none by default.
+        deltas_of: the live half; by default this host's copy, if a stream is configured.
         share_port: let other processes of this user listen on the same port (serving/workers.py).
 
     Raises:
@@ -105,14 +121,26 @@ def create_server(
     """
     serving = settings.serving
     spare = ThreadPoolExecutor(_HEALTH_THREADS, thread_name_prefix="health")
-    health, streams = Health(spare), OpenStreams()
-    generations = Generations(settings, on_change=lambda _: health.loaded())
-    service = ImpressionsService(settings, generations, clock, deltas_of)
+    live = _live(settings) if deltas_of is None else None
+    health, streams, metrics = Health(spare, live=live is not None), OpenStreams(), ServerMetrics()
+    generations = Generations(
+        settings, on_change=lambda _: health.loaded(), optional=live is not None
+    )
+
+    def now() -> Now:
+        return look(settings, generations.current, live.state if live else None, clock())
+
+    metrics.describe(now, (lambda: live.staleness_s) if live else None)
+    if live is not None:
+        live.on_look = lambda: health.stream(fresh=now().is_fresh)
+    reader = Reader(settings, deltas_of or live or no_deltas, metrics)
+    service = ImpressionsService(settings, generations, clock, reader, now)
+    counts = {name: metrics.counter_of(name.rpartition("/")[2]) for name in METHODS}
     pools = (Pool(serving.max_concurrent, "call"), Pool(serving.max_concurrent, "stream"))
     server = grpc.server(
         ThreadPoolExecutor(_REFLECTION_THREADS),  # whatever has no pool of its own
-        handlers=[health.handlers(), service_handlers(service, serving, streams, *pools)],
-        interceptors=_interceptors(serving, spare, *pools),
+        handlers=[health.handlers(), service_handlers(service, serving, streams, counts, *pools)],
+        interceptors=_interceptors(serving, spare, counts, *pools),
         options=[
             ("grpc.so_reuseport", int(share_port)),
             ("grpc.max_receive_message_length", int(serving.max_request_bytes)),
@@ -121,7 +149,7 @@ def create_server(
     )
     reflection.enable_server_reflection((SERVICE, HEALTH_SERVICE, reflection.SERVICE_NAME), server)
     port = _bind(server, serving)
-    return Server(server, port, generations, health, streams, pools, settings)
+    return Server(server, port, generations, health, live, metrics, streams, pools, settings)
 
 
 def run(
@@ -129,33 +157,49 @@ def run(
     stopping: threading.Event,
     on_ready: Callable[[Server], None],
     *,
+    children: Pids = dict,
+    kind: str = "serve",
     share_port: bool = False,
 ) -> None:
-    """Serve until `stopping` is set."""
+    """Serve until `stopping` is set; `children` are shown at its /metrics."""
     server = create_server(settings, share_port=share_port)
-    server.start()
-    generation = server.generations.current
-    log.info(
-        "started", address=server.address, generation=generation.name if generation else "none"
-    )
-    on_ready(server)
-    stopping.wait()
-    log.info("stopping", address=server.address)
-    server.stop()
+    registry = server.metrics.registry
+    with present(settings, kind, server.address, registry, children) as metrics_address:
+        server.start()
+        generation = server.generations.current
+        log.info(
+            "started",
+            address=server.address,
+            generation=generation.name if generation else "none",
+            metrics=metrics_address,
+        )
+        on_ready(server)
+        wait_for(stopping)
+        log.info("stopping", address=server.address)
+        server.stop()
     log.info("stopped", address=server.address)
 
 
 def service_handlers(
-    service: ImpressionsService, serving: Serving, streams: OpenStreams, unary: Pool, stream: Pool
+    service: ImpressionsService,
+    serving: Serving,
+    streams: OpenStreams,
+    counts: Counts,
+    unary: Pool,
+    stream: Pool,
 ) -> grpc.GenericRpcHandler:
     """Our service, each method on its pool."""
     work = Work(serving.threads)
+
+    def one(name: str, method: Callable[..., Any], request: type[Any]) -> Handler:
+        return calls.unary(method, request, unary, work, counts[_full(name)])
+
     return grpc.method_handlers_generic_handler(
         SERVICE,
         {
-            "GetProfile": calls.unary(service.get_profile, pb.GetProfileRequest, unary, work),
-            "BatchGetProfiles": calls.unary(
-                service.batch_get_profiles, pb.BatchGetProfilesRequest, unary, work
+            "GetProfile": one("GetProfile", service.get_profile, pb.GetProfileRequest),
+            "BatchGetProfiles": one(
+                "BatchGetProfiles", service.batch_get_profiles, pb.BatchGetProfilesRequest
             ),
             "StreamProfiles": calls.stream(
                 service.stream_profile,
@@ -163,25 +207,36 @@ def service_handlers(
                 service.refused,
                 stream,
                 work,
+                counts[_full("StreamProfiles")],
                 streams,
             ),
-            "Describe": calls.unary(service.describe, pb.DescribeRequest, unary, work),
+            "Describe": one("Describe", service.describe, pb.DescribeRequest),
         },
     )
 
 
+def _full(method: str) -> str:
+    return f"/{SERVICE}/{method}"
+
+
+METHODS = tuple(
+    _full(method.name) for method in pb.DESCRIPTOR.services_by_name["ImpressionsService"].methods
+)
+
+
 def _interceptors(
-    serving: Serving, spare: ThreadPoolExecutor, unary: Pool, stream: Pool
+    serving: Serving, spare: ThreadPoolExecutor, counts: Counts, unary: Pool, stream: Pool
 ) -> list[grpc.ServerInterceptor]:
-    pool_of = {
-        f"/{SERVICE}/{method.name}": stream if method.name == "StreamProfiles" else unary
-        for method in pb.DESCRIPTOR.services_by_name["ImpressionsService"].methods
-    }
+    pool_of = {name: stream if name == _full("StreamProfiles") else unary for name in METHODS}
     # Tokens first: who may not call takes no place either.
-    interceptors: list[grpc.ServerInterceptor] = [LimitCalls(pool_of, spare)]
+    interceptors: list[grpc.ServerInterceptor] = [LimitCalls(pool_of, spare, counts)]
     if serving.token_file is not None:
-        interceptors.insert(0, RequireToken(read_tokens(serving.token_file), spare))
+        interceptors.insert(0, RequireToken(read_tokens(serving.token_file), spare, counts))
     return interceptors
+
+
+def _live(settings: Settings) -> LiveDeltas | None:
+    return LiveDeltas(settings) if is_configured(settings) else None
 
 
 def _bind(server: grpc.Server, serving: Serving) -> int:

@@ -6,9 +6,9 @@ serving/columns_wire.py, whose bytes are those of the public messages.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from impressions import completeness
 from impressions.answer import Answer
 from impressions.completeness import Incomplete
 from impressions.spec import Spec
@@ -16,17 +16,24 @@ from impressions.v1 import impressions_service_pb2 as pb
 from serving import columns_wire as twins
 from serving.columns_wire import double_column, int64_column, uint32_column
 
+_VALUES = {
+    reason: pb.IncompleteReason.Value(f"INCOMPLETE_REASON_{reason.name}") for reason in Incomplete
+}
+
 
 def reason_value(reason: Incomplete) -> Any:
     """The wire's value of a reason of the core; the names are the same."""
-    return pb.IncompleteReason.Value(f"INCOMPLETE_REASON_{reason.name}")
+    return _VALUES[reason]
 
 
 def context_message(
-    generation_id: str, cutover_ms: int, query_ms: int, spec: Spec, stream_through_ms: int | None
+    generation_id: str,
+    cutover_ms: int,
+    query_ms: int,
+    stream_through_ms: int | None,
+    reasons: Sequence[Incomplete],
 ) -> Any:
-    """What an answer at `query_ms` says about itself; shared by all answers of a call."""
-    reasons = completeness.reasons(query_ms, cutover_ms, spec)
+    """What an answer at `query_ms` says about itself."""
     return twins.AnswerContext(
         generation_id=generation_id,
         cutover_ms=cutover_ms,

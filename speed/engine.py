@@ -15,6 +15,8 @@ handler failed. Tables, changelogs, web server and leader topics are off.
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import socket
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -129,6 +131,7 @@ class Engine:
             broker_commit_interval=_COMMIT_S,
             consumer_max_fetch_size=_FETCH_BYTES,
             consumer_auto_offset_reset="earliest",
+            consumer_group_instance_id=_member_name(directory),
         )
         start_of, name = self._start_of, self._topic_name
 
@@ -170,6 +173,13 @@ async def _seek(consumer: Any, tps: Sequence[TP], start_of: Callable[[int], int]
     for tp, start in starts.items():
         consumer._read_offset[tp] = start or None
         consumer._committed_offset[tp] = start or None
+
+
+def _member_name(directory: Path) -> str:
+    """Who this worker is to the group. One that is killed and started again in its directory takes
+    its place at once, instead of waiting until the group has given it up."""
+    path = hashlib.sha256(str(directory).encode()).hexdigest()[:8]
+    return f"{socket.gethostname()}-{directory.name}-{path}"
 
 
 def _credentials(client: Mapping[str, Any]) -> Any:

@@ -54,7 +54,7 @@ async def _work(settings: Settings, json: bool) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     try:
         with (
-            metrics.serving(own.registry, settings.speed.metrics_listen) as address,
+            metrics.serve(own.registry, settings.speed.metrics_listen) as address,
             running.registered(settings, "speed", metrics=address),
         ):
             log.info("started", state=place.path.name, metrics=address)

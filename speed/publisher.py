@@ -14,10 +14,10 @@ from aiokafka import AIOKafkaProducer
 
 from impressions.kafka.client import aiokafka
 from impressions.kafka.dead_letters import DeadLetter
+from impressions.kafka.topics import MAX_MESSAGE_BYTES
 from impressions.shell.settings import Settings
 
 _BATCH_BYTES = 1 << 20
-_LARGEST_BYTES = 16 << 20  # of one record; the delta topic's max.message.bytes
 _TIMEOUT_MS = 30_000
 
 
@@ -36,7 +36,7 @@ class Publisher:
             acks="all",
             compression_type="lz4",
             max_batch_size=_BATCH_BYTES,
-            max_request_size=_LARGEST_BYTES,
+            max_request_size=MAX_MESSAGE_BYTES,
             request_timeout_ms=_TIMEOUT_MS,
         )
         await self._producer.start()

@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from deltas.store import DeltaStore, PartitionState
+from deltas.sweep import Sweep, floor_of
 from impressions import delta_block, heartbeat
 from impressions.decay import Int
 from impressions.delta_block import DeltaBlock
@@ -71,7 +72,9 @@ class Partition:
         """`lost`: the source begins behind `progress`; the first record says since when."""
         self.number, self.progress = progress.partition, progress
         self._store, self._lost = store, lost
-        self._topic, self._spec = settings.kafka.topic, settings.spec
+        self._settings, self._spec = settings, settings.spec
+        self._topic = settings.kafka.topic
+        self._sweep = Sweep(store, settings)
         self._held: dict[Key, DeltaBlock] = {}
 
     @property
@@ -150,9 +153,12 @@ class Partition:
         self, puts: Sequence[tuple[bytes, bytes]], progress: Heartbeat, next_offset: int
     ) -> None:
         value = heartbeat.encode(progress, self._spec)
-        state = replace(self._state(), next_offset=next_offset, heartbeat=value)
+        held = self._state()
+        floor_ms = max(held.floor_ms, floor_of(progress.through_ms, self._settings))
+        state = replace(held, next_offset=next_offset, heartbeat=value, floor_ms=floor_ms)
         self._store.write(puts, {self.number: state})
         self.progress = progress
+        self._sweep.step({self.number: state})
 
     def _state(self) -> PartitionState:
         state = self._store.state(self.number)

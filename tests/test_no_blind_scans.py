@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-PACKAGES = ("impressions", "batch", "bulkload", "serving", "cli")
+PACKAGES = ("impressions", "batch", "bulkload", "deltas", "speed", "serving", "local", "cli")
 ALLOWED = ROOT / "impressions" / "shell" / "rocks.py"
 OPENERS = {"Rdict", "open_read_only"}
 SCANS = {"keys", "items", "values", "iter"}

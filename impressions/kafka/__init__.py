@@ -1,6 +1,7 @@
 """The topics, as everyone who touches them sees them. Lies beside the core: it does I/O.
 
     client         settings -> the clients' configurations; where the broker is
+    admin          Kafka's admin client with deadlines
     topics         the three topics: names, what they must be, creating and checking them
     records        records of the source topic as judged columns (land and speed)
     dead_letters   what could not count: the rejected topic's messages

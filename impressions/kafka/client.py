@@ -52,11 +52,12 @@ def bootstrap(settings: Settings) -> str:
 
 
 def librdkafka(settings: Settings, **more: Any) -> dict[str, Any]:
-    """Configuration of a confluent-kafka client; `more` as `auto_offset_reset="error"`."""
+    """Configuration of a confluent-kafka client; `more` as `auto_offset_reset="error"`, callbacks
+    by their own names (`error_cb`)."""
     return {
         "bootstrap.servers": bootstrap(settings),
         "client.id": "impressions",
-        **{key.replace("_", "."): value for key, value in more.items()},
+        **{k if k.endswith("_cb") else k.replace("_", "."): v for k, v in more.items()},
         **settings.kafka.properties,
     }
 

@@ -1,37 +1,51 @@
-"""RocksDB as this project uses it: one set of options, one way to open, one way to scan.
+"""RocksDB as this project uses it: two kinds of store, one way to open each, one way to scan.
 
-Raw mode everywhere (keys and values are plain bytes). A generation is immutable: written as SST
-files, ingested once, opened read-only with mmap reads and no compression, so that processes share
-the page cache and a warm get copies nothing twice.
+Raw mode everywhere (keys and values are plain bytes).
 
-A store is a directory with one database per shard. Files of one shard do not overlap, so each lies
-on the last level and a get reads one block; those of different shards do, and in one database a get
-would try them all (docs/decisions/0002).
+    Store    a generation: immutable, written as SST files, ingested once, opened read-only with
+             mmap reads and no compression, so that processes share the page cache and a warm get
+             copies nothing twice. A directory with one database per shard. Files of one shard do
+             not overlap, so each lies on the last level and a get reads one block; those of
+             different shards do, and in one database a get would try them all
+             (docs/decisions/0002)
+    Table    one database that is rewritten all the time: lz4, write-ahead log, bounded buffers and
+             one block cache for all tables of a process. One process opens it as `primary`; any
+             others as `secondary`, which see what the primary has written once they `catch_up`
 
-`Store.scan` is the only scan in the code base. RocksDB's own iterators end *silently* at a damaged
+`_scan` is the only scan in the code base. RocksDB's own iterators end *silently* at a damaged
 block; only the iterator's status tells. (A test bans the others.)
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from rocksdict import (
     AccessType,
     BlockBasedOptions,
+    Cache,
     DBCompressionType,
     IngestExternalFileOptions,
     Options,
     Rdict,
     ReadOptions,
+    SliceTransform,
     SstFileWriter,
+    WriteBatch,
+    WriteBufferManager,
 )
 
-from impressions.errors import CorruptData
+from impressions.errors import CorruptData, ImpressionsError, NotReady, Refused
 from impressions.generation import shard_dir
 
 BLOOM_BITS_PER_KEY = 10
+CACHE_BYTES = 64 << 20
+"""The block cache that all tables of a process share."""
+BUFFERS_BYTES = 64 << 20
+"""What all tables of a process may hold in memory before they write files."""
+_BUFFER_BYTES = 16 << 20
 
 
 def generation_options() -> Options:
@@ -119,11 +133,143 @@ def open_read_only(path: Path, shards: Iterable[int]) -> Store:
     return Store(databases)
 
 
-def _scan(db: Rdict) -> Iterator[tuple[bytes, bytes]]:
+class Table:
+    """A database that is read and rewritten.
+
+    Every method raises CorruptData for a damaged block, and NotReady, reason "store", when the disk
+    says no; a primary that got the latter must be opened again.
+    """
+
+    def __init__(self, db: Rdict):
+        self._db = db
+
+    def get(self, key: bytes) -> bytes | None:
+        try:
+            value: bytes | None = self._db.get(key)
+        except Exception as error:  # rocksdict raises bare Exceptions
+            raise _failure(error) from error
+        return value
+
+    def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
+        """The value of each key, in order; one call for all."""
+        if not keys:
+            return []
+        try:
+            return list(self._db.get(list(keys)) or ())
+        except Exception as error:
+            raise _failure(error) from error
+
+    def values(self, prefix: bytes, lower: bytes, upper: bytes) -> list[bytes]:
+        """The values of lower..upper, ascending by key; all of these keys begin with `prefix`, the
+        first bytes that `open_primary` was told of."""
+        return [value for _, value in _scan(self._db, lower, upper, of_prefix=bool(prefix))]
+
+    def scan(self, lower: bytes = b"", upper: bytes | None = None) -> Iterator[tuple[bytes, bytes]]:
+        """Every (key, value) of lower..upper, ascending; close the generator if you leave early."""
+        return _scan(self._db, lower, upper)
+
+    def write(self, puts: Iterable[tuple[bytes, bytes]], deletes: Iterable[bytes] = ()) -> None:
+        """All of it or, should the process die, nothing of it."""
+        batch = WriteBatch(raw_mode=True)
+        for key, value in puts:
+            batch.put(key, value)
+        for key in deletes:
+            batch.delete(key)
+        try:
+            self._db.write(batch)
+        except Exception as error:
+            raise _failure(error) from error
+
+    def catch_up(self) -> None:
+        """Of a secondary: see what the primary has written by now."""
+        try:
+            self._db.try_catch_up_with_primary()
+        except Exception as error:
+            raise _failure(error) from error
+
+    def close(self) -> None:
+        self._db.close()
+
+
+def open_primary(path: Path, prefix_bytes: int) -> Table:
+    """Open a table for reading and writing, or make it; reads go by keys' first `prefix_bytes`.
+
+    Raises:
+        Refused: reason "locked": another process has it open so.
+        CorruptData, NotReady: see `Table`.
+    """
+    path.mkdir(parents=True, exist_ok=True)
+    try:
+        return Table(Rdict(str(path), _table_options(prefix_bytes)))
+    except Exception as error:
+        raise _failure(error, path) from error
+
+
+def open_secondary(path: Path, own: Path, prefix_bytes: int) -> Table:
+    """Open a table that a primary writes, for reading; `own` is a directory for this reader alone.
+
+    Raises:
+        NotReady: reason "no_store": there is none yet.
+        CorruptData, NotReady: see `Table`.
+    """
+    if not (path / "CURRENT").is_file():
+        raise NotReady(f"store {path} is not there yet", reason="no_store")
+    own.mkdir(parents=True, exist_ok=True)
+    access = AccessType.secondary(str(own))
+    try:
+        return Table(Rdict(str(path), _table_options(prefix_bytes), access_type=access))
+    except Exception as error:
+        raise _failure(error, path) from error
+
+
+@functools.cache
+def _shared() -> tuple[Cache, WriteBufferManager]:
+    return Cache(CACHE_BYTES), WriteBufferManager(BUFFERS_BYTES, False)
+
+
+def _table_options(prefix_bytes: int) -> Options:
+    cache, buffers = _shared()
+    options = Options(raw_mode=True)
+    options.create_if_missing(True)
+    options.set_compression_type(DBCompressionType.lz4())
+    options.set_write_buffer_manager(buffers)
+    options.set_write_buffer_size(_BUFFER_BYTES)
+    options.set_max_open_files(-1)  # what a secondary has open, the primary may delete
+    options.set_keep_log_file_num(2)
+    options.set_prefix_extractor(SliceTransform.create_fixed_prefix(prefix_bytes))
+    blocks = BlockBasedOptions()
+    blocks.set_block_cache(cache)
+    blocks.set_bloom_filter(BLOOM_BITS_PER_KEY, block_based=False)
+    options.set_block_based_table_factory(blocks)
+    return options
+
+
+def _failure(error: Exception, path: Path | None = None) -> ImpressionsError:
+    """What RocksDB says, as one of our errors; its text names files of this machine, so it stays in
+    `__cause__`."""
+    kind, text = str(error).partition(":")[0], str(error)
+    if path is not None and ("LOCK" in text or "lock hold" in text):
+        return Refused(
+            f"store {path} is open in another process", hint="stop it first", reason="locked"
+        )
+    if kind == "Corruption":
+        return CorruptData("a stored block of the deltas cannot be read (Corruption)")
+    return NotReady(f"the store cannot be used ({kind})", hint="is the disk full?", reason="store")
+
+
+def _scan(
+    db: Rdict, lower: bytes = b"", upper: bytes | None = None, *, of_prefix: bool = False
+) -> Iterator[tuple[bytes, bytes]]:
     options = ReadOptions()
-    options.fill_cache(False)  # type: ignore[call-arg]  # the stub calls it a property
+    if of_prefix:  # one prefix: files without it are skipped, by their bloom filters
+        options.set_prefix_same_as_start(True)
+    else:
+        options.set_total_order_seek(True)
+        options.fill_cache(False)  # type: ignore[call-arg]  # the stub calls it a property
+    if upper is not None:
+        options.set_iterate_upper_bound(upper)
     rows = db.iter(options)
-    rows.seek_to_first()
+    rows.seek(lower)
     while rows.valid():
         yield rows.key(), rows.value()
         rows.next()

@@ -210,7 +210,7 @@ class DescribeRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class DescribeResponse(_message.Message):
-    __slots__ = ("spec", "generation", "partitions", "partitioner", "shards", "complete", "reasons", "limits", "server_version")
+    __slots__ = ("spec", "generation", "partitions", "partitioner", "shards", "complete", "reasons", "limits", "server_version", "stream_through_ms", "streams")
     SPEC_FIELD_NUMBER: _ClassVar[int]
     GENERATION_FIELD_NUMBER: _ClassVar[int]
     PARTITIONS_FIELD_NUMBER: _ClassVar[int]
@@ -220,6 +220,8 @@ class DescribeResponse(_message.Message):
     REASONS_FIELD_NUMBER: _ClassVar[int]
     LIMITS_FIELD_NUMBER: _ClassVar[int]
     SERVER_VERSION_FIELD_NUMBER: _ClassVar[int]
+    STREAM_THROUGH_MS_FIELD_NUMBER: _ClassVar[int]
+    STREAMS_FIELD_NUMBER: _ClassVar[int]
     spec: Spec
     generation: ServedGeneration
     partitions: int
@@ -229,7 +231,23 @@ class DescribeResponse(_message.Message):
     reasons: _containers.RepeatedScalarFieldContainer[IncompleteReason]
     limits: Limits
     server_version: str
-    def __init__(self, spec: _Optional[_Union[Spec, _Mapping]] = ..., generation: _Optional[_Union[ServedGeneration, _Mapping]] = ..., partitions: _Optional[int] = ..., partitioner: _Optional[str] = ..., shards: _Optional[_Iterable[int]] = ..., complete: _Optional[bool] = ..., reasons: _Optional[_Iterable[_Union[IncompleteReason, str]]] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., server_version: _Optional[str] = ...) -> None: ...
+    stream_through_ms: int
+    streams: _containers.RepeatedCompositeFieldContainer[ShardStream]
+    def __init__(self, spec: _Optional[_Union[Spec, _Mapping]] = ..., generation: _Optional[_Union[ServedGeneration, _Mapping]] = ..., partitions: _Optional[int] = ..., partitioner: _Optional[str] = ..., shards: _Optional[_Iterable[int]] = ..., complete: _Optional[bool] = ..., reasons: _Optional[_Iterable[_Union[IncompleteReason, str]]] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., server_version: _Optional[str] = ..., stream_through_ms: _Optional[int] = ..., streams: _Optional[_Iterable[_Union[ShardStream, _Mapping]]] = ...) -> None: ...
+
+class ShardStream(_message.Message):
+    __slots__ = ("shard", "through_ms", "since_ms", "restoring", "reasons")
+    SHARD_FIELD_NUMBER: _ClassVar[int]
+    THROUGH_MS_FIELD_NUMBER: _ClassVar[int]
+    SINCE_MS_FIELD_NUMBER: _ClassVar[int]
+    RESTORING_FIELD_NUMBER: _ClassVar[int]
+    REASONS_FIELD_NUMBER: _ClassVar[int]
+    shard: int
+    through_ms: int
+    since_ms: int
+    restoring: bool
+    reasons: _containers.RepeatedScalarFieldContainer[IncompleteReason]
+    def __init__(self, shard: _Optional[int] = ..., through_ms: _Optional[int] = ..., since_ms: _Optional[int] = ..., restoring: _Optional[bool] = ..., reasons: _Optional[_Iterable[_Union[IncompleteReason, str]]] = ...) -> None: ...
 
 class Spec(_message.Message):
     __slots__ = ("fingerprint", "measures", "half_lives_days", "window_days", "tail_days", "slot_ms")

@@ -7,6 +7,7 @@ import pytest
 
 from impressions.spec import DAY_MS, HALF_LIVES_DAYS
 from serving.client import Top
+from serving.reads import Deltas
 from tests.blocks import delta_blocks_of
 from tests.compare import differences
 from tests.generations import CUTOVER_MS, SPEC, blocks_of
@@ -189,10 +190,14 @@ def test_the_live_half_joins_at_one_seam(tmp_path):
     for profile in PROFILES:
         events = [(event, ingest_ms) for p, event, ingest_ms in live if p == profile]
         deltas[profile] = delta_blocks_of(events, SPEC)
+
+    def deltas_of(shard, profile_id, from_slot_ms):
+        return Deltas(deltas[profile_id], None)
+
     settings = settings_in(tmp_path)
     install(settings)
     new = 0
-    with serving(settings, deltas_of=deltas.__getitem__) as running, client_of(running) as asked:
+    with serving(settings, deltas_of=deltas_of) as running, client_of(running) as asked:
         for profile in PROFILES:
             result = asked.get(profile, at_ms=WEEK_2_MS, by_location=True, **EVERYTHING)
             rows = expected_of(profile, EVENTS, WEEK_2_MS, WEEK_2_MS)

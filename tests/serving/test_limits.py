@@ -11,6 +11,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from impressions.v1 import impressions_service_pb2 as pb
 from serving.client import CallFailed
+from serving.reads import Deltas
 from tests.generations import CUTOVER_MS
 from tests.serving.support import client_of, install, serving, settings_in, until
 
@@ -21,10 +22,10 @@ class Gate:
     def __init__(self):
         self.entered, self.opened = 0, threading.Event()
 
-    def deltas_of(self, profile_id):
+    def deltas_of(self, shard, profile_id, from_slot_ms):
         self.entered += 1
         assert self.opened.wait(30)
-        return ()
+        return Deltas((), None)
 
 
 @pytest.fixture
@@ -105,10 +106,10 @@ def test_a_deadline_is_kept_and_work_stops_between_keys(tmp_path):
     """A batch of 40 slow keys, 0.3 s for all: far fewer than 40 are read."""
     reads: list[int] = []
 
-    def slow(profile_id):
+    def slow(shard, profile_id, from_slot_ms):
         reads.append(profile_id)
         time.sleep(0.05)
-        return ()
+        return Deltas((), None)
 
     settings = settings_in(tmp_path)
     install(settings)

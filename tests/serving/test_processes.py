@@ -1,6 +1,7 @@
 """Real processes: start, share a port, crash, stop in order; a retrying client notices nothing."""
 
 import contextlib
+import ctypes
 import json
 import os
 import re
@@ -133,6 +134,17 @@ def test_both_signals_stop_in_order_and_exit_0(start, signum, workers):
     assert process.log.count(" stopped ") == int(workers)
     assert "Traceback" not in process.log
     assert not any(alive(pid) for pid in pids)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="threads have ids of their own on Linux")
+def test_a_signal_that_the_kernel_gives_to_another_thread_stops_it_too(start):
+    """Python's handlers run in the main thread only, and only when that wakes."""
+    process = start("--listen", "127.0.0.1:0")
+    pid = process.popen.pid
+    threads = [int(tid) for tid in os.listdir(f"/proc/{pid}/task")]
+    other = next(tid for tid in reversed(threads) if tid != pid)
+    assert ctypes.CDLL(None).tgkill(pid, other, int(signal.SIGTERM)) == 0
+    assert process.popen.wait(30) == 0
 
 
 def test_two_workers_share_one_port_and_both_get_calls(start):

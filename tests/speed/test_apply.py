@@ -7,12 +7,12 @@ from hypothesis import strategies as st
 from impressions import delta_block
 from impressions.columns import Rows
 from impressions.delta_block import DeltaBlock
-from impressions.item import location_of, title_of
 from impressions.kafka.records import decode
 from impressions.merge import merge
 from impressions.spec import DAY_MS, Spec
 from speed.apply import apply
 from tests import naive
+from tests.compare import as_dict, differences
 from tests.speed.records import record_bytes
 from tests.tolerance import FLOAT64
 
@@ -72,20 +72,10 @@ def stream_of(drawn):
 
 
 def assert_exact(state: State, applied, query_ms: int):
-    expected = naive.answers(applied, query_ms)
+    found = {}
     for profile in (1, 2, 3):
-        rows = state.answer(profile, query_ms)
-        keys = list(
-            zip(title_of(rows.items).tolist(), location_of(rows.items).tolist(), strict=True)
-        )
-        assert sorted(keys) == sorted(k[1:] for k in expected if k[0] == profile)
-        for i, (title, location) in enumerate(keys):
-            row = expected[profile, title, location]
-            assert rows.last_seen_ms[i] == row["last_seen_ms"]
-            for m, measure in enumerate(SPEC.measure_names):
-                np.testing.assert_allclose(rows.totals[m, i], row[measure], rtol=FLOAT64)
-                sums = [row[measure, h] for h in SPEC.half_lives_days]
-                np.testing.assert_allclose(rows.sums[m, :, i], sums, rtol=FLOAT64)
+        found |= as_dict(profile, state.answer(profile, query_ms), SPEC)
+    assert differences(found, naive.answers(applied, query_ms), FLOAT64) == []
 
 
 @settings(max_examples=150, deadline=None)

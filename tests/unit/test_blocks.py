@@ -45,6 +45,20 @@ def delta():
     return DeltaBlock(CUTOVER_MS, 4, 1_000, log_ids, rows([5, 6], [CUTOVER_MS, CUTOVER_MS + 1]))
 
 
+def test_a_header_is_read_without_its_rows():
+    """What a copy compares: all that follows may be missing or damaged."""
+    data = delta_block.encode(delta(), SPEC)
+    header = delta_block.header(data, SPEC)
+    assert (header.epoch, header.offset, header.slot_start_ms) == (4, 1_000, CUTOVER_MS)
+    assert (header.rows, header.logs, header.newest_ms) == (2, 2, CUTOVER_MS + 1)
+    assert delta_block.header(data[:48], SPEC) == header
+    for bad in (b"", data[:20], b"\x02" + data[1:], data[:1] + b"P" + data[2:]):
+        with pytest.raises(CorruptData):
+            delta_block.header(bad, SPEC)
+    with pytest.raises(CorruptData, match="spec"):
+        delta_block.header(data, Spec(slot_ms=3_600_000))
+
+
 @pytest.mark.parametrize(
     ("name", "encoded", "decode"),
     [

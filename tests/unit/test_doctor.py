@@ -11,8 +11,11 @@ import pytest
 from cli import doctor
 from cli.doctor import Check, examine
 from cli.main import build_app
+from impressions.kafka.client import address_file
+from impressions.producer import Producer
 from impressions.shell.command import main
-from impressions.shell.settings import Catalog, Host, Serving, Settings, Spark
+from impressions.shell.settings import Catalog, Host, Kafka, Serving, Settings, Spark
+from tests.broker import TestBroker, stream_settings
 
 
 @pytest.fixture
@@ -27,18 +30,25 @@ def by_name(checks: list[Check]) -> dict[str, Check]:
 def test_a_fresh_machine_is_fine_and_stays_untouched(settings: Settings, tmp_path: Path) -> None:
     """State that does not exist yet is no fault, and is not made by looking."""
     checks = by_name(examine(settings))
-    for name in ("python", "extra [bulkload]", "extra [serving]", "extra [client]"):
+    for name in (
+        "python",
+        *(f"extra [{e}]" for e in ("bulkload", "serving", "client", "kafka", "speed")),
+    ):
         assert checks[name].state == "ok", checks[name]
     for name in ("state directory", "free disk", "catalog", "generations", "port", "clock"):
         assert checks[name].state == "ok", checks[name]
+    for name in ("broker", "broker clock"):
+        assert checks[name].state == "skip", checks[name]
+    assert "impressions kafka start" in checks["broker"].found
     assert list(tmp_path.iterdir()) == []
 
 
 def test_absent_jars_name_the_verb_that_fetches_them(settings: Settings, tmp_path: Path) -> None:
     """The fix is a line to type."""
     settings = settings.model_copy(update={"spark": Spark(jars_dir=tmp_path / "none")})
-    check = by_name(examine(settings))["jars"]
-    assert (check.state, check.fix, check.required) == ("fix", "impressions jars", True)
+    checks = by_name(examine(settings))
+    for check in (checks["jars"], checks["kafka jars"]):
+        assert (check.state, check.fix, check.required) == ("fix", "impressions jars", True)
 
 
 def test_wrong_java_is_found(
@@ -90,6 +100,46 @@ def test_a_taken_port_is_told_but_stops_nothing(settings: Settings) -> None:
         busy = settings.model_copy(update={"serving": Serving(listen=f"127.0.0.1:{port}")})
         check = by_name(examine(busy))["port"]
     assert (check.state, check.required) == ("fix", False)
+
+
+def test_a_configured_broker_must_answer(settings: Settings) -> None:
+    """Somebody else's broker: no jars are needed here, but it has to be there."""
+    elsewhere = settings.model_copy(update={"kafka": Kafka(bootstrap="127.0.0.1:1")})
+    checks = by_name(examine(elsewhere))
+    assert checks["kafka jars"].state == "skip"
+    assert (checks["broker"].state, checks["broker"].required) == ("fix", True)
+    assert "kafka.bootstrap" in (checks["broker"].fix or "")
+
+
+def test_a_local_broker_that_is_down_is_told_but_stops_nothing(settings: Settings) -> None:
+    """After a crash its address stays behind; the next start cures it."""
+    address = address_file(settings)
+    address.parent.mkdir(parents=True)
+    address.write_text("127.0.0.1:1\n")
+    check = by_name(examine(settings))["broker"]
+    assert (check.state, check.required) == ("fix", False)
+
+
+@pytest.mark.kafka
+def test_topics_and_the_clock_of_a_broker(
+    tmp_path: Path, broker: TestBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Absent topics name the verb; then all is well; a clock an hour behind is found."""
+    absent = stream_settings(tmp_path, broker, 2, create=False)
+    assert by_name(examine(absent))["broker"].fix == "impressions topics create"
+    there = stream_settings(tmp_path, broker, 2)
+    checks = by_name(examine(there))
+    assert checks["broker"].state == "ok"
+    assert "no record" in checks["broker clock"].found
+    with Producer(there) as producer:
+        producer.add(1, 1, title_ids=[9], event_time_ms=[1_800_000_000_000])
+        assert producer.flush(10) == 0
+    assert by_name(examine(there))["broker clock"].state == "ok"
+    real_ms = doctor.now_ms
+    monkeypatch.setattr(doctor, "now_ms", lambda: real_ms() - 3_600_000)
+    check = by_name(examine(there))["broker clock"]
+    assert (check.state, check.required) == ("fix", False)
+    assert "in the future of this clock" in check.found
 
 
 def test_a_clock_that_steps_is_found(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

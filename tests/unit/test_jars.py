@@ -17,6 +17,7 @@ from batch.jars import Jar
 from batch.java import find_java
 from impressions.errors import CorruptData, MissingDependency
 from impressions.shell.settings import Settings, Spark
+from local.broker import LOCK_FILE
 
 CONTENT = b"not really a jar"
 JAR = Jar("org.example", "thing", "1.0", len(CONTENT), hashlib.sha256(CONTENT).hexdigest())
@@ -63,6 +64,24 @@ def test_a_download_is_kept_once_it_is_right(settings: Settings, ivy: Path) -> N
         "thing-1.0.jar",
         "thing-1.0.jar.verified",
     ]
+
+
+def test_absent_jars_come_in_one_run_and_what_came_is_kept(settings: Settings, ivy: Path) -> None:
+    """Ivy starts once for all; where one is missing it is named, and only it is asked for again."""
+    other = Jar("org.example", "other", "2.0", JAR.size_bytes, JAR.sha256)
+    ivy.write_text(
+        f"printf '%s' '{CONTENT.decode()}' > \"$out/thing-1.0.jar\"\n"
+        f'cat "$out/ivy.xml" >> "{ivy.parent}/asked"; echo >> "{ivy.parent}/asked"'
+    )
+    for _ in range(2):
+        with pytest.raises(MissingDependency, match=r"org\.example:other:2\.0 failed") as caught:
+            jars.ensure(settings, (JAR, other))
+        assert "thing" not in caught.value.message
+    first, second = (ivy.parent / "asked").read_text().splitlines()
+    assert (first.count("<dependency "), second.count("<dependency ")) == (2, 1)
+    assert 'name="other"' in second
+    assert 'transitive="false"' in second
+    assert jars.state(JAR, settings) == "ok"
 
 
 def test_failed_download_names_the_artifact_and_the_way_out(settings: Settings, ivy: Path) -> None:
@@ -142,6 +161,17 @@ def test_the_lock_pins_the_iceberg_runtime_of_this_spark() -> None:
     assert f"iceberg-spark-runtime-{line}_2.13" in lock
     assert "sqlite-jdbc" in lock
     assert all(len(jar.sha256) == 64 and jar.size_bytes > 1_000_000 for jar in lock.values())
+
+
+def test_the_lock_of_the_broker_is_whole() -> None:
+    """Every jar of one Kafka release is pinned, each under a file name of its own."""
+    lock = jars.read_lock(LOCK_FILE)
+    kafka = {jar.artifact: jar.version for jar in lock if jar.group == "org.apache.kafka"}
+    assert {"kafka_2.13", "kafka-clients", "kafka-server", "kafka-storage"} <= kafka.keys()
+    assert set(kafka.values()) == {"4.1.1"}
+    assert all(len(jar.sha256) == 64 and jar.size_bytes > 0 for jar in lock)
+    names = [jar.file_name for jar in (*lock, *jars.read_lock())]
+    assert len(names) == len(set(names))
 
 
 def test_cache_is_per_user_unless_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

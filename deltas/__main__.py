@@ -1,0 +1,24 @@
+"""`python -m deltas`: keep this host's copy of the deltas without a server."""
+
+from __future__ import annotations
+
+from impressions.shell import child
+from impressions.shell.command import run, verb
+from impressions.shell.settings import Settings
+
+
+@verb
+def command(settings: Settings) -> None:
+    """Copy the delta topic into this host's store, until SIGTERM or Ctrl-C.
+
+    A server does this by itself (`impressions serve`); alone it serves a host whose servers come
+    and go.
+    """
+    from deltas.process import follow
+    from impressions.shell import log
+
+    log.configure(process="follower")
+    follow(settings, child.stop_on_signals(), "127.0.0.1:0")
+
+
+run(command)

@@ -1,0 +1,223 @@
+"""The three topics: what each must be, creating them, and refusing one that is wrong.
+
+    source     devices' logs. Stamped by the broker: who appended when decides which layer counts an
+               impression, so a producer's own clock must not.
+    deltas     the stream's aggregates, the last of each key. Old slots are dropped by time as well,
+               but not before the stream could no longer catch up with them.
+    rejected   dead letters.
+
+All have P partitions. Only what would make answers wrong is refused: larger limits and longer
+retention than ours are an operator's choice.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from impressions.errors import NotReady, Refused
+from impressions.kafka.admin import TIMEOUT_S, Found, connect
+from impressions.kafka.client import bootstrap
+from impressions.shell.settings import Settings
+
+MAX_MESSAGE_BYTES = 16 << 20
+"""The largest message of any topic: the delta block of a bot's slot, some 300,000 items."""
+
+MAX_RECORD_BYTES = MAX_MESSAGE_BYTES // 2
+"""The largest record of the source: its dead letter holds all of it and more."""
+
+_HOUR_MS, _DAY_MS = 3_600_000, 86_400_000
+
+
+@dataclass(frozen=True)
+class Config:
+    """One setting of a topic: the value it is created with, and which others may stand."""
+
+    name: str
+    value: str
+    rule: Literal["is", "at least", "at most"] = "is"
+
+    def allows(self, found: str) -> bool:
+        """Whether a topic may have `found` instead; -1 means without limit."""
+        if not found or self.rule == "is":
+            return set(found.split(",")) == set(self.value.split(","))
+        if found == "-1":
+            return self.rule == "at least"
+        more = float(found) - float(self.value)
+        return more >= 0 if self.rule == "at least" else more <= 0
+
+    @property
+    def expected(self) -> str:
+        return self.value if self.rule == "is" else f"{self.rule} {self.value}"
+
+
+@dataclass(frozen=True)
+class Topic:
+    """What one topic must be."""
+
+    name: str
+    partitions: int
+    replication_factor: int
+    configs: tuple[Config, ...]
+
+    @property
+    def properties(self) -> dict[str, str]:
+        """The settings it is created with."""
+        return {config.name: config.value for config in self.configs}
+
+
+def wanted(settings: Settings) -> tuple[Topic, Topic, Topic]:
+    """Source, deltas and rejected, as the settings have them."""
+    kafka, keep_days = settings.kafka, settings.stream.keep_days
+    largest = Config("max.message.bytes", str(MAX_MESSAGE_BYTES), "at least")
+
+    def topic(name: str, *configs: Config) -> Topic:
+        return Topic(name, settings.partitions, kafka.replication_factor, configs)
+
+    def retention(days: int) -> Config:
+        return Config("retention.ms", str(days * _DAY_MS), "at least")
+
+    return (
+        topic(
+            kafka.topic,
+            Config("message.timestamp.type", "LogAppendTime"),
+            Config("cleanup.policy", "delete"),
+            retention(kafka.retention_days),
+            Config("max.message.bytes", str(MAX_RECORD_BYTES), "at most"),
+        ),
+        topic(
+            kafka.deltas_topic,
+            Config("cleanup.policy", "compact,delete"),
+            # A stream that lags by more than the source is kept has lost records anyway.
+            retention(keep_days + kafka.retention_days + 1),
+            Config("segment.ms", str(_HOUR_MS), "at most"),
+            Config("min.cleanable.dirty.ratio", "0.1", "at most"),
+            largest,
+        ),
+        topic(
+            kafka.rejected_topic, Config("cleanup.policy", "delete"), retention(keep_days), largest
+        ),
+    )
+
+
+def create(
+    settings: Settings,
+    *,
+    timeout_s: float = TIMEOUT_S,
+    fix: bool = False,
+    dry_run: bool = False,
+) -> dict[str, str]:
+    """Makes the topics that are absent and checks the others; a second time changes nothing.
+
+    Args:
+        fix: sets wrong settings right. A wrong number of partitions it cannot.
+        dry_run: says what would be done, and does nothing.
+
+    Returns:
+        Topic -> "exists", "created" or "fixed" ("absent" or "wrong" in a dry run).
+
+    Raises:
+        Refused: a topic that exists is wrong; nothing was made.
+        ServiceError: no broker answers, or it does not allow this.
+    """
+    topics = wanted(settings)
+    with connect(settings, timeout_s) as admin:
+        found = admin.describe([topic.name for topic in topics])
+        for topic in topics:
+            if topic.name in found:
+                _judge(topic, found[topic.name], settings, partitions_only=fix)
+        report = {}
+        for topic in topics:
+            if topic.name not in found:
+                report[topic.name] = "absent" if dry_run else "created"
+                if not dry_run:
+                    admin.create(
+                        topic.name, topic.partitions, topic.replication_factor, topic.properties
+                    )
+            elif wrong := _wrong(topic, found[topic.name]):
+                report[topic.name] = "wrong" if dry_run else "fixed"
+                if not dry_run:
+                    admin.alter(topic.name, {config.name: config.value for config in wrong})
+            else:
+                report[topic.name] = "exists"
+    return report
+
+
+def check(settings: Settings, *, timeout_s: float = TIMEOUT_S) -> dict[str, Found]:
+    """All three topics, by name; they are right.
+
+    Raises:
+        NotReady: a topic is absent.
+        Refused: a topic is wrong; with what was found, what was expected, and what fixes it.
+        ServiceError: no broker answers.
+    """
+    topics = wanted(settings)
+    with connect(settings, timeout_s) as admin:
+        found = admin.describe([topic.name for topic in topics])
+    for topic in topics:
+        if topic.name not in found:
+            raise _absent(topic.name)
+        _judge(topic, found[topic.name], settings)
+    return found
+
+
+def source_id(settings: Settings, *, timeout_s: float = TIMEOUT_S) -> bytes:
+    """Kafka's 16-byte id of the source topic: with another one, it was made anew.
+
+    Raises:
+        NotReady: it is absent.
+        Refused: it has not P partitions.
+        ServiceError: no broker answers.
+    """
+    source = wanted(settings)[0]
+    with connect(settings, timeout_s) as admin:
+        ids = admin.identities([source.name])
+    if source.name not in ids:
+        raise _absent(source.name)
+    topic_id, partitions = ids[source.name]
+    _judge_partitions(source, partitions)
+    return topic_id
+
+
+def _judge(topic: Topic, found: Found, settings: Settings, partitions_only: bool = False) -> None:
+    _judge_partitions(topic, found.partitions)
+    wrong = _wrong(topic, found)
+    if wrong and not partitions_only:
+        told = "; ".join(
+            f"{c.name} is {found.configs.get(c.name, 'not set')}, expected {c.expected}"
+            for c in wrong
+        )
+        values = ",".join(f"{c.name}={_quoted(c.value)}" for c in wrong)
+        raise Refused(
+            f"topic {topic.name}: {told}",
+            hint="impressions topics create --fix; or with Kafka's own tool: "
+            f"kafka-configs.sh --bootstrap-server {bootstrap(settings)} --alter "
+            f"--entity-type topics --entity-name {topic.name} --add-config '{values}'",
+            reason="topic_config",
+        )
+
+
+def _judge_partitions(topic: Topic, found: int) -> None:
+    if found != topic.partitions:
+        raise Refused(
+            f"topic {topic.name}: it has {found} partitions, expected {topic.partitions}",
+            hint=f"a topic keeps its P for life: if {found} is right everywhere, --set "
+            f"partitions={found}; else use another topic (kafka.topic, kafka.deltas_topic, "
+            "kafka.rejected_topic) and impressions topics create",
+            reason="topic_partitions",
+        )
+
+
+def _wrong(topic: Topic, found: Found) -> list[Config]:
+    return [c for c in topic.configs if not c.allows(found.configs.get(c.name, ""))]
+
+
+def _quoted(value: str) -> str:
+    """A list stands in brackets in Kafka's tool."""
+    return f"[{value}]" if "," in value else value
+
+
+def _absent(name: str) -> NotReady:
+    return NotReady(
+        f"topic {name} does not exist", hint="impressions topics create", reason="no_topic"
+    )

@@ -1,0 +1,87 @@
+"""A hop: one place where impressions pass or wait, and whether it is well. The words of both paths.
+
+ok     well
+none   not there yet, or not configured: no fault of anybody
+look   it works, and somebody should look at it
+bad    wrong now: it does not answer, is damaged, or makes answers incomplete
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from bulkload.listing import Listed
+from bulkload.status import HostStatus
+from impressions.shell.console import human_age
+from impressions.shell.running import Running
+from local.asking import Unknown
+from local.status_lake import Lake
+from local.status_serving import Copy, Server
+from local.status_stream import Stream
+
+State = Literal["ok", "none", "look", "bad"]
+Problem = tuple[str, str | None]
+"""What is wrong, and the line that helps."""
+
+
+@dataclass(frozen=True)
+class Hop:
+    """One place where impressions pass or wait.
+
+    Attributes:
+        line: for people.
+        problems: (what, hint) pairs.
+        facts: for programs; ages in seconds, times in ms.
+        damaged: bytes are not what they should be.
+    """
+
+    name: str
+    state: State
+    line: str
+    problems: tuple[Problem, ...] = ()
+    facts: dict[str, Any] = field(default_factory=dict)
+    damaged: bool = False
+
+
+@dataclass(frozen=True)
+class Found:
+    """Everything that was asked; any of it may be `Unknown`.
+
+    Attributes:
+        at_ms: when the last of it was answered. What changes by the second has a time of its own.
+    """
+
+    at_ms: int
+    stream: Stream | Unknown
+    lake: Lake | Unknown
+    published: Sequence[Listed] | Unknown
+    host: HostStatus | Unknown
+    copy: Copy | Unknown
+    servers: Sequence[Server] | Unknown
+    processes: tuple[Running, ...]
+
+
+def unknown(name: str, why: Unknown) -> Hop:
+    """A hop that could not be asked: every line stands for itself, also under the same fault."""
+    if why.absent:
+        line = why.because if why.hint is None else f"{why.because}: {why.hint}"
+        return Hop(name, "none", line)
+    return Hop(name, "bad", why.because, ((why.because, why.hint),), damaged=why.damaged)
+
+
+def plural(word: str, things: Any) -> str:
+    return word if len(things) == 1 else f"{word}s"
+
+
+def age_s(at_ms: int, then_ms: int | None) -> float | None:
+    """Seconds between two times, the second of which may not be known."""
+    return None if then_ms is None or then_ms <= 0 else (at_ms - then_ms) / 1000
+
+
+def ago(at_ms: int, then_ms: int) -> str:
+    """`4.2 s ago`; the beginning of time is not an age."""
+    if then_ms <= 0:
+        return "nothing yet"
+    return f"{human_age(max(0.0, (at_ms - then_ms) / 1000))} ago"

@@ -1,0 +1,126 @@
+"""The live path, hop by hop, from what was found. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from impressions.shell.console import human_age
+from impressions.shell.settings import Settings
+from local.asking import Unknown
+from local.hop import Found, Hop, Problem, State, age_s, ago, plural, unknown
+from local.status_serving import Served, Server
+
+
+def topic(found: Found) -> Hop:
+    stream = found.stream
+    if isinstance(stream, Unknown):
+        return unknown("topic", stream)
+    parts = stream.partitions.values()
+    records = sum(p.end - p.first for p in parts)
+    newest_ms = max((p.newest_ms for p in parts if p.newest_ms is not None), default=None)
+    newest = "nothing in it yet" if newest_ms is None else f"newest {ago(stream.at_ms, newest_ms)}"
+    facts = {
+        "bootstrap": stream.bootstrap,
+        "topic": stream.topic,
+        "topic_id": stream.topic_id,
+        "partitions": len(stream.partitions),
+        "records": records,
+        "newest_ms": newest_ms,
+        "newest_age_s": age_s(stream.at_ms, newest_ms),
+    }
+    line = f"{stream.topic}: {len(stream.partitions)} partitions, {records:,} records, {newest}"
+    wrong = () if stream.fault is None else (stream.fault,)
+    return Hop("topic", "bad" if wrong else "ok", line, wrong, facts)
+
+
+def worker(found: Found, settings: Settings) -> Hop:
+    stream = found.stream
+    if isinstance(stream, Unknown):
+        state: State = "none" if stream.absent else "bad"
+        return Hop("worker", state, "not known without the topic")
+    if not stream.beats:
+        return Hop("worker", "none", "no worker has worked on this topic: impressions speed")
+    behind = {
+        p: max(0, source.end - 1 - stream.beats[p].offset)
+        for p, source in stream.partitions.items()
+        if p in stream.beats
+    }
+    times = {p: beat.through_ms for p, beat in stream.beats.items()}
+    facts = {"records_behind": sum(behind.values()), **_lag_facts(stream.at_ms, times)}
+    line = f"{sum(behind.values()):,} records behind, {_lag_line(stream.at_ms, times)}"
+    missing = [p for p in stream.partitions if p not in stream.beats]
+    problems = _late(stream.at_ms, times, settings)
+    if missing:
+        problems.append((f"no word of {_names(missing)}", "impressions speed"))
+    return Hop("worker", "bad" if problems else "ok", line, tuple(problems), facts)
+
+
+def deltas(found: Found, settings: Settings) -> Hop:
+    copy = found.copy
+    if isinstance(copy, Unknown):
+        return unknown("deltas", copy)
+    held = {p: state for p, state in copy.shards.items() if state is not None}
+    if not held:
+        return Hop("deltas", "none", "this host's copy of the deltas is empty")
+    times = {p: s.through_ms for p, s in held.items() if s.through_ms is not None}
+    restoring = [p for p, state in held.items() if state.restoring]
+    missing = [p for p in copy.shards if p not in times]
+    facts = {"restoring": restoring, "missing": missing, **_lag_facts(copy.at_ms, times)}
+    line = _lag_line(copy.at_ms, times) if times else "nothing known yet"
+    if not any(process.kind == "follower" for process in found.processes):
+        return Hop("deltas", "none", f"{line}; no follower runs here", (), facts)
+    problems = _late(copy.at_ms, times, settings)
+    if restoring:
+        problems.append((f"{_names(restoring)}: still being filled", None))
+    if missing:
+        problems.append((f"nothing known of {_names(missing)}", None))
+    return Hop("deltas", "bad" if problems else "ok", line, tuple(problems), facts)
+
+
+def serving(found: Found) -> Hop:
+    servers = found.servers
+    if isinstance(servers, Unknown):
+        return unknown("serving", servers)
+    problems: list[Problem] = []
+    for server in servers:
+        if isinstance(server.said, Unknown):
+            problems.append((f"{server.address}: {server.said.because}", server.said.hint))
+        elif not server.said.complete:
+            because = ", ".join(server.said.reasons)
+            problems.append((f"{server.address}: answers are incomplete: {because}", None))
+    facts = {"servers": [_server_facts(server) for server in servers]}
+    well = len(servers) - len(problems)
+    line = f"{well} of {len(servers)} {plural('server', servers)} answer completely"
+    return Hop("serving", "bad" if problems else "ok", line, tuple(problems), facts)
+
+
+def _server_facts(server: Server) -> dict[str, Any]:
+    facts: dict[str, Any] = {"pid": server.pid, "address": server.address}
+    if isinstance(server.said, Served):
+        return facts | vars(server.said)
+    return facts | {"complete": False, "because": server.said.because}
+
+
+def _late(at_ms: int, times: Mapping[int, int], settings: Settings) -> list[Problem]:
+    """Partitions that are further behind than serving allows."""
+    bound_s = settings.serving.max_stream_lag_s
+    late = [p for p, ms in times.items() if (at_ms - ms) / 1000 > bound_s]
+    if not late:
+        return []
+    return [
+        (f"{_names(late)}: more than {human_age(bound_s)} behind (serving.max_stream_lag_s)", None)
+    ]
+
+
+def _lag_facts(at_ms: int, times: Mapping[int, int]) -> dict[str, Any]:
+    oldest_ms = min(times.values(), default=None)
+    return {"through_ms": oldest_ms, "age_s": age_s(at_ms, oldest_ms)}
+
+
+def _lag_line(at_ms: int, times: Mapping[int, int]) -> str:
+    return f"complete through {ago(at_ms, min(times.values()))} in every partition"
+
+
+def _names(partitions: Sequence[int]) -> str:
+    return f"{plural('partition', partitions)} {', '.join(map(str, sorted(partitions)))}"

@@ -1,0 +1,105 @@
+"""Both paths end to end: every part asked at once, then judged (local/hops.py).
+
+Reads only, and starts no JVM: the broker, the tables' metadata, the directory of generations, this
+host's files, its copy of the deltas, its servers, and the list of processes. A part that cannot be
+asked says why; the others are shown all the same.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from impressions.clock import Clock, now_ms
+from impressions.shell.running import running
+from impressions.shell.settings import Settings
+from local.asking import Unknown, ask_all
+from local.hop import Found, Hop, age_s
+from local.hops import exit_code, hops
+
+TIMEOUT_S = 15.0
+
+
+@dataclass(frozen=True)
+class Status:
+    """What was found, and what it means."""
+
+    found: Found
+    hops: tuple[Hop, ...]
+
+    @property
+    def exit_code(self) -> int:
+        return exit_code(self.hops)
+
+
+def look(settings: Settings, clock: Clock = now_ms, timeout_s: float = TIMEOUT_S) -> Status:
+    """Ask everything; ends within about `timeout_s`."""
+    from bulkload.listing import listing
+    from bulkload.status import status
+    from local.status_lake import read_lake
+    from local.status_serving import read_copy, read_servers
+    from local.status_stream import read_stream
+
+    answers = ask_all(
+        {
+            "stream": lambda: read_stream(settings, clock),
+            "lake": lambda: read_lake(settings),
+            "published": lambda: listing(settings),
+            "host": lambda: status(settings, clock),
+            "copy": lambda: read_copy(settings, clock),
+            "servers": lambda: read_servers(settings),
+        },
+        timeout_s,
+    )
+    found = Found(at_ms=clock(), processes=tuple(running(settings)), **answers)
+    return Status(found, hops(found, settings))
+
+
+def document(status: Status) -> dict[str, Any]:
+    """The JSON form: hops by name, partitions by number, processes."""
+    return {
+        "at_ms": status.found.at_ms,
+        "ok": status.exit_code == 0,
+        "exit_code": status.exit_code,
+        "hops": {
+            hop.name: {
+                "state": hop.state,
+                "line": hop.line,
+                "problems": [{"problem": what, "hint": hint} for what, hint in hop.problems],
+                **hop.facts,
+            }
+            for hop in status.hops
+        },
+        "partitions": partitions(status.found),
+        "processes": [asdict(process) for process in status.found.processes],
+    }
+
+
+def partitions(found: Found) -> list[dict[str, Any]]:
+    """One row per partition: how far each of the parts has come; None where it is not known."""
+    if isinstance(found.stream, Unknown):
+        return []
+    cursors = None
+    if not isinstance(found.lake, Unknown) and found.lake.state.landed is not None:
+        cursors = found.lake.state.landed.cursors
+    copy, copied_ms = {}, 0
+    if not isinstance(found.copy, Unknown):
+        copy, copied_ms = found.copy.shards, found.copy.at_ms
+    rows = []
+    for p, source in sorted(found.stream.partitions.items()):
+        beat, held = found.stream.beats.get(p), copy.get(p)
+        rows.append(
+            {
+                "partition": p,
+                "first_offset": source.first,
+                "end_offset": source.end,
+                "landed_offset": cursors[p].next_offset if cursors and p < len(cursors) else None,
+                "worker_offset": None if beat is None else beat.offset + 1,
+                "worker_age_s": None
+                if beat is None
+                else age_s(found.stream.at_ms, beat.through_ms),
+                "copy_age_s": age_s(copied_ms, held.through_ms) if held else None,
+                "copy_restoring": None if held is None else held.restoring,
+            }
+        )
+    return rows

@@ -1,0 +1,79 @@
+"""The processes around a server: its follower, and what all of them say of themselves.
+
+The server that a person starts is the parent. Beside it, where a live stream is configured, runs
+the follower that keeps this host's copy of the deltas (deltas/process.py); with several workers,
+those. The parent's /metrics shows its children's too, and one file in `<home>/run` names each.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator, Mapping
+
+from prometheus_client import CollectorRegistry
+
+from impressions.clock import monotonic_s
+from impressions.shell import log, metrics, running
+from impressions.shell.child import Child
+from impressions.shell.settings import Settings
+from serving.live import is_configured
+
+ANY_PORT = "127.0.0.1:0"
+Pids = Callable[[], Mapping[str, int]]
+"""The children of a parent as they are now, by name."""
+
+_LOOK_S = 0.1
+_END_S = 10.0
+
+
+def decided(settings: Settings) -> Settings:
+    """The settings for this server and its children: `auto` is settled once, for all of them."""
+    deltas = "on" if is_configured(settings) else "off"
+    serving = settings.serving.model_copy(update={"deltas": deltas})
+    return settings.model_copy(update={"serving": serving})
+
+
+@contextlib.contextmanager
+def following(settings: Settings) -> Iterator[Pids]:
+    """Keep a follower running until the end of the block, if a stream is configured."""
+    if not is_configured(settings):
+        yield dict
+        return
+    message = {"settings": settings.model_dump(mode="json"), "metrics_listen": ANY_PORT}
+    follower = Child("follower", "deltas.process", message)
+    stopping = threading.Event()
+
+    def watch() -> None:
+        while not stopping.wait(_LOOK_S):
+            follower.look()
+
+    watcher = threading.Thread(target=watch, name="follower", daemon=True)
+    watcher.start()
+    try:
+        yield lambda: {"follower": follower.process.pid}
+    finally:
+        stopping.set()
+        watcher.join()
+        follower.terminate()
+        if not follower.ends_by(monotonic_s() + _END_S):
+            log.warning("follower-killed", pid=follower.process.pid)
+
+
+@contextlib.contextmanager
+def present(
+    settings: Settings, kind: str, address: str, registry: CollectorRegistry, children: Pids
+) -> Iterator[str]:
+    """Answer /metrics and stand in the list of running processes; yields the metrics' address."""
+
+    def addresses() -> dict[str, str]:
+        at = {entry.pid: entry.metrics for entry in running.running(settings)}
+        found = {name: at.get(pid) for name, pid in children().items()}
+        return {name: address for name, address in found.items() if address is not None}
+
+    registry.register(metrics.OfChildren(addresses))
+    with (
+        metrics.serve(registry, settings.serving.metrics_listen) as metrics_address,
+        running.registered(settings, kind, address=address, metrics=metrics_address),
+    ):
+        yield metrics_address

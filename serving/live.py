@@ -1,0 +1,178 @@
+"""The live half of an answer: this host's copy of the deltas, read beside whoever writes it.
+
+A follower process writes the copy (deltas/process.py); each server process opens it as a secondary
+and one thread catches up every `serving.catch_up_s`, never a request. In: shard, profile, the first
+slot wanted. Out: the delta blocks, and the state of the stream that they are good for.
+
+The state is read before the blocks and again after them. What the stream is complete *through* is
+said by the first reading: the blocks are as new or newer. What is *missing* is said by the second:
+dropped slots and a copy that starts over are written down before anything is deleted.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import shutil
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from deltas.process import store_dir
+from deltas.store import DeltaStore, PartitionState, decode_state, open_secondary
+from impressions import delta_block, heartbeat
+from impressions.clock import monotonic_s
+from impressions.completeness import StreamState
+from impressions.errors import ImpressionsError
+from impressions.kafka import client
+from impressions.shell import log
+from impressions.shell.running import birth_of
+from impressions.shell.settings import Settings
+from impressions.spec import Spec
+from serving.reads import Deltas
+
+UNKNOWN = StreamState(None, heartbeat.FROM_THE_FIRST_MS, restoring=False)
+"""A shard of which this host has no copy yet."""
+_numbers = itertools.count()
+
+
+def is_configured(settings: Settings) -> bool:
+    """Whether answers hold the live stream: `serving.deltas`; auto: where there is a broker."""
+    wanted = settings.serving.deltas
+    return wanted == "on" or (wanted == "auto" and client.find_bootstrap(settings) is not None)
+
+
+class LiveDeltas:
+    """A reader of the host's copy; a `DeltasOf` (serving/reads.py).
+
+    Attributes:
+        on_look: called after every look at the copy.
+    """
+
+    def __init__(self, settings: Settings):
+        self._spec, self._every_s = settings.spec, settings.serving.catch_up_s
+        self._path = store_dir(settings)
+        self.on_look: Callable[[], None] = lambda: None
+        self._readers = settings.deltas_dir / "readers"
+        self._own = self._readers / f"{os.getpid()}-{next(_numbers)}"
+        self._store: DeltaStore | None = None
+        self._identity: tuple[int, int] | None = None
+        self._decoded: dict[int, tuple[bytes, StreamState]] = {}
+        self._looked_s = monotonic_s()
+        self._problem: str | None = None
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._keep_looking, name="deltas", daemon=True)
+
+    def __call__(self, shard: int, profile_id: int, from_slot_ms: int) -> Deltas:
+        """The blocks of a profile, slots ascending, and what they are good for.
+
+        Raises:
+            CorruptData: one of them cannot be read.
+        """
+        store = self._store
+        if store is None:
+            return Deltas((), UNKNOWN)
+        before = self._state(store, shard)
+        stored = store.blocks(profile_id, from_slot_ms)
+        after = self._state(store, shard)
+        blocks = [delta_block.decode(data, self._spec) for data in stored]
+        return Deltas(blocks, before if before is after else between(before, after))
+
+    @property
+    def staleness_s(self) -> float:
+        """Seconds since the last look that succeeded."""
+        return monotonic_s() - self._looked_s
+
+    def state(self, shard: int) -> StreamState:
+        """What the copy holds of a shard. Raises CorruptData when that cannot be read."""
+        store = self._store
+        return UNKNOWN if store is None else self._state(store, shard)
+
+    def start(self) -> None:
+        """Look once, then keep looking in a thread."""
+        _remove_abandoned(self._readers)
+        self.look()
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop looking and close; no request may be under way."""
+        self._stopping.set()
+        if self._thread.is_alive():
+            self._thread.join()
+        store, self._store = self._store, None
+        if store is not None:
+            store.close()
+        shutil.rmtree(self._own, ignore_errors=True)
+
+    def look(self) -> None:
+        """See what the follower has written by now; trouble is logged once and changes nothing."""
+        try:
+            identity = _identity(self._path)
+            if self._store is None or identity != self._identity:
+                # The reads under way keep the one they began with.
+                self._store = open_secondary(self._path, self._own)
+                self._identity = identity
+            self._store.catch_up()
+            self._looked_s, self._problem = monotonic_s(), None
+        except (ImpressionsError, OSError) as error:
+            self._note(error)
+        self.on_look()
+
+    def _keep_looking(self) -> None:
+        while not self._stopping.wait(self._every_s):
+            try:
+                self.look()
+            except Exception as error:  # the thread must outlive whatever it meets
+                self._note(error)
+
+    def _state(self, store: DeltaStore, shard: int) -> StreamState:
+        data = store.state_bytes(shard)
+        if data is None:
+            return UNKNOWN
+        known = self._decoded.get(shard)
+        if known is not None and known[0] == data:
+            return known[1]
+        state = stream_state(decode_state(data), self._spec)
+        self._decoded[shard] = data, state
+        return state
+
+    def _note(self, error: Exception) -> None:
+        problem = f"{type(error).__name__}: {error}"
+        if problem != self._problem:
+            self._problem = problem
+            log.warning("deltas", because=problem)
+
+
+def stream_state(state: PartitionState, spec: Spec) -> StreamState:
+    """What a copy's own notes say to whoever answers from it."""
+    if state.heartbeat is None:
+        return StreamState(None, state.floor_ms, state.restoring)
+    beat = heartbeat.decode(state.heartbeat, spec)
+    return StreamState(beat.through_ms, max(beat.since_ms, state.floor_ms), state.restoring)
+
+
+def between(before: StreamState, after: StreamState) -> StreamState:
+    """What blocks that were read between the two states are good for: the worse of everything."""
+    known = before.through_ms is not None and after.through_ms is not None
+    return StreamState(
+        min(before.through_ms or 0, after.through_ms or 0) if known else None,
+        max(before.since_ms, after.since_ms),
+        before.restoring or after.restoring,
+    )
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Tells a copy that was made anew from the one before; None where there is none."""
+    with contextlib.suppress(FileNotFoundError):
+        status = (path / "IDENTITY").stat()
+        return status.st_ino, status.st_mtime_ns
+    return None
+
+
+def _remove_abandoned(readers: Path) -> None:
+    """Directories of readers that were killed."""
+    for path in readers.glob("*-*"):
+        pid = path.name.partition("-")[0]
+        if pid.isdigit() and birth_of(int(pid)) is None:
+            shutil.rmtree(path, ignore_errors=True)

@@ -1,0 +1,113 @@
+"""What a server process counts, and what it says of itself when it is asked.
+
+Counted on the way: calls by method and code, seconds of reading and of merging, unreadable blocks.
+Computed when somebody asks for /metrics, so that they cost a request nothing: what is served, how
+old it is, how stale the view of the deltas is, and for how many shards an answer for now would be
+flagged, by reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import grpc
+from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client.metrics_core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from impressions.completeness import Incomplete
+from serving.now import Now
+
+_READ_BUCKETS_S = (
+    5e-5, 1e-4, 2e-4, 3e-4, 5e-4, 7.5e-4, 1e-3, 2e-3, 5e-3, 1e-2, 2.5e-2, 0.1, 0.5, 2.5
+)  # fmt: skip
+
+
+class ServerMetrics:
+    """The metrics of one server.
+
+    Attributes:
+        registry: all of them, for /metrics.
+        calls: by method and gRPC code.
+        store_get_s, merge_s: per profile.
+        corruption: profiles that could not be answered because of damaged data.
+    """
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.calls = Counter(
+            "impressions_requests",
+            "Calls answered, by method and gRPC code; one per request of a stream.",
+            ["method", "code"],
+            registry=self.registry,
+        )
+        self.store_get_s = Histogram(
+            "impressions_store_get_seconds",
+            "Reading and decoding what is stored of one profile: generation and deltas.",
+            buckets=_READ_BUCKETS_S,
+            registry=self.registry,
+        )
+        self.merge_s = Histogram(
+            "impressions_merge_seconds",
+            "Merging one profile's generation and deltas.",
+            buckets=_READ_BUCKETS_S,
+            registry=self.registry,
+        )
+        self.corruption = Counter(
+            "impressions_corruption",
+            "Profiles asked for whose stored data cannot be read.",
+            registry=self.registry,
+        )
+
+    def counter_of(self, method: str) -> Callable[[grpc.StatusCode], None]:
+        """What counts the calls of one method."""
+        known: dict[grpc.StatusCode, Counter] = {}
+
+        def count(code: grpc.StatusCode) -> None:
+            if code not in known:
+                known[code] = self.calls.labels(method, code.name)
+            known[code].inc()
+
+        return count
+
+    def describe(self, now: Callable[[], Now], staleness_s: Callable[[], float] | None) -> None:
+        """Add what is computed when asked for; `staleness_s` where there is a live stream."""
+        self.registry.register(_Described(now, staleness_s))
+
+
+class _Described(Collector):
+    def __init__(self, now: Callable[[], Now], staleness_s: Callable[[], float] | None):
+        self._now, self._staleness_s = now, staleness_s
+
+    def describe(self) -> list[Metric]:
+        """Nothing ahead of time: there may be no generation yet."""
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        now = self._now()
+        if now.generation is not None:
+            info = GaugeMetricFamily(
+                "impressions_generation_info", "What is served.", labels=["id", "cutover"]
+            )
+            info.add_metric([now.generation.name, str(now.generation.cutover_ms)], 1)
+            yield info
+            yield GaugeMetricFamily(
+                "impressions_batch_age_seconds",
+                "Since the cutover of what is served.",
+                value=(now.at_ms - now.generation.cutover_ms) / 1000,
+            )
+        incomplete = GaugeMetricFamily(
+            "impressions_incomplete",
+            "Shards of which an answer for now is flagged, by reason.",
+            labels=["reason"],
+        )
+        flagged = [reason for shard in now.shards.values() for reason in shard.reasons]
+        for reason in Incomplete:
+            incomplete.add_metric([reason.value], flagged.count(reason))
+        yield incomplete
+        if self._staleness_s is not None:
+            yield GaugeMetricFamily(
+                "impressions_secondary_staleness_seconds",
+                "Since this process last saw what the follower has written.",
+                value=self._staleness_s(),
+            )

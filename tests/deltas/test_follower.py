@@ -1,0 +1,411 @@
+"""The follower on a real broker: what it copies, when it is restored, when it starts over."""
+
+import contextlib
+import threading
+import time
+
+import pytest
+from confluent_kafka import Consumer, Producer, TopicPartition
+
+from deltas import follower as follower_module
+from deltas.follower import Follower, restore_partition
+from deltas.process import follow, store_dir
+from deltas.store import open_primary, open_secondary
+from impressions import heartbeat
+from impressions.delta_block import key
+from impressions.errors import CorruptData, NotReady, Refused
+from impressions.kafka import client, topics
+from impressions.kafka.admin import connect
+from impressions.shard import shard_of
+from impressions.spec import DAY_MS
+from tests.broker import TestBroker, compact_soon, stream_settings
+from tests.deltas.support import Publisher, beat_of, block_of
+from tests.serving.support import until
+
+pytestmark = pytest.mark.kafka
+
+NOW_MS = 20_780 * DAY_MS
+SLOT_MS = 20_000
+PROFILE = 1
+EVENT = {"title": 3, "location": 1, "event_ms": NOW_MS - 1, "played": 1, "dwell_s": 2.0}
+
+
+@pytest.fixture
+def settings(tmp_path, broker):
+    return stream_settings(tmp_path, broker, partitions=2, slot_seconds=SLOT_MS // 1000)
+
+
+@pytest.fixture
+def stream(settings):
+    return Publisher(settings)
+
+
+@pytest.fixture
+def store(tmp_path):
+    opened = open_primary(tmp_path / "store")
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def follower(settings, store):
+    running = Follower(settings, store, (0, 1))
+    yield running
+    running.close()
+
+
+def block(settings, offset, slot_ms=NOW_MS, epoch=1, titles=1):
+    events = [{**EVENT, "title": title} for title in range(titles)]
+    return block_of(events, slot_ms, settings.spec, epoch=epoch, offset=offset)
+
+
+def restored(follower):
+    follower.restore(threading.Event())
+    return follower
+
+
+def follow_until(follower, condition, what):
+    until(lambda: (follower.poll(0.05), condition())[1], what)
+
+
+def through_of(store, partition, settings):
+    state = store.state(partition)
+    if state is None or state.heartbeat is None:
+        return None
+    return heartbeat.decode(state.heartbeat, settings.spec).through_ms
+
+
+def test_what_was_published_is_in_the_store_and_then_whatever_comes(
+    settings, stream, store, follower
+):
+    """Restored first, then followed; every partition, with the heartbeats behind the blocks."""
+    slots = [NOW_MS, NOW_MS + SLOT_MS]
+    applied = [(p, {**EVENT, "event_ms": at}, at) for p in range(1, 21) for at in slots]
+    stream.events(applied, offset=5)
+    stream.beat(NOW_MS + 2 * SLOT_MS)
+    restored(follower)
+    assert {shard_of(p, 2) for p in range(1, 21)} == {0, 1}
+    assert all(len(store.blocks(p)) == 2 for p in range(1, 21))
+    assert all(store.state(p).restoring is False for p in (0, 1))
+    stream.events([(PROFILE, EVENT, NOW_MS + 2 * SLOT_MS)], offset=6)
+    stream.beat(NOW_MS + 3 * SLOT_MS)
+    follow_until(
+        follower,
+        lambda: {through_of(store, p, settings) for p in (0, 1)} == {NOW_MS + 3 * SLOT_MS},
+        "both heartbeats arrived",
+    )
+    assert len(store.blocks(PROFILE)) == 3
+
+
+def test_an_older_block_never_replaces_a_newer_one(settings, stream, store, follower):
+    """By (epoch, offset), in one batch as well as across two."""
+    where, partition = key(PROFILE, NOW_MS), shard_of(PROFILE, 2)
+    sent = {v: block(settings, offset=v[1], epoch=v[0]) for v in [(1, 9), (1, 7), (2, 0)]}
+    sent["tombstone"] = None
+
+    def arrived(*versions):
+        for version in versions:
+            stream.put(where, sent[version])
+        stream.beat(NOW_MS)
+        end = store.state(partition).next_offset + len(versions) + 1
+        follow_until(follower, lambda: store.state(partition).next_offset == end, "it came")
+        return store.get(where)
+
+    restored(follower)
+    assert arrived((1, 9), (1, 7)) == sent[1, 9]
+    assert arrived((1, 7)) == sent[1, 9]
+    assert arrived((2, 0), (1, 9)) == sent[2, 0]
+    assert arrived("tombstone") is None
+    assert arrived((1, 7)) == sent[1, 7], "after a tombstone nothing is held"
+    assert arrived((1, 9), "tombstone", (1, 7)) == sent[1, 7]
+
+
+def test_an_older_heartbeat_changes_nothing(settings, stream, store, follower):
+    stream.beat(NOW_MS, offset=9)
+    stream.beat(NOW_MS - 5000, offset=7)
+    restored(follower)
+    assert through_of(store, 0, settings) == NOW_MS
+
+
+def test_a_copy_goes_on_where_it_was(settings, stream, store, tmp_path, caplog):
+    """The second follower reads what the first had not."""
+    stream.events([(PROFILE, EVENT, NOW_MS)])
+    stream.beat(NOW_MS)
+    for partition in (0, 1):
+        restore_partition(settings, store, partition)
+    ends = {p: store.state(p).next_offset for p in (0, 1)}
+    stream.beat(NOW_MS + 1)
+    restored(Follower(settings, store, (0, 1))).close()
+    assert {p: store.state(p).next_offset - end for p, end in ends.items()} == {0: 1, 1: 1}
+
+
+def test_expired_slots_are_left_out_and_dropped_and_the_state_says_so_first(tmp_path, broker):
+    """keep_days behind the heartbeat, at a slot's edge."""
+    settings = stream_settings(
+        tmp_path, broker, partitions=1, slot_seconds=86_400, stream={"keep_days": 3}
+    )
+    stream, store = Publisher(settings), open_primary(tmp_path / "store")
+    days = [NOW_MS - d * DAY_MS for d in range(6)]
+    stream.events([(PROFILE, EVENT, day_ms) for day_ms in days])
+    stream.beat(NOW_MS - 2 * DAY_MS)
+    follower = restored(Follower(settings, store, (0,)))
+    follow_until(follower, lambda: len(store.blocks(PROFILE)) == 6, "all six are kept as yet")
+    stream.beat(NOW_MS + 5)
+    follow_until(follower, lambda: store.state(0).floor_ms == NOW_MS - 3 * DAY_MS, "the floor")
+    stream.events([(2, EVENT, NOW_MS - 4 * DAY_MS), (2, EVENT, NOW_MS - 3 * DAY_MS)])
+    follow_until(follower, lambda: store.blocks(2), "a block above the floor came")
+    assert len(store.blocks(2)) == 1, "the expired one was left out"
+    follower.close()
+    restored(Follower(settings, store, (0,))).close()  # a sweep comes first, then every slot
+    assert store.blocks(PROFILE) == store.blocks(PROFILE, NOW_MS - 3 * DAY_MS)
+    assert len(store.blocks(PROFILE)) == 4
+    store.close()
+
+
+def test_a_value_that_is_no_block_is_kept_for_its_readers_to_see(settings, stream, store, follower):
+    """They get an error, never a number; a good block replaces it; other records go on."""
+    where = key(PROFILE, NOW_MS)
+    stream.put(where, b"junk")
+    stream.raw(0, b"no key of ours", b"x")
+    stream.beat(NOW_MS)
+    restored(follower)
+    assert store.get(where) == b"junk"
+    good = block(settings, offset=0)
+    stream.put(where, good)
+    stream.beat(NOW_MS + 1)
+    follow_until(follower, lambda: store.get(where) == good, "the good block")
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [({"partitions": 3}, "partitions"), ({"partition": 1}, "partitions"), (None, "spec")],
+)
+def test_a_stream_of_another_kind_is_refused(settings, stream, store, follower, changed, reason):
+    """Another P, another partition's heartbeat, another spec."""
+    other = settings.model_copy(update={"slot_seconds": 3600}) if changed is None else settings
+    value = beat_of(other, 0, NOW_MS)
+    if changed is not None:
+        fields = {"partition": 0, "partitions": 2, **changed}
+        beat = heartbeat.decode(value, settings.spec)
+        beat = type(beat)(**{**vars(beat), **fields})
+        value = heartbeat.encode(beat, settings.spec)
+    stream.raw(0, heartbeat.KEY, value)
+    stream.beat(NOW_MS, partitions=[1])
+    with pytest.raises(Refused) as caught:
+        restored(follower)
+    assert caught.value.reason == reason
+
+
+def test_a_topic_with_another_number_of_partitions_is_refused(settings, store):
+    wrong = settings.model_copy(update={"partitions": 4})
+    follower = Follower(wrong, store, (3,))
+    with pytest.raises(Refused, match="2 partitions, expected 4"):
+        restored(follower)
+    follower.close()
+
+
+def test_restore_ends_on_a_compacted_topic(tmp_path, broker):
+    """Small segments, one key rewritten again and again; the copy has the last block of each key
+    although most offsets are gone, and knows that it reached the end."""
+    settings = stream_settings(tmp_path, broker, partitions=1, slot_seconds=20)
+    compact_soon(settings)
+    stream = Publisher(settings)
+    sent = 0
+    at = TopicPartition(settings.kafka.deltas_topic, 0)
+
+    def written_and_compacted():
+        nonlocal sent
+        for _ in range(20):
+            sent += 1
+            stream.put(key(PROFILE, NOW_MS), block(settings, offset=sent, titles=50))
+        stream.beat(NOW_MS + sent, offset=sent)
+        return first_gap(settings, at)
+
+    until(written_and_compacted, "the cleaner ran", within_s=60)
+    store = open_primary(tmp_path / "store")
+    end = restore_partition(settings, store, 0)
+    assert end >= sent
+    assert store.get(key(PROFILE, NOW_MS)) == block(settings, offset=sent, titles=50)
+    assert through_of(store, 0, settings) == NOW_MS + sent
+    assert store.state(0).restoring is False
+    store.close()
+
+
+def test_restore_ends_behind_a_transaction(settings, store):
+    """Its marker takes the last offset and is no record: the position never gets there by one."""
+    producer = Producer(
+        client.librdkafka(settings, transactional_id=f"t-{settings.kafka.deltas_topic}")
+    )
+    producer.init_transactions(20)
+    producer.begin_transaction()
+    producer.produce(
+        settings.kafka.deltas_topic, beat_of(settings, 0, NOW_MS), heartbeat.KEY, partition=0
+    )
+    producer.commit_transaction(20)
+    assert restore_partition(settings, store, 0) == 2
+    assert through_of(store, 0, settings) == NOW_MS
+
+
+def test_silence_is_the_end_too_if_the_broker_answers(settings, stream, store, follower):
+    """As where the last records were compacted away: the end is two records further than any."""
+    stream.beat(NOW_MS)
+    follow_until(follower, lambda: follower.states, "it began")
+    follower._ends = {0: 3}
+    started_s = time.monotonic()
+    restored(follower)
+    assert 1 < time.monotonic() - started_s < 20
+    assert store.state(0).restoring is False
+
+
+def first_gap(settings, at):
+    """Whether offsets of the topic are missing by now."""
+    consumer = Consumer(client.librdkafka(settings, group_id="gap", auto_offset_reset="earliest"))
+    consumer.assign([TopicPartition(at.topic, 0, 0)])
+    _, end = consumer.get_watermark_offsets(at, timeout=10)
+    offsets = []
+    while not offsets or offsets[-1] < end - 1:
+        offsets += [m.offset() for m in consumer.consume(500, 1.0) if m.error() is None]
+    consumer.close()
+    return len(offsets) < end
+
+
+def test_restoring_until_the_end_that_was_asked_for_at_the_start(settings, stream, store, follower):
+    """The state says so from the first look to the last record, and a stop ends it early."""
+    for offset in range(5000):
+        stream.put(key(PROFILE, NOW_MS), block(settings, offset=offset))
+    stream.beat(NOW_MS)
+    partition, seen = shard_of(PROFILE, 2), []
+    follow_until(follower, lambda: store.state(partition), "it began")
+    while follower.restoring:
+        follower.poll(0.2)
+        seen.append((store.state(partition).restoring, store.state(partition).next_offset))
+    assert (True, 0) in seen or any(restoring for restoring, _ in seen[:-1])
+    assert all(restoring == (at < 5001) for restoring, at in seen)
+    told = threading.Event()
+    told.set()
+    with pytest.raises(NotReady, match="stopped"):
+        restore_partition(settings, open_primary(settings.home / "other"), 0, told)
+
+
+def test_a_topic_made_again_empties_the_copy(settings, stream, store, tmp_path):
+    """Blocks of the old topic are gone; those of the new one are there, and the other partition's
+    rows of a store that holds both are untouched until its own turn comes."""
+    profiles = range(1, 11)
+    stream.events([(p, EVENT, NOW_MS) for p in profiles])
+    stream.beat(NOW_MS)
+    restored(Follower(settings, store, (0, 1))).close()
+    old_id = store.state(0).topic_id
+    make_again(settings)
+    again = Publisher(settings)
+    again.events([(1, EVENT, NOW_MS)])
+    again.beat(NOW_MS + 1)
+    mine = shard_of(1, 2)
+    restore_partition(settings, store, mine)
+    kept = {p for p in profiles if store.blocks(p)}
+    assert kept == {1} | {p for p in profiles if shard_of(p, 2) != mine}
+    restore_partition(settings, store, 1 - mine)
+    assert {p for p in profiles if store.blocks(p)} == {1}
+    assert store.state(mine).topic_id != old_id
+    assert through_of(store, mine, settings) == NOW_MS + 1
+
+
+def test_a_topic_made_again_under_a_running_follower_is_followed(
+    settings, stream, store, follower, monkeypatch
+):
+    """It asks for the topic's id now and then."""
+    monkeypatch.setattr(follower_module, "_ASK_S", 0.2)
+    stream.events([(p, EVENT, NOW_MS) for p in range(1, 11)])
+    stream.beat(NOW_MS + 10)
+    restored(follower)
+    make_again(settings)
+    again = Publisher(settings)
+    again.events([(1, EVENT, NOW_MS)])
+    again.beat(NOW_MS + 1)
+    follow_until(
+        follower,
+        lambda: {through_of(store, p, settings) for p in (0, 1)} == {NOW_MS + 1},
+        "the new topic's heartbeats",
+    )
+    assert {p for p in range(1, 11) if store.blocks(p)} == {1}
+    assert not follower.restoring
+
+
+def test_a_damaged_copy_is_made_again_from_the_topic(settings, stream):
+    """One byte flipped in the store; the sweep of the next follower meets it."""
+    stream.events([(p, EVENT, NOW_MS) for p in range(1, 201)])
+    stream.beat(NOW_MS)
+    with following(settings):
+        until(lambda: through_on_disk(settings) == NOW_MS, "the copy is there")
+    open_primary(store_dir(settings)).close()  # its log becomes a file
+    (file,) = store_dir(settings).glob("*.sst")
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 0x40
+    file.write_bytes(data)
+    damaged = open_primary(store_dir(settings))
+    with pytest.raises(CorruptData):
+        list(damaged.scan())
+    damaged.close()
+    with following(settings):
+        until(lambda: not file.exists(), "the damaged copy is gone")
+        until(lambda: through_on_disk(settings) == NOW_MS, "another is there")
+    made = open_primary(store_dir(settings))
+    assert len(list(made.scan())) == 200
+    made.close()
+    assert [path.name for path in settings.deltas_dir.iterdir()] == ["store"]
+
+
+@contextlib.contextmanager
+def following(settings):
+    """The loop of the follower's process."""
+    stopping = threading.Event()
+    thread = threading.Thread(target=follow, args=(settings, stopping, "127.0.0.1:0"))
+    thread.start()
+    try:
+        yield
+    finally:
+        stopping.set()
+        thread.join(30)
+        assert not thread.is_alive()
+
+
+def through_on_disk(settings):
+    """What a reader beside the follower sees of partition 0."""
+    try:
+        reader = open_secondary(store_dir(settings), settings.home / "reader")
+    except NotReady:
+        return None
+    with contextlib.closing(reader):
+        reader.catch_up()
+        return through_of(reader, 0, settings)
+
+
+def make_again(settings):
+    """Delete the delta topic and create it."""
+    with connect(settings) as admin:
+        (gone,) = admin.client.delete_topics([settings.kafka.deltas_topic]).values()
+        gone.result(20)
+        until(lambda: settings.kafka.deltas_topic not in admin.names(), "the topic is gone")
+    topics.create(settings)
+
+
+def test_a_broker_that_goes_away_is_waited_for(tmp_path, caplog):
+    """One line in the log; when it is back, so is the stream."""
+    own = TestBroker(tmp_path / "broker")
+    try:
+        settings = stream_settings(tmp_path, own, partitions=1, slot_seconds=20)
+        stream, store = Publisher(settings), open_primary(tmp_path / "store")
+        stream.beat(NOW_MS)
+        follower = restored(Follower(settings, store, (0,)))
+        own.stop()
+        follow_until(follower, lambda: "broker-away" in caplog.text, "it noticed")
+        for _ in range(20):
+            follower.poll(0.05)
+        assert through_of(store, 0, settings) == NOW_MS
+        own.start()
+        Publisher(settings).beat(NOW_MS + 7)
+        follow_until(follower, lambda: through_of(store, 0, settings) == NOW_MS + 7, "it goes on")
+        assert caplog.text.count("broker-away") == 1
+        follower.close()
+        store.close()
+    finally:
+        own.stop()

@@ -1,0 +1,159 @@
+"""The store of delta blocks: ranges, atomic batches, readers beside the writer, damage."""
+
+import subprocess
+import sys
+
+import pytest
+
+from deltas.store import (
+    PartitionState,
+    decode_state,
+    encode_state,
+    open_primary,
+    open_secondary,
+)
+from impressions.delta_block import key
+from impressions.errors import CorruptData, FormatVersionError, NotReady, Refused
+
+OPEN = """
+import sys
+from pathlib import Path
+from deltas.store import PartitionState, open_primary
+store = open_primary(Path(sys.argv[1]))
+"""
+WRITE_FOR_EVER = f"""
+from impressions.delta_block import key
+{OPEN}
+n = 0
+while True:
+    n += 1
+    blocks = [(key(1, slot), n.to_bytes(8, "big") * 100) for slot in range(50)]
+    store.write(blocks, {{0: PartitionState(bytes(16), n, restoring=False)}})
+    print(n, flush=True)
+"""
+STATE = PartitionState(bytes(range(16)), 42, restoring=True, floor_ms=7, heartbeat=b"beat")
+
+
+@pytest.fixture
+def store(tmp_path):
+    opened = open_primary(tmp_path / "store")
+    yield opened
+    opened.close()
+
+
+def test_a_profiles_blocks_from_a_slot_on_in_order(store):
+    """Neighbours' blocks and the states, whose keys sort between them, are not among them."""
+    neighbours = [key(6, 99), key(8, 0), key(0x7000000000000000, 5)]
+    store.write([(k, b"other") for k in neighbours], {0: STATE, 3: STATE})
+    store.write([(key(7, slot), str(slot).encode()) for slot in (300, 100, 200)], {})
+    assert store.blocks(7) == [b"100", b"200", b"300"]
+    assert store.blocks(7, 200) == [b"200", b"300"]
+    assert store.blocks(7, 301) == store.blocks(9) == []
+    assert store.blocks(0x7000000000000000) == [b"other"]
+
+
+def test_the_largest_profile_has_a_range_too(store):
+    store.write([(key(2**63 - 1, 5), b"x")], {})
+    assert store.blocks(2**63 - 1, 5) == [b"x"]
+
+
+def test_many_keys_in_one_call(store):
+    store.write([(key(1, 0), b"a"), (key(2, 0), b"b")], {})
+    assert store.get_many([key(2, 0), key(3, 0), key(1, 0)]) == [b"b", None, b"a"]
+    assert store.get_many([]) == []
+    assert store.get(key(1, 0)) == b"a"
+
+
+def test_blocks_states_and_deletes_are_written_together(store):
+    store.write([(key(1, 0), b"a"), (key(1, 1), b"b")], {5: STATE})
+    assert store.state(5) == STATE
+    assert store.state(4) is None
+    store.write([(key(1, 2), b"c")], {}, deletes=[key(1, 0)])
+    assert store.blocks(1) == [b"b", b"c"]
+
+
+def test_a_scan_has_blocks_only(store):
+    store.write([(key(p, 0), b"v") for p in (1, 0x7000000000000000, 2**63 - 1)], {112: STATE})
+    assert [k for k, _ in store.scan()] == [
+        key(1, 0), key(0x7000000000000000, 0), key(2**63 - 1, 0)
+    ]  # fmt: skip
+    assert next(k for k, _ in store.scan(key(2, 0))) == key(0x7000000000000000, 0)
+
+
+@pytest.mark.parametrize("state", [STATE, PartitionState(bytes(16), 0, restoring=False)])
+def test_a_state_survives_its_bytes(state):
+    assert decode_state(encode_state(state)) == state
+
+
+def test_bytes_that_are_no_state_are_refused():
+    with pytest.raises(FormatVersionError, match="version 02"):
+        decode_state(b"\x02" + encode_state(STATE)[1:])
+    with pytest.raises(CorruptData, match="20 bytes"):
+        decode_state(encode_state(STATE)[:20])
+
+
+def test_a_second_writer_is_refused_and_a_reader_is_not(store, tmp_path):
+    with pytest.raises(Refused) as caught:
+        open_primary(tmp_path / "store")
+    assert caught.value.reason == "locked"
+    other = subprocess.run(
+        [sys.executable, "-c", OPEN, str(tmp_path / "store")], capture_output=True, text=True
+    )
+    assert "Refused" in other.stderr
+
+
+def test_a_reader_sees_what_was_written_once_it_catches_up(store, tmp_path):
+    store.write([(key(1, 0), b"old")], {0: STATE})
+    reader = open_secondary(tmp_path / "store", tmp_path / "reader")
+    reader.catch_up()
+    store.write([(key(1, 0), b"new"), (key(1, 9), b"more")], {})
+    assert reader.blocks(1) == [b"old"]
+    reader.catch_up()
+    assert reader.blocks(1) == [b"new", b"more"]
+    assert reader.state(0) == STATE
+    reader.close()
+
+
+def test_there_is_nothing_to_read_before_somebody_writes(tmp_path):
+    with pytest.raises(NotReady) as caught:
+        open_secondary(tmp_path / "store", tmp_path / "reader")
+    assert caught.value.reason == "no_store"
+    assert not (tmp_path / "store").exists()
+
+
+def test_a_writer_that_is_killed_leaves_whole_batches(tmp_path):
+    """Each batch writes the same number under 50 keys and into the state; kill -9 in the middle."""
+    with subprocess.Popen(
+        [sys.executable, "-c", WRITE_FOR_EVER, str(tmp_path / "store")], stdout=subprocess.PIPE
+    ) as writer:
+        while int(writer.stdout.readline()) < 200:
+            pass
+        writer.kill()
+    store = open_primary(tmp_path / "store")
+    n = store.state(0).next_offset
+    assert n >= 200
+    assert store.blocks(1) == [n.to_bytes(8, "big") * 100] * 50
+    store.close()
+
+
+def test_a_damaged_block_is_an_error_not_a_shorter_answer(tmp_path):
+    """One byte flipped in the middle of the only SST file: every read that meets it says so."""
+    opened = open_primary(tmp_path / "store")
+    values = [bytes([i]) + b"\xa5" * 6000 for i in range(64)]
+    opened.write([(key(1, slot), value) for slot, value in enumerate(values)], {})
+    opened.close()
+    opened = open_primary(tmp_path / "store")  # replays its log into an SST file
+    assert opened.blocks(1) == values
+    opened.close()
+    (file,) = (tmp_path / "store").glob("*.sst")
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 0x40
+    file.write_bytes(data)
+    opened = open_primary(tmp_path / "store")
+    with pytest.raises(CorruptData):
+        opened.blocks(1)
+    with pytest.raises(CorruptData):
+        opened.get_many([key(1, slot) for slot in range(64)])
+    with pytest.raises(CorruptData):
+        list(opened.scan())
+    opened.close()

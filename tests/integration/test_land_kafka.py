@@ -1,0 +1,202 @@
+"""Landing from a real topic: every record once, and how far raw is complete."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from pyspark.sql import SparkSession
+
+from batch import closing, compact, stale
+from batch.report import start_report
+from batch.session import spark_session
+from impressions.clock import FixedClock, now_ms
+from impressions.errors import Refused
+from impressions.shard import shard_of
+from impressions.slot import slot_start_ms
+from impressions.spec import DAY_MS
+from impressions.v1.impression_record_pb2 import ImpressionRecord
+from tests import naive
+from tests.broker import TestBroker
+from tests.compare import differences
+from tests.integration.conftest import Lake
+from tests.integration.live import (
+    arrived,
+    close_all,
+    counting,
+    expected_counting,
+    expected_raw,
+    land,
+    land_through,
+    live_lake,
+    logs,
+    raw_rows,
+    rejected_places,
+    send,
+    send_bytes,
+    state,
+    wire,
+)
+from tests.integration.raw_events import ema_rows, event, write_closed
+from tests.tolerance import FLOAT64
+
+pytestmark = [pytest.mark.spark, pytest.mark.kafka]
+
+GOOD = {"title": 5, "location": 0, "played": 1, "dwell_s": 1.5}
+
+
+def one_log(profile: int, log_id: int) -> tuple[int, int, list[dict]]:
+    return profile, log_id, [GOOD | {"event_ms": now_ms()}]
+
+
+def test_what_was_sent_is_in_raw_once_and_counts_as_the_oracle_says(
+    spark: SparkSession, tmp_path: Path, broker: TestBroker
+) -> None:
+    """Landings of resent, late and bad logs over slots that pass; closed, then a generation."""
+    lake = live_lake(tmp_path, broker, land={"max_records": 12}, audits={"sample_profiles": 0})
+    first = logs(1, 150)
+    send(lake, first)
+    report = land(lake)
+    assert report.counts["commits"] > 1, "max_records bounds a commit"
+    assert report.counts["read"] == report.counts["landed"] + report.counts["rejected"]
+    for resent in (first[:60], first[30:90] + logs(2, 50)):
+        land_through(lake, slot_start_ms(now_ms(), lake.settings.spec) + 1000)
+        send(lake, resent)
+    newest_ms = max(ms for _, _, ms, _ in arrived(lake.settings))
+    cutover_ms = slot_start_ms(newest_ms, lake.settings.spec) + 1000
+    land_through(lake, cutover_ms)
+    sent = arrived(lake.settings)
+    assert raw_rows(lake) == expected_raw(sent)
+    assert naive.accept(sent)[1]["rejected"] == sum(rejected_places(lake).values()) > 0
+    close_all(lake)
+    assert counting(lake) == expected_counting(sent, lake.settings.spec.slot_ms)
+    assert counting(lake) != raw_rows(lake), "some logs were resent in time to be duplicates"
+    job = compact.Job.of(lake.spark, lake.settings, cutover_ms, start_report("compact", {}))
+    compact.compact(job)
+    applied = naive.accept(sent, lake.settings.spec.slot_ms)[0]
+    assert differences(ema_rows(lake), naive.answers(applied, cutover_ms), FLOAT64) == []
+
+
+def test_rejected_rows_say_where_they_were(
+    spark: SparkSession, tmp_path: Path, broker: TestBroker
+) -> None:
+    """(reason, partition, offset, log, impression); a record that is no record counts one."""
+    lake = live_lake(tmp_path, broker)
+    owner = {shard_of(profile, 4): profile for profile in range(40)}
+    bad_title = one_log(owner[1], 7)[2] + [GOOD | {"title": -1, "event_ms": now_ms()}]
+    send(lake, [(owner[1], 7, bad_title)])
+    lost = wire(one_log(owner[2], 8))
+    value = ImpressionRecord(logs=[lost]).SerializeToString()
+    send_bytes(lake.settings, [(0, b"\xffnoise"), (0, None), (3, value)])
+    report = land(lake)
+    assert rejected_places(lake) == Counter(
+        {
+            ("bad_title", 1, 0, 0, 1): 1,
+            ("undecodable", 0, 0, None, None): 1,
+            ("undecodable", 0, 1, None, None): 1,
+            ("wrong_partition", 3, 0, 0, 0): 1,
+        }
+    )
+    assert report.extra["rejected_by_reason"]["undecodable"] == 2
+    assert (report.counts["read"], report.counts["landed"]) == (5, 1)
+
+
+class TestValidThrough:
+    def test_silent_partitions_stall_nothing_and_it_never_goes_back(
+        self, spark: SparkSession, tmp_path: Path, broker: TestBroker
+    ) -> None:
+        """Three of four partitions never had a record. An idle round within a slot commits none."""
+        lake = live_lake(tmp_path, broker, slot_seconds=86_400, land={"clock_margin_s": 60})
+        send(lake, [one_log(1, 1)])
+        noon_ms = slot_start_ms(now_ms(), lake.settings.spec) + DAY_MS + DAY_MS // 2
+        land(lake, clock=FixedClock(noon_ms))
+        assert state(lake).valid_through_ms == noon_ms - 60_000
+        for later_ms, commits in ((-3_600_000, 0), (60_000, 0), (600_000, 1)):
+            assert land(lake, clock=FixedClock(noon_ms + later_ms)).counts["commits"] == commits
+        assert state(lake).valid_through_ms == noon_ms + 540_000
+
+    def test_until_leaves_what_came_later(
+        self, spark: SparkSession, tmp_path: Path, broker: TestBroker
+    ) -> None:
+        """Raw is then valid through that time, and the next landing takes the rest."""
+        lake = live_lake(tmp_path, broker)
+        send(lake, [one_log(profile, 1) for profile in range(8)])
+        edge_ms = slot_start_ms(now_ms(), lake.settings.spec) + 1000
+        while now_ms() <= edge_ms:
+            time.sleep(0.01)
+        send(lake, [one_log(profile, 2) for profile in range(8)])
+        report = land(lake, until_ms=edge_ms)
+        early = [log for log in arrived(lake.settings) if log[2] < edge_ms]
+        assert len(early) == 8
+        assert raw_rows(lake) == expected_raw(early)
+        assert report.extra["valid_through_ms"] == state(lake).valid_through_ms == edge_ms
+        assert report.counts["lag"] > 0
+        land(lake)
+        assert raw_rows(lake) == expected_raw(arrived(lake.settings))
+
+
+def test_history_and_topic_must_not_overlap(
+    spark: SparkSession, tmp_path: Path, broker: TestBroker
+) -> None:
+    """A row of a file that was ingested after the topic's first record: landing is refused."""
+    lake = live_lake(tmp_path, broker, slot_seconds=86_400)
+    send(lake, [one_log(1, 1)])
+    first_ms = arrived(lake.settings)[0][2]
+    history = [(9, event(3, first_ms - DAY_MS), first_ms - 1)]
+    write_closed(lake, history, valid_through_ms=first_ms + DAY_MS)
+    land(lake)
+    assert state(lake).valid_through_ms < first_ms + DAY_MS, "what files claimed is taken back"
+
+    settings = lake.settings.model_copy(update={"home": tmp_path / "other"})
+    other = Lake(settings, spark_session(settings, "tests"))
+    write_closed(other, [(9, event(3, first_ms), first_ms)])
+    with pytest.raises(Refused) as refused:
+        land(other)
+    assert refused.value.reason == "overlap"
+
+
+def test_a_row_that_lands_in_a_closed_slot_opens_it_again(
+    spark: SparkSession, tmp_path: Path, broker: TestBroker
+) -> None:
+    """The lander's clock is days ahead, so the slot was closed too early. The row is kept, the
+    slot is closed again, and the generation that lacks it is named."""
+    lake = live_lake(tmp_path, broker, slot_seconds=86_400, audits={"sample_profiles": 0})
+    cutover_ms = slot_start_ms(now_ms(), lake.settings.spec) + 2 * DAY_MS
+    ahead = FixedClock(cutover_ms + DAY_MS)
+    send(lake, [one_log(1, 1), one_log(2, 1)])
+    land(lake, clock=ahead)
+    close_all(lake)
+    job = compact.Job.of(lake.spark, lake.settings, cutover_ms, start_report("compact", {}))
+    compact.compact(job)
+    assert stale.stale_generations(lake.spark, lake.settings) == []
+    send(lake, [one_log(1, 1), one_log(1, 2)])  # the first of them resent
+    land(lake, clock=ahead)
+    slots = closing.slot_states(lake.spark, lake.settings, state(lake).snapshot_id)
+    assert sum(slot.undecided for slot in slots.values()) == 2
+    close_all(lake)
+    sent = arrived(lake.settings)
+    assert counting(lake) == expected_counting(sent, DAY_MS)
+    (found,) = stale.stale_generations(lake.spark, lake.settings)
+    assert (found.generation, found.rows) == (job.name, 2)
+
+
+def test_a_commit_that_came_between_is_never_overwritten(
+    spark: SparkSession, tmp_path: Path, broker: TestBroker
+) -> None:
+    """A close that was computed before a landing and committed after it takes nothing back."""
+    lake = live_lake(tmp_path, broker)
+    send(lake, [one_log(1, 1)])
+    land_through(lake, now_ms() + 1000)
+    before = state(lake)
+    slots = closing.slot_states(lake.spark, lake.settings, before.snapshot_id)
+    send(lake, [one_log(1, 2)])
+    land(lake)
+    landed = state(lake)
+    closing.rewrite(lake.spark, lake.settings, before, set(slots), {})
+    after = state(lake)
+    assert after.snapshot_id != landed.snapshot_id
+    assert (after.landed, after.valid_through_ms) == (landed.landed, landed.valid_through_ms)
+    land(lake)
+    assert raw_rows(lake) == expected_raw(arrived(lake.settings))

@@ -1,0 +1,254 @@
+"""Landing that is killed, raced, robbed of its topic or of its rows: every record stays in once."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+from pyspark.sql import SparkSession
+
+from batch import guarded, refs, snapshots, tables
+from batch.failpoint import VARIABLE, InjectedFailure, hits
+from batch.landed import LOST
+from impressions.errors import NotReady, Refused
+from impressions.kafka import topics
+from impressions.shell.settings import Settings
+from tests import naive
+from tests.broker import TestBroker
+from tests.integration.conftest import Lake
+from tests.integration.live import (
+    arrived,
+    close_all,
+    delete_records,
+    expected_raw,
+    land,
+    live_lake,
+    logs,
+    raw_name,
+    raw_rows,
+    recreate,
+    rejected_places,
+    send,
+    state,
+)
+
+pytestmark = [pytest.mark.spark, pytest.mark.kafka]
+
+
+def check_all_is_in_once(lake: Lake) -> None:
+    """Raw holds each valid impression as often as it was sent, `rejected` each other one."""
+    sent = arrived(lake.settings)
+    places = rejected_places(lake)
+    assert raw_rows(lake) == expected_raw(sent)
+    assert sum(places.values()) == len(places) == naive.accept(sent)[1]["rejected"] > 0
+
+
+def test_a_landing_that_fails_anywhere_is_finished_by_the_next(
+    spark: SparkSession, tmp_path: Path, broker: TestBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In every round more records come, then it fails at one step more; some rows are rejected."""
+    lake = live_lake(tmp_path, broker)
+    steps = ("before-publish", "after-publish", "after-rejected", "after-commit")
+    for n, step in enumerate(steps, start=1):
+        send(lake, logs(n, 60))
+        fired = tmp_path / step
+        monkeypatch.setenv(VARIABLE, f"{step}:raise:1:{fired}")
+        with pytest.raises(InjectedFailure):
+            land(lake)
+        assert hits(fired) == 1
+    land(lake)
+    check_all_is_in_once(lake)
+
+
+def command(settings: Settings, *flags: str) -> list[str]:
+    """`impressions land` as a process of its own."""
+    chosen = {
+        "home": settings.home, "partitions": 4, "slot_seconds": 1, "spark.master": "local[2]",
+        "spark.driver_memory": "1g", "kafka.bootstrap": settings.kafka.bootstrap,
+        "kafka.topic": settings.kafka.topic, "kafka.deltas_topic": settings.kafka.deltas_topic,
+        "kafka.rejected_topic": settings.kafka.rejected_topic,
+    }  # fmt: skip
+    sets = [part for pair in chosen.items() for part in ("--set", "{}={}".format(*pair))]
+    return [sys.executable, "-m", "batch.land", *flags, *sets]
+
+
+def test_killed_between_its_two_commits_and_stopped_after_a_round(
+    spark: SparkSession, tmp_path: Path, broker: TestBroker
+) -> None:
+    """kill -9 leaves rejected rows without the rest, and a branch; `--every` then finishes it and
+    exits 0 on SIGTERM."""
+    lake = live_lake(tmp_path / "home", broker)
+    send(lake, logs(1, 60))
+    fired = tmp_path / "fired"
+    switch = {VARIABLE: f"after-rejected:kill:1:{fired}"}
+    killed = subprocess.run(
+        command(lake.settings), env=os.environ | switch, capture_output=True, timeout=240,
+        check=False,
+    )  # fmt: skip
+    assert (killed.returncode, hits(fired)) == (-9, 1), killed.stderr
+    assert rejected_places(lake)
+    assert state(lake).snapshot_id is None
+    guarded._begin(lake.spark, raw_name(lake), "land_of_the_killed", None)
+
+    running = subprocess.Popen(
+        command(lake.settings, "--every", "1h", "--json"), stdout=subprocess.PIPE, text=True
+    )
+    assert running.stdout is not None
+    assert '"landed"' in running.stdout.readline()
+    running.send_signal(signal.SIGTERM)
+    assert running.wait(60) == 0
+    check_all_is_in_once(lake)
+    assert set(refs.refs(lake.spark, raw_name(lake))) == {"main"}
+
+
+class TestTwoLanders:
+    def test_both_at_once_land_every_record_once(
+        self,
+        spark: SparkSession,
+        tmp_path: Path,
+        broker: TestBroker,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        """They do meet; one that loses again and again may leave the rest to the other."""
+        lake = live_lake(tmp_path, broker, land={"max_records": 3})
+        send(lake, logs(1, 60))
+        met: list[bool] = []
+        is_conflict = snapshots.is_conflict
+        monkeypatch.setattr(
+            snapshots, "is_conflict", lambda error: bool(met.append(is_conflict(error)) or met[-1])
+        )
+
+        def one() -> None:
+            with contextlib.suppress(NotReady):
+                land(lake)
+
+        threads = [threading.Thread(target=one) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert any(met)
+        check_all_is_in_once(lake)
+
+    def test_rows_computed_from_an_older_snapshot_are_not_published(
+        self, spark: SparkSession, tmp_path: Path, broker: TestBroker
+    ) -> None:
+        """Also not when the other lander dropped the branch, and the append made it anew."""
+        lake = live_lake(tmp_path, broker)
+        send(lake, logs(1, 20))
+        land(lake)
+        name, base = raw_name(lake), state(lake).snapshot_id
+        rows = lake.spark.table(name).limit(3)
+        rows = lake.spark.createDataFrame(rows.collect(), rows.schema)
+        there = guarded.append(rows, name, base, {})
+        with pytest.raises(snapshots.MainMoved):
+            guarded.append(rows, name, base, {})
+        begin_id = guarded._begin(lake.spark, name, "land_dropped", there)
+        guarded.append(rows, name, there, {})
+        refs.drop_branch(lake.spark, name, "land_dropped")
+        lake.spark.sql(f"ALTER TABLE {name} CREATE BRANCH land_dropped")
+        rows.writeTo(refs.branch_of(name, "land_dropped")).append()
+        with pytest.raises(snapshots.MainMoved):
+            guarded._check_parent(lake.spark, name, "land_dropped", begin_id)
+
+
+class TestTheTopic:
+    def test_records_that_retention_took_are_refused_then_given_up(
+        self, spark: SparkSession, tmp_path: Path, broker: TestBroker
+    ) -> None:
+        """Named by partition and number; the commit that goes on behind them says so."""
+        lake = live_lake(tmp_path, broker)
+        send(lake, logs(1, 40))
+        land(lake)
+        before = raw_rows(lake)
+        cursor = state(lake).landed.cursors[2].next_offset
+        send(lake, logs(2, 40), per_record=1)
+        delete_records(lake.settings, {2: cursor + 5})
+        with pytest.raises(Refused, match=r"5 records went .* partition 2: 5 "):
+            land(lake)
+        report = land(lake, accept_loss=True)
+        assert report.counts["lost"] == 5
+        assert raw_rows(lake) - before == expected_raw(
+            [log for log in arrived(lake.settings) if log[1] > 200_000]
+        )
+        head = snapshots.snapshots(lake.spark, raw_name(lake))[state(lake).snapshot_id]
+        assert head.summary[LOST].startswith("partition 2: 5 ")
+        assert land(lake).counts["lost"] == 0
+
+    def test_a_topic_made_anew_is_landed_once_the_epoch_says_so(
+        self, spark: SparkSession, tmp_path: Path, broker: TestBroker
+    ) -> None:
+        """Its offsets begin at 0 again; the rows of the first one stay."""
+        lake = live_lake(tmp_path, broker)
+        send(lake, logs(1, 30))
+        land(lake)
+        first = arrived(lake.settings)
+        recreate(lake.settings)
+        send(lake, logs(2, 30))
+        with pytest.raises(Refused) as refused:
+            land(lake)
+        assert refused.value.reason == "topic_recreated"
+        stream = lake.settings.stream.model_copy(update={"epoch": 2})
+        again = Lake(lake.settings.model_copy(update={"stream": stream}), lake.spark)
+        land(again)
+        assert raw_rows(lake) == expected_raw(first + arrived(lake.settings))
+        assert state(lake).landed.topic_id == topics.source_id(lake.settings).hex()
+
+
+class TestRowsThatAreGone:
+    def test_deleted_rows_are_landed_again_from_the_log(
+        self, spark: SparkSession, tmp_path: Path, broker: TestBroker
+    ) -> None:
+        """A part of many logs was deleted, then slots were closed, then more records came. What
+        the log no longer holds is refused, and with --accept-loss it stays away."""
+        lake = live_lake(tmp_path, broker)
+        send(lake, logs(1, 60))
+        land(lake)
+        lake.spark.sql(f"DELETE FROM {raw_name(lake)} WHERE title_id < 4")
+        close_all(lake)
+        send(lake, logs(2, 30))
+        report = land(lake)
+        assert report.counts["repaired"] > 0
+        check_all_is_in_once(lake)
+
+        whole = raw_rows(lake)
+        lake.spark.sql(f"DELETE FROM {raw_name(lake)} WHERE title_id = 4")
+        landed = state(lake).landed
+        delete_records(lake.settings, {p: c.next_offset for p, c in enumerate(landed.cursors)})
+        with pytest.raises(Refused) as refused:
+            land(lake)
+        assert refused.value.reason == "rows_lost"
+        land(lake, accept_loss=True)
+        land(lake)
+        assert set(whole - raw_rows(lake)) == {key for key in whole if key[1] == 4}
+
+    def test_a_table_rolled_back_goes_on_from_its_own_offsets(
+        self, spark: SparkSession, tmp_path: Path, broker: TestBroker
+    ) -> None:
+        """And one whose landings were forgotten: expired, behind a commit of somebody else."""
+        lake = live_lake(tmp_path, broker)
+        send(lake, logs(1, 40))
+        land(lake)
+        first = state(lake).snapshot_id
+        send(lake, logs(2, 40))
+        land(lake)
+        table = tables.full_name(lake.settings, tables.RAW).removeprefix("lake.")
+        lake.spark.sql(f"CALL lake.system.rollback_to_snapshot('{table}', {first})")
+        land(lake)
+        check_all_is_in_once(lake)
+
+        lake.spark.sql(f"DELETE FROM {raw_name(lake)} WHERE title_id < 4")
+        lake.spark.sql(
+            f"CALL lake.system.expire_snapshots(table => '{table}', retain_last => 1, "
+            "older_than => TIMESTAMP '2100-01-01 00:00:00')"
+        )
+        assert state(lake).landed is None
+        send(lake, logs(3, 10))
+        land(lake)
+        check_all_is_in_once(lake)

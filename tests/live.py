@@ -1,0 +1,103 @@
+"""What a live stream should answer, and what it does: the oracle's logs from the topic itself.
+
+The source topic holds what was sent with the broker's times; read back in plain Python it is the
+oracle's input. A copy of the delta topic in a fresh store is what any serving host would hold.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+
+from confluent_kafka import Consumer, TopicPartition
+
+from deltas.follower import restore_partition
+from deltas.store import DeltaStore, open_primary
+from impressions import delta_block
+from impressions.kafka import client
+from impressions.merge import merge
+from impressions.shell.settings import Settings
+from impressions.v1.impression_record_pb2 import ImpressionRecord
+from tests import naive
+from tests.compare import as_dict, differences
+from tests.tolerance import FLOAT64
+
+
+def until(condition: Callable[[], object], what: str, deadline_s: float = 30) -> object:
+    """Wait for a condition; says what did not come true."""
+    end = time.monotonic() + deadline_s
+    while not (found := condition()):
+        assert time.monotonic() < end, f"not within {deadline_s} s: {what}"
+        time.sleep(0.02)
+    return found
+
+
+def everything_sent(settings: Settings) -> list[tuple]:
+    """The oracle's logs, partition by partition: (profile, log_id, ingest_ms, events)."""
+    told, newest_ms = [], dict.fromkeys(range(settings.partitions), 0)
+    for message in messages_of(settings, settings.kafka.topic):
+        partition, append_ms = message.partition(), message.timestamp()[1]
+        newest_ms[partition] = max(newest_ms[partition], append_ms)
+        for log in ImpressionRecord.FromString(message.value()).logs:
+            told.append((log.profile_id, log.log_id, newest_ms[partition], events_of(log)))
+    return told
+
+
+def last_values(settings: Settings) -> dict[bytes, bytes]:
+    """The last value of each key of the delta topic; heartbeats of all partitions share a key."""
+    return {m.key(): m.value() for m in messages_of(settings, settings.kafka.deltas_topic)}
+
+
+def messages_of(settings: Settings, topic: str) -> Iterator:
+    """Every message that a topic holds now, partition by partition."""
+    consumer = Consumer(client.librdkafka(settings, group_id="oracle", enable_auto_commit=False))
+    try:
+        for partition in range(settings.partitions):
+            at = TopicPartition(topic, partition)
+            first, end = consumer.get_watermark_offsets(at, timeout=10)
+            consumer.assign([TopicPartition(topic, partition, first)])
+            offset = first
+            while offset < end:
+                message = consumer.poll(10)
+                assert message is not None, "the broker stopped answering"
+                assert message.error() is None, message.error()
+                offset = message.offset() + 1
+                yield message
+    finally:
+        consumer.close()
+
+
+def events_of(log) -> list[dict]:
+    columns = (log.title_ids, log.locations, log.event_time_ms, log.played, log.dwell_s)
+    names = ("title", "location", "event_ms", "played", "dwell_s")
+    return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
+
+
+def source_ends(settings: Settings) -> dict[int, int]:
+    """Offset behind the last record of each partition of the source."""
+    consumer = Consumer(client.librdkafka(settings, group_id="oracle"))
+    ends = {
+        p: consumer.get_watermark_offsets(TopicPartition(settings.kafka.topic, p), timeout=10)[1]
+        for p in range(settings.partitions)
+    }
+    consumer.close()
+    return ends
+
+
+def copy_of_deltas(settings: Settings, path) -> DeltaStore:
+    """A fresh copy of the delta topic, as a new serving host would make it."""
+    store = open_primary(path)
+    for partition in range(settings.partitions):
+        restore_partition(settings, store, partition)
+    return store
+
+
+def assert_stream_is_exact(settings: Settings, store: DeltaStore, query_ms: int) -> int:
+    """Every pair of every profile that was sent; returns how many were compared."""
+    spec = settings.spec
+    applied, _ = naive.accept(everything_sent(settings), spec.slot_ms)
+    expected = naive.answers(applied, query_ms)
+    found: dict = {}
+    for profile in {profile for profile, _, _ in applied}:
+        blocks = [delta_block.decode(data, spec) for data in store.blocks(profile)]
+        found |= as_dict(profile, merge(query_ms, None, None, blocks, spec), spec)
+    assert differences(found, expected, FLOAT64) == []
+    return len(expected)
