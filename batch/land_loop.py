@@ -5,9 +5,9 @@
                           round and ends well
     --every 10s --until T rounds until raw is valid through T
 
-Between rounds a broker that does not answer, or another writer, is an event in the log: the next
-round tries again, and the third failure in a row is the end. What no later round can cure, a
-refusal, is the end at once.
+A broker that does not answer, or another writer, is an event in the log and the next round tries
+again, for ten minutes and at least three rounds. What no later round can cure, a refusal, is the
+end at once. Nothing is lost by ending: the next start goes on where raw stands.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from impressions.errors import NotReady, ServiceError, UsageError
 from impressions.shell import log
 
 _UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
-_FAILURES = 3
+_FAILURES, _PATIENCE_S = 3, 600.0
 
 
 def parse_every(text: str) -> int:
@@ -37,21 +37,25 @@ def parse_every(text: str) -> int:
 
 
 def repeat(
-    one_round: Callable[[], int], every_s: float, until_ms: int | None, stop: threading.Event
+    one_round: Callable[[], int],
+    every_s: float,
+    until_ms: int | None,
+    stop: threading.Event,
+    patience_s: float = _PATIENCE_S,
 ) -> None:
     """Rounds until `stop`, or until one returns a valid-through that has reached `until_ms`."""
-    failures = 0
+    failures, well_s = 0, monotonic_s()
     while not stop.is_set():
         began_s = monotonic_s()
         try:
             through_ms = one_round()
         except (ServiceError, NotReady) as error:
             failures += 1
-            if failures >= _FAILURES:
+            if failures >= _FAILURES and monotonic_s() - well_s >= patience_s:
                 raise
             log.warning("round_failed", reason=error.reason, error=error.message)
         else:
-            failures = 0
+            failures, well_s = 0, monotonic_s()
             if until_ms is not None and through_ms >= until_ms:
                 return
         stop.wait(max(0.0, began_s + every_s - monotonic_s()))

@@ -168,6 +168,8 @@ def _optional(numbers: Int) -> Any:
     return pa.array(numbers, mask=numbers == ABSENT)
 
 
-def _texts(of_logs: Sequence[str], log: Int) -> list[str | None]:
+def _texts(of_logs: Sequence[str], log: Int) -> pa.Array:
     """The device's text for each impression; null where it sent none."""
-    return [of_logs[i] or None for i in log.tolist()]
+    import pyarrow as pa
+
+    return pa.array([text or None for text in of_logs], pa.string()).take(pa.array(log))

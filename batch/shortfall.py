@@ -42,7 +42,8 @@ def suspicious(state: State) -> bool:
     """Whether a commit since the last landing may have taken or added rows of it."""
     return any(
         snapshots.OPERATION not in commit.summary
-        or int(commit.summary.get("deleted-records", 0)) > int(commit.summary["added-records"])
+        or int(commit.summary.get("deleted-records", 0))
+        > int(commit.summary.get("added-records", 0))
         for commit in state.since
     )
 

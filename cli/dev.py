@@ -54,12 +54,12 @@ def up(
         say("starting broker, topics, worker and server ...")
     parts = dev.up(land_every)
     next_ = _next_lines(settings, dev, parts)
-    changed = any(part.state != "already runs" for part in parts)
+    changed = any(part.state.startswith("started") for part in parts)
     emit({"changed": changed, "processes": [asdict(p) for p in parts], "next": next_}, json=json,
          table=_table(parts))  # fmt: skip
     _tell_deaths(parts)
     if not json:
-        head = "" if changed else "everything runs already; "
+        head = "" if changed else "nothing to start; "
         print(f"\n{head}logs are in {dev.dir}. Try:\n")
         print("\n".join(f"  {line}" for line in next_))
 
@@ -93,7 +93,7 @@ def _table(parts: list[Part]) -> Table:
 def _tell_deaths(parts: list[Part]) -> None:
     for part in parts:
         if part.last_line is not None:
-            warn(f"{part.name} had died; the last line of {part.log}: {part.last_line}")
+            warn(f"{part.name} had died; its last line: {part.last_line}")
 
 
 def _next_lines(settings: Settings, dev: Dev, parts: list[Part]) -> list[str]:

@@ -99,9 +99,7 @@ def examine(settings: Settings, *, deep: bool = False) -> list[Check]:
         _run("catalog", lambda: _catalog(settings)),
         _run("generations", lambda: _generations(settings)),
         _run("port", lambda: _port(settings.serving.listen), required=False),
-        # The local broker may be down just now; one that was configured must answer.
-        _run("broker", lambda: _broker(settings), required=bool(settings.kafka.bootstrap)),
-        _run("broker clock", lambda: _broker_clock(settings), required=False),
+        *_of_broker(settings),
     ]
     if deep:
         checks.append(_run("spark", lambda: _spark(settings)))
@@ -203,6 +201,15 @@ def _pinned(settings: Settings, lock_file: Path) -> str:
     return f"{len(wanted)} with the pinned sha256 in {jars.jars_dir(settings)}"
 
 
+def _of_broker(settings: Settings) -> list[Check]:
+    """The local one may be down just now; one that was configured must answer."""
+    required = bool(settings.kafka.bootstrap)
+    broker = _run("broker", lambda: _broker(settings), required=required)
+    if broker.state != "ok":
+        return [broker]
+    return [broker, _run("broker clock", lambda: _broker_clock(settings), required=False)]
+
+
 def _broker(settings: Settings) -> str:
     """Reachable, and its topics are what they must be; where none is configured, that is said."""
     from impressions.kafka import topics
@@ -218,7 +225,6 @@ def _broker_clock(settings: Settings) -> str:
     A stamp ahead of this clock is a difference for certain; the other direction shows in the
     worker's lag only.
     """
-    _bootstrap(settings)
     from local.status_stream import newest_record_ms
 
     newest_ms = newest_record_ms(settings, timeout_s=_BROKER_S)

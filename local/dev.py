@@ -102,6 +102,8 @@ class Dev:
             parts.append(self._start(SERVER, answers=self._answers))
             if land_every is not None or self._place(LANDER).pid:
                 parts.append(self._start(LANDER, "--every", land_every or ""))
+            elif died := self._place(LANDER).died():  # how often it ran is not known any more
+                parts.append(Part(LANDER.name, "had died", last_line=died))
             return parts
 
     def down(self) -> list[Part]:

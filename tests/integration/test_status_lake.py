@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from pyspark.sql import SparkSession
 
 from batch import closing, snapshots, tables
 from batch.compact import Job, compact
@@ -22,17 +21,17 @@ def agrees(lake: Lake) -> None:
     state = snapshots.state(lake.spark, tables.full_name(lake.settings, tables.RAW))
     assert found.state == state
     assert found.slots == closing.slot_states(lake.spark, lake.settings, state.snapshot_id)
-    assert len(found.slots) > 5
+    assert len(found.slots) >= 5
 
 
-def test_slots_generations_and_late_rows(spark: SparkSession, empty: Lake) -> None:
+def test_slots_generations_and_late_rows(empty: Lake) -> None:
     """A generation is computed, then a row lands in one of its slots and one behind its cutover."""
     write_closed(empty, edges())
     agrees(empty)
     settings = empty.settings.model_copy(
         update={"audits": empty.settings.audits.model_copy(update={"sample_profiles": 0})}
     )
-    report = compact(Job.of(spark, settings, CUTOVER_MS, start_report("compact", {})))
+    report = compact(Job.of(empty.spark, settings, CUTOVER_MS, start_report("compact", {})))
     (generation,) = read_lake(settings).generations
     assert (generation.generation, generation.is_main, generation.lacks) == (DATE, True, 0)
     assert generation.entries == report.finish().counts["entries"]
@@ -41,5 +40,5 @@ def test_slots_generations_and_late_rows(spark: SparkSession, empty: Lake) -> No
     write_closed(empty, later)
     agrees(empty)
     (generation,) = read_lake(settings).generations
-    (stale,) = stale_generations(spark, settings)
+    (stale,) = stale_generations(empty.spark, settings)
     assert (generation.generation, generation.lacks) == (stale.generation, stale.rows) == (DATE, 1)

@@ -32,9 +32,10 @@ def test_rounds_go_on_until_raw_is_valid_through_the_time_asked_for() -> None:
 
 def test_a_broker_that_comes_back_is_waited_for_and_one_that_does_not_is_the_end() -> None:
     away = ServiceError("away")
-    repeat(rounds(away, away, 100, away, 300), 0.001, 300, threading.Event())
+    stop = threading.Event()
+    repeat(rounds(away, away, away, 100, away, 300), 0.001, 300, stop, patience_s=9)
     with pytest.raises(ServiceError):
-        repeat(rounds(away, away, away), 0.001, None, threading.Event())
+        repeat(rounds(away, away, 100, away, away, away), 0.001, None, stop, patience_s=0)
 
 
 def test_a_refusal_is_the_end_at_once() -> None:
