@@ -14,6 +14,8 @@ that differ are refused: a slot of another length or a shard of another P would 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from impressions.errors import NotReady, Refused
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 NAMESPACE = "impressions"
+_ATTEMPTS = 3
 SPEC_PROPERTY = "impressions.spec"
 PARTITIONS_PROPERTY = "impressions.partitions"
 PARTITIONER_PROPERTY = "impressions.partitioner"
@@ -118,14 +121,38 @@ def exists(spark: SparkSession, settings: Settings, table: str) -> bool:
 
 def create_if_missing(spark: SparkSession, settings: Settings, *tables: str) -> None:
     """Makes the tables that are not there, and checks those that are. Raises Refused."""
-    spark.sql(f"CREATE NAMESPACE IF NOT EXISTS {settings.catalog.name}.{NAMESPACE}")
+    namespace = f"{settings.catalog.name}.{NAMESPACE}"
+    _make(
+        spark,
+        f"CREATE NAMESPACE IF NOT EXISTS {namespace}",
+        lambda: spark.catalog.databaseExists(namespace),
+    )
     for table in tables:
         if exists(spark, settings, table):
             check_fits(spark, settings, table)
             _add_columns(spark, settings, table)
             continue
-        for statement in ddl(settings, table):
+        create, order = ddl(settings, table)
+        _make(spark, create, partial(exists, spark, settings, table))
+        spark.sql(order)
+
+
+def _make(spark: SparkSession, statement: str, there: Callable[[], bool]) -> None:
+    """Runs it, also where another job does the same at the same moment.
+
+    IF NOT EXISTS can race; and the very first two jobs of a catalog both make its own tables, which
+    fails for one of them.
+    """
+    for left in reversed(range(_ATTEMPTS)):
+        try:
             spark.sql(statement)
+        except Exception:
+            if there():
+                return
+            if not left:
+                raise
+        else:
+            return
 
 
 def _add_columns(spark: SparkSession, settings: Settings, table: str) -> None:

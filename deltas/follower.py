@@ -255,6 +255,10 @@ class Follower:
                 hint="the worker and this host must agree on `partitions`",
                 reason="partitions",
             )
+        if beat.deltas_id != state.topic_id:
+            # Of a worker that did not notice yet that the topic was made anew.
+            log.once("heartbeat-of-another-topic", partition=partition)
+            return state
         if state.heartbeat is not None:
             held = heartbeat.decode(state.heartbeat, self.spec)
             if _progress(beat) < _progress(held):

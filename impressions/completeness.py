@@ -68,6 +68,7 @@ def stream_reasons(
         found.append(Incomplete.RESTORING)
     elif stream.through_ms is None or (cutover_ms is not None and cutover_ms < stream.since_ms):
         found.append(Incomplete.DELTAS_MISSING)
-    if stream.through_ms is not None and now_ms - stream.through_ms > max_lag_ms:
+    # A stream of the future means that clocks differ, and then nobody knows how far it is.
+    if stream.through_ms is not None and abs(now_ms - stream.through_ms) > max_lag_ms:
         found.append(Incomplete.STREAM_BEHIND)
     return tuple(found)

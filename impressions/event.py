@@ -27,6 +27,9 @@ from impressions.decay import Float, Int
 from impressions.item import MAX_LOCATION, MAX_PROFILE, MAX_TITLE
 from impressions.spec import Spec
 
+MAX_LOG_IMPRESSIONS = 10_000
+"""Of one log on the wire: what a device shows in hours; its aggregates must fit one message."""
+
 MAX_DWELL_S = 1e9
 """Some thirty years: more is a broken device or a wrong unit."""
 
@@ -48,6 +51,7 @@ class Reason(IntEnum):
     # Of a whole message, decided before its impressions can be looked at (stream and lander).
     UNDECODABLE = 11
     WRONG_PARTITION = 12
+    TOO_LARGE = 13
 
     @property
     def label(self) -> str:

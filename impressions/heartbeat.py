@@ -2,7 +2,7 @@
 
     key       := "heartbeat"               one per partition of the delta topic
     heartbeat := version:u8=1 kind:u8='H' spec:u32 partition:u32 partitions:u32 epoch:u32
-                 topic:byte{16} offset:i64 newest_ms:i64 since_ms:i64 through_ms:i64
+                 topic:byte{16} deltas:byte{16} offset:i64 newest_ms:i64 since_ms:i64 through_ms:i64
 
 Little-endian. It is published behind the delta blocks it speaks of, in the same partition, so who
 has read it has read them. The ranges are half-open:
@@ -14,7 +14,9 @@ has read it has read them. The ranges are half-open:
                   the source was read from its first record
     through_ms    every record ingested before this is in the blocks
 
-`epoch` and `topic` (Kafka's id of the source topic) name the incarnation that offsets belong to.
+`epoch` and `topic` (Kafka's id of the source topic) name the incarnation that offsets belong to;
+`deltas` is the id of the topic that holds the blocks. Where that topic was recreated under a
+worker, its heartbeat speaks of blocks that nobody can read any more, and counts as none.
 """
 
 from __future__ import annotations
@@ -29,17 +31,18 @@ KEY = b"heartbeat"
 VERSION = 1
 FROM_THE_FIRST_MS = -(1 << 63)
 _KIND = ord("H")
-_LAYOUT = struct.Struct("<BBIIII16sqqqq")
+_LAYOUT = struct.Struct("<BBIIII16s16sqqqq")
 
 
 @dataclass(frozen=True)
 class Heartbeat:
-    """See the module's docstring. `topic_id` is 16 bytes."""
+    """See the module's docstring. `topic_id` and `deltas_id` are 16 bytes each."""
 
     partition: int
     partitions: int
     epoch: int
     topic_id: bytes
+    deltas_id: bytes
     offset: int
     newest_ms: int
     since_ms: int
@@ -49,7 +52,8 @@ class Heartbeat:
 def encode(beat: Heartbeat, spec: Spec) -> bytes:
     """The bytes of one heartbeat."""
     return _LAYOUT.pack(
-        VERSION, _KIND, spec.tag, beat.partition, beat.partitions, beat.epoch, beat.topic_id,
+        VERSION, _KIND, spec.tag, beat.partition, beat.partitions, beat.epoch,
+        beat.topic_id, beat.deltas_id,
         beat.offset, beat.newest_ms, beat.since_ms, beat.through_ms,
     )  # fmt: skip
 

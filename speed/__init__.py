@@ -7,7 +7,10 @@
     publisher    the delta topic's producer: returns when the broker has everything
     guard        the owner follows its own partition: a zombie's older block is published anew
     engine       Faust: group, assignment, delivery; the only file that touches its insides
+    opening      a partition restored and ready; the topics' identities
     worker       the loop and its order, heartbeats, the watchdog
+    place        which directory a worker works in
+    metrics      what it says of itself
     main         `impressions speed`
 
 Faust is the engine, not the state: no tables, no changelogs of its own.

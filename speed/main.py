@@ -12,7 +12,7 @@ import os
 import signal
 
 from impressions.clock import now_ms
-from impressions.shell.command import Json, verb
+from impressions.shell.command import Json, report, verb
 from impressions.shell.console import emit
 from impressions.shell.settings import Settings
 
@@ -67,6 +67,9 @@ async def _work(settings: Settings, json: bool) -> None:
             log.info("stopped")
     except Exception as error:
         log.LOGGER.error("%s", log.line("ended", error=repr(error)))
-        raise describe(error) from error
+        told = describe(error)
+        if told.reason == "stuck":  # a thread that waits for the broker would keep the process
+            os._exit(report(told, json))
+        raise told from error
     finally:
         place.release()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from aiokafka import AIOKafkaProducer
 
@@ -16,6 +17,9 @@ from impressions.kafka.client import aiokafka
 from impressions.kafka.dead_letters import DeadLetter
 from impressions.kafka.topics import MAX_MESSAGE_BYTES
 from impressions.shell.settings import Settings
+
+Pair = tuple[bytes, bytes]
+"""(key, value) of a record."""
 
 _BATCH_BYTES = 1 << 20
 _TIMEOUT_MS = 30_000
@@ -45,28 +49,38 @@ class Publisher:
         if self._producer is not None:
             await self._producer.stop()
 
-    async def publish(
-        self, partition: int, records: Iterable[tuple[bytes, bytes]]
-    ) -> tuple[int, int]:
-        """Send (key, value) records, at least one, to the delta topic and wait for the broker.
+    async def publish(self, partition: int, blocks: Iterable[Pair], last: Pair) -> tuple[int, int]:
+        """Send (key, value) records to the delta topic, `last` behind all of them, and wait.
+
+        `last` says that the others are there, so unless all fit in one batch, which is written as a
+        whole or not at all, it is sent when the broker has confirmed the others.
 
         Returns:
             The offsets they got, [first, last + 1). Records of others may lie between.
         """
+        batches = self._batches(blocks)
+        if len(batches) == 1 and _append(batches[0], last):
+            return await self._send(partition, batches)
+        first, _ = await self._send(partition, batches) if batches else (None, 0)
+        start, end = await self._send(partition, self._batches([last]))
+        return (start if first is None else first), end
+
+    def _batches(self, records: Iterable[Pair]) -> list[Any]:
+        batches: list[Any] = []
+        for record in records:
+            if not batches or not _append(batches[-1], record):
+                batches.append(self._started().create_batch())
+                if not _append(batches[-1], record):
+                    raise ValueError(f"a record of {len(record[1])} bytes fits no batch")
+        return batches
+
+    async def _send(self, partition: int, batches: Sequence[Any]) -> tuple[int, int]:
         producer, topic = self._started(), self._settings.kafka.deltas_topic
-        batch, sent = producer.create_batch(), []
-        for key, value in records:
-            if batch.append(key=key, value=value, timestamp=None) is None:
-                batch.close()
-                sent.append((await producer.send_batch(batch, topic, partition=partition), batch))
-                batch = producer.create_batch()
-                if batch.append(key=key, value=value, timestamp=None) is None:
-                    raise ValueError(f"a record of {len(value)} bytes fits no batch")
-        if batch.record_count():
+        for batch in batches:
             batch.close()
-            sent.append((await producer.send_batch(batch, topic, partition=partition), batch))
-        done = await asyncio.gather(*(future for future, _ in sent))
-        return done[0].offset, done[-1].offset + sent[-1][1].record_count()
+        sent = [await producer.send_batch(batch, topic, partition=partition) for batch in batches]
+        done = await asyncio.gather(*sent)
+        return done[0].offset, done[-1].offset + batches[-1].record_count()
 
     async def reject(self, letters: Sequence[DeadLetter]) -> None:
         """Send dead letters, and wait for the broker."""
@@ -88,3 +102,7 @@ class Publisher:
         if self._producer is None:
             raise RuntimeError("the publisher was not started")
         return self._producer
+
+
+def _append(batch: Any, record: Pair) -> bool:
+    return batch.append(key=record[0], value=record[1], timestamp=None) is not None

@@ -128,6 +128,11 @@ class Partition:
             self._held.clear()
         self._held.update(flush.blocks)
 
+    def lose_until(self, first_offset: int, now_ms: int) -> None:
+        """Go on at `first_offset`: the source has lost what lies before it."""
+        self.progress = after_loss(self.progress, first_offset, now_ms)
+        self._lost = True
+
     def beat(self, progress: Heartbeat, next_delta_offset: int) -> None:
         """The same for a heartbeat alone."""
         self._write([], progress, next_delta_offset)
@@ -168,29 +173,61 @@ class Partition:
 
 
 def state_of(
-    held: PartitionState | None,
+    held: PartitionState,
     settings: Settings,
     partition: int,
     topic_id: bytes,
-    first_offset: int,
+    source: tuple[int, int],
     now_ms: int,
 ) -> tuple[Heartbeat, bool]:
     """Where a restored partition goes on, and whether the source has lost records in between.
 
     Args:
-        first_offset: the oldest record the source still has.
+        held: what the store says after its restore.
+        source: [first, end) of the records the source has.
 
     Raises:
-        Refused: the source topic was recreated and `stream.epoch` was not raised, or P differs.
+        Refused: the source topic was recreated or cut short and `stream.epoch` was not raised, or
+            P differs.
     """
-    epoch, partitions = settings.stream.epoch, settings.partitions
     fresh = Heartbeat(
-        partition, partitions, epoch, topic_id, -1, 0, FROM_THE_FIRST_MS, FROM_THE_FIRST_MS
-    )
-    if held is None or held.heartbeat is None:
-        lost = first_offset > 0
-        return (replace(fresh, since_ms=now_ms) if lost else fresh), lost
-    beat = heartbeat.decode(held.heartbeat, settings.spec)
+        partition, settings.partitions, settings.stream.epoch, topic_id, held.topic_id,
+        -1, 0, FROM_THE_FIRST_MS, FROM_THE_FIRST_MS,
+    )  # fmt: skip
+    beat, (first_offset, end_offset) = fresh, source
+    if held.heartbeat is not None:
+        told = heartbeat.decode(held.heartbeat, settings.spec)
+        if told.deltas_id == held.topic_id:
+            beat = _continued(told, fresh, settings, now_ms)
+    check_not_cut(beat, end_offset)
+    lost = first_offset > beat.offset + 1
+    return (after_loss(beat, first_offset, now_ms) if lost else beat), lost
+
+
+def check_not_cut(beat: Heartbeat, end_offset: int) -> None:
+    """Refuse a source that ends before what was applied: its offsets mean other records now."""
+    if end_offset <= beat.offset:
+        raise Refused(
+            f"partition {beat.partition} of the source ends at offset {end_offset}, but offset "
+            f"{beat.offset} was applied: the topic was recreated, or the broker lost its end",
+            hint=f"stream.epoch = {beat.epoch + 1} for every worker and for land starts anew there",
+            reason="source_cut",
+        )
+
+
+def after_loss(beat: Heartbeat, first_offset: int, now_ms: int) -> Heartbeat:
+    """The heartbeat of a partition that goes on at `first_offset`, records before it being gone."""
+    return replace(beat, offset=first_offset - 1, since_ms=max(beat.since_ms, now_ms))
+
+
+def state_path(directory: Path, partition: int) -> Path:
+    """Where a worker keeps one partition."""
+    return directory / f"partition={partition}"
+
+
+def _continued(beat: Heartbeat, fresh: Heartbeat, settings: Settings, now_ms: int) -> Heartbeat:
+    """The published heartbeat, or a fresh one where `stream.epoch` was raised; or Refused."""
+    epoch, partitions = settings.stream.epoch, settings.partitions
     if beat.partitions != partitions:
         raise Refused(
             f"the delta topic was written with {beat.partitions} partitions, expected {partitions}",
@@ -198,21 +235,15 @@ def state_of(
             reason="partitions",
         )
     if beat.epoch < epoch:
-        return replace(fresh, since_ms=max(beat.since_ms, now_ms)), False
-    if beat.epoch > epoch or beat.topic_id != topic_id:
+        return replace(fresh, since_ms=max(beat.since_ms, now_ms))
+    if beat.epoch > epoch or beat.topic_id != fresh.topic_id:
         raise Refused(
             f"topic {settings.kafka.topic} was recreated: epoch {beat.epoch} belongs to topic id "
-            f"{beat.topic_id.hex()}, found {topic_id.hex()} with stream.epoch {epoch}",
+            f"{beat.topic_id.hex()}, found {fresh.topic_id.hex()} with stream.epoch {epoch}",
             hint=f"if that was meant: stream.epoch = {beat.epoch + 1} for worker and land",
             reason="topic_recreated",
         )
-    lost = first_offset > beat.offset + 1
-    return (replace(beat, since_ms=max(beat.since_ms, now_ms)) if lost else beat), lost
-
-
-def state_path(directory: Path, partition: int) -> Path:
-    """Where a worker keeps one partition."""
-    return directory / f"partition={partition}"
+    return beat
 
 
 def _encoded(blocks: dict[Key, DeltaBlock], spec: Spec) -> list[tuple[bytes, bytes]]:

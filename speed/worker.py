@@ -19,14 +19,14 @@ process rather than let it live on doing nothing.
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import dropwhile
 from pathlib import Path
 from typing import Any
 
-from deltas.follower import restore_partition
-from deltas.store import open_primary
 from impressions import heartbeat
 from impressions.clock import Clock, monotonic_s
 from impressions.errors import ImpressionsError, Refused, ServiceError
@@ -36,12 +36,16 @@ from impressions.shell.settings import Settings
 from speed.engine import Engine
 from speed.guard import Foreign, Guard, version_of
 from speed.metrics import Metrics
+from speed.opening import Identities, check_same, identities, open_partition
 from speed.publisher import Publisher
-from speed.state import Flush, Partition, Record, state_of, state_path
+from speed.state import Flush, Partition, Record, check_not_cut
 
 _FLUSH_BYTES = 2 << 20
 """Of source records in one flush: some 40,000 impressions."""
 _WATCH_S = 1.0
+_SILENCE_S = 3.0
+_ASK_S = 5.0
+_END_S = 15.0
 
 
 class Worker:
@@ -50,7 +54,7 @@ class Worker:
     def __init__(self, settings: Settings, directory: Path, clock: Clock, metrics: Metrics):
         self._settings, self._directory, self._clock = settings, directory, clock
         self._metrics = metrics
-        self._topic_id = topics.source_id(settings)
+        self._ids: Identities | None = None
         self._publisher = Publisher(settings)
         self._engine = Engine(settings, directory, self._handle, self._assigned, self._start_of)
         self._guard = Guard(settings, self._foreign_found)
@@ -58,7 +62,9 @@ class Worker:
         self._loop = asyncio.get_running_loop()
         self._partitions: dict[int, Partition] = {}
         self._gaps: dict[int, int] = {}
+        self._waiting: dict[int, tuple[int, float]] = {}
         self._busy = asyncio.Lock()
+        self._closing = threading.Event()
         self._moved_s = monotonic_s()
 
     async def run(self, stopping: asyncio.Event) -> None:
@@ -80,57 +86,48 @@ class Worker:
                 if end.done():
                     end.result()
         finally:
-            async with self._busy:
-                for task in [stop, *tasks]:
-                    task.cancel()
-                await self._end()
+            self._closing.set()
+            try:
+                await asyncio.wait_for(self._end([stop, *tasks]), _END_S)
+            except TimeoutError:
+                raise ServiceError(
+                    f"could not end in {_END_S:.0f} s: is the broker away?", reason="stuck"
+                ) from None
 
-    async def _end(self) -> None:
-        await self._engine.stop()
-        self._guard.stop()
-        await self._publisher.stop()
-        for partition in self._partitions.values():
-            partition.close()
-        self._partitions.clear()
+    async def _end(self, tasks: Sequence[asyncio.Future[Any]]) -> None:
+        """The flush under way is finished, then everything is let go."""
+        async with self._busy:
+            for task in tasks:
+                task.cancel()
+            await self._engine.stop()
+            await asyncio.to_thread(self._guard.stop)
+            await self._publisher.stop()
+            for partition in self._partitions.values():
+                partition.close()
+            self._partitions.clear()
 
     # -- assignment ------------------------------------------------------------------------------
 
     async def _assigned(self, mine: frozenset[int]) -> None:
         async with self._busy:
+            self._ids = source_id, _ = await asyncio.to_thread(identities, self._settings)
             for number in self._partitions.keys() - mine:
                 self._partitions.pop(number).close()
             for number in sorted(mine - self._partitions.keys()):
-                self._partitions[number] = await asyncio.to_thread(self._open, number)
+                self._partitions[number] = await asyncio.to_thread(
+                    open_partition,
+                    self._settings,
+                    self._directory,
+                    number,
+                    source_id,
+                    self._clock,
+                    self._closing,
+                )
             self._gaps.clear()
             self._guard.watch({n: p.next_delta_offset for n, p in self._partitions.items()})
             self._moved_s = monotonic_s()
         self._metrics.assigned(mine)
         log.info("assigned", partitions=sorted(mine), generation=self._engine.generation)
-
-    def _open(self, number: int) -> Partition:
-        started_s = monotonic_s()
-        store = open_primary(state_path(self._directory, number))
-        try:
-            end = restore_partition(self._settings, store, number)
-            first, _ = offsets.range_of(self._settings, self._settings.kafka.topic, number)
-            beat, lost = state_of(
-                store.state(number), self._settings, number, self._topic_id, first, self._clock()
-            )
-        except BaseException:
-            store.close()
-            raise
-        if lost:
-            log.warning(
-                "records-lost", partition=number, applied_through=beat.offset, log_starts_at=first
-            )
-        log.info(
-            "restored",
-            partition=number,
-            delta_offset=end,
-            source_offset=beat.offset,
-            seconds=round(monotonic_s() - started_s, 2),
-        )
-        return Partition(self._settings, store, beat, lost)
 
     def _start_of(self, number: int) -> int:
         partition = self._partitions.get(number)
@@ -146,13 +143,22 @@ class Worker:
                     by_partition[event.message.partition].append(event)
             for number, of_partition in by_partition.items():
                 partition = self._partitions.get(number)
-                if partition is None or await self._has_gap(partition, of_partition):
+                if partition is None:
                     continue
-                for chunk in chunks(of_partition, _FLUSH_BYTES):
-                    if not await self._flush(partition, chunk):
-                        break
-                    for event in chunk:
-                        event.ack()
+                await self._apply(partition, of_partition)
+
+    async def _apply(self, partition: Partition, events: Sequence[Any]) -> None:
+        while events:
+            run = await self._next_run(partition, events)
+            if not run:
+                return
+            for chunk in chunks(run, _FLUSH_BYTES):
+                if not await self._flush(partition, chunk):
+                    return
+                for event in chunk:
+                    event.ack()
+            last = run[-1].message.offset
+            events = [event for event in events if event.message.offset > last]
 
     async def _flush(self, partition: Partition, events: Sequence[Any]) -> bool:
         """Steps 2 to 5; False where the assignment has changed meanwhile."""
@@ -183,23 +189,49 @@ class Worker:
             await self._publisher.reject(flush.letters)
         value = heartbeat.encode(flush.progress, self._settings.spec)
         wrote = await self._publisher.publish(
-            partition.number, [*flush.encoded, (heartbeat.KEY, value)]
+            partition.number, flush.encoded, (heartbeat.KEY, value)
         )
         self._guard.wrote(partition.number, *wrote)
         partition.commit(flush, wrote[1])
 
-    async def _has_gap(self, partition: Partition, events: Sequence[Any]) -> bool:
-        """Whether records are missing before these; then they are fetched again, once.
+    async def _next_run(self, partition: Partition, events: Sequence[Any]) -> Sequence[Any]:
+        """Those of the events, from the first on, that may be applied now; () drops them all.
 
-        Offsets jump where a transaction ended; a gap that is there again is one of those.
+        Offsets jump where the source has lost records (then the partition says so) and where a
+        transaction ended (then nothing is missing). To tell the second from records that were
+        skipped on the way, everything from the first expected one on is fetched again, once; what
+        was queued meanwhile is dropped until that arrives.
         """
-        first, expected = events[0].message.offset, partition.next_offset
-        if first <= expected or self._gaps.get(partition.number) == first:
-            return False
-        log.warning("gap", partition=partition.number, expected=expected, found=first)
-        self._gaps[partition.number] = first
-        await self._engine.seek([partition.number])
-        return True
+        number, found = partition.number, self._gaps.get(partition.number)
+        if found is not None:
+            events = list(dropwhile(lambda event: event.message.offset > found, events))
+            if events:
+                del self._gaps[number]
+            return without_jump(events)
+        first_found = events[0].message.offset
+        if first_found > partition.next_offset:
+            await self._note_loss(partition)
+        if first_found <= partition.next_offset:
+            return without_jump(events)
+        log.warning("gap", partition=number, expected=partition.next_offset, found=first_found)
+        self._gaps[number] = first_found
+        await self._engine.seek([number])
+        return ()
+
+    async def _note_loss(self, partition: Partition) -> None:
+        """Where the source begins behind what was applied, go on there, and say so."""
+        source = self._settings.kafka.topic
+        first, _ = await asyncio.to_thread(
+            offsets.range_of, self._settings, source, partition.number
+        )
+        if first > partition.next_offset:
+            log.warning(
+                "records-lost",
+                partition=partition.number,
+                applied_through=partition.progress.offset,
+                log_starts_at=first,
+            )
+            partition.lose_until(first, self._clock())
 
     # -- beside the loop -------------------------------------------------------------------------
 
@@ -223,19 +255,45 @@ class Worker:
         """`end` was asked after `before_ms` of the broker's clock."""
         self._metrics.seen(partition.number, partition.progress, end, self._clock())
         beat = partition.progress
-        if partition.next_offset < end or before_ms <= beat.through_ms:
+        check_not_cut(beat, end)
+        if partition.next_offset < end and not await self._has_nothing(partition, end):
             return
-        beat = replace(beat, through_ms=before_ms)
+        self._moved_s = monotonic_s()
+        if before_ms <= beat.through_ms:
+            return
+        beat = replace(beat, through_ms=before_ms, offset=max(beat.offset, end - 1))
         value = heartbeat.encode(beat, self._settings.spec)
-        wrote = await self._publisher.publish(partition.number, [(heartbeat.KEY, value)])
+        wrote = await self._publisher.publish(partition.number, (), (heartbeat.KEY, value))
         self._guard.wrote(partition.number, *wrote)
         partition.beat(beat, wrote[1])
         self._moved_s = monotonic_s()
 
+    async def _has_nothing(self, partition: Partition, end: int) -> bool:
+        """Whether no record lies before `end`: a log may end with the marker of a transaction,
+        which nobody is given. Asked where nothing has come for a while."""
+        number, at = partition.number, partition.next_offset
+        seen, since_s = self._waiting.get(number, (-1, 0.0))
+        if seen != at:
+            self._waiting[number] = (at, monotonic_s())
+            return False
+        if monotonic_s() - since_s < _SILENCE_S:
+            return False
+        self._waiting[number] = (at, monotonic_s())
+        source = self._settings.kafka.topic
+        return await asyncio.to_thread(offsets.is_empty, self._settings, source, number, at, end)
+
     async def _watch(self) -> None:
-        """Ends a worker that has work and does none. Raises ServiceError."""
+        """Ends a worker that has work and does none, or whose topics are others now.
+
+        Raises:
+            ServiceError, Refused: what ended it.
+        """
+        asked_s = monotonic_s()
         while True:
             await asyncio.sleep(_WATCH_S)
+            if monotonic_s() - asked_s > _ASK_S:
+                await self._check_topics()
+                asked_s = monotonic_s()
             if not self._engine.alive():
                 raise ServiceError("the consumer group's coordination has ended", reason="group")
             stalled_s = monotonic_s() - self._moved_s
@@ -246,6 +304,16 @@ class Worker:
                     hint="is the broker reachable? impressions topics check",
                     reason="stalled",
                 )
+
+    async def _check_topics(self) -> None:
+        before = self._ids
+        try:
+            now = await asyncio.to_thread(identities, self._settings)
+        except ServiceError as error:  # whether that is too long, the heartbeats decide
+            log.once("broker-away", because=error)
+            return
+        if before is not None and self._ids == before:
+            check_same(self._settings, before, now)
 
     def _foreign_found(self, foreign: Foreign) -> None:
         self._loop.call_soon_threadsafe(self._foreign.put_nowait, foreign)
@@ -269,9 +337,17 @@ class Worker:
                     )
                 if theirs < held:
                     log.warning("older-block", partition=foreign.partition, offset=foreign.offset)
-                    wrote = await self._publisher.publish(partition.number, [(foreign.key, ours)])
+                    wrote = await self._publisher.publish(partition.number, (), (foreign.key, ours))
                     self._guard.wrote(partition.number, *wrote)
                     self._metrics.republished()
+
+
+def without_jump(events: Sequence[Any]) -> Sequence[Any]:
+    """The events up to the first one that does not follow its predecessor."""
+    for i in range(1, len(events)):
+        if events[i].message.offset > events[i - 1].message.offset + 1:
+            return events[:i]
+    return events
 
 
 def record_of(event: Any) -> Record:

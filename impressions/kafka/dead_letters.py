@@ -3,8 +3,10 @@
     key      topic:partition:offset:log_index     the identity: a replay may write a letter twice
     value    the bytes as they were sent: the record where it does not decode, else a record that
              holds the one log, whole
-    headers  reason        the reasons of the impressions, in order, joined by commas
-             impressions   which of the log, 0-based, joined by commas; empty: not readable
+    headers  reason        the reasons of the impressions, in order, joined by commas; one if all
+                           are the same
+             impressions   which of the log, 0-based, as ranges `first-last` joined by commas;
+                           empty: not readable
              ingest_ms     the broker's time of the record
              topic partition offset log_index      where it came from; log_index -1: the record
 
@@ -56,8 +58,8 @@ class DeadLetter:
 
     def headers(self) -> list[tuple[str, bytes]]:
         fields = {
-            "reason": ",".join(self.reasons),
-            "impressions": ",".join(map(str, self.impressions)),
+            "reason": ",".join(self.reasons if len(set(self.reasons)) > 1 else self.reasons[:1]),
+            "impressions": ",".join(f"{first}-{last}" for first, last in _ranges(self.impressions)),
             "ingest_ms": self.ingest_ms,
             "topic": self.topic,
             "partition": self.partition,
@@ -95,14 +97,17 @@ def letters_of(
 def read_letter(value: bytes, headers: Sequence[tuple[str, bytes]]) -> DeadLetter:
     """A message of the rejected topic. KeyError or ValueError: not one of ours."""
     fields = {name: text.decode() for name, text in headers}
+    bounds = [text.split("-") for text in fields["impressions"].split(",") if text]
+    impressions = tuple(i for a, b in bounds for i in range(int(a), int(b) + 1))
+    reasons = tuple(fields["reason"].split(","))
     return DeadLetter(
         fields["topic"],
         int(fields["partition"]),
         int(fields["offset"]),
         int(fields["log_index"]),
         int(fields["ingest_ms"]),
-        tuple(fields["reason"].split(",")),
-        tuple(int(i) for i in fields["impressions"].split(",") if i),
+        reasons * len(impressions) if impressions and len(reasons) == 1 else reasons,
+        impressions,
         value,
     )
 
@@ -122,6 +127,13 @@ def revived(letter: DeadLetter) -> ImpressionLog | None:
             column[:] = [column[i] for i in letter.impressions]
     log.log_id = max(1, hash_id(f"again:{letter.identity}:{log.log_id}", LOG_BITS))
     return log
+
+
+def _ranges(numbers: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """Ascending numbers as (first, last) of each unbroken range."""
+    for _, group in groupby(enumerate(numbers), key=lambda pair: pair[1] - pair[0]):
+        of_range = [number for _, number in group]
+        yield of_range[0], of_range[-1]
 
 
 def _value(record: bytes | None, log_index: int | None) -> bytes:

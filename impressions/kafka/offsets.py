@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from impressions.errors import ServiceError
 from impressions.kafka.client import librdkafka
@@ -47,3 +47,15 @@ def watermarks(consumer: Consumer, topic: str, partition: int) -> tuple[int, int
         ) from None
     first, end = found
     return int(first), int(end)
+
+
+def is_empty(settings: Settings, topic: str, partition: int, start: int, end: int) -> bool:
+    """Whether no record lies in [start, end): only what Kafka keeps for itself."""
+    with reader(settings, enable_partition_eof=True) as consumer:
+        consumer.assign([TopicPartition(topic, partition, start)])
+        message = consumer.poll(_TIMEOUT_S)
+        if message is None:
+            return False
+        if message.error() is None:
+            return bool(message.offset() >= end)
+        return bool(message.error().code() == KafkaError._PARTITION_EOF)

@@ -4,9 +4,9 @@ In: the values of consecutive records of one partition, with their offsets and i
 one `Batch`: columns over all their impressions in log order, with the reason of each that must not
 count (impressions/event.py), and the records or logs that could not be read at all.
 
-Reasons of a whole log come first: undecodable (columns of different length), missing_profile,
-missing_log_id, bad_profile, wrong_partition; then the rule judges each impression. Duplicates are
-not decided here: speed asks its state, the batch its tables.
+Reasons of a whole log come first: undecodable (columns of different length), too_large (more than
+10,000 impressions), missing_profile, missing_log_id, bad_profile, wrong_partition; then the rule
+judges each impression. Duplicates are not decided here: speed asks its state, the batch its tables.
 
 Counting: each impression is one; a record or log that cannot be read is one.
 """
@@ -189,7 +189,7 @@ def _judged(
     log_id = np.array([g.log_id for g in logs], np.uint64).view(np.int64)
     profile_id = np.array([g.profile_id for g in logs], np.int64)
     has_profile = np.array([g.HasField("profile_id") for g in logs], np.bool_)
-    of_logs = _log_reasons(has_profile, log_id, profile_id, partition, partitions)
+    of_logs = _log_reasons(lengths, has_profile, log_id, profile_id, partition, partitions)
     ingest_ms = record_ingest_ms[of_log[:, 0]][log]
     reason, counted_ms = event.check(
         profile_id[log], title_id, location, event_ms, ingest_ms, dwell_s, spec
@@ -218,10 +218,16 @@ def _judged(
 
 
 def _log_reasons(
-    has_profile: NDArray[np.bool_], log_id: Int, profile_id: Int, partition: int, partitions: int
+    lengths: Int,
+    has_profile: NDArray[np.bool_],
+    log_id: Int,
+    profile_id: Int,
+    partition: int,
+    partitions: int,
 ) -> NDArray[np.uint8]:
     """(m,) reasons that hold for every impression of a log."""
     failures = (
+        (Reason.TOO_LARGE, lengths > event.MAX_LOG_IMPRESSIONS),
         (Reason.MISSING_PROFILE, ~has_profile),
         (Reason.MISSING_LOG_ID, log_id == 0),
         (Reason.BAD_PROFILE, profile_id < 0),

@@ -15,6 +15,7 @@ from confluent_kafka import Producer
 from impressions import delta_block, heartbeat
 from impressions.heartbeat import FROM_THE_FIRST_MS, Heartbeat
 from impressions.kafka import client
+from impressions.kafka.admin import connect
 from impressions.merge import plus
 from impressions.shard import shard_of
 from tests.blocks import prepare
@@ -49,12 +50,20 @@ def beat_of(settings, partition, through_ms, **fields) -> bytes:
         "partitions": settings.partitions,
         "epoch": 1,
         "topic_id": SOURCE_ID,
+        "deltas_id": bytes(16),
         "offset": 0,
         "newest_ms": 0,
         "since_ms": FROM_THE_FIRST_MS,
         **fields,
     }
     return heartbeat.encode(Heartbeat(through_ms=through_ms, **values), settings.spec)
+
+
+def deltas_id(settings) -> bytes:
+    """Kafka's id of the delta topic as it is now."""
+    name = settings.kafka.deltas_topic
+    with connect(settings) as admin:
+        return admin.identities([name])[name][0]
 
 
 class Publisher:
@@ -87,6 +96,7 @@ class Publisher:
 
     def beat(self, through_ms, partitions=None, **fields) -> None:
         every = range(self._settings.partitions) if partitions is None else partitions
+        fields.setdefault("deltas_id", deltas_id(self._settings))
         for partition in every:
             value = beat_of(self._settings, partition, through_ms, **fields)
             self.raw(partition, heartbeat.KEY, value)

@@ -19,7 +19,7 @@ from impressions.kafka.admin import connect
 from impressions.shard import shard_of
 from impressions.spec import DAY_MS
 from tests.broker import TestBroker, compact_soon, stream_settings
-from tests.deltas.support import Publisher, beat_of, block_of
+from tests.deltas.support import Publisher, beat_of, block_of, deltas_id
 from tests.serving.support import until
 
 pytestmark = pytest.mark.kafka
@@ -238,9 +238,8 @@ def test_restore_ends_behind_a_transaction(settings, store):
     )
     producer.init_transactions(20)
     producer.begin_transaction()
-    producer.produce(
-        settings.kafka.deltas_topic, beat_of(settings, 0, NOW_MS), heartbeat.KEY, partition=0
-    )
+    beat = beat_of(settings, 0, NOW_MS, deltas_id=deltas_id(settings))
+    producer.produce(settings.kafka.deltas_topic, beat, heartbeat.KEY, partition=0)
     producer.commit_transaction(20)
     assert restore_partition(settings, store, 0) == 2
     assert through_of(store, 0, settings) == NOW_MS

@@ -25,6 +25,7 @@ from impressions.clock import now_ms
 from impressions.kafka.admin import connect
 from impressions.shard import shard_of
 from impressions.shell.settings import Settings
+from impressions.slot import next_slot_ms
 from impressions.spec import DAY_MS
 from impressions.v1.impression_record_pb2 import ImpressionLog, ImpressionRecord
 from tests import naive
@@ -38,7 +39,9 @@ Sent = tuple[int, int, list[dict[str, Any]]]
 def live_lake(home: Path, broker: TestBroker, **sections: Any) -> Lake:
     """Four partitions, slots of a second, no clock margin: broker and lander share the clock."""
     land = {"clock_margin_s": 0} | sections.pop("land", {})
-    spark = {"master": "local[2]", "driver_memory": "3g"}
+    spark = {
+        "master": "local[2]", "driver_memory": "3g", "conf": {"spark.sql.shuffle.partitions": "2"}
+    }  # fmt: skip
     sections = {"slot_seconds": 1, "land": land, "spark": spark} | sections
     settings = stream_settings(home, broker, partitions=4, **sections)
     return Lake(settings, spark_session(settings, "tests"))
@@ -153,6 +156,14 @@ def land_through(lake: Lake, time_ms: int) -> None:
     deadline_s = time.monotonic() + 30
     while landing.land(job_of(lake)) < time_ms:
         assert time.monotonic() < deadline_s, "raw did not become valid"
+
+
+def next_slot(lake: Lake) -> int:
+    """Waits until the next slot begins; returns its start."""
+    edge_ms = next_slot_ms(now_ms(), lake.settings.spec)
+    while now_ms() < edge_ms:
+        time.sleep(0.01)
+    return edge_ms
 
 
 def raw_name(lake: Lake) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from pathlib import Path
 
@@ -32,6 +31,7 @@ from tests.integration.live import (
     land_through,
     live_lake,
     logs,
+    next_slot,
     raw_rows,
     rejected_places,
     send,
@@ -55,17 +55,16 @@ def test_what_was_sent_is_in_raw_once_and_counts_as_the_oracle_says(
     spark: SparkSession, tmp_path: Path, broker: TestBroker
 ) -> None:
     """Landings of resent, late and bad logs over slots that pass; closed, then a generation."""
-    lake = live_lake(tmp_path, broker, land={"max_records": 12}, audits={"sample_profiles": 0})
+    lake = live_lake(tmp_path, broker, land={"max_records": 20}, audits={"sample_profiles": 0})
     first = logs(1, 150)
     send(lake, first)
+    for resent in (first[:60], first[30:90] + logs(2, 50)):
+        next_slot(lake)
+        send(lake, resent)
     report = land(lake)
     assert report.counts["commits"] > 1, "max_records bounds a commit"
     assert report.counts["read"] == report.counts["landed"] + report.counts["rejected"]
-    for resent in (first[:60], first[30:90] + logs(2, 50)):
-        land_through(lake, slot_start_ms(now_ms(), lake.settings.spec) + 1000)
-        send(lake, resent)
-    newest_ms = max(ms for _, _, ms, _ in arrived(lake.settings))
-    cutover_ms = slot_start_ms(newest_ms, lake.settings.spec) + 1000
+    cutover_ms = next_slot(lake)
     land_through(lake, cutover_ms)
     sent = arrived(lake.settings)
     assert raw_rows(lake) == expected_raw(sent)
@@ -123,9 +122,7 @@ class TestValidThrough:
         """Raw is then valid through that time, and the next landing takes the rest."""
         lake = live_lake(tmp_path, broker)
         send(lake, [one_log(profile, 1) for profile in range(8)])
-        edge_ms = slot_start_ms(now_ms(), lake.settings.spec) + 1000
-        while now_ms() <= edge_ms:
-            time.sleep(0.01)
+        edge_ms = next_slot(lake)
         send(lake, [one_log(profile, 2) for profile in range(8)])
         report = land(lake, until_ms=edge_ms)
         early = [log for log in arrived(lake.settings) if log[2] < edge_ms]

@@ -16,6 +16,7 @@ from pyspark.sql import SparkSession
 from batch import guarded, refs, snapshots, tables
 from batch.failpoint import VARIABLE, InjectedFailure, hits
 from batch.landed import LOST
+from batch.session import spark_session
 from impressions.errors import NotReady, Refused
 from impressions.kafka import topics
 from impressions.shell.settings import Settings
@@ -124,11 +125,12 @@ class TestTwoLanders:
             snapshots, "is_conflict", lambda error: bool(met.append(is_conflict(error)) or met[-1])
         )
 
-        def one() -> None:
+        def one(own: Lake) -> None:
             with contextlib.suppress(NotReady):
-                land(lake)
+                land(own)
 
-        threads = [threading.Thread(target=one) for _ in range(2)]
+        sessions = [Lake(lake.settings, spark_session(lake.settings, "tests")) for _ in range(2)]
+        threads = [threading.Thread(target=one, args=(own,)) for own in sessions]
         for thread in threads:
             thread.start()
         for thread in threads:

@@ -107,6 +107,18 @@ def test_what_holds_for_a_log_holds_for_each_of_its_impressions():
     assert reasons(batch) == [word for word in expected for _ in range(2)]
 
 
+def test_a_log_of_more_than_ten_thousand_impressions_is_rejected_whole():
+    """What it adds must fit into one message of the delta topic."""
+
+    def reasons_of(n):
+        columns = {"title_ids": range(n), "locations": [0] * n, "event_time_ms": [INGEST_MS] * n}
+        batch = judged(record(log(**columns, played=[True] * n, dwell_s=[0.0] * n)))
+        return set(reasons(batch))
+
+    assert reasons_of(10_000) == {"ok"}
+    assert reasons_of(10_001) == {"too_large"}
+
+
 def test_each_impression_is_judged_by_the_one_rule():
     columns = {
         "title_ids": [1, 1, 1, 1],

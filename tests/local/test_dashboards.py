@@ -28,7 +28,7 @@ ROOT = Path(__file__).parents[2]
 DASHBOARDS = sorted((ROOT / "deploy" / "grafana" / "dashboards").glob("*.json"))
 ALERTS = ROOT / "deploy" / "prometheus" / "alerts.yml"
 SETTINGS = Settings(partitions=1)
-BEAT = Heartbeat(0, 1, 1, bytes(16), 5, 1, 0, 1)
+BEAT = Heartbeat(0, 1, 1, bytes(16), bytes(16), 5, 1, 0, 1)
 
 
 def exposed() -> dict[str, set[str]]:

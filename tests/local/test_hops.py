@@ -37,7 +37,9 @@ PROCESS = Running("follower", 1, None, None, NOW, "1")
 
 def beat(partition: int, offset: int, age_s: float) -> Heartbeat:
     through_ms = NOW - round(age_s * 1000)
-    return Heartbeat(partition, 2, 1, bytes(16), offset, through_ms, FROM_THE_FIRST_MS, through_ms)
+    return Heartbeat(
+        partition, 2, 1, bytes(16), bytes(16), offset, through_ms, FROM_THE_FIRST_MS, through_ms
+    )
 
 
 def landed(*offsets: int) -> Landed:

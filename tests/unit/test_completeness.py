@@ -16,6 +16,7 @@ FRESH = StreamState(through_ms=NOW_MS - 100, since_ms=CUTOVER_MS, restoring=Fals
         (FRESH, None, (Incomplete.NO_GENERATION,)),
         (StreamState(NOW_MS - LAG_MS, 0, False), CUTOVER_MS, ()),
         (StreamState(NOW_MS - LAG_MS - 1, 0, False), CUTOVER_MS, (Incomplete.STREAM_BEHIND,)),
+        (StreamState(NOW_MS + LAG_MS + 1, 0, False), CUTOVER_MS, (Incomplete.STREAM_BEHIND,)),
         (StreamState(None, 0, False), CUTOVER_MS, (Incomplete.DELTAS_MISSING,)),
         (StreamState(None, 0, True), CUTOVER_MS, (Incomplete.RESTORING,)),
         (

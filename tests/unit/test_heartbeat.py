@@ -9,11 +9,20 @@ from impressions.spec import DAY_MS, Spec
 
 SPEC = Spec()
 BEAT = Heartbeat(
-    3, 8, 1, bytes(range(16)), 41, 1_794_700_800_123, FROM_THE_FIRST_MS, 1_794_700_801_000
+    3,
+    8,
+    1,
+    bytes(range(16)),
+    bytes(range(16, 32)),
+    41,
+    1_794_700_800_123,
+    FROM_THE_FIRST_MS,
+    1_794_700_801_000,
 )
 GOLDEN = (
     "0148" + SPEC.tag.to_bytes(4, "little").hex() + "03000000" + "08000000" + "01000000"
-    "000102030405060708090a0b0c0d0e0f" + "2900000000000000" + "7bf080dca1010000"
+    "000102030405060708090a0b0c0d0e0f"
+    "101112131415161718191a1b1c1d1e1f" + "2900000000000000" + "7bf080dca1010000"
     "0000000000000080" + "e8f380dca1010000"
 )
 

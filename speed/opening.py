@@ -1,0 +1,92 @@
+"""Opening a partition: restored from the delta topic, then told where the source goes on.
+
+Also the two topics' identities, which offsets are worth nothing without: a topic that is deleted
+and made again has the same name and begins at 0.
+"""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+from deltas.follower import restore_partition
+from deltas.store import open_primary
+from impressions.clock import Clock, monotonic_s
+from impressions.errors import NotReady, Refused
+from impressions.kafka import offsets
+from impressions.kafka.admin import connect
+from impressions.shell import log
+from impressions.shell.settings import Settings
+from speed.state import Partition, state_of, state_path
+
+Identities = tuple[bytes, bytes]
+"""Kafka's ids of the source topic and of the delta topic, 16 bytes each."""
+
+
+def open_partition(
+    settings: Settings,
+    directory: Path,
+    number: int,
+    source_id: bytes,
+    clock: Clock,
+    stop: threading.Event,
+) -> Partition:
+    """A partition that is ready to go on; blocking, until it is restored or `stop` is set.
+
+    Raises:
+        NotReady: stopped.
+        Refused: see `state_of`, and deltas/follower.py.
+    """
+    started_s, topic = monotonic_s(), settings.kafka.topic
+    store = open_primary(state_path(directory, number))
+    try:
+        restore_partition(settings, store, number, stop)
+        held = store.state(number)
+        assert held is not None, "a restored partition has a state"
+        source = offsets.range_of(settings, topic, number)
+        beat, lost = state_of(held, settings, number, source_id, source, clock())
+    except BaseException:
+        store.close()
+        raise
+    if lost:
+        log.warning("records-lost", partition=number, log_starts_at=source[0])
+    log.info(
+        "opened",
+        partition=number,
+        delta_offset=held.next_offset,
+        source_offset=beat.offset,
+        seconds=round(monotonic_s() - started_s, 2),
+    )
+    return Partition(settings, store, beat, lost)
+
+
+def identities(settings: Settings) -> Identities:
+    """Asked of the broker now; blocking.
+
+    Raises:
+        NotReady: one of the topics does not exist.
+        ServiceError: the broker does not answer.
+    """
+    names = (settings.kafka.topic, settings.kafka.deltas_topic)
+    with connect(settings) as admin:
+        found = admin.identities(names)
+    for name in names:
+        if name not in found:
+            raise NotReady(
+                f"topic {name} does not exist", hint="impressions topics create", reason="no_topic"
+            )
+    return found[names[0]][0], found[names[1]][0]
+
+
+def check_same(settings: Settings, before: Identities, now: Identities) -> None:
+    """Refuse to go on with a topic that was made anew."""
+    for name, old, new in zip(
+        (settings.kafka.topic, settings.kafka.deltas_topic), before, now, strict=True
+    ):
+        if old != new:
+            raise Refused(
+                f"topic {name} was recreated while this worker ran: its id was {old.hex()}, "
+                f"now it is {new.hex()}",
+                hint="start the worker again; it says what else is needed",
+                reason="topic_recreated",
+            )
