@@ -56,13 +56,13 @@ lint: venv ## style, types, layers, proto style
 	elif command -v npx >/dev/null; then npx --yes @bufbuild/buf@$(BUF_VERSION) lint && echo "buf: ok"; \
 	else echo "lint: protos not linted: found neither buf nor npx (install npm to lint them)"; fi
 
-jars: venv ## download and verify the jars that Spark needs, once per machine
+jars: venv ## download and verify the jars of Spark and Kafka, once per machine
 	@$(BIN)/impressions jars
 
 test: lint jars ## lint, then every test
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
 
-demo: venv jars ## the whole batch path on a generated year, or EVENTS=f.parquet MAPPING=f.toml
+demo: venv jars ## the whole story on a generated year, or EVENTS=f.parquet MAPPING=f.toml
 	@$(BIN)/impressions doctor
 	@$(BIN)/python -m demo $(if $(EVENTS),--events "$(EVENTS)") $(if $(MAPPING),--mapping "$(MAPPING)")
 

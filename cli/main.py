@@ -36,7 +36,7 @@ VERBS = {
     "kafka": Verb("cli.kafka:app", "Run a Kafka broker on this machine: start, stop, status."),
     "topics": Verb("cli.topics:app", "Create and check the Kafka topics."),
     "produce": Verb("cli.produce:command", "Replay a file of events into Kafka, live."),
-    "land": Verb("batch.land:command", "Bring events from files into the raw table."),
+    "land": Verb("batch.land:command", "Bring events from Kafka or from files into the raw table."),
     "close": Verb("batch.close:command", "Sort finished ingest slots and flag duplicates."),
     "compact": Verb("batch.compact:command", "Compute and publish one generation's aggregates."),
     "export": Verb("batch.export:command", "Write a generation's SST files and manifest."),
@@ -45,7 +45,9 @@ VERBS = {
     ),
     "speed": Verb("speed.main:command", "Apply the live stream: one worker of the group."),
     "rejected": Verb("cli.rejected:app", "Show or send again what the stream could not count."),
-    "serve": Verb("serving.main:command", "Answer gRPC requests from the active generation."),
+    "serve": Verb(
+        "serving.main:command", "Answer gRPC requests: the active generation and the live stream."
+    ),
     "get": Verb("cli.get:command", "Ask a server about one profile."),
     "status": Verb("cli.status:command", "Show both paths end to end, with ages."),
     "dev": Verb("cli.dev:app", "Run the whole system on this machine: up, down."),

@@ -47,6 +47,11 @@ class Checker:
         self.accepted, self.counts = naive.accept(self.history + sent, self.settings.spec.slot_ms)
         return max((log[2] for log in sent), default=0)
 
+    def come_through(self, client: ImpressionsClient) -> None:
+        """Wait until everything that was sent by now is in the answers."""
+        newest_ms = self.look()
+        wait(lambda: (through(client) or 0) > newest_ms, "the stream to come through")
+
     def answers(
         self,
         client: ImpressionsClient,
@@ -55,8 +60,7 @@ class Checker:
         reasons: Collection[str] = (),
     ) -> None:
         """Compare all answers at one query time; each must give exactly these `reasons`."""
-        newest_ms = self.look()
-        wait(lambda: (through(client) or 0) > newest_ms, "the stream to come through")
+        self.come_through(client)
         expected = naive.answers(self.accepted, query_ms)
         profiles = sorted({event[0] for event in self.accepted})
         found = ask(client, profiles, query_ms, reasons)

@@ -169,6 +169,7 @@ class Story:
         if self.raw.live is not None:
             mapping = str(self.options.mapping)
             self.shell.run("produce", "--from", self.raw.live.name, "--mapping", mapping)
+        self.checker.come_through(client)
         delays_ms = [self._delay_ms(client, traffic, n) for n in range(1, DELAYS + 1)]
         told = ", ".join(f"{ms:.0f}" for ms in delays_ms)
         print(f"  seen after {told} ms; median {statistics.median(delays_ms):.0f} ms")
@@ -190,6 +191,7 @@ class Story:
                 print(f"  kill -9 {worker.pid}, {flow.sent:,} logs sent so far")
                 worker.kill()
                 worker.again()
+                self.checker.come_through(client)
         self.checker.answers(client, now_ms(), "after two kills")
 
     def next_generation(self, client: ImpressionsClient, traffic: Traffic, number: int) -> None:

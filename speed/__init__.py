@@ -8,8 +8,10 @@
     guard        the owner follows its own partition: a zombie's older block is published anew
     engine       Faust: group, assignment, delivery; the only file that touches its insides
     opening      a partition restored and ready; the topics' identities
+    events       the engine's events as records, in order, in pieces
     worker       the loop and its order, heartbeats, the watchdog
-    place        which directory a worker works in
+    ownership    whether a worker without partitions is right to idle
+    place        which directory a worker works in, and its name in the group
     metrics      what it says of itself
     main         `impressions speed`
 

@@ -15,8 +15,6 @@ handler failed. Tables, changelogs, web server and leader topics are off.
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import socket
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -28,6 +26,7 @@ from yarl import URL
 
 from impressions.kafka.client import aiokafka
 from impressions.shell.settings import Settings
+from speed.place import member_name
 
 _FETCH_BYTES = 8 << 20
 _COMMIT_S = 1.0
@@ -131,7 +130,9 @@ class Engine:
             broker_commit_interval=_COMMIT_S,
             consumer_max_fetch_size=_FETCH_BYTES,
             consumer_auto_offset_reset="earliest",
-            consumer_group_instance_id=_member_name(directory),
+            # A topic that was just made may show no partitions at first; ten seconds, not minutes.
+            consumer_metadata_max_age_ms=10_000,
+            consumer_group_instance_id=member_name(directory),
         )
         start_of, name = self._start_of, self._topic_name
 
@@ -173,13 +174,6 @@ async def _seek(consumer: Any, tps: Sequence[TP], start_of: Callable[[int], int]
     for tp, start in starts.items():
         consumer._read_offset[tp] = start or None
         consumer._committed_offset[tp] = start or None
-
-
-def _member_name(directory: Path) -> str:
-    """Who this worker is to the group. One that is killed and started again in its directory takes
-    its place at once, instead of waiting until the group has given it up."""
-    path = hashlib.sha256(str(directory).encode()).hexdigest()[:8]
-    return f"{socket.gethostname()}-{directory.name}-{path}"
 
 
 def _credentials(client: Mapping[str, Any]) -> Any:

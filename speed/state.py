@@ -22,11 +22,12 @@ from deltas.sweep import Sweep, floor_of
 from impressions import delta_block, heartbeat
 from impressions.decay import Int
 from impressions.delta_block import DeltaBlock
-from impressions.errors import Refused
+from impressions.errors import CorruptData, Refused
 from impressions.event import Reason
 from impressions.heartbeat import FROM_THE_FIRST_MS, Heartbeat
 from impressions.kafka.dead_letters import DeadLetter, letters_of
 from impressions.kafka.records import Batch, decode
+from impressions.shell import log
 from impressions.shell.settings import Settings
 from impressions.spec import Spec
 from speed.apply import Key, apply
@@ -76,6 +77,7 @@ class Partition:
         self._topic = settings.kafka.topic
         self._sweep = Sweep(store, settings)
         self._held: dict[Key, DeltaBlock] = {}
+        self._damaged = False
 
     @property
     def next_offset(self) -> int:
@@ -102,7 +104,7 @@ class Partition:
             beat,
             offset=int(offsets[-1]),
             newest_ms=newest_ms,
-            since_ms=int(ingest_ms[0]) + 1 if self._lost else beat.since_ms,
+            since_ms=self._since_ms(int(ingest_ms[0]), newest_ms),
             through_ms=max(beat.through_ms, newest_ms),
         )
         return Flush(
@@ -123,7 +125,7 @@ class Partition:
     def commit(self, flush: Flush, next_delta_offset: int) -> None:
         """Write what was published; `next_delta_offset` lies behind it in the delta topic."""
         self._write(flush.encoded, flush.progress, next_delta_offset)
-        self._lost = False
+        self._lost = self._damaged = False
         if len(self._held) > _HELD_BLOCKS:
             self._held.clear()
         self._held.update(flush.blocks)
@@ -151,8 +153,20 @@ class Partition:
             data = self._store.get(delta_block.key(*key))
             if data is None:
                 return None
-            self._held[key] = delta_block.decode(data, self._spec)
+            try:
+                self._held[key] = delta_block.decode(data, self._spec)
+            except CorruptData as error:
+                # Somebody else's bytes under a key of ours: what it held is lost, and that is said.
+                log.warning("block-lost", partition=self.number, because=error)
+                self._damaged = True
+                return None
         return self._held[key]
+
+    def _since_ms(self, first_ms: int, newest_ms: int) -> int:
+        """From when on the blocks are whole, after a flush of records ingested in between."""
+        if self._damaged:
+            return newest_ms + 1
+        return first_ms + 1 if self._lost else self.progress.since_ms
 
     def _write(
         self, puts: Sequence[tuple[bytes, bytes]], progress: Heartbeat, next_offset: int

@@ -21,7 +21,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import dropwhile
 from pathlib import Path
@@ -29,16 +29,20 @@ from typing import Any
 
 from impressions import heartbeat
 from impressions.clock import Clock, monotonic_s
-from impressions.errors import ImpressionsError, Refused, ServiceError
+from impressions.errors import CorruptData, ImpressionsError, Refused, ServiceError
 from impressions.kafka import offsets, topics
 from impressions.shell import log
 from impressions.shell.settings import Settings
+from impressions.spec import Spec
 from speed.engine import Engine
+from speed.events import chunks, record_of, without_jump
 from speed.guard import Foreign, Guard, version_of
 from speed.metrics import Metrics
 from speed.opening import Identities, check_same, identities, open_partition
+from speed.ownership import unowned
+from speed.place import forget_name
 from speed.publisher import Publisher
-from speed.state import Flush, Partition, Record, check_not_cut
+from speed.state import Flush, Partition, check_not_cut
 
 _FLUSH_BYTES = 2 << 20
 """Of source records in one flush: some 40,000 impressions."""
@@ -110,7 +114,10 @@ class Worker:
 
     async def _assigned(self, mine: frozenset[int]) -> None:
         async with self._busy:
-            self._ids = source_id, _ = await asyncio.to_thread(identities, self._settings)
+            ids = await asyncio.to_thread(identities, self._settings)
+            if self._ids is not None:
+                check_same(self._settings, self._ids, ids)
+            self._ids = ids
             for number in self._partitions.keys() - mine:
                 self._partitions.pop(number).close()
             for number in sorted(mine - self._partitions.keys()):
@@ -119,7 +126,7 @@ class Worker:
                     self._settings,
                     self._directory,
                     number,
-                    source_id,
+                    ids[0],
                     self._clock,
                     self._closing,
                 )
@@ -297,6 +304,9 @@ class Worker:
             if not self._engine.alive():
                 raise ServiceError("the consumer group's coordination has ended", reason="group")
             stalled_s = monotonic_s() - self._moved_s
+            if not self._partitions and stalled_s > self._settings.speed.session_timeout_s:
+                await self._check_idle()
+                self._moved_s = monotonic_s()
             if self._partitions and stalled_s > self._settings.speed.stall_s:
                 raise ServiceError(
                     f"no progress in {stalled_s:.0f} s with {len(self._partitions)} partitions, "
@@ -315,6 +325,21 @@ class Worker:
         if before is not None and self._ids == before:
             check_same(self._settings, before, now)
 
+    async def _check_idle(self) -> None:
+        """Whether it is right that this worker has nothing. Raises ServiceError."""
+        try:
+            left = await asyncio.to_thread(unowned, self._settings)
+        except ServiceError as error:
+            log.once("broker-away", because=error)
+            return
+        if left and not self._partitions:
+            forget_name(self._directory)
+            raise ServiceError(
+                f"partitions {sorted(left)} have no owner, and this worker was given none",
+                hint="start it again: it joins the group anew",
+                reason="unowned",
+            )
+
     def _foreign_found(self, foreign: Foreign) -> None:
         self._loop.call_soon_threadsafe(self._foreign.put_nowait, foreign)
 
@@ -328,7 +353,8 @@ class Worker:
                 ours = None if partition is None else partition.published(foreign.key)
                 if partition is None or ours is None:
                     continue
-                theirs, held = (version_of(foreign.key, v, spec) for v in (foreign.value, ours))
+                theirs = _version(foreign, spec)
+                held = version_of(foreign.key, ours, spec)
                 if theirs > held and foreign.offset >= partition.next_delta_offset:
                     raise ServiceError(
                         f"partition {foreign.partition} has another owner: its delta offset "
@@ -342,32 +368,12 @@ class Worker:
                     self._metrics.republished()
 
 
-def without_jump(events: Sequence[Any]) -> Sequence[Any]:
-    """The events up to the first one that does not follow its predecessor."""
-    for i in range(1, len(events)):
-        if events[i].message.offset > events[i - 1].message.offset + 1:
-            return events[:i]
-    return events
-
-
-def record_of(event: Any) -> Record:
-    """A Faust event as a record; its time is in seconds there."""
-    message = event.message
-    return Record(message.offset, round(message.timestamp * 1000), message.value)
-
-
-def chunks(events: Sequence[Any], size_bytes: int) -> Iterator[list[Any]]:
-    """Events in pieces of about so many bytes, never empty."""
-    piece: list[Any] = []
-    held = 0
-    for event in events:
-        piece.append(event)
-        held += len(event.message.value or b"")
-        if held >= size_bytes:
-            yield piece
-            piece, held = [], 0
-    if piece:
-        yield piece
+def _version(foreign: Foreign, spec: Spec) -> tuple[int, int]:
+    """Its version; older than any where it is no block at all."""
+    try:
+        return version_of(foreign.key, foreign.value, spec)
+    except CorruptData:
+        return -1, -1
 
 
 def describe(error: BaseException) -> ImpressionsError:

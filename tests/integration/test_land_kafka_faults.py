@@ -135,8 +135,8 @@ class TestTwoLanders:
             thread.start()
         for thread in threads:
             thread.join()
-        assert any(met)
         check_all_is_in_once(lake)
+        assert any(met)
 
     def test_rows_computed_from_an_older_snapshot_are_not_published(
         self, spark: SparkSession, tmp_path: Path, broker: TestBroker

@@ -97,7 +97,10 @@ def test_a_source_made_anew_ends_the_worker_and_a_raised_epoch_goes_on(settings,
     until(lambda: (b := beat_of(settings)) and b.offset == 49, "50 records are applied")
     recreate(settings, settings.kafka.topic)
     assert worker.popen.wait(60) in (5, 7), "it saw no topic, or the other one"
-    assert start().popen.wait(60) == 7, "nor does it start on it"
+    codes = [start().popen.wait(60)]
+    if codes == [8]:  # the group had assigned nothing yet; joining anew cures that
+        codes.append(start().popen.wait(60))
+    assert codes[-1] == 7, "nor does it start on the other one"
     send(settings, 30, seed=2)
     start(stream=settings.stream.model_copy(update={"epoch": 2})).ready()
     until(lambda: (b := beat_of(settings)) and (b.epoch, b.offset) == (2, 29), "30 new ones")
