@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 import signal
@@ -9,7 +10,11 @@ import socket
 import subprocess
 import sys
 import threading
+from collections.abc import Collection
 from pathlib import Path
+
+from cli.main import build_app
+from impressions.shell.command import main as run_app
 
 COMMAND = [sys.executable, "-m", "cli.main"]
 _END_S = 40
@@ -79,17 +84,23 @@ class Background:
 class Shell:
     """Commands of one demo directory, all with its own `impressions.toml`."""
 
-    def __init__(self, directory: Path):
-        self.directory = directory
+    def __init__(self, directory: Path, inside: Collection[str] = ()):
+        """`inside`: verbs to run in this process, where it has a JVM that they can share."""
+        self.directory, self._inside = directory, inside
         self.environment = {**os.environ, "PYTHONPATH": os.getcwd(), "PYTHONUNBUFFERED": "1"}
         self._backgrounds: list[Background] = []
 
     def run(self, *words: str) -> None:
         """Run one command to its end, its output passing through."""
         self.show(words)
-        done = subprocess.run([*COMMAND, *words], cwd=self.directory, env=self.environment)
-        if done.returncode:
-            raise StepFailed(f"`impressions {shlex.join(words)}` exited with {done.returncode}")
+        if words[0] in self._inside:
+            with contextlib.chdir(self.directory):
+                code = run_app(build_app(), list(words), prog="impressions")
+        else:
+            command = [*COMMAND, *words]
+            code = subprocess.run(command, cwd=self.directory, env=self.environment).returncode
+        if code:
+            raise StepFailed(f"`impressions {shlex.join(words)}` exited with {code}")
 
     def background(self, label: str, *words: str) -> Background:
         """Start a command that goes on until `stop`."""

@@ -34,6 +34,8 @@ from impressions.shell.settings import Settings, load
 from impressions.slot import format_utc, slot_start_ms
 from serving.client import ImpressionsClient
 from tests import naive
+from tests.compare import differences
+from tests.tolerance import FLOAT32_STORED
 
 SETTINGS = """\
 partitions = 4
@@ -60,6 +62,9 @@ class Options:
     Attributes:
         events: one's own file, mapped by `mapping`; None to generate a year from `seed`.
         generations: how many are computed, at least 2.
+        inside: verbs that run in this process (demo/shell.py).
+        two_hosts: at the end, whether a second host on the newest generation answers the same as
+            the first, which was rolled back, while traffic flows.
     """
 
     directory: Path
@@ -67,6 +72,8 @@ class Options:
     mapping: Path
     seed: int
     generations: int = 2
+    inside: tuple[str, ...] = ()
+    two_hosts: bool = False
 
 
 @dataclass(frozen=True)
@@ -84,7 +91,7 @@ class Story:
     """The state of one run: its processes, its traffic, what was compared."""
 
     def __init__(self, options: Options):
-        self.options, self.shell = options, Shell(options.directory)
+        self.options, self.shell = options, Shell(options.directory, options.inside)
         self.address = free_address()
         config = options.directory / "impressions.toml"
         config.write_text(SETTINGS)
@@ -122,6 +129,8 @@ class Story:
             for number in range(2, self.options.generations + 1):
                 self.next_generation(client, traffic, number)
             self.roll_back(client)
+            if self.options.two_hosts:
+                self.compare_hosts(client, traffic)
             self.shell.run("status")
         traffic.close()
         profiles = len({profile for profile, _, _ in self.checker.accepted})
@@ -213,6 +222,24 @@ class Story:
             serves(client, generation_id(cutover_ms))
             self.checker.answers(client, query_ms, f"{generation_id(cutover_ms)} again")
 
+    def compare_hosts(self, client: ImpressionsClient, traffic: Traffic) -> None:
+        """Generation invariance: the oldest and the newest generation, one stream, one time."""
+        say("7. A second host on the newest generation, while traffic flows")
+        newest, address = generation_id(self.cutovers_ms[-1]), free_address()
+        there = ("--set", f"host.data_dir={self.options.directory / 'second-host'}")
+        self.shell.run("bulkload", "load", newest, *there)
+        self.shell.run("bulkload", "activate", newest, *there)
+        self.shell.background("second", "serve", *there, "--set", f"serving.listen={address}")
+        with ImpressionsClient(address, timeout_s=60) as second:
+            serves(second, newest)
+            self.checker.come_through(second)
+            with traffic.flowing(LOGS_PER_S) as flow:
+                differ, compared = same_answers(client, second, self.raw.profiles, now_ms())
+        self.checker.checked += compared
+        self.checker.differ += differ
+        told = f"{compared:,} answers of two generations, {len(differ)} differ"
+        print(f"  {told}; {flow.sent:,} logs were sent meanwhile", flush=True)
+
     def ask_for_some(self) -> None:
         """Show one profile as a person would ask for it, beside the raw recomputation."""
         at_ms = now_ms()
@@ -279,6 +306,31 @@ def reading(address: str, profiles: list[int]) -> Iterator[list[int]]:
         thread.join()
     if failures:
         raise failures[0]
+
+
+def same_answers(
+    first: ImpressionsClient, second: ImpressionsClient, profiles: list[int], query_ms: int
+) -> tuple[list[str], int]:
+    """Compare two servers profile by profile, and count the answers.
+
+    The first is asked before and after the second; where its own answer changed in between, an
+    event came, and the profile is asked again.
+    """
+    differ: list[str] = []
+    compared = 0
+    for profile in profiles[:: max(1, len(profiles) // 500)]:
+        found = [f"profile {profile}: never the same for as long as three reads take"]
+        for _ in range(50):
+            before = ask(first, [profile], query_ms)
+            other = ask(second, [profile], query_ms)
+            if before == ask(first, [profile], query_ms):
+                found = differences(other, before, FLOAT32_STORED)
+                if not found:
+                    compared += len(before)
+                    break
+        else:
+            differ += [f"two hosts: {line}" for line in found]
+    return differ, compared
 
 
 def tell(options: Options) -> Told:

@@ -14,22 +14,27 @@ from demo.story import Options, tell
 KUAIRAND = Path(__file__).parents[3] / "shared" / "data" / "kuairand" / "impressions.parquet"
 HERE = Path(__file__).parent
 PROFILES = 2_000
+BATCH = ("land", "close", "compact", "export")
+"""Run with the JVM of all tests; `make demo` starts one for each."""
 
 pytestmark = [pytest.mark.spark, pytest.mark.kafka, pytest.mark.timeout(900)]
 
 
-def test_a_generated_year_and_live_traffic(tmp_path):
-    """Three generations whose slots really passed; rolled back by one and by two."""
+def test_a_generated_year_and_live_traffic(tmp_path, spark):
+    """Three generations whose slots really passed; rolled back by one and by two; then two hosts,
+    one on the first and one on the third, answer the same while traffic flows."""
     mapping = HERE.parents[1] / "demo" / "mapping.toml"
-    told = tell(Options(tmp_path, None, mapping, seed=7, generations=3))
+    told = tell(
+        Options(tmp_path, None, mapping, seed=7, generations=3, inside=BATCH, two_hosts=True)
+    )
     assert told.differ == [], "seed 7"
     assert told.profiles >= PROFILES
 
 
 @pytest.mark.skipif(not KUAIRAND.exists(), reason=f"real exposures not present: {KUAIRAND.name}")
-def test_real_exposures_half_as_history_and_half_live(tmp_path):
+def test_real_exposures_half_as_history_and_half_live(tmp_path, spark):
     """25,156 profiles; rows that share (profile, title, time) are one impression, as mapped."""
-    told = tell(Options(tmp_path, KUAIRAND, HERE / "kuairand.toml", seed=0))
+    told = tell(Options(tmp_path, KUAIRAND, HERE / "kuairand.toml", seed=0, inside=BATCH))
     assert told.differ == []
     assert told.profiles >= PROFILES
     assert told.counts["duplicate"] > 1_000

@@ -1,8 +1,10 @@
-"""Real Spark and Iceberg for integration tests: one JVM for all, a fresh warehouse per module."""
+"""Real Spark and Iceberg for integration tests: one JVM for all, a fresh warehouse per module.
+
+The JVM is the fixture `spark` of tests/spark.py.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +13,7 @@ from pyspark.sql import SparkSession
 
 from batch.session import spark_session
 from impressions.shell.settings import Settings
+from tests.spark import small_settings
 
 
 @dataclass(frozen=True)
@@ -21,23 +24,10 @@ class Lake:
     spark: SparkSession
 
 
-def small_settings(home: Path) -> Settings:
-    """P = 4, daily slots, two cores: what every integration test runs with."""
-    return Settings(home=home, partitions=4, spark={"master": "local[2]", "driver_memory": "3g"})
-
-
 def new_lake(home: Path) -> Lake:
     """For tests that need more than one warehouse; needs the `spark` fixture to run."""
     settings = small_settings(home)
     return Lake(settings, spark_session(settings, "tests"))
-
-
-@pytest.fixture(scope="session")
-def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
-    """The JVM all tests share. Verbs called by tests find it and do not stop it."""
-    session = spark_session(small_settings(tmp_path_factory.mktemp("spark")), "tests")
-    yield session
-    session.stop()
 
 
 @pytest.fixture(scope="module")
