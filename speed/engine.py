@@ -5,6 +5,8 @@ The only file that touches Faust's insides, and why:
     seek            Faust resumes at the group's committed offsets; ours are in the state, which is
                     what was really published. So `perform_seek` of its consumer is replaced, and
                     an event is neither skipped nor read twice, whatever the group remembers
+    fetch wait      Faust lets the broker hold a fetch for 1.5 s. One that is under way does not
+                    cover partitions with records in hand, so their next record would wait for it
     generation      a take buffer survives a rebalance; records of an older generation are dropped
     coordination    the group's task may end silently; `alive` says so
 
@@ -20,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import faust
+from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread
 from faust.transport.drivers.aiokafka import Consumer as FaustConsumer
 from faust.types import TP
 from yarl import URL
@@ -29,6 +32,7 @@ from impressions.shell.settings import Settings
 from speed.place import member_name
 
 _FETCH_BYTES = 8 << 20
+_FETCH_WAIT_MS = 50
 _COMMIT_S = 1.0
 _HEARTBEAT_S = 3.0
 _LOG_APPEND_TIME = 1
@@ -136,7 +140,16 @@ class Engine:
         )
         start_of, name = self._start_of, self._topic_name
 
+        class ConsumerThread(AIOKafkaConsumerThread):
+            def _create_worker_consumer(self, transport: Any) -> Any:
+                consumer = super()._create_worker_consumer(transport)
+                consumer._fetch_max_wait_ms = _FETCH_WAIT_MS
+                return consumer
+
         class Consumer(FaustConsumer):
+            def _new_consumer_thread(self) -> ConsumerThread:
+                return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
+
             async def perform_seek(self) -> None:
                 await _seek(self, [tp for tp in self.assignment() if tp.topic == name], start_of)
 
