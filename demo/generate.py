@@ -31,7 +31,7 @@ HISTORY_DAYS = 400
 class Size:
     """How much to generate."""
 
-    logs: int = 40_000
+    logs: int = 30_000
     profiles: int = 3_500
     titles: int = 3_000
 
