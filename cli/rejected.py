@@ -81,9 +81,8 @@ def replay(
     \b
     impressions rejected replay --reason wrong_partition
     """
-    from impressions.producer import Producer
-
     from impressions.kafka.dead_letters import revived
+    from impressions.producer import Producer
 
     counts = Counter(letters=0, impressions=0, unreadable=0)
     left = 0
