@@ -5,13 +5,14 @@ oracle's input. A copy of the delta topic in a fresh store is what any serving h
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 
 from confluent_kafka import Consumer, TopicPartition
 
 from deltas.follower import restore_partition
 from deltas.store import DeltaStore, open_primary
-from impressions import delta_block
+from impressions import delta_block, heartbeat
 from impressions.kafka import client
 from impressions.merge import merge
 from impressions.shell.settings import Settings
@@ -44,6 +45,16 @@ def everything_sent(settings: Settings) -> list[tuple]:
 def last_values(settings: Settings) -> dict[bytes, bytes]:
     """The last value of each key of the delta topic; heartbeats of all partitions share a key."""
     return {m.key(): m.value() for m in messages_of(settings, settings.kafka.deltas_topic)}
+
+
+def unapplied(settings: Settings) -> int:
+    """Records of the source that no heartbeat stands behind."""
+    ends, applied = source_ends(settings), dict.fromkeys(range(settings.partitions), -1)
+    for message in messages_of(settings, settings.kafka.deltas_topic):
+        if message.key() == heartbeat.KEY:
+            beat = heartbeat.decode(message.value(), settings.spec)
+            applied[message.partition()] = beat.offset
+    return sum(ends[partition] - 1 - offset for partition, offset in applied.items())
 
 
 def messages_of(settings: Settings, topic: str) -> Iterator:
@@ -95,9 +106,35 @@ def assert_stream_is_exact(settings: Settings, store: DeltaStore, query_ms: int)
     spec = settings.spec
     applied, _ = naive.accept(everything_sent(settings), spec.slot_ms)
     expected = naive.answers(applied, query_ms)
-    found: dict = {}
-    for profile in {profile for profile, _, _ in applied}:
-        blocks = [delta_block.decode(data, spec) for data in store.blocks(profile)]
-        found |= as_dict(profile, merge(query_ms, None, None, blocks, spec), spec)
+    found = stream_rows(settings, store, {profile for profile, _, _ in applied}, query_ms)
     assert differences(found, expected, FLOAT64) == []
     return len(expected)
+
+
+def stream_rows(
+    settings: Settings, store: DeltaStore, profiles: Iterable[int], query_ms: int
+) -> dict:
+    """What the stream alone says of these profiles, in the form of tests/naive.py `answers`."""
+    spec, rows = settings.spec, {}
+    for profile in profiles:
+        blocks = [delta_block.decode(data, spec) for data in store.blocks(profile)]
+        rows |= as_dict(profile, merge(query_ms, None, None, blocks, spec), spec)
+    return rows
+
+
+def caught_up(settings: Settings, tmp_path: Path) -> DeltaStore:
+    """Wait until heartbeats stand behind every record sent; returns a fresh copy of the deltas."""
+    ends = source_ends(settings)
+
+    def copied() -> DeltaStore | None:
+        store = copy_of_deltas(settings, tmp_path / f"copy-{time.monotonic_ns()}")
+        values = [store.state(partition).heartbeat for partition in ends]
+        if all(
+            ends[p] == 0 or (v and heartbeat.decode(v, settings.spec).offset == ends[p] - 1)
+            for p, v in enumerate(values)
+        ):
+            return store
+        store.close()
+        return None
+
+    return until(copied, "the worker has published everything that was sent", 60)

@@ -31,7 +31,7 @@ def start(settings, tmp_path):
         def started(**sections):
             chosen = settings.model_copy(update=sections)
             worker = WorkerProcess(chosen, tmp_path)
-            stack.callback(worker.end)
+            stack.callback(worker.close)
             return worker
 
         yield started

@@ -11,17 +11,17 @@ import time
 import pytest
 from confluent_kafka import Producer
 
-from impressions import delta_block, heartbeat
+from impressions import delta_block
 from impressions.clock import now_ms
 from impressions.kafka import client
 from impressions.shard import shard_of
 from tests.broker import stream_settings
 from tests.live import (
     assert_stream_is_exact,
-    copy_of_deltas,
+    caught_up,
     everything_sent,
     last_values,
-    source_ends,
+    unapplied,
     until,
 )
 from tests.speed.traffic import Traffic
@@ -45,30 +45,10 @@ def start(settings, tmp_path):
 
         def started(**environment):
             worker = WorkerProcess(settings, tmp_path, **environment)
-            stack.callback(worker.end)
+            stack.callback(worker.close)
             return worker
 
         yield started
-
-
-def caught_up(settings, tmp_path):
-    """Wait until heartbeats stand behind every record sent; returns a fresh copy of the deltas."""
-    ends = source_ends(settings)
-
-    def copied():
-        path = tmp_path / f"copy-{time.monotonic_ns()}"
-        store = copy_of_deltas(settings, path)
-        states = [store.state(partition) for partition in ends]
-        values = [state.heartbeat for state in states]
-        if all(
-            ends[p] == 0 or (v and heartbeat.decode(v, settings.spec).offset == ends[p] - 1)
-            for p, v in enumerate(values)
-        ):
-            return store
-        store.close()
-        return None
-
-    return until(copied, "the worker has published everything that was sent", 60)
 
 
 def assert_exact(settings, tmp_path, at_least: int):
@@ -98,18 +78,18 @@ def test_live_traffic_is_exact_and_its_counts_balance(settings, start, tmp_path)
 
 
 def test_kill_9_at_any_moment_loses_nothing_and_counts_nothing_twice(settings, start, tmp_path):
-    """Four kills while records flow; each victim had work under way, or had done some."""
+    """Four kills while records flow; at least one victim leaves records that it had not applied."""
     pick, traffic = random.Random(SEED), Traffic(settings, SEED + 1)
-    kills = 0
+    in_mid_work = 0
     for _ in range(4):
         worker = start()
         worker.ready()
-        traffic.send(150)
+        traffic.send(400)
         traffic.flush()
-        time.sleep(pick.uniform(0.0, 0.4))  # the moment of the kill is what is random here
+        time.sleep(pick.uniform(0.0, 0.1))  # the moment of the kill is what is random here
         worker.kill()
-        kills += "INFO assigned" in worker.log
-    assert kills == 4, f"seed {SEED}"
+        in_mid_work += unapplied(settings) > 0
+    assert in_mid_work > 0, f"seed {SEED}"
     start().ready()
     assert_exact(settings, tmp_path, at_least=500)
 

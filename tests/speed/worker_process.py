@@ -54,7 +54,8 @@ class WorkerProcess:
         self.popen.send_signal(signal.SIGTERM)
         return self.popen.wait(30)
 
-    def end(self) -> None:
+    def close(self) -> None:
+        """End it however it is, paused too."""
         with contextlib.suppress(ProcessLookupError):
             self.popen.send_signal(signal.SIGCONT)
             self.popen.kill()
