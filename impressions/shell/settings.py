@@ -183,7 +183,7 @@ class Speed(BaseModel):
         10, ge=6, description="seconds without a sign of life until partitions move on"
     )
     stall_s: float = Field(
-        30, gt=0, description="seconds without progress while there is work, until it gives up"
+        60, gt=0, description="seconds without progress while there is work, until it gives up"
     )
     metrics_listen: str = Field(
         "127.0.0.1:0", pattern=r"^.+:\d{1,5}$", description="host:port of /metrics; 0 = any free"
