@@ -149,9 +149,10 @@ class Dev:
             time.sleep(_POLL_S)
 
     def _answers(self, address: str) -> bool:
-        """Whether the server answers, be it incompletely."""
+        """Whether the server answers and the stream has reached it in every shard."""
         with contextlib.suppress(ImpressionsError):
-            return bool(describe(self.settings, address, timeout_s=1))
+            told = describe(self.settings, address, timeout_s=1)
+            return told.stream_through_ms is not None or self.settings.serving.deltas == "off"
         return False
 
     def _stop(self, program: Program) -> Part:
