@@ -16,7 +16,7 @@ from batch.aggregate import KEYS, counted, measures
 from batch.audits import Facts
 from batch.shard import shard_column
 from impressions import window
-from impressions.shell.settings import Audits
+from impressions.shell.sections import Audits
 from impressions.spec import DAY_MS, Spec
 
 if TYPE_CHECKING:

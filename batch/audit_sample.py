@@ -19,7 +19,7 @@ from impressions.columns import Rows
 from impressions.decay import Float, Int, weights
 from impressions.errors import CorruptData
 from impressions.item import MAX_LOCATION
-from impressions.shell.settings import Audits
+from impressions.shell.sections import Audits
 from impressions.spec import DAY_MS, ITEM_LOCATION_BITS, Spec
 
 if TYPE_CHECKING:

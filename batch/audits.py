@@ -23,7 +23,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from impressions.errors import AuditFailed
-from impressions.shell.settings import Audits
+from impressions.shell.sections import Audits
 from impressions.spec import Spec
 
 

@@ -30,7 +30,8 @@ from impressions.errors import AuditFailed, NotReady, Refused
 from impressions.generation import generation_id, ref_name
 from impressions.shell.command import DryRun, Json, run, verb
 from impressions.shell.console import human_time, warn
-from impressions.shell.settings import Audits, Settings
+from impressions.shell.sections import Audits
+from impressions.shell.settings import Settings
 from impressions.slot import format_utc, parse_logical_date
 from impressions.spec import Spec
 

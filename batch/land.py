@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from batch.mapping_flags import IngestTime, Map, MappingFile
 from impressions.errors import UsageError
 from impressions.shell.command import DryRun, Json, run, verb
 from impressions.shell.settings import Settings
@@ -42,17 +43,6 @@ _Files = Annotated[
     ),
 ]
 _More = Annotated[list[str] | None, typer.Argument(metavar="[PATH]...", help="Further paths.")]
-_Map = Annotated[
-    list[str] | None,
-    typer.Option("--map", metavar="TARGET=COLUMN[:UNIT]", help="One column; repeatable."),
-]
-_MappingFile = Annotated[
-    Path | None, typer.Option("--mapping", metavar="FILE.toml", help="The mapping as a file.")
-]
-_IngestTime = Annotated[
-    str | None,
-    typer.Option("--ingest-time", metavar="event", help="The files have none: use event time."),
-]
 _ValidThrough = Annotated[
     str | None,
     typer.Option(
@@ -73,9 +63,9 @@ def command(
     accept_loss: _AcceptLoss = False,
     from_files: _Files = None,
     more: _More = None,
-    map_: _Map = None,
-    mapping: _MappingFile = None,
-    ingest_time: _IngestTime = None,
+    map_: Map = None,
+    mapping: MappingFile = None,
+    ingest_time: IngestTime = None,
     valid_through: _ValidThrough = None,
     json: Json = False,
     dry_run: DryRun = False,

@@ -14,7 +14,8 @@ import sys
 from pathlib import Path
 
 from impressions import delta_block
-from impressions.shell.settings import Serving, Settings
+from impressions.shell.sections import Serving
+from impressions.shell.settings import Settings
 from serving.reads import Deltas
 from serving.server import create_server
 

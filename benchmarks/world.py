@@ -25,7 +25,8 @@ from impressions.delta_block import DeltaBlock
 from impressions.generation import generation_id
 from impressions.manifest import Manifest
 from impressions.merge import plus
-from impressions.shell.settings import Host, Settings
+from impressions.shell.sections import Host
+from impressions.shell.settings import Settings
 from impressions.spec import DAY_MS, Spec
 from tests import naive
 from tests.compare import differences

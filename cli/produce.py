@@ -6,11 +6,11 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from batch.mapping_flags import IngestTime, Map, MappingFile
 from impressions.clock import monotonic_s, now_ms
 from impressions.errors import ServiceError
 from impressions.event import Reason
@@ -32,17 +32,6 @@ _Files = Annotated[
     list[str],
     typer.Option("--from", metavar="PATH", help="Parquet, CSV or JSON lines; repeatable."),
 ]
-_Map = Annotated[
-    list[str] | None,
-    typer.Option("--map", metavar="TARGET=COLUMN[:UNIT]", help="One column; repeatable."),
-]
-_MappingFile = Annotated[
-    Path | None, typer.Option("--mapping", metavar="FILE.toml", help="The mapping as a file.")
-]
-_IngestTime = Annotated[
-    str | None,
-    typer.Option("--ingest-time", metavar="event", help="The files have none: use event time."),
-]
 _Rate = Annotated[
     float | None, typer.Option(min=1e-3, help="Impressions per second.", show_default="all at once")
 ]
@@ -63,9 +52,9 @@ _Anew = Annotated[
 def command(
     settings: Settings,
     from_: _Files,
-    map_: _Map = None,
-    mapping: _MappingFile = None,
-    ingest_time: _IngestTime = None,
+    map_: Map = None,
+    mapping: MappingFile = None,
+    ingest_time: IngestTime = None,
     rate: _Rate = None,
     replay_speed: _Speed = None,
     shift_to_now: _Shift = False,

@@ -33,7 +33,6 @@ from deltas.sweep import Sweep, delete_partition, floor_of
 from impressions import heartbeat
 from impressions.clock import monotonic_s
 from impressions.errors import CorruptData, NotReady, Refused, ServiceError
-from impressions.heartbeat import Heartbeat
 from impressions.kafka import client
 from impressions.kafka.admin import Admin
 from impressions.shell import log
@@ -261,7 +260,7 @@ class Follower:
             return state
         if state.heartbeat is not None:
             held = heartbeat.decode(state.heartbeat, self.spec)
-            if _progress(beat) < _progress(held):
+            if beat.progress < held.progress:
                 return state
         floor_ms = floor_of(beat.through_ms, self._settings)
         return replace(state, heartbeat=value, floor_ms=max(state.floor_ms, floor_ms))
@@ -326,7 +325,3 @@ def _quiet() -> logging.Logger:
     logger = logging.getLogger("impressions.kafka.librdkafka")
     logger.setLevel(logging.CRITICAL)
     return logger
-
-
-def _progress(beat: Heartbeat) -> tuple[int, int, int]:
-    return beat.epoch, beat.offset, beat.through_ms

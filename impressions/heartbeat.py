@@ -48,6 +48,12 @@ class Heartbeat:
     since_ms: int
     through_ms: int
 
+    @property
+    def progress(self) -> tuple[int, int, int]:
+        """Which of two heartbeats of a partition is the newer: a worker that lost the partition
+        may still append an older one."""
+        return self.epoch, self.offset, self.through_ms
+
 
 def encode(beat: Heartbeat, spec: Spec) -> bytes:
     """The bytes of one heartbeat."""

@@ -68,7 +68,9 @@ def read_stream(settings: Settings, clock: Clock = now_ms) -> Stream:
     with connect(settings, TIMEOUT_S) as admin:
         source = _offsets(admin, settings.kafka.topic, settings.partitions)
         deltas = _offsets(admin, settings.kafka.deltas_topic, settings.partitions)
-    beats = last_heartbeats(settings, {p: (d.first, d.end) for p, d in deltas.items()})
+        ((deltas_id, _),) = admin.identities([settings.kafka.deltas_topic]).values()
+    told = last_heartbeats(settings, {p: (d.first, d.end) for p, d in deltas.items()})
+    beats = {p: beat for p, beat in told.items() if beat.deltas_id == deltas_id}
     return Stream(at, settings.kafka.topic, topic_id.hex(), source, clock(), beats, fault)
 
 
@@ -159,10 +161,5 @@ def _read(consumer: Any, topic: str, starts: Mapping[int, int], spec: Spec) -> d
                 open_.discard(p)
             elif message.key() == heartbeat.KEY and message.value() is not None:
                 beat = heartbeat.decode(message.value(), spec)
-                found[p] = max(found.get(p, beat), beat, key=_progress)
+                found[p] = max(found.get(p, beat), beat, key=lambda b: b.progress)
     return found
-
-
-def _progress(beat: Heartbeat) -> tuple[int, int, int]:
-    """A worker that lost its partition may still append an older one."""
-    return beat.epoch, beat.offset, beat.through_ms

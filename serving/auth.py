@@ -16,7 +16,7 @@ from pathlib import Path
 import grpc
 
 from impressions.errors import NotReady, SettingsError
-from impressions.shell.settings import Serving
+from impressions.shell.sections import Serving
 from serving.health import HEALTH_SERVICE
 from serving.limits import Count, Handler, refusing
 

@@ -14,7 +14,8 @@ from pydantic import ValidationError
 from impressions.errors import SettingsError
 from impressions.shell.command import Json, verb
 from impressions.shell.console import emit
-from impressions.shell.settings import Serving, Settings
+from impressions.shell.sections import Serving
+from impressions.shell.settings import Settings
 
 
 @verb

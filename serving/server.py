@@ -27,7 +27,8 @@ from impressions.clock import Clock, now_ms
 from impressions.errors import Refused, SettingsError
 from impressions.shell import log
 from impressions.shell.child import wait_for
-from impressions.shell.settings import Serving, Settings
+from impressions.shell.sections import Serving
+from impressions.shell.settings import Settings
 from impressions.v1 import impressions_service_pb2 as pb
 from serving import calls
 from serving.auth import RequireToken, read_tokens, server_credentials

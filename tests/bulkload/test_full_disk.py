@@ -48,7 +48,8 @@ def main(home, disk):
     from bulkload.load import load
     from bulkload.verify import verify_host
     from impressions.errors import ImpressionsError
-    from impressions.shell.settings import Host, Settings
+    from impressions.shell.sections import Host
+    from impressions.shell.settings import Settings
     from tests.bulkload.world import EVENTS, NEW, NEW_MS, OLD, PARTITIONS, World
     from tests.generations import blocks_of
 

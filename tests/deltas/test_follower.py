@@ -1,11 +1,9 @@
-"""The follower on a real broker: what it copies, when it is restored, when it starts over."""
+"""The follower on a real broker: what it copies, what it refuses, when it starts over."""
 
 import contextlib
 import threading
-import time
 
 import pytest
-from confluent_kafka import Consumer, Producer, TopicPartition
 
 from deltas import follower as follower_module
 from deltas.follower import Follower, restore_partition
@@ -14,65 +12,25 @@ from deltas.store import open_primary, open_secondary
 from impressions import heartbeat
 from impressions.delta_block import key
 from impressions.errors import CorruptData, NotReady, Refused
-from impressions.kafka import client, topics
+from impressions.kafka import topics
 from impressions.kafka.admin import connect
 from impressions.shard import shard_of
 from impressions.spec import DAY_MS
-from tests.broker import TestBroker, compact_soon, stream_settings
-from tests.deltas.support import Publisher, beat_of, block_of, deltas_id
+from tests.broker import TestBroker, stream_settings
+from tests.deltas.follow import (
+    EVENT,
+    NOW_MS,
+    PROFILE,
+    SLOT_MS,
+    block,
+    follow_until,
+    restored,
+    through_of,
+)
+from tests.deltas.support import Publisher, beat_of
 from tests.serving.support import until
 
 pytestmark = pytest.mark.kafka
-
-NOW_MS = 20_780 * DAY_MS
-SLOT_MS = 20_000
-PROFILE = 1
-EVENT = {"title": 3, "location": 1, "event_ms": NOW_MS - 1, "played": 1, "dwell_s": 2.0}
-
-
-@pytest.fixture
-def settings(tmp_path, broker):
-    return stream_settings(tmp_path, broker, partitions=2, slot_seconds=SLOT_MS // 1000)
-
-
-@pytest.fixture
-def stream(settings):
-    return Publisher(settings)
-
-
-@pytest.fixture
-def store(tmp_path):
-    opened = open_primary(tmp_path / "store")
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
-def follower(settings, store):
-    running = Follower(settings, store, (0, 1))
-    yield running
-    running.close()
-
-
-def block(settings, offset, slot_ms=NOW_MS, epoch=1, titles=1):
-    events = [{**EVENT, "title": title} for title in range(titles)]
-    return block_of(events, slot_ms, settings.spec, epoch=epoch, offset=offset)
-
-
-def restored(follower):
-    follower.restore(threading.Event())
-    return follower
-
-
-def follow_until(follower, condition, what):
-    until(lambda: (follower.poll(0.05), condition())[1], what)
-
-
-def through_of(store, partition, settings):
-    state = store.state(partition)
-    if state is None or state.heartbeat is None:
-        return None
-    return heartbeat.decode(state.heartbeat, settings.spec).through_ms
 
 
 def test_what_was_published_is_in_the_store_and_then_whatever_comes(
@@ -202,88 +160,6 @@ def test_a_topic_with_another_number_of_partitions_is_refused(settings, store):
     with pytest.raises(Refused, match="2 partitions, expected 4"):
         restored(follower)
     follower.close()
-
-
-def test_restore_ends_on_a_compacted_topic(tmp_path, broker):
-    """Small segments, one key rewritten again and again; the copy has the last block of each key
-    although most offsets are gone, and knows that it reached the end."""
-    settings = stream_settings(tmp_path, broker, partitions=1, slot_seconds=20)
-    compact_soon(settings)
-    stream = Publisher(settings)
-    sent = 0
-    at = TopicPartition(settings.kafka.deltas_topic, 0)
-
-    def written_and_compacted():
-        nonlocal sent
-        for _ in range(20):
-            sent += 1
-            stream.put(key(PROFILE, NOW_MS), block(settings, offset=sent, titles=50))
-        stream.beat(NOW_MS + sent, offset=sent)
-        return first_gap(settings, at)
-
-    until(written_and_compacted, "the cleaner ran", within_s=60)
-    store = open_primary(tmp_path / "store")
-    end = restore_partition(settings, store, 0)
-    assert end >= sent
-    assert store.get(key(PROFILE, NOW_MS)) == block(settings, offset=sent, titles=50)
-    assert through_of(store, 0, settings) == NOW_MS + sent
-    assert store.state(0).restoring is False
-    store.close()
-
-
-def test_restore_ends_behind_a_transaction(settings, store):
-    """Its marker takes the last offset and is no record: the position never gets there by one."""
-    producer = Producer(
-        client.librdkafka(settings, transactional_id=f"t-{settings.kafka.deltas_topic}")
-    )
-    producer.init_transactions(20)
-    producer.begin_transaction()
-    beat = beat_of(settings, 0, NOW_MS, deltas_id=deltas_id(settings))
-    producer.produce(settings.kafka.deltas_topic, beat, heartbeat.KEY, partition=0)
-    producer.commit_transaction(20)
-    assert restore_partition(settings, store, 0) == 2
-    assert through_of(store, 0, settings) == NOW_MS
-
-
-def test_silence_is_the_end_too_if_the_broker_answers(settings, stream, store, follower):
-    """As where the last records were compacted away: the end is two records further than any."""
-    stream.beat(NOW_MS)
-    follow_until(follower, lambda: follower.states, "it began")
-    follower._ends = {0: 3}
-    started_s = time.monotonic()
-    restored(follower)
-    assert 1 < time.monotonic() - started_s < 20
-    assert store.state(0).restoring is False
-
-
-def first_gap(settings, at):
-    """Whether offsets of the topic are missing by now."""
-    consumer = Consumer(client.librdkafka(settings, group_id="gap", auto_offset_reset="earliest"))
-    consumer.assign([TopicPartition(at.topic, 0, 0)])
-    _, end = consumer.get_watermark_offsets(at, timeout=10)
-    offsets = []
-    while not offsets or offsets[-1] < end - 1:
-        offsets += [m.offset() for m in consumer.consume(500, 1.0) if m.error() is None]
-    consumer.close()
-    return len(offsets) < end
-
-
-def test_restoring_until_the_end_that_was_asked_for_at_the_start(settings, stream, store, follower):
-    """The state says so from the first look to the last record, and a stop ends it early."""
-    for offset in range(5000):
-        stream.put(key(PROFILE, NOW_MS), block(settings, offset=offset))
-    stream.beat(NOW_MS)
-    partition, seen = shard_of(PROFILE, 2), []
-    follow_until(follower, lambda: store.state(partition), "it began")
-    while follower.restoring:
-        follower.poll(0.2)
-        seen.append((store.state(partition).restoring, store.state(partition).next_offset))
-    assert (True, 0) in seen or any(restoring for restoring, _ in seen[:-1])
-    assert all(restoring == (at < 5001) for restoring, at in seen)
-    told = threading.Event()
-    told.set()
-    with pytest.raises(NotReady, match="stopped"):
-        restore_partition(settings, open_primary(settings.home / "other"), 0, told)
 
 
 def test_a_topic_made_again_empties_the_copy(settings, stream, store, tmp_path):

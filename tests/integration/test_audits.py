@@ -13,7 +13,7 @@ from batch.audit_sample import choose
 from batch.refs import branch_of, set_branch
 from batch.report import start_report
 from impressions.errors import AuditFailed
-from impressions.shell.settings import Audits
+from impressions.shell.sections import Audits
 from impressions.spec import DAY_MS
 from tests.integration.conftest import Lake, new_lake
 from tests.integration.raw_events import CUTOVER_MS, DATE, event, write_closed, year

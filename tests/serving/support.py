@@ -13,7 +13,8 @@ from pathlib import Path
 from bulkload.activate import activate
 from bulkload.load import load
 from impressions.generation import generation_id
-from impressions.shell.settings import Host, Serving, Settings
+from impressions.shell.sections import Host, Serving
+from impressions.shell.settings import Settings
 from impressions.spec import DAY_MS
 from serving.client import ImpressionsClient
 from serving.server import create_server

@@ -14,7 +14,8 @@ from cli.main import build_app
 from impressions.kafka.client import address_file
 from impressions.producer import Producer
 from impressions.shell.command import main
-from impressions.shell.settings import Catalog, Host, Kafka, Serving, Settings, Spark
+from impressions.shell.sections import Catalog, Host, Kafka, Serving, Spark
+from impressions.shell.settings import Settings
 from tests.broker import TestBroker, stream_settings
 
 

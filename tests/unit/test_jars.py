@@ -16,7 +16,8 @@ from batch import jars
 from batch.jars import Jar
 from batch.java import find_java
 from impressions.errors import CorruptData, MissingDependency
-from impressions.shell.settings import Settings, Spark
+from impressions.shell.sections import Spark
+from impressions.shell.settings import Settings
 from local.broker import LOCK_FILE
 
 CONTENT = b"not really a jar"
