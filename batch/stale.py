@@ -9,12 +9,14 @@ a generation was computed from has rows which that generation lacks. Metadata on
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from batch import closing, published, snapshots, tables
 from impressions import window
 from impressions.shell.settings import Settings
+from impressions.spec import Spec
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -54,13 +56,22 @@ def stale_generations(
         if generation.source_id not in commits:
             continue
         then = closing.slot_states(spark, settings, generation.source_id)
-        first_ms = window.first_slot_ms(cutover_ms, settings.spec)
-        missing = {
-            slot: state.rows - then[slot].rows if slot in then else state.rows
-            for slot, state in now.items()
-            if first_ms <= slot < cutover_ms
-        }
-        late = {slot: rows for slot, rows in sorted(missing.items()) if rows > 0}
-        if late:
+        if late := lacking(then, now, cutover_ms, settings.spec):
             found.append(Stale(generation.name, late))
     return found
+
+
+def lacking(
+    then: Mapping[int, closing.SlotState],
+    now: Mapping[int, closing.SlotState],
+    cutover_ms: int,
+    spec: Spec,
+) -> dict[int, int]:
+    """Rows by slot that a generation lacks: in its slots now, but not when it was computed."""
+    first_ms = window.first_slot_ms(cutover_ms, spec)
+    more = {
+        slot: state.rows - (then[slot].rows if slot in then else 0)
+        for slot, state in sorted(now.items())
+        if first_ms <= slot < cutover_ms
+    }
+    return {slot: rows for slot, rows in more.items() if rows > 0}

@@ -18,7 +18,7 @@ from batch import tables
 from batch.closing import SlotState
 from batch.published import CUTOVER, SOURCE
 from batch.snapshots import Snapshot, State, state_of
-from impressions import window
+from batch.stale import lacking
 from impressions.generation import generation_id, ref_name
 from impressions.shell.catalog import open_catalog
 from impressions.shell.settings import Settings
@@ -79,17 +79,6 @@ def read_lake(settings: Settings) -> Lake:
     return Lake(state, slots, generations)
 
 
-def lacking(then: SlotRows, now: SlotRows, cutover_ms: int, spec: Spec) -> int:
-    """Rows in the slots of a generation that were not there when it was computed."""
-    first_ms = window.first_slot_ms(cutover_ms, spec)
-    more = (
-        state.rows - (then[slot].rows if slot in then else 0)
-        for slot, state in now.items()
-        if first_ms <= slot < cutover_ms
-    )
-    return sum(max(0, n) for n in more)
-
-
 def _generations(ema: Table, raw: Table, now: SlotRows, spec: Spec) -> tuple[Published, ...]:
     commits, main_id = _snapshots(ema), _ref(ema, _MAIN)
     found = []
@@ -102,7 +91,7 @@ def _generations(ema: Table, raw: Table, now: SlotRows, spec: Spec) -> tuple[Pub
             continue
         source_id, lacks = int(commit.summary[SOURCE]), None
         if raw.snapshot_by_id(source_id) is not None:
-            lacks = lacking(_slots(raw, source_id), now, cutover_ms, spec)
+            lacks = sum(lacking(_slots(raw, source_id), now, cutover_ms, spec).values())
         found.append(
             Published(
                 generation_id(cutover_ms),

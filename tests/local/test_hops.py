@@ -13,6 +13,7 @@ import pytest
 from batch.closing import SlotState
 from batch.landed import Cursor, Landed
 from batch.snapshots import State
+from batch.stale import lacking
 from cli.main import build_app
 from impressions.completeness import StreamState
 from impressions.errors import CorruptData, NotReady, ServiceError
@@ -23,7 +24,7 @@ from impressions.shell.settings import Settings
 from local.asking import Absent, Unknown, ask, ask_all
 from local.hop import Found, Hop
 from local.hops import exit_code, hops
-from local.status_lake import Lake, Published, lacking
+from local.status_lake import Lake, Published
 from local.status_serving import Copy, Served, Server, reachable
 from local.status_stream import SourcePartition, Stream
 
@@ -187,7 +188,7 @@ def test_a_generation_that_lacks_late_rows_is_named() -> None:
         cutover - SLOT: SlotState(7, 2), cutover - 2 * SLOT: SlotState(8, 0),
         cutover - 3 * SLOT: SlotState(1, 0), cutover: SlotState(100, 0),
     }  # fmt: skip
-    assert lacking(then, now, cutover, SETTINGS.spec) == 2 + 1
+    assert sum(lacking(then, now, cutover, SETTINGS.spec).values()) == 2 + 1
     late = Published("2027-01-15T08-00-00", cutover, 10, True, 3)
     hop = judged(lake=Lake(well().lake.state, now, (late,)))["generations"]
     assert hop.state == "look"
