@@ -15,7 +15,8 @@ when its store and what it published agree.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from bisect import bisect_right
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +30,7 @@ from impressions.spec import Spec
 
 _POLL_S = 0.2
 _AT_ONCE = 2_000
+_REMEMBERED = 10_000
 
 
 @dataclass(frozen=True)
@@ -76,10 +78,21 @@ class Guard:
             self._own = {partition: [] for partition in starts}
         self._changed.set()
 
-    def wrote(self, partition: int, start: int, end: int) -> None:
-        """[start, end) of the delta topic is this worker's, but for what others put between."""
+    def wrote(self, partition: int, ranges: Iterable[tuple[int, int]]) -> None:
+        """These [start, end) of the delta topic are this worker's, later than those before."""
         with self._lock:
-            self._own.setdefault(partition, []).append((start, end))
+            own = self._own.setdefault(partition, [])
+            own.extend(ranges)
+            if len(own) > _REMEMBERED:
+                del own[: _REMEMBERED // 2]
+
+    def is_own(self, partition: int, offset: int) -> bool:
+        """Whether this worker wrote that record. Right once the flush it belongs to is over; the
+        reader may see a record before the worker has heard that it is written."""
+        with self._lock:
+            own = self._own.get(partition, [])
+            at = bisect_right(own, offset, key=lambda written: written[0]) - 1
+            return at >= 0 and offset < own[at][1]
 
     def _run(self) -> None:
         settings = self._settings
@@ -103,12 +116,5 @@ class Guard:
                 log.once("guard", error=message.error())
             return
         partition, offset, key = message.partition(), message.offset(), message.key()
-        if not self._is_own(partition, offset) and key and message.value():
+        if not self.is_own(partition, offset) and key and message.value():
             self._found(Foreign(partition, offset, key, message.value()))
-
-    def _is_own(self, partition: int, offset: int) -> bool:
-        with self._lock:
-            ranges = self._own.get(partition, [])
-            while ranges and ranges[0][1] <= offset:
-                ranges.pop(0)
-            return bool(ranges) and ranges[0][0] <= offset

@@ -21,6 +21,9 @@ from impressions.shell.settings import Settings
 Pair = tuple[bytes, bytes]
 """(key, value) of a record."""
 
+Offsets = tuple[int, int]
+"""[first, last + 1) of records in the delta topic."""
+
 _BATCH_BYTES = 1 << 20
 _TIMEOUT_MS = 30_000
 
@@ -49,21 +52,21 @@ class Publisher:
         if self._producer is not None:
             await self._producer.stop()
 
-    async def publish(self, partition: int, blocks: Iterable[Pair], last: Pair) -> tuple[int, int]:
+    async def publish(self, partition: int, blocks: Iterable[Pair], last: Pair) -> list[Offsets]:
         """Send (key, value) records to the delta topic, `last` behind all of them, and wait.
 
         `last` says that the others are there, so unless all fit in one batch, which is written as a
         whole or not at all, it is sent when the broker has confirmed the others.
 
         Returns:
-            The offsets they got, [first, last + 1). Records of others may lie between.
+            The offsets they got, ascending, a range for each batch; records of others may lie
+            between two.
         """
         batches = self._batches(blocks)
         if len(batches) == 1 and _append(batches[0], last):
             return await self._send(partition, batches)
-        first, _ = await self._send(partition, batches) if batches else (None, 0)
-        start, end = await self._send(partition, self._batches([last]))
-        return (start if first is None else first), end
+        sent = await self._send(partition, batches)
+        return sent + await self._send(partition, self._batches([last]))
 
     def _batches(self, records: Iterable[Pair]) -> list[Any]:
         batches: list[Any] = []
@@ -74,13 +77,16 @@ class Publisher:
                     raise ValueError(f"a record of {len(record[1])} bytes fits no batch")
         return batches
 
-    async def _send(self, partition: int, batches: Sequence[Any]) -> tuple[int, int]:
+    async def _send(self, partition: int, batches: Sequence[Any]) -> list[Offsets]:
         producer, topic = self._started(), self._settings.kafka.deltas_topic
         for batch in batches:
             batch.close()
         sent = [await producer.send_batch(batch, topic, partition=partition) for batch in batches]
         done = await asyncio.gather(*sent)
-        return done[0].offset, done[-1].offset + batches[-1].record_count()
+        return [
+            (told.offset, told.offset + batch.record_count())
+            for told, batch in zip(done, batches, strict=True)
+        ]
 
     async def reject(self, letters: Sequence[DeadLetter]) -> None:
         """Send dead letters, and wait for the broker."""

@@ -198,8 +198,8 @@ class Worker:
         wrote = await self._publisher.publish(
             partition.number, flush.encoded, (heartbeat.KEY, value)
         )
-        self._guard.wrote(partition.number, *wrote)
-        partition.commit(flush, wrote[1])
+        self._guard.wrote(partition.number, wrote)
+        partition.commit(flush, wrote[-1][1])
 
     async def _next_run(self, partition: Partition, events: Sequence[Any]) -> Sequence[Any]:
         """Those of the events, from the first on, that may be applied now; () drops them all.
@@ -271,8 +271,8 @@ class Worker:
         beat = replace(beat, through_ms=before_ms, offset=max(beat.offset, end - 1))
         value = heartbeat.encode(beat, self._settings.spec)
         wrote = await self._publisher.publish(partition.number, (), (heartbeat.KEY, value))
-        self._guard.wrote(partition.number, *wrote)
-        partition.beat(beat, wrote[1])
+        self._guard.wrote(partition.number, wrote)
+        partition.beat(beat, wrote[-1][1])
         self._moved_s = monotonic_s()
 
     async def _has_nothing(self, partition: Partition, end: int) -> bool:
@@ -349,6 +349,8 @@ class Worker:
         while True:
             foreign = await self._foreign.get()
             async with self._busy:
+                if self._guard.is_own(foreign.partition, foreign.offset):
+                    continue
                 partition = self._partitions.get(foreign.partition)
                 ours = None if partition is None else partition.published(foreign.key)
                 if partition is None or ours is None:
@@ -364,7 +366,7 @@ class Worker:
                 if theirs < held:
                     log.warning("older-block", partition=foreign.partition, offset=foreign.offset)
                     wrote = await self._publisher.publish(partition.number, (), (foreign.key, ours))
-                    self._guard.wrote(partition.number, *wrote)
+                    self._guard.wrote(partition.number, wrote)
                     self._metrics.republished()
 
 

@@ -75,6 +75,7 @@ def test_live_traffic_is_exact_and_its_counts_balance(settings, start, tmp_path)
         assert worker.metric(f'impressions_events_total{{layer="speed",outcome="{outcome}"') > 0
     assert worker.stop() == 0
     assert "Traceback" not in worker.log
+    assert "older-block" not in worker.log, "its own records are nobody else's"
 
 
 def test_kill_9_at_any_moment_loses_nothing_and_counts_nothing_twice(settings, start, tmp_path):
