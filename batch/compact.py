@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from batch import audits, published, refs, tables
-from batch.failpoint import failpoint
 from batch.published import Generation, History
 from batch.report import RunReport, start_report
 from batch.snapshots import RUN_ID, snapshots, state
@@ -30,6 +29,7 @@ from impressions.errors import AuditFailed, NotReady, Refused
 from impressions.generation import generation_id, ref_name
 from impressions.shell.command import DryRun, Json, run, verb
 from impressions.shell.console import human_time, warn
+from impressions.shell.failpoint import failpoint
 from impressions.shell.sections import Audits
 from impressions.shell.settings import Settings
 from impressions.slot import format_utc, parse_logical_date

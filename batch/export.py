@@ -25,7 +25,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from batch import published, tables
-from batch.failpoint import failpoint
 from batch.published import Generation
 from batch.report import RunReport, start_report
 from batch.stages import stages
@@ -38,6 +37,7 @@ from impressions.generation import MANIFEST, REPORT, cutover_of, generation_id, 
 from impressions.manifest import Manifest, SstFile
 from impressions.shell.command import DryRun, Json, run, verb
 from impressions.shell.console import human_bytes
+from impressions.shell.failpoint import failpoint
 from impressions.shell.settings import Settings
 from impressions.slot import parse_logical_date
 from impressions.spec import PARTITIONER

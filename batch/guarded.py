@@ -21,7 +21,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from batch import refs, snapshots
-from batch.failpoint import failpoint
+from impressions.shell.failpoint import failpoint
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession

@@ -18,7 +18,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from batch import closing, overlap, partitions, snapshots, tables
-from batch.failpoint import failpoint
 from batch.import_job import Import
 from batch.imported import rows_by_source
 from batch.landed import Landed
@@ -32,6 +31,7 @@ from batch.validity import reason_label
 from impressions.clock import now_ms
 from impressions.errors import ImpressionsError, UsageError
 from impressions.event import Reason
+from impressions.shell.failpoint import failpoint
 from impressions.slot import format_utc, next_slot_ms
 
 if TYPE_CHECKING:

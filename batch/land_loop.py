@@ -12,16 +12,16 @@ end at once. Nothing is lost by ending: the next start goes on where raw stands.
 
 from __future__ import annotations
 
-import contextlib
 import re
 import signal
 import threading
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 from impressions.clock import monotonic_s
 from impressions.errors import NotReady, ServiceError, UsageError
 from impressions.shell import log
+from impressions.shell.stopping import stopping_on
 
 _UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _FAILURES, _PATIENCE_S = 3, 600.0
@@ -61,17 +61,6 @@ def repeat(
         stop.wait(max(0.0, began_s + every_s - monotonic_s()))
 
 
-@contextlib.contextmanager
-def stopped_by_sigterm() -> Iterator[threading.Event]:
+def stopped_by_sigterm() -> AbstractContextManager[threading.Event]:
     """An event that SIGTERM sets, so that what is under way is finished."""
-    stop = threading.Event()
-
-    def ask(*_: Any) -> None:
-        log.info("stopping", after="this round")
-        stop.set()
-
-    before = signal.signal(signal.SIGTERM, ask)
-    try:
-        yield stop
-    finally:
-        signal.signal(signal.SIGTERM, before)
+    return stopping_on(signal.SIGTERM, said=lambda: log.info("stopping", after="this round"))

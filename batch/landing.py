@@ -36,7 +36,6 @@ from batch import (
     snapshots,
     tables,
 )
-from batch.failpoint import failpoint
 from batch.land_job import Before, Landing, begin, commit, valid_through
 from batch.land_pass import Pass
 from batch.land_plan import Range
@@ -45,6 +44,7 @@ from batch.landed import Cursor
 from batch.stages import stages
 from impressions.errors import ImpressionsError
 from impressions.kafka import topics
+from impressions.shell.failpoint import failpoint
 from impressions.slot import format_utc, slot_start_ms
 
 _IDLE_MS = 600_000

@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from batch import refs
-from batch.failpoint import failpoint
 from batch.snapshots import RUN_ID, Snapshot, snapshots, writer
 from impressions.errors import Refused
 from impressions.generation import generation_id, ref_name
+from impressions.shell.failpoint import failpoint
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession

@@ -25,13 +25,13 @@ import numpy as np
 from pyspark import TaskContext
 from pyspark.sql.datasource import DataSource, DataSourceArrowWriter, WriterCommitMessage
 
-from batch.failpoint import failpoint
 from batch.packing import Packed, pack
 from batch.storage import Directory, open_directory
 from impressions.errors import Refused
 from impressions.generation import sst_path
 from impressions.manifest import ContentDigest, SstFile
 from impressions.shard import shards_of
+from impressions.shell.failpoint import failpoint
 from impressions.spec import Spec
 
 if TYPE_CHECKING:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from impressions.shell import child
 from impressions.shell.command import run, verb
 from impressions.shell.settings import Settings
 
@@ -16,9 +15,11 @@ def command(settings: Settings) -> None:
     """
     from deltas.process import follow
     from impressions.shell import log
+    from impressions.shell.stopping import END, stopping_on
 
     log.configure(process="follower")
-    follow(settings, child.stop_on_signals(), "127.0.0.1:0")
+    with stopping_on(*END) as stopping:
+        follow(settings, stopping, "127.0.0.1:0")
 
 
 run(command)

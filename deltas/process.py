@@ -35,6 +35,7 @@ from impressions.errors import CorruptData, ImpressionsError, Refused
 from impressions.shell import child, log, metrics, running
 from impressions.shell.command import report
 from impressions.shell.settings import Settings
+from impressions.shell.stopping import END, stopping_on
 
 _POLL_S = 0.1
 _STANDBY_S = 0.5
@@ -47,16 +48,16 @@ def store_dir(settings: Settings) -> Path:
 
 def main() -> int:
     """The exit code of a child."""
-    stopping = child.stop_on_signals()
-    message = child.told()
-    if message is None:
-        return 0
-    child.stop_with_parent(stopping)
-    log.configure(process="follower")
-    try:
-        follow(Settings(**message["settings"]), stopping, message["metrics_listen"])
-    except ImpressionsError as error:
-        return report(error, as_json=False)
+    with stopping_on(*END) as stopping:
+        message = child.told()
+        if message is None:
+            return 0
+        child.stop_with_parent(stopping)
+        log.configure(process="follower")
+        try:
+            follow(Settings(**message["settings"]), stopping, message["metrics_listen"])
+        except ImpressionsError as error:
+            return report(error, as_json=False)
     return 0
 
 

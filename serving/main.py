@@ -43,7 +43,8 @@ def command(
     answers then hold the stream alone, and say so.
     """
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # its C core repeats our errors, in its own way
-    from impressions.shell import child, log
+    from impressions.shell import log
+    from impressions.shell.stopping import END, stopping_on
     from serving.family import decided, following
     from serving.server import run
     from serving.workers import run_workers
@@ -51,7 +52,6 @@ def command(
     log.configure()
     serving = _with_flags(settings.serving, listen=listen, workers=workers)
     settings = decided(settings.model_copy(update={"serving": serving}))
-    stopping = child.stop_on_signals()
 
     def announce(address: str) -> None:
         emit(
@@ -60,7 +60,7 @@ def command(
             table=f"serving on {address}",
         )
 
-    with following(settings) as children:
+    with stopping_on(*END) as stopping, following(settings) as children:
         if serving.workers > 1:
             run_workers(settings, stopping, announce, children)
         else:

@@ -26,7 +26,6 @@ from grpc_reflection.v1alpha import reflection
 from impressions.clock import Clock, now_ms
 from impressions.errors import Refused, SettingsError
 from impressions.shell import log
-from impressions.shell.child import wait_for
 from impressions.shell.sections import Serving
 from impressions.shell.settings import Settings
 from impressions.v1 import impressions_service_pb2 as pb
@@ -175,7 +174,7 @@ def run(
             metrics=metrics_address,
         )
         on_ready(server)
-        wait_for(stopping)
+        stopping.wait()
         log.info("stopping", address=server.address)
         server.stop()
     log.info("stopped", address=server.address)

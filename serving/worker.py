@@ -12,28 +12,29 @@ from impressions.errors import ImpressionsError
 from impressions.shell import child, log
 from impressions.shell.command import report
 from impressions.shell.settings import Settings
+from impressions.shell.stopping import END, stopping_on
 
 
 def main() -> int:
     """The exit code of the worker."""
     from serving.server import run
 
-    stopping = child.stop_on_signals()
-    message = child.told()
-    if message is None:
-        return 0
-    log.configure(worker=message["number"])
-    child.stop_with_parent(stopping)
-    try:
-        run(
-            Settings(**message["settings"]),
-            stopping,
-            lambda _: print("ready", flush=True),
-            kind="serve-worker",
-            share_port=True,
-        )
-    except ImpressionsError as error:
-        return report(error, as_json=False)
+    with stopping_on(*END) as stopping:
+        message = child.told()
+        if message is None:
+            return 0
+        log.configure(worker=message["number"])
+        child.stop_with_parent(stopping)
+        try:
+            run(
+                Settings(**message["settings"]),
+                stopping,
+                lambda _: print("ready", flush=True),
+                kind="serve-worker",
+                share_port=True,
+            )
+        except ImpressionsError as error:
+            return report(error, as_json=False)
     return 0
 
 

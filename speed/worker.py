@@ -32,6 +32,7 @@ from impressions.clock import Clock, monotonic_s
 from impressions.errors import CorruptData, ImpressionsError, Refused, ServiceError
 from impressions.kafka import offsets, topics
 from impressions.shell import log
+from impressions.shell.failpoint import failpoint
 from impressions.shell.settings import Settings
 from impressions.spec import Spec
 from speed.engine import Engine
@@ -162,6 +163,7 @@ class Worker:
             for chunk in chunks(run, _FLUSH_BYTES):
                 if not await self._flush(partition, chunk):
                     return
+                failpoint("before-ack")
                 for event in chunk:
                     event.ack()
             last = run[-1].message.offset
@@ -179,6 +181,7 @@ class Worker:
             return True
         started_s = monotonic_s()
         flush = partition.prepare(records)
+        failpoint("before-publish")
         if not self._engine.is_current(events[-1]):
             return False
         await self._publish(partition, flush)
@@ -199,7 +202,9 @@ class Worker:
             partition.number, flush.encoded, (heartbeat.KEY, value)
         )
         self._guard.wrote(partition.number, wrote)
+        failpoint("after-publish")
         partition.commit(flush, wrote[-1][1])
+        failpoint("after-write")
 
     async def _next_run(self, partition: Partition, events: Sequence[Any]) -> Sequence[Any]:
         """Those of the events, from the first on, that may be applied now; () drops them all.

@@ -12,19 +12,16 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Mapping
-from types import FrameType
 from typing import Any
 
 from impressions.clock import monotonic_s
 from impressions.shell import log
 
 _STEADY_S = 30.0
-_WAKE_S = 0.2
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.25, 10.0
 
 
@@ -99,26 +96,6 @@ def told() -> Any:
     """In a child: what the parent said; None if it is gone already."""
     line = sys.stdin.buffer.readline()
     return json.loads(line) if line else None
-
-
-def stop_on_signals() -> threading.Event:
-    """An event that SIGTERM and SIGINT set."""
-    stopping = threading.Event()
-
-    def stop(signum: int, frame: FrameType | None) -> None:
-        stopping.set()
-
-    signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGINT, stop)
-    return stopping
-
-
-def wait_for(stopping: threading.Event) -> None:
-    """Wait in the main thread until the event is set, looking up now and then: the kernel may give
-    a signal to any thread, and Python runs the handler once the main one wakes, which a wait
-    without end never does."""
-    while not stopping.wait(_WAKE_S):
-        pass
 
 
 def stop_with_parent(stopping: threading.Event) -> None:

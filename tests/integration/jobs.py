@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from batch.failpoint import VARIABLE
+from impressions.shell.failpoint import VARIABLE
 
 
 def run_job(

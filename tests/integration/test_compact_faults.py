@@ -3,9 +3,9 @@
 import pytest
 
 from batch import compact, tables
-from batch.failpoint import hits
 from batch.refs import refs
 from batch.report import start_report
+from impressions.shell.failpoint import hits
 from impressions.spec import DAY_MS
 from tests import naive
 from tests.compare import differences

@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from batch import merging, snapshots, tables
-from batch.failpoint import hits
 from impressions.errors import UsageError
+from impressions.shell.failpoint import hits
 from tests import naive
 from tests.integration.conftest import Lake
 from tests.integration.history import (

@@ -14,11 +14,11 @@ import pytest
 from pyspark.sql import SparkSession
 
 from batch import guarded, refs, snapshots, tables
-from batch.failpoint import VARIABLE, InjectedFailure, hits
 from batch.landed import LOST
 from batch.session import spark_session
 from impressions.errors import NotReady, Refused
 from impressions.kafka import topics
+from impressions.shell.failpoint import VARIABLE, InjectedFailure, hits
 from impressions.shell.settings import Settings
 from tests import naive
 from tests.broker import TestBroker
