@@ -1,4 +1,4 @@
-"""Failpoints: places where a test can make a process fail, so that recovery is tested, not hoped for.
+"""Failpoints: places where a test can make a process fail, so that recovery is tested.
 
     IMPRESSIONS_FAILPOINT=<name>:<kill|raise>:<times>:<path>
 
