@@ -50,7 +50,7 @@ def prepare(directory: Path, events: Path | None, mapping: Path, seed: int, now_
     if events is None:
         rows = write_year(history, now_ms - _HOUR_MS, seed)
         print(f"generated {rows:,} impressions of 400 days, seed {seed}: {history.name}")
-        return _raw(history, None, columns, pq.read_table(history))
+        return of_history(history, columns)
     table = pq.read_table(events)
     arrivals_ms = _arrivals_ms(table, columns)
     days = (now_ms - _HOUR_MS - max(arrivals_ms)) // DAY_MS
@@ -63,6 +63,11 @@ def prepare(directory: Path, events: Path | None, mapping: Path, seed: int, now_
     pq.write_table(table.filter(early), history)
     pq.write_table(table.filter(pa.compute.invert(early)), live)
     return _raw(history, live, columns, table)
+
+
+def of_history(file: Path, columns: dict[str, str]) -> Raw:
+    """A file that is history as a whole."""
+    return _raw(file, None, columns, pq.read_table(file))
 
 
 def moved(table: pa.Table, columns: dict[str, str], days: int) -> pa.Table:

@@ -1,0 +1,119 @@
+"""Jobs that are killed half way, generations that come, go back or are damaged on the way."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+import threading
+import time
+
+from demo.check import serves
+from impressions.generation import generation_id
+from tests.chaos.driver import DriverDied
+from tests.chaos.skip import Skip
+from tests.chaos.system import System
+
+
+def swap(system: System, pick: random.Random) -> str:
+    """The weekly run, while traffic flows and the watcher reads."""
+    _due(system)
+    system.generation()
+    return generation_id(system.cutovers_ms[-1])
+
+
+def rollback(system: System, pick: random.Random) -> str:
+    """To the generation before; the next run is swapped in as ever."""
+    before = system.client.describe().generation.generation_id
+    code, said = system.try_verb("bulkload", "rollback")
+    if code:
+        raise Skip(said.strip().partition("\n")[0])
+    now = generation_id(max(ms for ms in system.cutovers_ms if generation_id(ms) < before))
+    serves(system.client, now)
+    return f"{before} -> {now}"
+
+
+def kill_lander(system: System, pick: random.Random) -> str:
+    """kill -9 in mid-landing; the next landing finishes it, and a generation is made of it."""
+    _due(system)
+    system.driver.warm()
+    after_s = pick.uniform(0.1, 2.5)
+    timer = threading.Timer(after_s, system.driver.kill_python)
+    timer.start()
+    try:
+        system.driver.run("land", "--once")
+    except DriverDied:
+        pass
+    else:
+        raise Skip(f"the landing was done before {after_s:.1f} s")
+    finally:
+        timer.join()
+    system.generation()
+    return f"after {after_s:.1f} s"
+
+
+def kill_spark(system: System, pick: random.Random) -> str:
+    """kill -9 of the JVM at any moment of the weekly run, which is started again."""
+    _due(system)
+    system.driver.warm()
+    after_s, killed = pick.uniform(0.3, 8), []
+    timer = threading.Timer(after_s, lambda: killed.append(system.driver.kill_jvm()))
+    timer.start()
+    system.generation()
+    timer.join()
+    if not sum(killed):
+        raise Skip(f"nothing ran any more after {after_s:.1f} s")
+    return f"after {after_s:.1f} s"
+
+
+def corrupt_before_load(system: System, pick: random.Random) -> str:
+    """A byte flips, or the end is lost, where generations are published: neither loaded nor
+    served. Mended, it loads."""
+    _due(system)
+    before = system.client.describe().generation.generation_id
+    generation = system.compute()
+    files = sorted((system.directory / "generations" / generation).rglob("*"))
+    file = pick.choice([path for path in files if path.is_file() and path.stat().st_size])
+    good = file.read_bytes()
+    file.write_bytes(_damaged(good, pick))
+    code, said = system.try_verb("bulkload", "load", generation)
+    assert code != 0, f"{file} is damaged and was loaded: {said}"
+    assert file.name in said, f"{file.name} is damaged; the message does not name it: {said}"
+    code, said = system.try_verb("bulkload", "activate", generation)
+    assert code != 0, f"{generation} could not be loaded and was activated: {said}"
+    assert system.client.describe().generation.generation_id == before
+    file.write_bytes(good)
+    system.install(generation)
+    return f"{file.name} of {generation}"
+
+
+def kill_load(system: System, pick: random.Random) -> str:
+    """kill -9 of a load at any moment; loading again is all it takes."""
+    _due(system)
+    generation = system.compute()
+    load = subprocess.Popen(
+        [sys.executable, "-m", "cli.main", "bulkload", "load", generation],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    time.sleep(after_s := pick.uniform(0.2, 1.2))
+    load.kill()
+    code = load.wait(20)
+    system.install(generation)
+    if code != -9:
+        raise Skip(f"the load was done before {after_s:.1f} s")
+    return f"after {after_s:.1f} s"
+
+
+def _due(system: System) -> None:
+    if not system.is_due():
+        raise Skip("no ingest slot has ended since the last generation")
+
+
+def _damaged(good: bytes, pick: random.Random) -> bytes:
+    if pick.random() < 0.3:
+        return good[: pick.randrange(len(good))]
+    at = pick.randrange(len(good))
+    return good[:at] + bytes([good[at] ^ 1 << pick.randrange(8)]) + good[at + 1 :]
+
+
+ALL = (swap, rollback, kill_lander, kill_spark, corrupt_before_load, kill_load)

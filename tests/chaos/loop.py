@@ -1,0 +1,132 @@
+"""A round: traffic flows, one fault is made, the system recovers, every answer is compared.
+
+The seed decides the order of the faults and each one's details; when within a millisecond it
+happens is the machine's. A round that finds anything lost, counted twice, wrong or stale, or that
+does not recover, ends the run: the directory is kept as it stands.
+"""
+
+from __future__ import annotations
+
+import random
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from impressions.clock import now_ms
+from tests.chaos import faults_batch, faults_events, faults_processes, faults_state
+from tests.chaos.judge import Verdict, tally
+from tests.chaos.skip import Skip
+from tests.chaos.system import Fault, System
+from tests.chaos.watcher import Watcher
+
+LOGS_PER_S = 60
+_WEIGHTS = {"swap": 2.0, "kill_spark": 1.5, "kill_lander": 1.5}
+FAULTS: dict[str, Fault] = {
+    fault.__name__: fault
+    for module in (faults_processes, faults_state, faults_batch, faults_events)
+    for fault in module.ALL
+}
+
+
+@dataclass
+class Told:
+    """What became of one kind of fault."""
+
+    recovery_s: list[float] = field(default_factory=list)
+    verdict: Verdict = field(default_factory=Verdict)
+
+    def as_dict(self, name: str) -> dict[str, object]:
+        seconds = self.recovery_s
+        return {
+            "fault": name,
+            "fired": len(seconds),
+            "recovery_median_s": round(statistics.median(seconds), 2) if seconds else None,
+            "recovery_max_s": round(max(seconds), 2) if seconds else None,
+            "answers": self.verdict.answers,
+            "samples": self.verdict.samples,
+            "lost": self.verdict.lost,
+            "twice": self.verdict.twice,
+            "wrong": self.verdict.wrong,
+        }
+
+
+class RoundFailed(Exception):
+    """Which round, and what it found."""
+
+
+def run(
+    system: System,
+    rounds: int,
+    only: Sequence[str],
+    until_s: float,
+    say: Callable[[str], None],
+) -> dict[str, Told]:
+    """Rounds until there were enough, or until `until_s` (monotonic). Raises RoundFailed."""
+    told = {name: Told() for name in only}
+    watcher = Watcher(system.address, system.raw.profiles, system.seed)
+    try:
+        for number in range(1, rounds + 1):
+            if time.monotonic() > until_s:
+                say(f"time is up after {number - 1} rounds")
+                break
+            name = _round(system, watcher, number, told, say)
+            verdict = told[name].verdict
+            if not verdict.good:
+                examples = "\n".join(verdict.examples[:20])
+                raise RoundFailed(f"round {number}, {name}:\n{examples}")
+    finally:
+        watcher.close()
+    return told
+
+
+def _round(
+    system: System,
+    watcher: Watcher,
+    number: int,
+    told: dict[str, Told],
+    say: Callable[[str], None],
+) -> str:
+    pick = random.Random(f"{system.seed}/{number}")
+    with system.traffic.flowing(LOGS_PER_S):
+        time.sleep(pick.uniform(0.2, 1))
+        name, what = _break_something(system, told, pick, number)
+        began_s = time.monotonic()
+        try:
+            system.has_recovered()
+        except AssertionError as error:
+            raise RoundFailed(f"round {number}, {name} ({what}): {error}") from error
+        recovery_s = time.monotonic() - began_s
+    system.has_recovered()
+    verdict = system.judge.compare(system.client, now_ms())
+    samples = watcher.take()
+    lag_ms = round(system.settings.serving.max_stream_lag_s * 1000)
+    verdict += system.judge.samples(samples, lag_ms)
+    told[name].recovery_s.append(recovery_s)
+    told[name].verdict += verdict
+    flagged = tally([reason for sample in samples for reason in sample.reasons])
+    say(
+        f"{number:4} {name:24} {what[:46]:46} whole again in {recovery_s:5.1f} s  "
+        f"{verdict.answers:,} answers, {verdict.samples:,} reads meanwhile"
+        f"{' (flagged: ' + flagged + ')' if flagged else ''}  "
+        f"lost {verdict.lost} twice {verdict.twice} wrong {verdict.wrong}"
+    )
+    return name
+
+
+def _break_something(
+    system: System, told: dict[str, Told], pick: random.Random, number: int
+) -> tuple[str, str]:
+    """Draw until a fault can be made."""
+    names = list(told)
+    reasons = []
+    for _ in range(50):
+        name = pick.choices(names, [_WEIGHTS.get(name, 1.0) for name in names])[0]
+        try:
+            return name, FAULTS[name](system, pick)
+        except Skip as reason:
+            reasons.append(f"{name}: {reason}")
+            time.sleep(0.2)
+        except AssertionError as error:
+            raise RoundFailed(f"round {number}, {name}: {error}") from error
+    raise RoundFailed(f"round {number}: no fault could be made: {'; '.join(reasons[-3:])}")

@@ -1,0 +1,5 @@
+"""A fault that cannot be made now, and why; another one is drawn."""
+
+
+class Skip(Exception):
+    """The reason is its text."""
