@@ -15,7 +15,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 STAMP := $(VENV)/.installed
 
-.PHONY: help venv lock protos lint jars test demo bench clean
+.PHONY: help venv lock protos lint jars test demo chaos bench clean
 
 help: ## print this list
 	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -65,6 +65,11 @@ test: lint jars ## lint, then every test
 demo: venv jars ## the whole story on a generated year, or EVENTS=f.parquet MAPPING=f.toml
 	@$(BIN)/impressions doctor
 	@$(BIN)/python -m demo $(if $(EVENTS),--events "$(EVENTS)") $(if $(MAPPING),--mapping "$(MAPPING)")
+
+chaos: venv jars ## break the running system: SEED=n ROUNDS=200 ONLY=fault JSON=1 EVENTS= MAPPING=
+	@$(BIN)/python -m tests.chaos $(if $(SEED),--seed $(SEED)) $(if $(ROUNDS),--rounds $(ROUNDS)) \
+	  $(if $(ONLY),--only $(ONLY)) $(if $(JSON),--json) \
+	  $(if $(EVENTS),--events "$(EVENTS)") $(if $(MAPPING),--mapping "$(MAPPING)")
 
 bench: venv jars ## measure every budget
 	@$(BIN)/python -m benchmarks $(if $(ONLY),--only "$(ONLY)")

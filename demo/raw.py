@@ -8,6 +8,7 @@ now, and events of years ago would be out of every window.
 
 from __future__ import annotations
 
+import random
 import tomllib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute
 import pyarrow.parquet as pq
 
 from demo.generate import DAY_MS, write_year
@@ -43,8 +45,19 @@ class Raw:
     titles: list[int]
 
 
-def prepare(directory: Path, events: Path | None, mapping: Path, seed: int, now_ms: int) -> Raw:
-    """Make or take the events; writes the files into `directory`."""
+def prepare(
+    directory: Path,
+    events: Path | None,
+    mapping: Path,
+    seed: int,
+    now_ms: int,
+    profiles: int | None = None,
+) -> Raw:
+    """Make or take the events; writes the files into `directory`.
+
+    Args:
+        profiles: take only so many of one's own, drawn by the seed.
+    """
     columns: dict[str, str] = tomllib.loads(mapping.read_text())["columns"]
     history = directory / "history.parquet"
     if events is None:
@@ -52,6 +65,8 @@ def prepare(directory: Path, events: Path | None, mapping: Path, seed: int, now_
         print(f"generated {rows:,} impressions of 400 days, seed {seed}: {history.name}")
         return of_history(history, columns)
     table = pq.read_table(events)
+    if profiles is not None:
+        table = some(table, columns, profiles, seed)
     arrivals_ms = _arrivals_ms(table, columns)
     days = (now_ms - _HOUR_MS - max(arrivals_ms)) // DAY_MS
     if days > 0:
@@ -63,6 +78,14 @@ def prepare(directory: Path, events: Path | None, mapping: Path, seed: int, now_
     pq.write_table(table.filter(early), history)
     pq.write_table(table.filter(pa.compute.invert(early)), live)
     return _raw(history, live, columns, table)
+
+
+def some(table: pa.Table, columns: dict[str, str], profiles: int, seed: int) -> pa.Table:
+    """The rows of so many of the profiles, drawn by the seed."""
+    name = columns["profile_id"].partition(":")[0]
+    found = sorted(set(table[name].to_pylist()) - {None})
+    drawn = random.Random(seed).sample(found, min(profiles, len(found)))
+    return table.filter(pa.compute.field(name).isin(drawn))
 
 
 def of_history(file: Path, columns: dict[str, str]) -> Raw:

@@ -62,6 +62,7 @@ class Options:
     Attributes:
         events: one's own file, mapped by `mapping`; None to generate a year from `seed`.
         generations: how many are computed, at least 2.
+        profiles: take only so many of one's own file, drawn by the seed; None for all.
         inside: verbs that run in this process (demo/shell.py).
         two_hosts: at the end, whether a second host on the newest generation answers the same as
             the first, which was rolled back, while traffic flows.
@@ -72,6 +73,7 @@ class Options:
     mapping: Path
     seed: int
     generations: int = 2
+    profiles: int | None = None
     inside: tuple[str, ...] = ()
     two_hosts: bool = False
 
@@ -98,7 +100,12 @@ class Story:
         home = f"home={options.directory / '.impressions'}"
         self.settings: Settings = load(config, [home])
         self.raw: Raw = prepare(
-            options.directory, options.events, options.mapping, options.seed, now_ms()
+            options.directory,
+            options.events,
+            options.mapping,
+            options.seed,
+            now_ms(),
+            options.profiles,
         )
         self.checker = Checker(self.settings)
         self.cutovers_ms: list[int] = []

@@ -218,24 +218,17 @@ class System:
 
 
 def _history(directory: Path, seed: int, events: Path | None, mapping: Path) -> Raw:
-    """The last weeks of a few profiles of a generated year, or a few profiles of one's own file."""
+    """The last days of a generated year, or a few profiles of one's own file."""
+    if events is not None:
+        return prepare(directory, events, mapping, seed, now_ms(), PROFILES)
     columns = tomllib.loads(mapping.read_text())["columns"]
-    if events is None:
-        source = directory / "year.parquet"
-        write_year(source, now_ms() - 3_600_000, seed, Size(20_000, PROFILES, TITLES))
-        table = pq.read_table(source)
-        newest_ms = pc.max(table["received_at_ms"]).as_py()
-        table = table.filter(pc.field("received_at_ms") > newest_ms - HISTORY_DAYS * DAY_MS)
-    else:
-        table = pq.read_table(events)
-    name = columns["profile_id"].partition(":")[0]
-    profiles = sorted(set(table[name].to_pylist()) - {None})
-    kept = random.Random(seed).sample(profiles, min(PROFILES, len(profiles)))
-    chosen = directory / "events.parquet"
-    pq.write_table(table.filter(pc.field(name).isin(kept)), chosen)
-    if events is None:
-        return of_history(chosen, columns)
-    return prepare(directory, chosen, mapping, seed, now_ms())
+    file = directory / "history.parquet"
+    write_year(file, now_ms() - 3_600_000, seed, Size(20_000, PROFILES, TITLES))
+    table = pq.read_table(file)
+    newest_ms = pc.max(table["received_at_ms"]).as_py()
+    recent = pc.field("received_at_ms") > newest_ms - HISTORY_DAYS * DAY_MS
+    pq.write_table(table.filter(recent), file)
+    return of_history(file, columns)
 
 
 Fault = Callable[[System, random.Random], str]

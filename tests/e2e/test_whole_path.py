@@ -14,6 +14,7 @@ from demo.story import Options, tell
 KUAIRAND = Path(__file__).parents[3] / "shared" / "data" / "kuairand" / "impressions.parquet"
 HERE = Path(__file__).parent
 PROFILES = 2_000
+SOME = 5_000
 BATCH = ("land", "close", "compact", "export")
 """Run with the JVM of all tests; `make demo` starts one for each."""
 
@@ -33,8 +34,10 @@ def test_a_generated_year_and_live_traffic(tmp_path, spark):
 
 @pytest.mark.skipif(not KUAIRAND.exists(), reason=f"real exposures not present: {KUAIRAND.name}")
 def test_real_exposures_half_as_history_and_half_live(tmp_path, spark):
-    """25,156 profiles; rows that share (profile, title, time) are one impression, as mapped."""
-    told = tell(Options(tmp_path, KUAIRAND, HERE / "kuairand.toml", seed=0, inside=BATCH))
+    """Some of the 25,156 profiles; rows that share (profile, title, time) are one impression, as
+    mapped."""
+    mapping = HERE / "kuairand.toml"
+    told = tell(Options(tmp_path, KUAIRAND, mapping, seed=0, profiles=SOME, inside=BATCH))
     assert told.differ == []
     assert told.profiles >= PROFILES
-    assert told.counts["duplicate"] > 1_000
+    assert told.counts["duplicate"] > 200

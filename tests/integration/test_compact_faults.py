@@ -9,6 +9,7 @@ from impressions.shell.failpoint import hits
 from impressions.spec import DAY_MS
 from tests import naive
 from tests.compare import differences
+from tests.faults.size import scaled
 from tests.integration.conftest import new_lake
 from tests.integration.jobs import run_job
 from tests.integration.raw_events import CUTOVER_MS, DATE, counted, edges, ema_rows, write_closed
@@ -26,7 +27,10 @@ LEFT_BEHIND = {
 }
 
 
-@pytest.mark.parametrize("step", LEFT_BEHIND)
+STEPS = list(LEFT_BEHIND) if scaled(0, 1) else ["after-write", "after-fast-forward"]
+
+
+@pytest.mark.parametrize("step", STEPS)
 def test_killed_and_run_again(spark, tmp_path, step):
     """Before the fast-forward nobody can see a row; after it only the finish is missing."""
     lake = new_lake(tmp_path / "home")

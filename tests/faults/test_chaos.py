@@ -1,0 +1,36 @@
+"""A short run of `make chaos` over the whole running system; 200 rounds stand in the documents."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SEED = int(os.environ.get("SEED", 20_261_121))
+SECONDS = 150
+LEAST_ROUNDS = 3
+
+pytestmark = [pytest.mark.spark, pytest.mark.kafka, pytest.mark.timeout(540)]
+
+
+def test_a_system_that_is_broken_again_and_again_answers_right(tmp_path: Path) -> None:
+    """Whatever was broken, every answer is whole again, and none of those given meanwhile was
+    wrong, or less than it said."""
+    done = subprocess.run(
+        [
+            sys.executable, "-m", "tests.chaos", "--seed", str(SEED), "--rounds", "12",
+            "--seconds", str(SECONDS), "--keep", str(tmp_path / "chaos"), "--json",
+        ],
+        capture_output=True, text=True, timeout=500,
+    )  # fmt: skip
+    assert done.returncode == 0, f"seed {SEED}:\n{done.stderr[-6000:]}\n{done.stdout}"
+    report = json.loads(done.stdout)
+    assert report["failure"] is None
+    assert sum(fault["fired"] for fault in report["faults"]) == report["rounds"] >= LEAST_ROUNDS
+    for fault in report["faults"]:
+        assert (fault["lost"], fault["twice"], fault["wrong"]) == (0, 0, 0), fault
+        assert fault["answers"] > 1_000, fault
