@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from batch import audits, published, refs, tables
+from batch import audits, overlap, published, refs, tables
 from batch.published import Generation, History
 from batch.report import RunReport, start_report
 from batch.snapshots import RUN_ID, snapshots, state
@@ -310,6 +310,8 @@ def _sign(job: Job, window: Survey, findings: list[audits.Finding], facts: audit
     properties = _properties(job, window)
     properties |= {published.TOTAL + name: repr(value) for name, value in sums.items()}
     properties |= {published.AUDIT + finding.name: finding.found for finding in findings}
+    until_ms = overlap.history_until_ms(job.spark, job.settings, window.source_id, job.cutover_ms)
+    properties[published.HISTORY] = str(until_ms)
     published.sign_off(job.spark, job.ema, job.cutover_ms, properties)
 
 

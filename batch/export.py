@@ -293,6 +293,7 @@ def _check(
         entries=sum(entries.values()),
         created_ms=job.clock(),
         files=files,
+        history_until_ms=generation.history_until_ms,
     )
 
 

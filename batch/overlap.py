@@ -75,6 +75,25 @@ def newest_of_files(spark: SparkSession, settings: Settings, version: int | None
     return found
 
 
+def history_until_ms(
+    spark: SparkSession, settings: Settings, version: int | None, cutover_ms: int
+) -> int:
+    """Behind the newest row of any file, where that is not before the cutover; else 0.
+
+    Such rows are in no answer until the next generation, for the stream never saw them; live
+    answers say so.
+    """
+    newest_ms = newest_of_files(spark, settings, version)
+    if newest_ms is None or newest_ms < cutover_ms:
+        return 0
+    warn(
+        f"files brought rows ingested up to {format_utc(newest_ms)}: those from "
+        f"{format_utc(cutover_ms)} on are in no answer until the next generation; live answers "
+        "say so (deltas_missing)"
+    )
+    return newest_ms + 1
+
+
 def topic_begins_ms(settings: Settings, landed: Landed | None) -> int | None:
     """When the first record of the topic was ingested; None where there is none, or no broker.
 

@@ -27,6 +27,7 @@ CUTOVER = "impressions.cutover-ms"
 SOURCE = "impressions.source-snapshot-id"
 WINDOW = "impressions.window-digest"
 SPEC = "impressions.spec"
+HISTORY = "impressions.history-until-ms"
 TOTAL = "impressions.total."
 AUDIT = "audit."
 
@@ -36,6 +37,7 @@ class Generation:
     """A published generation, as its signed snapshot describes it.
 
     Attributes:
+        history_until_ms: see impressions/manifest.py.
         entries: rows.   totals: measure -> undecayed sum.   audits: name -> what was found.
     """
 
@@ -45,6 +47,7 @@ class Generation:
     window_digest: str
     spec_fingerprint: str
     run_id: str
+    history_until_ms: int
     entries: int
     totals: Mapping[str, float]
     audits: Mapping[str, str]
@@ -158,6 +161,7 @@ def _generation(commit: Snapshot | None) -> Generation | None:
         window_digest=said[WINDOW],
         spec_fingerprint=said[SPEC],
         run_id=said[RUN_ID],
+        history_until_ms=int(said.get(HISTORY, 0)),
         entries=int(said["total-records"]),
         totals={k.removeprefix(TOTAL): float(v) for k, v in said.items() if k.startswith(TOTAL)},
         audits=audits,

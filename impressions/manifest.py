@@ -9,14 +9,18 @@ directory without a manifest is no generation.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 
 from impressions import sealed
-from impressions.errors import CorruptData, FormatVersionError, Refused
+from impressions.errors import CorruptData, Refused
+from impressions.generation import is_generation
 from impressions.spec import PARTITIONER, Spec
 
 VERSION = 1
+_REBUILD = "with this version: impressions export --generation <generation> --force"
+_KEY, _DIGEST = re.compile("[0-7][0-9a-f]{15}"), re.compile("[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,8 @@ class Manifest:
         profiles, entries: keys in all files; rows of the aggregate table.
         created_ms: when it was written (information only).
         files: ascending by (shard, min_key); a shard without profiles has none.
+        history_until_ms: files brought rows ingested from the cutover until before this; they are
+            in no generation yet, and the stream never saw them. 0 where there are none.
     """
 
     generation: str
@@ -64,6 +70,7 @@ class Manifest:
     entries: int
     created_ms: int
     files: tuple[SstFile, ...]
+    history_until_ms: int = 0
 
     @property
     def size_bytes(self) -> int:
@@ -84,21 +91,30 @@ def decode(data: bytes, name: str = "manifest.json") -> Manifest:
     """Read a manifest.
 
     Raises:
-        FormatVersionError: written by another format version.
+        FormatVersionError: written in another format.
         CorruptData: damaged, or not a manifest.
     """
     body = sealed.unseal(data, name)
-    version = body.pop("format", None)
-    if version != VERSION:
-        raise FormatVersionError(
-            f"{name}: format version {version}, expected {VERSION}",
-            hint="export the generation again with this version",
-        )
-    try:
-        files = tuple(SstFile(**file) for file in body.pop("files"))
-        return Manifest(files=files, **body)
-    except (KeyError, TypeError) as error:
-        raise CorruptData(f"{name}: not a manifest ({error})") from None
+    sealed.check_version(body, name, VERSION, _REBUILD)
+    files = body.get("files")
+    if isinstance(files, list):
+        body["files"] = [sealed.as_record(SstFile, file, f"{name}: a file") for file in files]
+    manifest = sealed.as_record(Manifest, body, name)
+    if not is_generation(manifest.generation):
+        raise CorruptData(f"{name}: {manifest.generation!r} is no generation's name")
+    for file in manifest.files:
+        _check_texts(file, name)
+    return manifest
+
+
+def _check_texts(file: SstFile, name: str) -> None:
+    """Refuse keys and digests that are none. Raises CorruptData."""
+    for field in ("min_key", "max_key", "sha256", "digest"):
+        pattern, text = _KEY if field.endswith("key") else _DIGEST, getattr(file, field)
+        if not pattern.fullmatch(text):
+            raise CorruptData(
+                f"{name}: {file.path}: {field} is {text!r:.80}, expected hex like {pattern.pattern}"
+            )
 
 
 def check_fits(manifest: Manifest, spec: Spec, partitions: int) -> None:

@@ -8,7 +8,7 @@ same rule.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from impressions import completeness
 from impressions.completeness import Incomplete, StreamState
@@ -73,6 +73,9 @@ def reasons(
     found = () if cutover_ms is None else completeness.reasons(query_ms, cutover_ms, settings.spec)
     if stream is None:
         return found
+    if generation is not None:  # what files brought until then, the stream never saw
+        since_ms = max(stream.since_ms, generation.manifest.history_until_ms)
+        stream = replace(stream, since_ms=since_ms)
     max_lag_ms = round(1000 * settings.serving.max_stream_lag_s)
     return found + completeness.stream_reasons(stream, cutover_ms, now_ms, max_lag_ms)
 

@@ -8,6 +8,7 @@ from pyspark.sql import functions as F
 from batch import tables
 from batch.aggregate import aggregate, exchanges
 from batch.compact import Job, command, compact, recompute_published
+from batch.published import history
 from batch.refs import branch_of, refs
 from batch.report import start_report
 from batch.snapshots import snapshots
@@ -87,6 +88,12 @@ def test_a_filter_on_the_slot_would_bring_the_exchange_back(lake, first):
     """Why the window is a branch: the reason for the layout stays true."""
     raw = lake.spark.table(names(lake)[0]).where("ingest_slot < TIMESTAMP '2026-11-15 00:00:00Z'")
     assert exchanges(aggregate(raw, CUTOVER_MS, lake.settings.spec)) > 0
+
+
+def test_rows_of_files_behind_the_cutover_are_known(lake, first):
+    """No stream ever saw them, so the generation says until when answers lack some."""
+    generation = history(lake.spark, names(lake)[1]).of(CUTOVER_MS)
+    assert generation.history_until_ms == max(row[2] for row in EVENTS) + 1 > CUTOVER_MS
 
 
 def test_report_says_what_was_done(first):

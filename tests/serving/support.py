@@ -35,10 +35,13 @@ def settings_in(home: Path, host: dict | None = None, **serving) -> Settings:
     )
 
 
-def install(settings: Settings, cutover_ms: int = CUTOVER_MS, events=EVENTS, blocks=None) -> str:
+def install(
+    settings: Settings, cutover_ms: int = CUTOVER_MS, events=EVENTS, blocks=None, **manifest_fields
+) -> str:
     """Publish, load and activate the generation with this cutover; its name."""
     name = generation_id(cutover_ms)
-    publish(Path(settings.generations), blocks or blocks_of(events, cutover_ms), cutover_ms)
+    blocks = blocks or blocks_of(events, cutover_ms)
+    publish(Path(settings.generations), blocks, cutover_ms, **manifest_fields)
     load(settings, name)
     activate(settings, name)
     return name

@@ -136,6 +136,15 @@ def test_before_any_generation_the_stream_answers_alone_and_says_so(settings, co
         until(lambda: health_of(channel, SPEED) == SERVING, "the stream is fresh")
 
 
+def test_history_that_neither_half_holds_is_said(settings, copy, client):
+    """Files brought rows from behind the cutover; the next generation holds them."""
+    install(settings, history_until_ms=CUTOVER_MS + 1)
+    copy.state()
+    comes(client, ["deltas_missing"])
+    install(settings, WEEK_2_MS)
+    comes(client, [])
+
+
 def test_the_generation_owns_what_is_before_its_cutover_and_the_stream_the_rest(
     settings, copy, client
 ):
