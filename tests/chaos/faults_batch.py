@@ -91,16 +91,31 @@ def kill_load(system: System, pick: random.Random) -> str:
     """kill -9 of a load at any moment; loading again is all it takes."""
     _due(system)
     generation = system.compute()
-    load = subprocess.Popen(
-        [sys.executable, "-m", "cli.main", "bulkload", "load", generation],
+    told = _killed(("bulkload", "load", generation), pick)
+    system.install(generation)
+    return told
+
+
+def kill_activate(system: System, pick: random.Random) -> str:
+    """kill -9 in mid-swap: the old generation or the new one, and activating again is enough."""
+    _due(system)
+    generation = system.compute()
+    system.verb("bulkload", "load", generation)
+    told = _killed(("bulkload", "activate", generation), pick)
+    system.install(generation)
+    return told
+
+
+def _killed(words: tuple[str, ...], pick: random.Random) -> str:
+    """Start `impressions <words>` and kill it within about as long as it takes."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "cli.main", *words],
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     time.sleep(after_s := pick.uniform(0.2, 1.2))
-    load.kill()
-    code = load.wait(20)
-    system.install(generation)
-    if code != -9:
-        raise Skip(f"the load was done before {after_s:.1f} s")
+    process.kill()
+    if process.wait(20) != -9:
+        raise Skip(f"it was done before {after_s:.1f} s")
     return f"after {after_s:.1f} s"
 
 
@@ -116,4 +131,4 @@ def _damaged(good: bytes, pick: random.Random) -> bytes:
     return good[:at] + bytes([good[at] ^ 1 << pick.randrange(8)]) + good[at + 1 :]
 
 
-ALL = (swap, rollback, kill_lander, kill_spark, corrupt_before_load, kill_load)
+ALL = (swap, rollback, kill_lander, kill_spark, corrupt_before_load, kill_load, kill_activate)

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 from impressions.shell.failpoint import VARIABLE, hits
 from tests.chaos.service import Service
+from tests.chaos.skip import Skip
 from tests.chaos.system import System
 from tests.live import until
 
@@ -62,6 +63,15 @@ def kill_follower(system: System, pick: random.Random) -> str:
 def kill_server(system: System, pick: random.Random) -> str:
     system.server.kill()
     return "server"
+
+
+def kill_server_worker(system: System, pick: random.Random) -> str:
+    """Of the processes that share the port, if there are several."""
+    pids = system.pids("serve-worker")
+    if not pids:
+        raise Skip("one process serves")
+    os.kill(pick.choice(pids), signal.SIGKILL)
+    return f"one of {len(pids)}"
 
 
 def stop_server(system: System, pick: random.Random) -> str:
@@ -131,6 +141,6 @@ def _paused(pid: int) -> Iterator[None]:
 
 ALL = (
     kill_worker, kill_worker_at_failpoint, kill_both_workers, leave_and_join, kill_follower,
-    kill_server, stop_server, kill_broker, restart_broker, pause_worker, pause_follower,
-    pause_server, pause_broker,
+    kill_server, kill_server_worker, stop_server, kill_broker, restart_broker, pause_worker,
+    pause_follower, pause_server, pause_broker,
 )  # fmt: skip
