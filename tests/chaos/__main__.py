@@ -49,12 +49,12 @@ def main() -> int:
     began_s = time.monotonic()
     until_s = began_s + flags.seconds if flags.seconds else float("inf")
     system = System(directory, flags.seed, events, mapping)
-    told: dict[str, Told] = {}
+    told = {name: Told() for name in flags.only or sorted(FAULTS)}
     failure = None
     try:
         system.start(mapping)
         say(f"up after {time.monotonic() - began_s:.0f} s")
-        told = run(system, flags.rounds, flags.only or sorted(FAULTS), until_s, say)
+        run(system, flags.rounds, told, until_s, say)
         ended = system.close()
         failure = f"did not end well: {ended}" if ended else None
     except BaseException as error:

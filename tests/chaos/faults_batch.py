@@ -8,11 +8,11 @@ import sys
 import threading
 import time
 
-from demo.check import serves
 from impressions.generation import generation_id
 from tests.chaos.driver import DriverDied
 from tests.chaos.skip import Skip
 from tests.chaos.system import System
+from tests.live import until
 
 
 def swap(system: System, pick: random.Random) -> str:
@@ -23,14 +23,17 @@ def swap(system: System, pick: random.Random) -> str:
 
 
 def rollback(system: System, pick: random.Random) -> str:
-    """To the generation before; the next run is swapped in as ever."""
+    """To the generation before that is not marked; the next run is swapped in as ever."""
     before = system.client.describe().generation.generation_id
     code, said = system.try_verb("bulkload", "rollback")
     if code:
         raise Skip(said.strip().partition("\n")[0])
-    now = generation_id(max(ms for ms in system.cutovers_ms if generation_id(ms) < before))
-    serves(system.client, now)
-    return f"{before} -> {now}"
+
+    def active() -> str:
+        return str(system.client.describe().generation.generation_id)
+
+    until(lambda: active() != before, "the server to follow the rollback")
+    return f"{before} -> {active()}"
 
 
 def kill_lander(system: System, pick: random.Random) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import random
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from impressions.clock import now_ms
@@ -58,12 +58,12 @@ class RoundFailed(Exception):
 def run(
     system: System,
     rounds: int,
-    only: Sequence[str],
+    told: dict[str, Told],
     until_s: float,
     say: Callable[[str], None],
-) -> dict[str, Told]:
-    """Rounds until there were enough, or until `until_s` (monotonic). Raises RoundFailed."""
-    told = {name: Told() for name in only}
+) -> None:
+    """Rounds until there were enough, or until `until_s` (monotonic), with the faults that `told`
+    names, which is where it writes what became of them. Raises RoundFailed."""
     watcher = Watcher(system.address, system.raw.profiles, system.seed)
     try:
         for number in range(1, rounds + 1):
@@ -77,7 +77,6 @@ def run(
                 raise RoundFailed(f"round {number}, {name}:\n{examples}")
     finally:
         watcher.close()
-    return told
 
 
 def _round(
@@ -127,6 +126,6 @@ def _break_something(
         except Skip as reason:
             reasons.append(f"{name}: {reason}")
             time.sleep(0.2)
-        except AssertionError as error:
+        except (AssertionError, TimeoutError) as error:
             raise RoundFailed(f"round {number}, {name}: {error}") from error
     raise RoundFailed(f"round {number}: no fault could be made: {'; '.join(reasons[-3:])}")
