@@ -12,7 +12,6 @@ from pathlib import Path
 
 from tests.chaos.service import Service
 from tests.chaos.skip import Skip
-from tests.chaos.stepped import step
 from tests.chaos.system import System
 from tests.live import until
 
@@ -71,9 +70,12 @@ def step_clock(system: System, pick: random.Random) -> str:
     """Of one process, for seconds, and back."""
     service = pick.choice((*system.workers, system.server))
     seconds = pick.choice((-3600, -60, 60, 3600))
-    step(system.directory, service.name, seconds)
+    for old in service.clock.parent.glob(f"{service.name}.seen.*"):
+        old.unlink()
+    service.step_clock(seconds)
+    until(service.seen_wrong_time, f"{service.name} to read a wrong time")
     time.sleep(wrong_s := pick.uniform(1, 5))
-    step(system.directory, service.name, 0)
+    service.step_clock(0)
     return f"{service.name} by {seconds} s for {wrong_s:.1f} s"
 
 

@@ -17,11 +17,12 @@ from pathlib import Path
 
 _LOOK_S = 0.05
 _PAUSE_S = 0.3
+_CLOCK = Path(__file__).with_name("clock")
 
 
 @dataclass
 class Service:
-    """`python -m tests.chaos.stepped <name> <words>`, in `directory`."""
+    """`impressions <words>` in `directory`, with a clock of its own."""
 
     name: str
     words: tuple[str, ...]
@@ -34,16 +35,34 @@ class Service:
         """Start it; `environment` is that of this start and all after it."""
         log = self.directory / "logs" / f"{self.name}.log"
         log.parent.mkdir(exist_ok=True)
+        self.clock.parent.mkdir(exist_ok=True)
+        path = os.pathsep.join([str(_CLOCK), os.environ.get("PYTHONPATH", "")])
+        own = {"PYTHONPATH": path, "CHAOS_CLOCK": str(self.clock)}
         with log.open("ab") as out:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "tests.chaos.stepped", self.name, *self.words],
+                [sys.executable, "-m", "cli.main", *self.words],
                 cwd=self.directory,
-                env={**os.environ, **self.environment},
+                env={**os.environ, **own, **self.environment},
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=out,
             )
         self.wanted = True
+
+    @property
+    def clock(self) -> Path:
+        """See tests/chaos/clock/sitecustomize.py."""
+        return self.directory / "clock" / self.name
+
+    def step_clock(self, seconds: float) -> None:
+        """From now on its clock is off by so much."""
+        new = self.clock.with_suffix(".new")
+        new.write_text(str(seconds))
+        new.replace(self.clock)
+
+    def seen_wrong_time(self) -> int:
+        """How many of its processes have read a wrong time."""
+        return len(list(self.clock.parent.glob(f"{self.name}.seen.*")))
 
     @property
     def pid(self) -> int:

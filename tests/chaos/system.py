@@ -95,10 +95,8 @@ class System:
         self.broker = Broker(self.settings)
         self.judge = Judge(self.settings, self.raw.logs)
         self.cutovers_ms: list[int] = []
-        self._environment = {
-            "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", "GRPC_VERBOSITY": "NONE",
-        }  # fmt: skip
-        os.environ.update(self._environment)
+        self._environment = {"PYTHONUNBUFFERED": "1", "GRPC_VERBOSITY": "NONE"}
+        os.environ["PYTHONPATH"] = str(ROOT)
 
     def start(self, mapping: Path) -> None:
         """Up, with a year imported and generation 1 serving."""
@@ -188,7 +186,7 @@ class System:
         """Load and activate; the server answers from it."""
         self.verb("bulkload", "load", generation)
         self.verb("bulkload", "activate", generation)
-        serves(self.client, generation)
+        self.serves(generation)
         self.verb("bulkload", "gc")
 
     def generation(self) -> None:
@@ -211,6 +209,11 @@ class System:
                 return False
 
         return bool(until(whole, "answers that are whole again", RECOVERED_WITHIN_S))
+
+    def serves(self, generation: str) -> None:
+        """Wait until every server process answers from it; each call takes the next connection."""
+        for _ in range(4):
+            serves(self.client, generation)
 
     def pids(self, kind: str) -> list[int]:
         """Of the processes that say they run, such as the followers."""
