@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 
@@ -117,12 +117,17 @@ class Follower:
         self._sweep.step(self.states)
         return len(messages)
 
-    def restore(self, stop: threading.Event) -> None:
-        """Poll until every partition is restored. Raises NotReady, reason "stopped"."""
+    def restore(self, stop: threading.Event, moved: Callable[[], None] = lambda: None) -> None:
+        """Poll until every partition is restored; `moved` is called when records came.
+
+        Raises:
+            NotReady: reason "stopped".
+        """
         while self.restoring:
             if stop.is_set():
                 raise NotReady("stopped before the deltas were restored", reason="stopped")
-            self.poll(_LOOK_S)
+            if self.poll(_LOOK_S):
+                moved()
 
     def close(self) -> None:
         """Let go of the broker; the store stays open."""
@@ -304,9 +309,16 @@ class Follower:
 
 
 def restore_partition(
-    settings: Settings, store: DeltaStore, partition: int, stop: threading.Event | None = None
+    settings: Settings,
+    store: DeltaStore,
+    partition: int,
+    stop: threading.Event | None = None,
+    moved: Callable[[], None] = lambda: None,
 ) -> int:
     """Copy one partition up to its present end; the next offset after it.
+
+    Args:
+        moved: called whenever it has come further.
 
     Raises:
         NotReady: reason "stopped".
@@ -314,7 +326,7 @@ def restore_partition(
     """
     follower = Follower(settings, store, (partition,))
     try:
-        follower.restore(stop or threading.Event())
+        follower.restore(stop or threading.Event(), moved)
         return follower.states[partition].next_offset
     finally:
         follower.close()

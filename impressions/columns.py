@@ -32,6 +32,8 @@ from impressions.errors import CorruptData
 from impressions.spec import Spec
 
 F32, F64 = 0x84, 0x88
+_YEAR_10000_MS = 253_402_300_800_000
+_UINTS = frozenset((1, 2, 4, 5, 8))
 _DTYPES = {1: "<u1", 2: "<u2", 4: "<u4", 8: "<u8", F32: "<f4", F64: "<f8"}
 _WIDTHS = {1: 1, 2: 2, 4: 4, 5: 5, 8: 8, F32: 4, F64: 8}
 
@@ -129,11 +131,11 @@ class StoredTable:
         """Check the shape of the table at `offset`; `end` is where it stops.
 
         Raises:
-            CorruptData: an unknown code, or fewer bytes than the columns need.
+            CorruptData: a code that is not the column's, or fewer bytes than the columns need.
         """
         measures, half_lives = len(spec.measures), len(spec.half_lives_days)
         codes = data[offset : offset + 2 + measures]
-        if len(codes) < 2 + measures or any(c not in _WIDTHS for c in codes):
+        if len(codes) < 2 + measures or not _fit(codes, spec, code):
             raise CorruptData(f"block: column codes {codes.hex()!r} at byte {offset} are not ours")
         start = offset + len(codes)
         sizes = [_WIDTHS[c] * n for c in codes]
@@ -173,6 +175,26 @@ class StoredTable:
             totals,
             _pick(self._sums, index).astype(np.float64),
         )
+
+
+def are_times(*times_ms: int) -> bool:
+    """Whether epoch milliseconds lie in the years that a calendar has."""
+    return all(0 <= time_ms < _YEAR_10000_MS for time_ms in times_ms)
+
+
+def ascend(values: Int) -> bool:
+    """Whether ids are what they are in every block: not negative, each larger than the last."""
+    return not len(values) or bool(values[0] >= 0 and (values[1:] > values[:-1]).all())
+
+
+def _fit(codes: bytes, spec: Spec, float_code: int) -> bool:
+    """Whether each column has a code of its type: ids, times and whole numbers are integers."""
+    if codes[0] not in _UINTS or codes[1] not in _UINTS:
+        return False
+    for code, measure in zip(codes[2:], spec.measures, strict=True):
+        if code not in _UINTS if measure.integral else code != float_code:
+            return False
+    return True
 
 
 def _pick(values: NDArray[Scalar], index: Index) -> NDArray[Scalar]:

@@ -1,12 +1,13 @@
 """The delta block: what the stream holds for one (profile, ingest slot), as one Kafka value.
 
-    key     := profile:u64be slot_start_ms:u64be
+    key     := profile:u64be slot_start_ms + part:u64be
     block   := version:u8=1 kind:u8='D' M:u8 H:u8 spec:u32 slot_start_ms:i64 newest_ms:i64
                epoch:u32 offset:i64 n:u32 logs:u32 log_id{logs} rows
     log_id  := u64              log ids seen in this slot, ascending
     rows    := table{n}         items ascending (impressions/columns.py)
 
-Little-endian but for the key, whose bytes must sort like numbers. Full state, not a change: writing
+Little-endian but for the key, whose bytes must sort like numbers. A slot that outgrows one block
+goes on in the next part, under the next key; rows of parts add. Full state, not a change: writing
 it twice is harmless. `epoch` names one incarnation of the source topic and P; `offset` is the last
 source offset applied; a copy applies a block only if its (epoch, offset) is not older than its own.
 Sums are float64, because the stream adds to them many times, relative to the start of the slot.
@@ -30,6 +31,10 @@ from impressions.spec import Spec
 VERSION = 1
 _KIND = ord("D")
 _HEADER = struct.Struct("<BBBBIqqIqII")
+_OTHER_TOPIC = (
+    "each spec and each format has a delta topic of its own: another kafka.deltas_topic and "
+    "speed.group, then impressions topics create"
+)
 
 
 @dataclass(frozen=True)
@@ -88,12 +93,24 @@ def header(data: bytes, spec: Spec) -> Header:
     if len(data) < _HEADER.size:
         raise CorruptData(f"delta block: {len(data)} bytes, expected at least {_HEADER.size}")
     version, kind, measures, half_lives, tag, *fields = _HEADER.unpack_from(data)
+    if kind != _KIND:
+        raise CorruptData(f"delta block: kind {kind:02x}, expected {_KIND:02x}")
     if version != VERSION:
-        raise FormatVersionError(f"delta block: format version {version}, expected {VERSION}")
-    if (kind, measures, half_lives) != (_KIND, len(spec.measures), len(spec.half_lives_days)):
-        raise CorruptData(f"delta block: kind {kind}, {measures} measures, {half_lives} half-lives")
-    if tag != spec.tag:
-        raise CorruptData(f"delta block: spec {tag:08x}, expected {spec.tag:08x}")
+        raise FormatVersionError(
+            f"delta block: format version {version}, expected {VERSION}", hint=_OTHER_TOPIC
+        )
+    if tag != spec.tag or (measures, half_lives) != (len(spec.measures), len(spec.half_lives_days)):
+        raise CorruptData(
+            f"delta block: spec {tag:08x} of {measures} measures and {half_lives} half-lives, "
+            f"expected {spec.tag:08x}",
+            hint=_OTHER_TOPIC,
+        )
+    slot_start_ms, newest_ms = fields[:2]
+    if slot_start_ms % spec.slot_ms or not columns.are_times(slot_start_ms, newest_ms):
+        raise CorruptData(
+            f"delta block: slot {slot_start_ms} ms, newest {newest_ms} ms: expected the start of a "
+            f"slot of {spec.slot_ms} ms, and a time"
+        )
     return Header(*fields)
 
 
@@ -112,6 +129,6 @@ def decode(data: bytes, spec: Spec) -> DeltaBlock:
         raise CorruptData(f"delta block: {len(data)} bytes, expected {table.end}")
     log_ids = np.frombuffer(data, "<u8", logs, _HEADER.size).astype(np.int64)
     rows = table.take(columns.ALL)
-    if (rows.items[1:] <= rows.items[:-1]).any():
-        raise CorruptData("delta block: items are not in order")
+    if not columns.ascend(rows.items) or (log_ids[1:] <= log_ids[:-1]).any():
+        raise CorruptData("delta block: items or log ids are not in order")
     return DeltaBlock(slot_start_ms, epoch, offset, log_ids, rows)

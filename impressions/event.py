@@ -28,7 +28,10 @@ from impressions.item import MAX_LOCATION, MAX_PROFILE, MAX_TITLE
 from impressions.spec import Spec
 
 MAX_LOG_IMPRESSIONS = 10_000
-"""Of one log on the wire: what a device shows in hours; its aggregates must fit one message."""
+"""Of one log on the wire: what a device shows in hours."""
+
+MAX_PROFILE_IMPRESSIONS = 50_000
+"""Of one profile in one record: what it adds to the stream's block must fit one message."""
 
 MAX_DWELL_S = 1e9
 """Some thirty years: more is a broken device or a wrong unit."""
@@ -73,16 +76,16 @@ def check(
         (n,) uint8 of `Reason` and (n,) int64 of the event time to count with (clamped where
         needed; meaningless where the reason is not OK).
     """
-    late_ms = ingest_ms - event_ms
+    # Compared, not subtracted: a poison time may lie anywhere in 64 bits.
     failures = (
         (Reason.BAD_PROFILE, (profile_id < 0) | (profile_id > MAX_PROFILE)),
         (Reason.BAD_TITLE, (title_id < 0) | (title_id > MAX_TITLE)),
         (Reason.BAD_LOCATION, (location < 0) | (location > MAX_LOCATION)),
         (Reason.BAD_DWELL, ~((dwell_s >= 0) & (dwell_s <= MAX_DWELL_S))),
-        (Reason.OUT_OF_WINDOW, late_ms > spec.max_late_ms),
+        (Reason.OUT_OF_WINDOW, event_ms < ingest_ms - spec.max_late_ms),
     )
     reasons = np.select(
         [failed for _, failed in failures], [reason for reason, _ in failures], Reason.OK
     )
-    counted_ms = np.where(-late_ms > spec.max_ahead_ms, ingest_ms, event_ms)
+    counted_ms = np.where(event_ms > ingest_ms + spec.max_ahead_ms, ingest_ms, event_ms)
     return reasons.astype(np.uint8), counted_ms

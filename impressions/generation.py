@@ -37,8 +37,12 @@ _DATE, _TIME = "%Y-%m-%d", "%Y-%m-%dT%H-%M-%S"
 
 
 def generation_id(cutover_ms: int) -> str:
-    """The name of the generation with this cutover (whole seconds)."""
-    moment = datetime.fromtimestamp(cutover_ms // 1000, UTC)
+    """The name of the generation with this cutover (whole seconds). Raises UsageError for a time
+    that no calendar has."""
+    try:
+        moment = datetime.fromtimestamp(cutover_ms // 1000, UTC)
+    except (ValueError, OverflowError, OSError):
+        raise UsageError(f"cutover {cutover_ms} ms: expected a time of our era") from None
     return moment.strftime(_TIME if cutover_ms % DAY_MS else _DATE)
 
 

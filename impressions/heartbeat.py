@@ -24,7 +24,7 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 
-from impressions.errors import CorruptData, FormatVersionError, Refused
+from impressions.errors import CorruptData, Refused
 from impressions.spec import Spec
 
 KEY = b"heartbeat"
@@ -49,10 +49,11 @@ class Heartbeat:
     through_ms: int
 
     @property
-    def progress(self) -> tuple[int, int, int]:
+    def progress(self) -> tuple[int, int]:
         """Which of two heartbeats of a partition is the newer: a worker that lost the partition
-        may still append an older one."""
-        return self.epoch, self.offset, self.through_ms
+        may still append an older one. `through_ms` is not part of it: a worker whose clock was
+        ahead takes back what it said."""
+        return self.epoch, self.offset
 
 
 def encode(beat: Heartbeat, spec: Spec) -> bytes:
@@ -67,23 +68,30 @@ def encode(beat: Heartbeat, spec: Spec) -> bytes:
 def decode(data: bytes, spec: Spec) -> Heartbeat:
     """One heartbeat.
 
+    Refused is more than a heartbeat that cannot be read: whoever went on behind it would write over
+    blocks of a stream that is good, only not theirs.
+
     Raises:
-        FormatVersionError: another format version.
         CorruptData: bytes that are no heartbeat.
-        Refused: of a stream with another spec.
+        Refused: of a stream in another format (`format_version`) or with another spec (`spec`).
     """
-    if data[:1] != bytes([VERSION]):
-        raise FormatVersionError(f"heartbeat: format version {data[:1].hex()}, expected {VERSION}")
+    if data[1:2] != bytes([_KIND]):
+        raise CorruptData(f"heartbeat: kind {data[1:2].hex() or 'none'}, expected {_KIND:02x}")
+    if data[0] != VERSION:
+        raise Refused(
+            f"the delta topic was written in format version {data[0]}, expected {VERSION}",
+            hint="install the version that writes it; or give this one a topic of its own: "
+            "another kafka.deltas_topic and speed.group, then impressions topics create",
+            reason="format_version",
+        )
     if len(data) != _LAYOUT.size:
         raise CorruptData(f"heartbeat: {len(data)} bytes, expected {_LAYOUT.size}")
-    _, kind, tag, *fields = _LAYOUT.unpack(data)
-    if kind != _KIND:
-        raise CorruptData(f"heartbeat: kind {kind}, expected {_KIND}")
+    _, _, tag, *fields = _LAYOUT.unpack(data)
     if tag != spec.tag:
         raise Refused(
             f"the delta topic was written with spec {tag:08x}, expected {spec.tag:08x}",
-            hint="slot_seconds, measures and half-lives must be the same everywhere; "
-            "a changed spec needs a delta topic of its own",
+            hint="slot_seconds, measures and half-lives must be the same everywhere; a changed "
+            "spec needs another kafka.deltas_topic and speed.group, then impressions topics create",
             reason="spec",
         )
     return Heartbeat(*fields)

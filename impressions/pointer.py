@@ -1,7 +1,7 @@
 """The two small files of a serving host: which generation it serves, and what a load brought.
 
-    CURRENT       := sealed {"generation", "previous", "activated_ms"}
-    loaded.json   := sealed {"generation", "shards", "rows", "loaded_ms"}
+    CURRENT       := sealed {"format": 1, "generation", "previous", "activated_ms"}
+    loaded.json   := sealed {"format": 1, "generation", "shards", "rows", "loaded_ms"}
 
 `CURRENT` is replaced by a rename, so a reader sees the old or the new one, never a part.
 `previous` is the backup that a rollback returns to; null when there is none. `loaded.json` is the
@@ -14,8 +14,13 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 
 from impressions import sealed
-from impressions.errors import CorruptData
+from impressions.errors import CorruptData, FormatVersionError
 from impressions.generation import is_generation
+from impressions.sealed import Record
+
+VERSION = 1
+_ACTIVATE = "impressions bulkload activate <generation>"
+_LOAD = "impressions bulkload load <generation>"
 
 
 @dataclass(frozen=True)
@@ -38,35 +43,33 @@ class Loaded:
 
 
 def encode_pointer(pointer: Pointer) -> bytes:
-    return sealed.seal(asdict(pointer))
+    return sealed.seal({"format": VERSION, **asdict(pointer)})
 
 
 def decode_pointer(data: bytes) -> Pointer:
-    """Read `CURRENT`. Raises CorruptData with the line that points again."""
-    hint = "impressions bulkload activate <generation>"
-    try:
-        pointer = Pointer(**sealed.unseal(data, "CURRENT"))
-        names = [pointer.generation, *([pointer.previous] if pointer.previous else [])]
-        if all(is_generation(name) for name in names):
-            return pointer
-    except CorruptData as error:
-        raise CorruptData(error.message, hint=hint) from None
-    except TypeError:
-        pass
-    raise CorruptData("CURRENT: not a pointer to a generation", hint=hint)
+    """Read `CURRENT`. Raises CorruptData, FormatVersionError with the line that points again."""
+    pointer = _decode(Pointer, data, "CURRENT", _ACTIVATE)
+    for name in (pointer.generation, pointer.previous):
+        if name is not None and not is_generation(name):
+            raise CorruptData(f"CURRENT: {name!r} is no generation's name", hint=_ACTIVATE)
+    return pointer
 
 
 def encode_loaded(loaded: Loaded) -> bytes:
-    return sealed.seal(asdict(loaded))
+    return sealed.seal({"format": VERSION, **asdict(loaded)})
 
 
 def decode_loaded(data: bytes) -> Loaded:
-    """Read `loaded.json`. Raises CorruptData with the line that loads again."""
-    hint = "impressions bulkload load <generation>"
+    """Read `loaded.json`. Raises CorruptData, FormatVersionError with the line that loads again."""
+    return _decode(Loaded, data, "loaded.json", _LOAD)
+
+
+def _decode(kind: type[Record], data: bytes, name: str, hint: str) -> Record:
     try:
-        body = sealed.unseal(data, "loaded.json")
-        return Loaded(**{**body, "shards": tuple(body.get("shards", ()))})
+        body = sealed.unseal(data, name)
+        sealed.check_version(body, name, VERSION, hint)
+        return sealed.as_record(kind, body, name)
+    except FormatVersionError:
+        raise
     except CorruptData as error:
         raise CorruptData(error.message, hint=hint) from None
-    except TypeError as error:
-        raise CorruptData(f"loaded.json: not a load record ({error})", hint=hint) from None

@@ -31,6 +31,7 @@ VERSION = 1
 _KIND = ord("P")
 _HEADER = struct.Struct("<BBBBIqqII")
 _FLOAT32_HALVINGS = 126
+_EXPORT = "impressions export --generation <generation> --force, with this version and spec"
 
 
 @dataclass(frozen=True)
@@ -95,28 +96,30 @@ def decode(data: bytes, spec: Spec) -> ProfileBlock:
     version, kind, measures, half_lives, tag, reference_ms, newest_ms, n, k = _HEADER.unpack_from(
         data
     )
+    if kind != _KIND:
+        raise CorruptData(f"profile block: kind {kind:02x}, expected {_KIND:02x}")
     if version != VERSION:
-        raise FormatVersionError(f"profile block: format version {version}, expected {VERSION}")
-    if (kind, measures, half_lives) != (_KIND, len(spec.measures), len(spec.half_lives_days)):
-        raise CorruptData(
-            f"profile block: kind {kind}, {measures} measures, {half_lives} half-lives"
+        raise FormatVersionError(
+            f"profile block: format version {version}, expected {VERSION}", hint=_EXPORT
         )
-    if tag != spec.tag:
-        raise CorruptData(f"profile block: spec {tag:08x}, expected {spec.tag:08x}")
+    if tag != spec.tag or (measures, half_lives) != (len(spec.measures), len(spec.half_lives_days)):
+        raise CorruptData(
+            f"profile block: spec {tag:08x} of {measures} measures and {half_lives} half-lives, "
+            f"expected {spec.tag:08x}",
+            hint=_EXPORT,
+        )
+    if not columns.are_times(reference_ms, newest_ms):
+        raise CorruptData(
+            f"profile block: cutover {reference_ms} ms, newest {newest_ms} ms: expected times"
+        )
     rows = StoredTable(data, _HEADER.size, n, newest_ms, spec, F32)
     tail = StoredTable(data, rows.end, k, newest_ms, spec, F32)
     if tail.end + k != len(data):
         raise CorruptData(f"profile block: {len(data)} bytes, expected {tail.end + k}")
     ages = np.frombuffer(data, np.uint8, k, tail.end).astype(np.int64)
-    if _descends(rows.items(), strictly=False) or _descends(ages, strictly=True):
+    if not columns.ascend(rows.items()) or (ages[1:] < ages[:-1]).any():
         raise CorruptData("profile block: rows are not in order")
     return ProfileBlock(reference_ms, rows, tail, ages, spec)
-
-
-def _descends(values: Int, *, strictly: bool) -> bool:
-    """Whether a value is below (`strictly`), or not above, the one before it."""
-    steps = values[1:] - values[:-1]
-    return bool((steps < 0).any() if strictly else (steps <= 0).any())
 
 
 def _rooted(spec: Spec) -> list[int]:

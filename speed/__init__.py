@@ -1,6 +1,7 @@
 """The streaming worker: what happens now, as delta blocks in a compacted topic.
 
     apply        pure core: judged impressions + held blocks -> blocks to write
+    parts        a slot's blocks, one behind the other: none outgrows a message
     lift         impressions to rows: items, totals and decayed sums, grouped by (profile, slot)
     state        one partition: its store, how far it has come, flush by flush
     rejects      what could not count, as dead letters
@@ -10,6 +11,7 @@
     opening      a partition restored and ready; the topics' identities
     events       the engine's events as records, in order, in pieces
     worker       the loop and its order, heartbeats, the watchdog
+    progress     when each partition last moved, for the watchdog
     ownership    whether a worker without partitions is right to idle
     place        which directory a worker works in, and its name in the group
     metrics      what it says of itself

@@ -9,6 +9,8 @@ gives the same blocks, whatever happened in between:
     3. what is left is lifted to rows and added                       speed/lift.py
     4. each touched block carries the newest offset of its logs       the version of step 1
 
+A slot may have several blocks (speed/parts.py); a log's key is the block that its record goes to.
+
 A log is seen by having one valid impression; accepted or dropped, its id goes into its slot's
 block, so what is known of logs travels with the state. Logs of one record share an offset, so a
 record is never split over two calls.
@@ -16,7 +18,6 @@ record is never split over two calls.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,12 +29,8 @@ from impressions.event import Reason
 from impressions.kafka.records import Batch
 from impressions.merge import plus
 from impressions.spec import Spec
-from speed.lift import lift
-
-Key = tuple[int, int]
-"""(profile id, slot start in ms)."""
-
-Held = Callable[[Key], DeltaBlock | None]
+from speed.lift import Lifted, lift
+from speed.parts import Held, Key, Part, Slot
 
 
 @dataclass(frozen=True)
@@ -52,17 +49,41 @@ class Applied:
     replayed: int
 
 
-class _Open:
-    """One block while a batch is applied to it."""
+class _Slots:
+    """The slots that a batch touches, each opened once."""
 
-    def __init__(self, held: DeltaBlock | None, epoch: int):
-        self.held = held
-        self.known: set[int] = set() if held is None else set(held.log_ids.tolist())
-        # An older epoch's offsets belong to another incarnation of the source topic.
-        self.version = held.offset if held is not None and held.epoch == epoch else -1
-        self.offset = self.version
-        self.changed = False
-        self.grown = False
+    def __init__(self, held: Held, epoch: int, spec: Spec):
+        self._opened: dict[Key, Slot] = {}
+        self._held, self._epoch, self._spec = held, epoch, spec
+        self._groups = 0
+
+    def at(self, profile_id: int, start_ms: int) -> Slot:
+        key = profile_id, start_ms
+        if key not in self._opened:
+            self._opened[key] = Slot(key, self._held, self._epoch, self._spec)
+        return self._opened[key]
+
+    def take(self, key: Key, log_id: int, offset: int, impressions: int) -> tuple[str, int]:
+        """What becomes of a log, and the group that its impressions add to; -1: none."""
+        slot = self.at(*key)
+        part = slot.part_for(offset)
+        if part is None:
+            return "replayed", -1
+        outcome, group, known = "duplicate", -1, slot.knows(log_id)
+        if not known and not self.at(key[0], key[1] - self._spec.slot_ms).knows(log_id):
+            if part.group < 0:
+                part.group, self._groups = self._groups, self._groups + 1
+            outcome, group = "applied", part.group
+            part.weight += impressions
+        if not known:
+            part.known.add(log_id)
+            part.weight += 1
+        part.offset, part.changed = offset, True
+        return outcome, group
+
+    def changed(self) -> list[tuple[Key, Part]]:
+        """(slot, part) of each part that is not as it was, in the order of their keys' slots."""
+        return [(k, p) for k, slot in self._opened.items() for p in slot.parts if p.changed]
 
 
 def apply(batch: Batch, offsets: Int, held: Held, epoch: int, spec: Spec) -> Applied:
@@ -76,43 +97,29 @@ def apply(batch: Batch, offsets: Int, held: Held, epoch: int, spec: Spec) -> App
     impressions = np.bincount(batch.log[valid], minlength=len(batch.record))
     slots_ms = batch.ingest_ms[np.searchsorted(batch.log, np.arange(len(batch.record)))]
     slots_ms = slots_ms // spec.slot_ms * spec.slot_ms
-    opened: dict[Key, _Open] = {}
-    numbers: dict[Key, int] = {}
+    slots = _Slots(held, epoch, spec)
     group_of_log = np.full(len(batch.record), -1, np.int64)
     counts = {"applied": 0, "duplicate": 0, "replayed": 0}
-
-    def block(key: Key) -> _Open:
-        if key not in opened:
-            opened[key] = _Open(held(key), epoch)
-        return opened[key]
-
     for i in np.flatnonzero(impressions).tolist():
         key = (int(batch.profile_id[i]), int(slots_ms[i]))
-        log_id, offset = int(batch.log_id[i]), int(offsets[batch.record[i]])
-        at = block(key)
-        if offset <= at.version:
-            outcome = "replayed"
-        elif log_id in at.known or log_id in block((key[0], key[1] - spec.slot_ms)).known:
-            outcome = "duplicate"
-        else:
-            outcome = "applied"
-            group_of_log[i] = numbers.setdefault(key, len(numbers))
-            at.grown = True
-        counts[outcome] += int(impressions[i])
-        if outcome != "replayed":
-            at.known.add(log_id)
-            at.offset, at.changed = offset, True
+        offset, count = int(offsets[batch.record[i]]), int(impressions[i])
+        outcome, group_of_log[i] = slots.take(key, int(batch.log_id[i]), offset, count)
+        counts[outcome] += count
     chosen = valid[group_of_log[batch.log[valid]] >= 0]
     log = batch.log[chosen]
     lifted = lift(batch, chosen, group_of_log[log], slots_ms[log], spec)
-    blocks = {}
-    for key, at in opened.items():
-        if at.changed:
-            parts = [] if at.held is None or not len(at.held.rows) else [at.held.rows]
-            if at.grown:
-                parts.append(lifted.of(numbers[key]))
-            rows = plus(parts, spec) if parts else empty_rows(spec)
-            blocks[key] = DeltaBlock(
-                key[1], epoch, at.offset, np.array(sorted(at.known), np.int64), rows
-            )
+    blocks = {
+        part.key: _block(slot_ms, epoch, part, lifted, spec)
+        for (_, slot_ms), part in slots.changed()
+    }
     return Applied(blocks, **counts)
+
+
+def _block(slot_ms: int, epoch: int, part: Part, lifted: Lifted, spec: Spec) -> DeltaBlock:
+    """A part as it is after the batch."""
+    parts = [] if part.held is None or not len(part.held.rows) else [part.held.rows]
+    if part.group >= 0:
+        parts.append(lifted.of(part.group))
+    rows = plus(parts, spec) if parts else empty_rows(spec)
+    log_ids = np.array(sorted(part.known), np.int64)
+    return DeltaBlock(slot_ms, epoch, part.offset, log_ids, rows)

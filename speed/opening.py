@@ -6,13 +6,15 @@ and made again has the same name and begins at 0.
 
 from __future__ import annotations
 
+import shutil
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 from deltas.follower import restore_partition
-from deltas.store import open_primary
+from deltas.store import DeltaStore, open_primary
 from impressions.clock import Clock, monotonic_s
-from impressions.errors import NotReady, Refused
+from impressions.errors import CorruptData, NotReady, Refused
 from impressions.kafka import offsets
 from impressions.kafka.admin import connect
 from impressions.shell import log
@@ -30,17 +32,21 @@ def open_partition(
     source_id: bytes,
     clock: Clock,
     stop: threading.Event,
+    moved: Callable[[], None],
 ) -> Partition:
     """A partition that is ready to go on; blocking, until it is restored or `stop` is set.
+
+    Args:
+        moved: called whenever the restore has come further.
 
     Raises:
         NotReady: stopped.
         Refused: see `state_of`, and deltas/follower.py.
     """
     started_s, topic = monotonic_s(), settings.kafka.topic
-    store = open_primary(state_path(directory, number))
+    store = open_copy(state_path(directory, number), number)
     try:
-        restore_partition(settings, store, number, stop)
+        restore_partition(settings, store, number, stop, moved)
         held = store.state(number)
         assert held is not None, "a restored partition has a state"
         source = offsets.range_of(settings, topic, number)
@@ -58,6 +64,23 @@ def open_partition(
         seconds=round(monotonic_s() - started_s, 2),
     )
     return Partition(settings, store, beat, lost)
+
+
+def open_copy(path: Path, number: int) -> DeltaStore:
+    """The store of a partition. One that is damaged, or of another version, is thrown away: it
+    holds nothing that the delta topic has not."""
+    try:
+        store = open_primary(path)
+        try:
+            store.state(number)
+        except CorruptData:
+            store.close()
+            raise
+    except CorruptData as error:
+        log.warning("copy-damaged", partition=number, because=error.message, cause=error.__cause__)
+        shutil.rmtree(path)
+        return open_primary(path)
+    return store
 
 
 def identities(settings: Settings) -> Identities:

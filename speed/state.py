@@ -30,9 +30,12 @@ from impressions.kafka.records import Batch, decode
 from impressions.shell import log
 from impressions.shell.settings import Settings
 from impressions.spec import Spec
-from speed.apply import Key, apply
+from speed.apply import apply
+from speed.parts import Key
 
-_HELD_BLOCKS = 20_000
+_BELIEVED_MS = 10_000
+_HELD_ROWS = 1_000_000
+"""In memory, beside the store: some 160 MB, or as many empty blocks."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,7 @@ class Partition:
         self._topic = settings.kafka.topic
         self._sweep = Sweep(store, settings)
         self._held: dict[Key, DeltaBlock] = {}
+        self._held_rows = 0
         self._damaged = False
 
     @property
@@ -126,9 +130,8 @@ class Partition:
         """Write what was published; `next_delta_offset` lies behind it in the delta topic."""
         self._write(flush.encoded, flush.progress, next_delta_offset)
         self._lost = self._damaged = False
-        if len(self._held) > _HELD_BLOCKS:
-            self._held.clear()
-        self._held.update(flush.blocks)
+        for key, block in flush.blocks.items():
+            self._hold(key, block)
 
     def lose_until(self, first_offset: int, now_ms: int) -> None:
         """Go on at `first_offset`: the source has lost what lies before it."""
@@ -154,13 +157,20 @@ class Partition:
             if data is None:
                 return None
             try:
-                self._held[key] = delta_block.decode(data, self._spec)
+                self._hold(key, delta_block.decode(data, self._spec))
             except CorruptData as error:
                 # Somebody else's bytes under a key of ours: what it held is lost, and that is said.
                 log.warning("block-lost", partition=self.number, because=error)
                 self._damaged = True
                 return None
         return self._held[key]
+
+    def _hold(self, key: Key, block: DeltaBlock) -> None:
+        if self._held_rows > _HELD_ROWS:
+            self._held.clear()
+            self._held_rows = 0
+        self._held[key] = block
+        self._held_rows += 1 + len(block.rows)
 
     def _since_ms(self, first_ms: int, newest_ms: int) -> int:
         """From when on the blocks are whole, after a flush of records ingested in between."""
@@ -216,6 +226,15 @@ def state_of(
     check_not_cut(beat, end_offset)
     lost = first_offset > beat.offset + 1
     return (after_loss(beat, first_offset, now_ms) if lost else beat), lost
+
+
+def next_through_ms(said_ms: int, before_ms: int) -> int:
+    """Through when a partition is whole that has nothing left to apply.
+
+    That is `before_ms`, by the worker's clock, but not less than it has said: unless that is so far
+    ahead that some clock was wrong when it was said. To say less is always true.
+    """
+    return said_ms if before_ms <= said_ms <= before_ms + _BELIEVED_MS else before_ms
 
 
 def check_not_cut(beat: Heartbeat, end_offset: int) -> None:

@@ -23,6 +23,7 @@ import threading
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import dropwhile
 from pathlib import Path
 from typing import Any
@@ -42,8 +43,9 @@ from speed.metrics import Metrics
 from speed.opening import Identities, check_same, identities, open_partition
 from speed.ownership import unowned
 from speed.place import forget_name
+from speed.progress import Progress
 from speed.publisher import Publisher
-from speed.state import Flush, Partition, check_not_cut
+from speed.state import Flush, Partition, check_not_cut, next_through_ms
 
 _FLUSH_BYTES = 2 << 20
 """Of source records in one flush: some 40,000 impressions."""
@@ -70,7 +72,7 @@ class Worker:
         self._waiting: dict[int, tuple[int, float]] = {}
         self._busy = asyncio.Lock()
         self._closing = threading.Event()
-        self._moved_s = monotonic_s()
+        self._progress = Progress()
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Work until told to stop; the flush under way is finished.
@@ -122,6 +124,7 @@ class Worker:
             for number in self._partitions.keys() - mine:
                 self._partitions.pop(number).close()
             for number in sorted(mine - self._partitions.keys()):
+                self._progress.watch([number])
                 self._partitions[number] = await asyncio.to_thread(
                     open_partition,
                     self._settings,
@@ -130,10 +133,11 @@ class Worker:
                     ids[0],
                     self._clock,
                     self._closing,
+                    partial(self._progress.moved, number),
                 )
             self._gaps.clear()
             self._guard.watch({n: p.next_delta_offset for n, p in self._partitions.items()})
-            self._moved_s = monotonic_s()
+            self._progress.watch(mine)
         self._metrics.assigned(mine)
         log.info("assigned", partitions=sorted(mine), generation=self._engine.generation)
 
@@ -185,11 +189,11 @@ class Worker:
         if not self._engine.is_current(events[-1]):
             return False
         await self._publish(partition, flush)
-        self._moved_s = monotonic_s()
+        self._progress.moved(partition.number)
         self._metrics.flushed(
             partition.number,
             flush,
-            self._moved_s - started_s,
+            monotonic_s() - started_s,
             self._clock() - records[-1].append_ms,
         )
         return True
@@ -270,15 +274,15 @@ class Worker:
         check_not_cut(beat, end)
         if partition.next_offset < end and not await self._has_nothing(partition, end):
             return
-        self._moved_s = monotonic_s()
-        if before_ms <= beat.through_ms:
+        self._progress.moved(partition.number)
+        through_ms = next_through_ms(beat.through_ms, before_ms)
+        if through_ms == beat.through_ms:
             return
-        beat = replace(beat, through_ms=before_ms, offset=max(beat.offset, end - 1))
+        beat = replace(beat, through_ms=through_ms, offset=max(beat.offset, end - 1))
         value = heartbeat.encode(beat, self._settings.spec)
         wrote = await self._publisher.publish(partition.number, (), (heartbeat.KEY, value))
         self._guard.wrote(partition.number, wrote)
         partition.beat(beat, wrote[-1][1])
-        self._moved_s = monotonic_s()
 
     async def _has_nothing(self, partition: Partition, end: int) -> bool:
         """Whether no record lies before `end`: a log may end with the marker of a transaction,
@@ -308,17 +312,22 @@ class Worker:
                 asked_s = monotonic_s()
             if not self._engine.alive():
                 raise ServiceError("the consumer group's coordination has ended", reason="group")
-            stalled_s = monotonic_s() - self._moved_s
-            if not self._partitions and stalled_s > self._settings.speed.session_timeout_s:
+            if self._progress.idle_s() > self._settings.speed.session_timeout_s:
                 await self._check_idle()
-                self._moved_s = monotonic_s()
-            if self._partitions and stalled_s > self._settings.speed.stall_s:
-                raise ServiceError(
-                    f"no progress in {stalled_s:.0f} s with {len(self._partitions)} partitions, "
-                    f"expected some within {self._settings.speed.stall_s:.0f} s",
-                    hint="is the broker reachable? impressions topics check",
-                    reason="stalled",
-                )
+                if not self._partitions:
+                    self._progress.watch(())
+            self._check_moving()
+
+    def _check_moving(self) -> None:
+        """Raises ServiceError where a partition stands still."""
+        slowest, allowed_s = self._progress.slowest(), self._settings.speed.stall_s
+        if slowest is not None and slowest[1] > allowed_s:
+            raise ServiceError(
+                f"partition {slowest[0]}: no progress in {slowest[1]:.0f} s, "
+                f"expected some within {allowed_s:.0f} s",
+                hint="is the broker reachable? impressions topics check",
+                reason="stalled",
+            )
 
     async def _check_topics(self) -> None:
         before = self._ids

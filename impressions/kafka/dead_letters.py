@@ -74,12 +74,13 @@ def letters_of(
     record_ingest_ms: Int,
 ) -> Iterator[DeadLetter]:  # fmt: skip
     """The dead letters of a batch: one for each log, or record, that has something rejected."""
+    value_of = _Values(values)
     for bad in batch.unreadable:
         yield DeadLetter(
             topic, partition, int(offsets[bad.record]),
             WHOLE_RECORD if bad.log_index is None else bad.log_index,
             int(record_ingest_ms[bad.record]), (Reason.UNDECODABLE.label,), (),
-            _value(values[bad.record], bad.log_index),
+            value_of(bad.record, bad.log_index),
         )  # fmt: skip
     rejected = np.flatnonzero(batch.reason != Reason.OK)
     for log, group in groupby(rejected.tolist(), key=lambda i: int(batch.log[i])):
@@ -90,7 +91,7 @@ def letters_of(
             topic, partition, int(offsets[record]), log_index, int(record_ingest_ms[record]),
             tuple(Reason(int(batch.reason[i])).label for i in positions),
             tuple(i - first for i in positions),
-            _value(values[record], log_index),
+            value_of(record, log_index),
         )  # fmt: skip
 
 
@@ -136,11 +137,28 @@ def _ranges(numbers: Sequence[int]) -> Iterator[tuple[int, int]]:
         yield of_range[0], of_range[-1]
 
 
-def _value(record: bytes | None, log_index: int | None) -> bytes:
-    if record is None or log_index is None:
-        return record or b""
+class _Values:
+    """The value of a letter: its log out of the record. Each record is parsed once, however many
+    of its logs are bad: a record of 8 MiB may hold a hundred thousand."""
+
+    def __init__(self, values: Sequence[bytes | None]):
+        self._values = values
+        self._parsed: tuple[int, ImpressionRecord | None] = (-1, None)
+
+    def __call__(self, record: int, log_index: int | None) -> bytes:
+        value = self._values[record] or b""
+        if log_index is None:
+            return value
+        if self._parsed[0] != record:
+            self._parsed = record, _read(value)
+        read = self._parsed[1]
+        if read is None or log_index >= len(read.logs):
+            return value
+        return ImpressionRecord(logs=[read.logs[log_index]]).SerializeToString()
+
+
+def _read(value: bytes) -> ImpressionRecord | None:
     try:
-        log = ImpressionRecord.FromString(record).logs[log_index]
-    except (DecodeError, IndexError):
-        return record
-    return ImpressionRecord(logs=[log]).SerializeToString()
+        return ImpressionRecord.FromString(value)
+    except DecodeError:
+        return None

@@ -5,8 +5,9 @@ one `Batch`: columns over all their impressions in log order, with the reason of
 count (impressions/event.py), and the records or logs that could not be read at all.
 
 Reasons of a whole log come first: undecodable (columns of different length), too_large (more than
-10,000 impressions), missing_profile, missing_log_id, bad_profile, wrong_partition; then the rule
-judges each impression. Duplicates are not decided here: speed asks its state, the batch its tables.
+10,000 impressions, or more than 50,000 together with the logs of its profile before it in the
+record), missing_profile, missing_log_id, bad_profile, wrong_partition; then the rule judges each
+impression. Duplicates are not decided here: speed asks its state, the batch its tables.
 
 Counting: each impression is one; a record or log that cannot be read is one.
 """
@@ -189,7 +190,10 @@ def _judged(
     log_id = np.array([g.log_id for g in logs], np.uint64).view(np.int64)
     profile_id = np.array([g.profile_id for g in logs], np.int64)
     has_profile = np.array([g.HasField("profile_id") for g in logs], np.bool_)
-    of_logs = _log_reasons(lengths, has_profile, log_id, profile_id, partition, partitions)
+    together = _with_those_before(lengths, of_log[:, 0], profile_id)
+    of_logs = _log_reasons(
+        lengths, together, has_profile, log_id, profile_id, partition, partitions
+    )
     ingest_ms = record_ingest_ms[of_log[:, 0]][log]
     reason, counted_ms = event.check(
         profile_id[log], title_id, location, event_ms, ingest_ms, dwell_s, spec
@@ -217,8 +221,22 @@ def _judged(
     )
 
 
+def _with_those_before(lengths: Int, record: Int, profile_id: Int) -> Int:
+    """(m,) impressions of each log and of those before it in its record, of the same profile."""
+    order = np.lexsort((profile_id, record))  # stable: logs of one profile stay in their order
+    total = np.cumsum(lengths[order])
+    of, by = profile_id[order], record[order]
+    first = np.ones(len(order), np.bool_)
+    first[1:] = (of[1:] != of[:-1]) | (by[1:] != by[:-1])
+    before = np.where(first, total - lengths[order], 0)
+    out = np.empty(len(order), np.int64)
+    out[order] = total - np.maximum.accumulate(before)
+    return out
+
+
 def _log_reasons(
     lengths: Int,
+    together: Int,
     has_profile: NDArray[np.bool_],
     log_id: Int,
     profile_id: Int,
@@ -227,7 +245,10 @@ def _log_reasons(
 ) -> NDArray[np.uint8]:
     """(m,) reasons that hold for every impression of a log."""
     failures = (
-        (Reason.TOO_LARGE, lengths > event.MAX_LOG_IMPRESSIONS),
+        (
+            Reason.TOO_LARGE,
+            (lengths > event.MAX_LOG_IMPRESSIONS) | (together > event.MAX_PROFILE_IMPRESSIONS),
+        ),
         (Reason.MISSING_PROFILE, ~has_profile),
         (Reason.MISSING_LOG_ID, log_id == 0),
         (Reason.BAD_PROFILE, profile_id < 0),

@@ -21,7 +21,7 @@ from impressions.kafka.client import bootstrap
 from impressions.shell.settings import Settings
 
 MAX_MESSAGE_BYTES = 16 << 20
-"""The largest message of any topic: the delta block of a bot's slot, some 300,000 items."""
+"""The largest message of any topic: a dead letter, or a full delta block (speed/parts.py)."""
 
 MAX_RECORD_BYTES = MAX_MESSAGE_BYTES // 2
 """The largest record of the source: its dead letter holds all of it and more."""

@@ -7,7 +7,7 @@ Raw mode everywhere (keys and values are plain bytes).
              copies nothing twice. A directory with one database per shard. Files of one shard do
              not overlap, so each lies on the last level and a get reads one block; those of
              different shards do, and in one database a get would try them all
-             (docs/decisions/0002)
+             (docs/decisions/0002). Misses are read twice (docs/decisions/0021)
     Table    one database that is rewritten all the time: lz4, write-ahead log, bounded buffers and
              one block cache for all tables of a process. One process opens it as `primary`; any
              others as `secondary`, which see what the primary has written once they `catch_up`
@@ -48,8 +48,13 @@ BUFFERS_BYTES = 64 << 20
 _BUFFER_BYTES = 16 << 20
 
 
-def generation_options() -> Options:
-    """Options of a generation: for its SST writers, its ingest and its readers alike."""
+def generation_options(*, verify_index: bool = False) -> Options:
+    """Options of a generation: for its SST writers, its ingest and its readers alike.
+
+    Args:
+        verify_index: read a file's index at every get, with its checksum. RocksDB would keep it in
+            the block cache, but what is read by mmap is never kept there.
+    """
     options = Options(raw_mode=True)
     options.create_if_missing(True)
     options.set_compression_type(DBCompressionType.none())
@@ -58,6 +63,7 @@ def generation_options() -> Options:
     options.set_disable_auto_compactions(True)
     blocks = BlockBasedOptions()
     blocks.set_bloom_filter(BLOOM_BITS_PER_KEY, block_based=False)
+    blocks.set_cache_index_and_filter_blocks(verify_index)
     options.set_block_based_table_factory(blocks)
     return options
 
@@ -88,27 +94,44 @@ def create(path: Path, files: Mapping[int, Sequence[Path]]) -> None:
 
 
 class Store:
-    """A generation's store, open for reading; any number of processes may hold it."""
+    """A generation's store, open for reading; any number of processes may hold it.
 
-    def __init__(self, databases: dict[int, Rdict]):
-        self._databases = databases
+    RocksDB verifies the index of a file when it opens it, then reads it by mmap. What rots in it
+    later leads a get astray, to a block that is sound and does not hold the key. So each shard is
+    open twice, and a key that is not found is looked for once more where every read verifies the
+    index: damage never looks like absence.
+    """
+
+    def __init__(self, databases: dict[int, Rdict], verifying: dict[int, Rdict]):
+        self._databases, self._verifying = databases, verifying
 
     def get(self, shard: int, key: bytes) -> bytes | None:
-        """The value of a key of this shard. Raises whatever RocksDB says of a damaged block."""
+        """The value of a key of this shard; None if it is not there.
+
+        Raises:
+            Exception: what RocksDB says of a damaged block or index.
+        """
         value: bytes | None = self._databases[shard].get(key)
+        if value is None:
+            value = self._verifying[shard].get(key)
         return value
 
-    def scan(self) -> Iterator[tuple[bytes, bytes]]:
-        """Every (key, value), shard after shard, ascending within each; checksums verified.
+    def rows(self, shard: int) -> int:
+        """How many rows the files of a shard have, by their own account."""
+        return sum(int(file["num_entries"]) for file in self._databases[shard].live_files())
+
+    def scan(self, shard: int | None = None) -> Iterator[tuple[bytes, bytes]]:
+        """Every (key, value) of a shard, ascending, or of all, one after the other; checksums
+        verified.
 
         Raises:
             CorruptData: a block is damaged. Rows before it have been yielded.
         """
-        for database in self._databases.values():
-            yield from _scan(database)
+        for each in self._databases if shard is None else (shard,):
+            yield from _scan(self._databases[each])
 
     def close(self) -> None:
-        for database in self._databases.values():
+        for database in (*self._databases.values(), *self._verifying.values()):
             database.close()
 
 
@@ -118,19 +141,26 @@ def open_read_only(path: Path, shards: Iterable[int]) -> Store:
     Raises:
         CorruptData: one of them is not there or cannot be opened.
     """
-    databases: dict[int, Rdict] = {}
-    access = AccessType.read_only(error_if_log_file_exist=False)
+    plain: dict[int, Rdict] = {}
+    verifying: dict[int, Rdict] = {}
     for shard in shards:
         directory = path / shard_dir(shard)
         try:
-            # Looked for first, because opening a database that is absent creates its directory.
-            if not (directory / "CURRENT").is_file():
-                raise FileNotFoundError("not there")
-            databases[shard] = Rdict(str(directory), generation_options(), access_type=access)
+            plain[shard] = _open_shard(directory, generation_options())
+            verifying[shard] = _open_shard(directory, generation_options(verify_index=True))
         except Exception as error:  # rocksdict raises bare Exceptions
-            Store(databases).close()
+            Store(plain, verifying).close()
             raise CorruptData(f"store {directory} cannot be opened ({error})") from error
-    return Store(databases)
+    return Store(plain, verifying)
+
+
+def _open_shard(directory: Path, options: Options) -> Rdict:
+    # Looked for first, because opening a database that is absent creates its directory.
+    if not (directory / "CURRENT").is_file():
+        raise FileNotFoundError("not there")
+    access = AccessType.read_only(error_if_log_file_exist=False)
+    # Options of a family that is not named are those it was made with, whatever stands here.
+    return Rdict(str(directory), options, {"default": options}, access)
 
 
 class Table:

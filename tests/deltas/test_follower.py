@@ -16,7 +16,7 @@ from impressions.kafka import topics
 from impressions.kafka.admin import connect
 from impressions.shard import shard_of
 from impressions.spec import DAY_MS
-from tests.broker import TestBroker, stream_settings
+from tests.broker import stream_settings
 from tests.deltas.follow import (
     EVENT,
     NOW_MS,
@@ -261,26 +261,3 @@ def make_again(settings):
         gone.result(20)
         until(lambda: settings.kafka.deltas_topic not in admin.names(), "the topic is gone")
     topics.create(settings)
-
-
-def test_a_broker_that_goes_away_is_waited_for(tmp_path, caplog):
-    """One line in the log; when it is back, so is the stream."""
-    own = TestBroker(tmp_path / "broker")
-    try:
-        settings = stream_settings(tmp_path, own, partitions=1, slot_seconds=20)
-        stream, store = Publisher(settings), open_primary(tmp_path / "store")
-        stream.beat(NOW_MS)
-        follower = restored(Follower(settings, store, (0,)))
-        own.stop()
-        follow_until(follower, lambda: "broker-away" in caplog.text, "it noticed")
-        for _ in range(20):
-            follower.poll(0.05)
-        assert through_of(store, 0, settings) == NOW_MS
-        own.start()
-        Publisher(settings).beat(NOW_MS + 7)
-        follow_until(follower, lambda: through_of(store, 0, settings) == NOW_MS + 7, "it goes on")
-        assert caplog.text.count("broker-away") == 1
-        follower.close()
-        store.close()
-    finally:
-        own.stop()

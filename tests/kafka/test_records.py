@@ -119,6 +119,19 @@ def test_a_log_of_more_than_ten_thousand_impressions_is_rejected_whole():
     assert reasons_of(10_001) == {"too_large"}
 
 
+def test_a_profile_has_at_most_fifty_thousand_impressions_in_one_record():
+    """What goes beyond is rejected log by log; other profiles, and the next record, are not."""
+
+    def of(profile_id, n):
+        columns = {"title_ids": range(n), "locations": [0] * n, "event_time_ms": [INGEST_MS] * n}
+        return log(7, profile_id, **columns, played=[True] * n, dwell_s=[0.0] * n)
+
+    logs = [of(1, 10_000), of(2, 5), *[of(1, 10_000)] * 4, of(1, 1), of(2, 5), of(1, 3)]
+    batch = judged(record(*logs), record(of(1, 1)))
+    rejected = {int(i) for i in batch.log[batch.reason == Reason.TOO_LARGE]}
+    assert rejected == {6, 8}
+
+
 def test_each_impression_is_judged_by_the_one_rule():
     columns = {
         "title_ids": [1, 1, 1, 1],

@@ -34,6 +34,15 @@ class Traffic:
             self._producer.poll(0)
             self.sent += 1
 
+    def resend_all(self) -> None:
+        """The last few hundred logs once more, as devices do that heard no answer."""
+        for log in self._recent:
+            value = record_bytes(log)
+            partition = shard_of(log[0], self._settings.partitions)
+            self._producer.produce(self._settings.kafka.topic, value, partition=partition)
+            self._producer.poll(0)
+            self.sent += 1
+
     def flush(self) -> None:
         assert self._producer.flush(30) == 0, "records were not delivered"
 

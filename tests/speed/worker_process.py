@@ -16,15 +16,15 @@ _OPEN = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 class WorkerProcess:
-    """`python -m speed` with these settings."""
+    """`python -m speed` with these settings; `module` may be one that changes it and runs it."""
 
-    def __init__(self, settings: Settings, tmp_path, **environment: str):
+    def __init__(self, settings: Settings, tmp_path, module: str = "speed", **environment: str):
         self.log_path = tmp_path / f"speed-{time.monotonic_ns()}.log"
         config = self.log_path.with_suffix(".toml")
         config.write_text(toml_of(settings.model_dump(mode="json", exclude_defaults=True)))
         with self.log_path.open("wb") as log:
             self.popen = subprocess.Popen(
-                [sys.executable, "-m", "speed", "--config", str(config), "--json"],
+                [sys.executable, "-m", module, "--config", str(config), "--json"],
                 stdout=subprocess.PIPE,
                 stderr=log,
                 env={**os.environ, **environment},
@@ -42,9 +42,16 @@ class WorkerProcess:
 
     def metric(self, name: str) -> float:
         """The sum of a metric's samples."""
+        return sum(self._samples(name))
+
+    def samples(self, name: str) -> int:
+        """How many samples a metric has."""
+        return len(self._samples(name))
+
+    def _samples(self, name: str) -> list[float]:
         with _OPEN.open(f"http://{self.metrics_address}/metrics", timeout=5) as answer:
             lines = answer.read().decode().splitlines()
-        return sum(float(x.rpartition(" ")[2]) for x in lines if x.startswith(name))
+        return [float(x.rpartition(" ")[2]) for x in lines if x.startswith(name)]
 
     def kill(self) -> None:
         self.popen.kill()

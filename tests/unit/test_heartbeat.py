@@ -3,7 +3,7 @@
 import pytest
 
 from impressions import heartbeat
-from impressions.errors import CorruptData, FormatVersionError, Refused
+from impressions.errors import CorruptData, Refused
 from impressions.heartbeat import FROM_THE_FIRST_MS, Heartbeat
 from impressions.spec import DAY_MS, Spec
 
@@ -34,11 +34,12 @@ def test_the_bytes_of_a_heartbeat_stay_as_they_are():
 
 def test_another_version_kind_or_length_is_refused():
     data = heartbeat.encode(BEAT, SPEC)
-    with pytest.raises(FormatVersionError, match="version 02, expected 1"):
+    with pytest.raises(Refused, match="version 2, expected 1") as caught:
         heartbeat.decode(b"\x02" + data[1:], SPEC)
-    with pytest.raises(CorruptData, match="kind 68"):
+    assert caught.value.reason == "format_version"
+    with pytest.raises(CorruptData, match="kind 44, expected 48"):
         heartbeat.decode(b"\x01D" + data[2:], SPEC)
-    for length in range(1, len(data)):
+    for length in range(len(data)):
         with pytest.raises(CorruptData):
             heartbeat.decode(data[:length], SPEC)
 
