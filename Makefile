@@ -15,7 +15,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 STAMP := $(VENV)/.installed
 
-.PHONY: help venv lock protos lint jars test demo chaos bench clean
+.PHONY: help venv lock protos lint jars test demo chaos bench fuzz clean
 
 help: ## print this list
 	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -74,7 +74,13 @@ chaos: venv jars ## break the running system: SEED=n ROUNDS=200 ONLY=fault JSON=
 bench: venv jars ## measure every budget
 	@$(BIN)/python -m benchmarks $(if $(ONLY),--only "$(ONLY)")
 
+# atheris stays out of .venv and of constraints.txt: there are wheels for Linux on x86-64 only.
+fuzz: venv ## fuzz every decoder for SECONDS=60 together
+	@test -d .venv-fuzz || $(BIN)/python -m pip install --quiet --no-deps --require-hashes \
+	  --target .venv-fuzz -r tests/fuzz/requirements.txt
+	@PYTHONPATH=.venv-fuzz $(BIN)/python -m tests.fuzz $(if $(SECONDS),$(SECONDS),60)
+
 clean: ## remove the venv, caches and local state (the jars stay, they are the machine's)
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .venv-fuzz build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	rm -rf .impressions spark-warehouse metastore_db derby.log
 	find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +

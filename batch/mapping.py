@@ -167,7 +167,7 @@ def _read_file(path: Path) -> tuple[dict[str, str], str | None]:
         content: dict[str, Any] = tomllib.loads(path.read_text("utf-8"))
     except OSError as error:
         raise MappingError(f"mapping file {path}: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # of TOML, of UTF-8, of a number too long to read
         raise MappingError(f"mapping file {path} is not TOML: {error}") from None
     columns, ingest = content.pop("columns", {}), content.pop("ingest_time", None)
     if content or not isinstance(columns, dict):

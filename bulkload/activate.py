@@ -20,6 +20,7 @@ from impressions.clock import Clock, now_ms
 from impressions.errors import CorruptData, NotReady, Refused, UsageError
 from impressions.manifest import check_fits
 from impressions.pointer import Pointer
+from impressions.shell.failpoint import failpoint
 from impressions.shell.settings import Settings
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ def activate(
         held = host.held(generation)
         if held.rolled_back and not even_if_rolled_back:
             raise _was_rolled_back(generation)
+        check_fits(held.manifest, settings.spec, settings.partitions)
         pointer = _pointer_or_none(host)
         old = pointer.generation if pointer else None
         if pointer and old == generation:
@@ -77,7 +79,9 @@ def activate(
         _prove_ready(host, held, settings)
         if dry_run:
             return Swap("would_activate", generation, old, old)
+        failpoint("before-pointer")
         host.point(Pointer(generation, old, clock()))
+        failpoint("after-pointer")
         host.unmark(generation)
     return Swap("activated", generation, old, old)
 
@@ -114,6 +118,7 @@ def rollback(
             return Swap("would_roll_back", target, pointer.generation, backup, marked)
         for generation in marked:
             host.mark(generation, target, clock())
+        failpoint("after-mark")
         host.point(Pointer(target, backup, clock()))
     return Swap("rolled_back", target, pointer.generation, backup, marked)
 

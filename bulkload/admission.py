@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from itertools import pairwise
 
-from impressions.errors import Refused
-from impressions.generation import generation_id, shard_dir
+from impressions.errors import Refused, UsageError
+from impressions.generation import cutover_of, generation_id, shard_dir
 from impressions.manifest import Manifest, SstFile, check_fits
 from impressions.spec import Spec
 
@@ -22,14 +22,21 @@ def admit(manifest: Manifest, generation: str, spec: Spec, partitions: int) -> N
 
     Raises:
         Refused: `wrong_generation`, `wrong_spec`, `wrong_partitions`, `wrong_partitioner`,
-            `corrupt_manifest`, `wrong_keys` or `wrong_rows`.
+            `wrong_history`, `corrupt_manifest`, `wrong_keys` or `wrong_rows`.
     """
-    named = (manifest.generation, generation_id(manifest.cutover_ms))
+    named = (manifest.generation, _named_by(manifest.cutover_ms))
     if named != (generation, generation):
         raise _refused(
             generation,
             f"its manifest names generation {named[0]} and the cutover of {named[1]}",
             "wrong_generation",
+        )
+    if 0 != manifest.history_until_ms <= manifest.cutover_ms:
+        raise _refused(
+            generation,
+            f"its history_until_ms is {manifest.history_until_ms}, expected 0 or later than the "
+            f"cutover {manifest.cutover_ms}",
+            "wrong_history",
         )
     check_fits(manifest, spec, partitions)
     for file in manifest.files:
@@ -43,6 +50,15 @@ def admit(manifest: Manifest, generation: str, spec: Spec, partitions: int) -> N
         raise _refused(
             generation, f"files of {rows} rows, expected {manifest.profiles} profiles", "wrong_rows"
         )
+
+
+def _named_by(cutover_ms: int) -> str:
+    """The generation with this cutover; none where it is no cutover."""
+    try:
+        name = generation_id(cutover_ms)
+        return name if cutover_of(name) == cutover_ms else f"none ({cutover_ms} ms)"
+    except UsageError:
+        return f"none ({cutover_ms} ms)"
 
 
 def _check_file(generation: str, file: SstFile, partitions: int) -> None:

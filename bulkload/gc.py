@@ -18,6 +18,7 @@ from bulkload.files import local_disk, sync_dir, tree_bytes
 from bulkload.host import Host, checked
 from impressions.errors import Refused, UsageError
 from impressions.generation import REMOVED
+from impressions.shell.failpoint import failpoint
 from impressions.shell.settings import Settings
 
 _LEFT = "left by a load that was stopped"
@@ -147,3 +148,4 @@ def _put_aside(host: Host, name: str) -> None:
         if home.exists():
             home.rename(aside)
         sync_dir(host.paths.generations)
+    failpoint("put-aside")

@@ -33,12 +33,16 @@ from impressions.generation import LOADED, MANIFEST, REPLACED, ROLLED_BACK, STOR
 from impressions.manifest import Manifest, SstFile
 from impressions.pointer import Loaded, encode_loaded
 from impressions.shell.console import human_bytes, progress
+from impressions.shell.failpoint import failpoint
 from impressions.shell.settings import Settings
 
 LATEST = "latest"
 
 STORE_OVERHEAD_BYTES = 1 << 20
 """RocksDB's own files beside the SST files (log, options, manifest): measured 40 KB, with room."""
+
+MAX_TOLD = 5
+"""Problems of rows in one message: a key that no file should have, then the file that has it."""
 
 Action = Literal["loaded", "already_loaded", "would_load"]
 
@@ -250,9 +254,10 @@ def _check(job: _Job, store: Path) -> None:
             advance=bar.advance,
         )
     if problems:
-        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+        told = "; ".join(problem.message for problem in problems[:MAX_TOLD])
+        more = f" (and {len(problems) - MAX_TOLD} more)" if len(problems) > MAX_TOLD else ""
         raise Refused(
-            f"generation {job.generation}: {problems[0].message}{more}",
+            f"generation {job.generation}: {told}{more}",
             hint="impressions export --force; nothing on this host was changed",
             reason=problems[0].reason,
         )
@@ -276,6 +281,7 @@ def _install(job: _Job, workdir: Path) -> None:
         if home.exists():
             aside = workdir.with_name(workdir.name + REPLACED)
             home.rename(aside)
+            failpoint("half-replaced")
         workdir.rename(home)
         sync_dir(job.host.paths.generations)
         sync_dir(job.host.paths.loading)

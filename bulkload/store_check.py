@@ -4,7 +4,7 @@ One scan of the whole store, shard after shard; each row is handed to the tally 
 by (shard, key range):
 
     1. scan      block checksums, by `Store.scan`; RocksDB alone would end silently at a bad block
-    2. place     the key's own shard is one of this host's, and a file of it covers the key
+    2. place     the row lies in the shard of its key, where a get looks, and a file covers the key
     3. decode    the value is a profile block of this spec, relative to this cutover
     4. compare   rows, first and last key, and on request the content digest of each file
 
@@ -22,6 +22,7 @@ import numpy as np
 
 from impressions import profile_block
 from impressions.errors import CorruptData
+from impressions.generation import shard_dir
 from impressions.manifest import ContentDigest, Manifest, SstFile
 from impressions.shard import shards_of
 from impressions.spec import Spec
@@ -101,8 +102,8 @@ class RowCheck:
         self._problems: dict[tuple[str, str], Problem] = {}
         self.rows = 0
 
-    def add(self, rows: list[tuple[bytes, bytes]]) -> None:
-        """A chunk of (key, value)."""
+    def add(self, found_in: int, rows: list[tuple[bytes, bytes]]) -> None:
+        """A chunk of (key, value) of one shard's database."""
         self.rows += len(rows)
         placeable = [row for row in rows if len(row[0]) == KEY_BYTES and row[0] < b"\x80"]
         for key, _ in rows if len(placeable) < len(rows) else ():
@@ -112,16 +113,17 @@ class RowCheck:
         for (key, value), shard in zip(
             placeable, shards_of(ids, self._manifest.partitions).tolist(), strict=True
         ):
-            self._add_row(key, value, shard)
+            if shard == found_in:
+                self._add_row(key, value, shard)
+            else:
+                where = shard_dir(found_in)
+                self._report("wrong_keys", where, f"{where}: key {key.hex()} is of shard {shard}")
 
     def _add_row(self, key: bytes, value: bytes, shard: int) -> None:
-        owner = self._shards.get(shard)
-        tally = owner.covering(key) if owner is not None else None
+        tally = self._shards[shard].covering(key)
         if tally is None:
-            expected = "no file of this host covers it" if owner else "it is not of this host"
-            self._report(
-                "wrong_keys", str(shard), f"key {key.hex()} is of shard {shard}, but {expected}"
-            )
+            where = shard_dir(shard)
+            self._report("wrong_keys", where, f"{where}: no file has a range with key {key.hex()}")
             return
         tally.add(key, value)
         path, cutover_ms = tally.file.path, self._manifest.cutover_ms
@@ -175,10 +177,11 @@ def check_store(
         return [Problem("corrupt_store", error.message)]
     check = RowCheck(manifest, shards, spec, digests=digests)
     try:
-        rows = db.scan()
-        while chunk := list(islice(rows, CHUNK_ROWS)):
-            check.add(chunk)
-            advance(len(chunk))
+        for shard in shards:
+            rows = db.scan(shard)
+            while chunk := list(islice(rows, CHUNK_ROWS)):
+                check.add(shard, chunk)
+                advance(len(chunk))
     except CorruptData as error:
         # The scan stopped here, so counts and digests would only repeat the damage.
         return [Problem("corrupt_store", f"{store}: {error.message}"), *check.row_problems()]

@@ -143,6 +143,19 @@ def test_two_swapped_files_that_the_manifest_vouches_for(world):
     assert "is of shard" in refused(world, "wrong_keys")
 
 
+def test_two_swapped_files_under_their_own_key_ranges(world):
+    """All rows are there, and none where a get looks: in the database of its shard."""
+    one, other = world.sst(NEW, 0), world.sst(NEW, 1)
+    a, b = one.read_bytes(), other.read_bytes()
+    for index, path, data in ((0, one, b), (1, other, a)):
+        path.write_bytes(data)
+        sha256 = hashlib.sha256(data).hexdigest()
+        world.rewrite_file(NEW, index, size_bytes=len(data), sha256=sha256)
+    message = refused(world, "wrong_keys")
+    assert "shard=0: key" in message
+    assert "is of shard 1" in message
+
+
 def test_a_file_of_another_generation(world):
     """The same shard's file of the week before, a perfectly good one."""
     one, other = world.sst(OLD), world.sst(NEW)

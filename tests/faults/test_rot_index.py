@@ -1,0 +1,186 @@
+"""Rot in what RocksDB keeps beside the rows: damage is said, it never looks like "never seen".
+
+RocksDB verifies a file's index when it opens the file; the service reads it by mmap, so what rots
+afterwards is believed. And a shard whose own list of files was cut short opens as an empty one.
+"""
+
+import os
+import random
+from contextlib import contextmanager
+
+import pytest
+
+from bulkload.activate import activate
+from bulkload.load import load
+from bulkload.verify import verify_host
+from impressions.errors import CorruptData
+from impressions.generation import HostPaths
+from impressions.item import profile_key
+from impressions.shard import shard_of
+from impressions.shell import rocks
+from serving.client import CallFailed
+from tests.faults.size import scaled
+from tests.generations import CUTOVER_MS, publish, random_events
+from tests.generations import blocks_of as blocks_from
+from tests.serving.support import client_of, serving, settings_in
+
+PROFILES = range(1, 301)
+FLIPS = scaled(1_000, 20_000)
+SEED = int(os.environ.get("IMPRESSIONS_TEST_SEED", "23"))
+
+
+@pytest.fixture(scope="module")
+def blocks():
+    """Three hundred profiles, each the size of a block of RocksDB or less."""
+    return blocks_from(random_events(3, profiles=len(PROFILES), per_profile=12), CUTOVER_MS)
+
+
+@pytest.fixture
+def host(tmp_path, blocks):
+    """A host of one shard, so that the index of its one file is long."""
+    settings = settings_in(tmp_path).model_copy(update={"partitions": 1})
+    name = publish(settings.home / "generations", blocks, CUTOVER_MS, partitions=1).generation
+    load(settings, name)
+    activate(settings, name)
+    return settings, HostPaths(settings.host_dir).store(name) / "shard=0"
+
+
+@contextmanager
+def flipped(path, position, bit):
+    """One bit, in the file that is open elsewhere, and back again."""
+    with path.open("r+b", buffering=0) as file:
+        byte = os.pread(file.fileno(), 1, position)
+        os.pwrite(file.fileno(), bytes([byte[0] ^ 1 << bit]), position)
+        yield
+        os.pwrite(file.fileno(), byte, position)
+
+
+def metadata_of(sst, blocks):
+    """Where the rows end: behind lie filter, index, properties and footer."""
+    data = sst.read_bytes()
+    return max(data.rfind(block) + len(block) for block in blocks.values()), len(data)
+
+
+def titles_or_error(client, profile):
+    """The titles of a profile, or the code and reason of its failure."""
+    try:
+        return client.get(profile, at_ms=CUTOVER_MS).title_ids.tolist()
+    except CallFailed as error:
+        return error.code, error.reason
+
+
+def outcome(store, key, block):
+    """What a read says of a profile that is there."""
+    try:
+        value = store.get(0, key)
+    except Exception:
+        return "error"
+    return {None: "not there", block: "right"}.get(value, "wrong")
+
+
+def test_a_flip_in_a_live_index_is_an_error_and_never_an_absence(host, blocks):
+    """Many bits, and for each some profiles that are there: the right bytes, or an error."""
+    _, shard = host
+    (sst,) = shard.glob("*.sst")
+    begin, end = metadata_of(sst, blocks)
+    rng, told = random.Random(SEED), {"right": 0, "error": 0, "wrong": 0, "not there": 0}
+    store, led_astray = rocks.open_read_only(shard.parent, [0]), 0
+    for _ in range(FLIPS):
+        with flipped(sst, rng.randrange(begin, end), rng.randrange(8)):
+            for profile in rng.sample(PROFILES, 100):
+                key = profile_key(profile)
+                said = outcome(store, key, blocks[profile])
+                told[said] += 1
+                led_astray += said == "error" and _is_missed(store, key)
+    store.close()
+    assert told["wrong"] == told["not there"] == 0, f"seed {SEED}: {told}"
+    assert told["error"] > FLIPS / 10, f"seed {SEED}: {told}"
+    assert led_astray > 0, f"seed {SEED}: no flip led a plain get astray, which it must survive"
+    print(f"index flips {FLIPS}: {told}, of the errors {led_astray} were silent in a plain get")
+
+
+def _is_missed(store, key):
+    """Whether RocksDB by itself says that the key is not there."""
+    try:
+        return store._databases[0].get(key) is None
+    except Exception:
+        return False
+
+
+def test_a_server_says_data_loss_where_a_live_index_is_rotten(host, blocks):
+    """Over gRPC: each profile is answered as before or is DATA_LOSS, and the metric rises by as
+    many; verify names the file."""
+    settings, shard = host
+    (sst,) = shard.glob("*.sst")
+    begin, end = metadata_of(sst, blocks)
+    rng, lost = random.Random(SEED), 0
+    with serving(settings) as server, client_of(server) as client:
+        expected = {p: client.get(p, at_ms=CUTOVER_MS).title_ids.tolist() for p in PROFILES}
+        assert all(expected.values())
+        for _ in range(40):
+            with flipped(sst, rng.randrange(begin, end), rng.randrange(8)):
+                for profile in rng.sample(PROFILES, 4):
+                    said = titles_or_error(client, profile)
+                    assert said in (expected[profile], ("DATA_LOSS", "corrupt")), f"seed {SEED}"
+                    lost += said != expected[profile]
+        assert lost > 0, f"seed {SEED}"
+        assert server.metrics.corruption._value.get() == lost
+        with flipped(sst, (begin + end) // 2, 3):
+            (problem, *_) = verify_host(settings, None).problems
+            assert sst.name in problem.message
+
+
+def test_an_absent_profile_is_absent_while_all_is_well(host, blocks):
+    """The second look finds nothing either: keys around those that are there, and far away."""
+    _, shard = host
+    store = rocks.open_read_only(shard.parent, [0])
+    for profile in (0, max(PROFILES) + 1, 2**63 - 1):
+        assert store.get(0, profile_key(profile)) is None
+    store.close()
+
+
+def test_a_list_of_files_that_was_cut_short_is_found_before_anything_is_served(host):
+    """RocksDB opens most of them without complaint, as a shard without a single row."""
+    settings, shard = host
+    (listed,) = shard.glob("MANIFEST-*")
+    good, silent, refused = listed.read_bytes(), 0, 0
+    for length in range(0, len(good), scaled(9, 1)):
+        listed.write_bytes(good[:length])
+        try:
+            store = rocks.open_read_only(shard.parent, [0])
+            silent += store.get(0, profile_key(1)) is None
+            store.close()
+        except CorruptData:
+            pass
+        assert verify_host(settings, None).exit_code == 4, length
+        with serving(settings) as server:
+            assert server.generations.current is None, f"cut to {length} bytes and served"
+            refused += 1
+    assert silent > refused / 3 > 0
+    listed.write_bytes(good)
+    with serving(settings) as server, client_of(server) as client:
+        assert len(client.get(1, at_ms=CUTOVER_MS)) > 0
+
+
+def test_a_rotten_shard_spoils_no_other(tmp_path):
+    """Four shards, zeros in place of one index: its profiles are DATA_LOSS, the others answer, and
+    whoever opens the store now is refused."""
+    settings = settings_in(tmp_path).model_copy(update={"partitions": 4})
+    blocks = blocks_from(random_events(3, profiles=40, per_profile=12), CUTOVER_MS)
+    name = publish(settings.home / "generations", blocks, CUTOVER_MS, partitions=4).generation
+    load(settings, name)
+    activate(settings, name)
+    with serving(settings) as server, client_of(server) as client:
+        store = HostPaths(settings.host_dir).store(name)
+        (sst,) = (store / "shard=2").glob("*.sst")
+        with sst.open("r+b", buffering=0) as file:
+            of_shard = {p: b for p, b in blocks.items() if shard_of(p, 4) == 2}
+            begin, end = metadata_of(sst, of_shard)
+            os.pwrite(file.fileno(), bytes(end - begin), begin)
+        said = {profile: titles_or_error(client, profile) for profile in blocks}
+        lost = {profile for profile, titles in said.items() if titles == ("DATA_LOSS", "corrupt")}
+        assert lost == set(of_shard)
+        assert all(isinstance(said[profile], list) for profile in blocks.keys() - lost)
+        assert [] not in said.values()
+    with pytest.raises(CorruptData):
+        rocks.open_read_only(store, range(4))
