@@ -10,7 +10,7 @@ Out: one `Rows`, items ascending, relative to the query time.
     4. plus          rows of the same item add: totals and sums by +, last seen by max
 
 Addition is commutative and associative, so any split of the events between blocks and any order of
-the blocks gives the same rows (tests/unit/test_merge_laws.py).
+the blocks gives the same rows (tests/faults/test_laws.py).
 """
 
 from __future__ import annotations

@@ -11,7 +11,8 @@ In the order in which a reader needs it:
     live                    the live half: this host's copy of the deltas (deltas/)
     now, metrics            what the server says of itself: Describe, health, /metrics
     columns_wire            columns as bytes: the twin of the response messages
-    calls, limits, streams  turns, deadlines, refusals, open streams
+    calls, limits, turns    what is let in, refused, computed now, given up
+    unsent, streams         answers that nobody reads; open streams
     status, auth, health    errors as rich statuses; tokens and TLS; health per concern
     port                    the shared port
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import grpc
@@ -24,9 +23,7 @@ from serving.limits import Count, Handler, refusing
 class RequireToken(grpc.ServerInterceptor):
     """Refuses calls without one of the tokens with UNAUTHENTICATED."""
 
-    def __init__(
-        self, tokens: tuple[str, ...], refusals: ThreadPoolExecutor, counts: Mapping[str, Count]
-    ):
+    def __init__(self, tokens: tuple[str, ...], counts: Mapping[str, Count]):
         """`counts`: by full method name; calls of other methods are not counted."""
         self._counts = counts
         self._expected = [f"Bearer {token}".encode() for token in tokens]
@@ -34,8 +31,7 @@ class RequireToken(grpc.ServerInterceptor):
             NotReady(
                 "no valid token, expected the metadata `authorization: Bearer <token>`",
                 reason="unauthenticated",
-            ),
-            refusals,
+            )
         )
 
     def intercept_service(

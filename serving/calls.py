@@ -1,6 +1,6 @@
 """A call around a method: bytes to a request, a turn to work, errors to statuses.
 
-Methods of the service take (request, deadline), return a response and raise errors of
+Methods of the service take (request, turn), return a response and raise errors of
 impressions/errors.py; here is everything gRPC wants besides. Requests arrive as bytes and are
 parsed here, because grpcio answers undecodable ones with UNKNOWN, which reads like a defect of the
 server; they are the caller's, so INVALID_ARGUMENT.
@@ -17,10 +17,12 @@ from grpc_status import rpc_status
 
 from impressions.errors import ImpressionsError
 from impressions.shell import log
-from serving.limits import Count, Deadline, Handler, Pool, Work, on_pool
+from serving.limits import Count, Handler, Pool, on_pool
 from serving.requests import InvalidField
 from serving.status import code_of, status_of
 from serving.streams import OpenStreams
+from serving.turns import Deadline, Door, Turn, Work
+from serving.unsent import Unsent
 
 Request = TypeVar("Request", bound=Message)
 
@@ -36,37 +38,42 @@ def parse(kind: type[Request], data: bytes) -> Request:
 
 
 def unary(
-    method: Callable[[Request, Deadline], Any],
+    method: Callable[[Request, Turn], Any],
     kind: type[Request],
     pool: Pool,
     work: Work,
+    door: Door,
+    unsent: Unsent,
     count: Count,
 ) -> Handler:
     """The gRPC handler of a method with one request and one response."""
 
     def call(data: bytes, context: grpc.ServicerContext) -> Any:
         try:
-            deadline = Deadline(context)
-            with work.turn(deadline):
+            unsent.check(context)
+            with work.turn(Deadline(context, door)) as turn:
                 request = parse(kind, data)
                 log.debug("call", kind=kind.DESCRIPTOR.name, request=request)
-                response = method(request, deadline)
-                count(grpc.StatusCode.OK)
-                return response
+                response = method(request, turn)
+            answer = _serialize(response)
+            unsent.hold(context, len(answer))
+            count(grpc.StatusCode.OK)
+            return answer
         except Exception as error:
             failure = error
         count(code_of(failure))
         return abort(context, failure)
 
-    return grpc.unary_unary_rpc_method_handler(on_pool(pool, call), response_serializer=_serialize)
+    return grpc.unary_unary_rpc_method_handler(on_pool(pool, call))
 
 
 def stream(
-    method: Callable[[Request, Deadline], Any],
+    method: Callable[[Request, Turn], Any],
     kind: type[Request],
     refused: Callable[[Request, Exception], Any],
     pool: Pool,
     work: Work,
+    door: Door,
     count: Count,
     streams: OpenStreams,
 ) -> Handler:
@@ -76,8 +83,8 @@ def stream(
         request = kind()
         try:
             request = parse(kind, data)
-            with work.turn(deadline):
-                response = method(request, deadline)
+            with work.turn(deadline) as turn:
+                response = method(request, turn)
                 count(grpc.StatusCode.OK)
                 return response
         except Exception as error:
@@ -87,7 +94,7 @@ def stream(
             return refused(request, error)
 
     def call(requests: Iterable[bytes], context: grpc.ServicerContext) -> Iterator[Any]:
-        deadline = Deadline(context)
+        deadline = Deadline(context, door)
         with streams.opened(context) as busy:
             for data in requests:
                 with busy:

@@ -1,11 +1,8 @@
-"""How much a worker takes on: refusing at once what it could only let wait.
+"""How much a worker takes on: refusing at once what it could only let wait (serving/turns.py).
 
     Pool           threads that count what is in flight; one of these for calls, one for streams
-    LimitCalls     an interceptor that refuses a call when its pool is full. It runs on arrival and
-                   answers from threads of its own, so a refusal never queues behind the work
-    Work           how many requests are computed on at the same time; the others in flight wait
-                   for a turn, no longer than their deadline
-    Deadline       asked between keys: stops work that nobody waits for any more
+    LimitCalls     an interceptor that refuses a call when its pool is full: on arrival, by the
+                   thread that took the call, so a refusal never queues behind the work
 
 Health checks and reflection have threads of their own: a full server still says that it is well.
 grpcio's own limit (`maximum_concurrent_rpcs`) would refuse health checks too; it stays far outside.
@@ -13,9 +10,8 @@ grpcio's own limit (`maximum_concurrent_rpcs`) would refuse health checks too; i
 
 from __future__ import annotations
 
-import contextlib
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeAlias
 
@@ -24,8 +20,7 @@ from grpc_status import rpc_status
 
 from impressions.errors import NotReady
 from serving.status import status_of
-
-_LONGEST_WAIT_S = 3600.0
+from serving.turns import Door
 
 Behaviour = Callable[..., Any]
 Count = Callable[[grpc.StatusCode], None]
@@ -46,6 +41,10 @@ class Pool(ThreadPoolExecutor):
     @property
     def idle(self) -> bool:
         return self._held == 0
+
+    @property
+    def crowded(self) -> bool:
+        return 2 * self._held >= self.capacity
 
     @property
     def full(self) -> bool:
@@ -77,25 +76,43 @@ def on_pool(pool: ThreadPoolExecutor, behaviour: Behaviour, **attributes: Any) -
     return call
 
 
-def refusing(error: Exception, pool: ThreadPoolExecutor) -> Handler:
-    """A handler for any method that answers with the error's status and reads no request."""
+class AtOnce(ThreadPoolExecutor):
+    """Runs a task where it is submitted, on gRPC's own thread: for what never waits."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        done: Future[Any] = Future()
+        done.set_result(fn(*args, **kwargs))
+        return done
+
+
+_AT_ONCE = AtOnce(1)
+
+
+def refusing(error: Exception) -> Handler:
+    """A handler for any method that answers with the error's status and reads no request.
+
+    The cheapest there is: one message to gRPC, sent by the thread that took the call. Under
+    overload most calls end here, and what they cost is taken from those that are answered.
+    """
     status = rpc_status.to_status(status_of(error))
 
-    def abort(_: Any, context: grpc.ServicerContext) -> None:
-        context.abort_with_status(status)
+    def refuse(_: Any, context: grpc.ServicerContext, send: Callable[[None], None]) -> None:
+        context.set_code(status.code)
+        context.set_details(status.details)
+        context.set_trailing_metadata(status.trailing_metadata)
+        send(None)
 
-    return grpc.stream_stream_rpc_method_handler(on_pool(pool, abort))
+    behaviour = on_pool(_AT_ONCE, refuse, experimental_non_blocking=True)
+    return grpc.stream_stream_rpc_method_handler(behaviour)
 
 
 class LimitCalls(grpc.ServerInterceptor):
     """Refuses a call of our service with RESOURCE_EXHAUSTED while its pool is full."""
 
-    def __init__(
-        self, pools: dict[str, Pool], refusals: ThreadPoolExecutor, counts: Mapping[str, Count]
-    ):
+    def __init__(self, pools: dict[str, Pool], door: Door, counts: Mapping[str, Count]):
         """`pools`, `counts`: by full method name; other methods are let through."""
-        self._pools, self._counts = pools, counts
-        self._refusals = {method: _full(pool, refusals) for method, pool in pools.items()}
+        self._pools, self._door, self._counts = pools, door, counts
+        self._refusals = {method: _full(pool) for method, pool in pools.items()}
 
     def intercept_service(
         self,
@@ -103,53 +120,20 @@ class LimitCalls(grpc.ServerInterceptor):
         details: grpc.HandlerCallDetails,
     ) -> Handler | None:
         pool = self._pools.get(details.method)
-        if pool is not None and pool.full:
+        if pool is None:
+            return continuation(details)
+        if pool.crowded:
+            self._door.arrived()
+        if pool.full:
             self._counts[details.method](grpc.StatusCode.RESOURCE_EXHAUSTED)
             return self._refusals[details.method]
         return continuation(details)
 
 
-def _full(pool: Pool, refusals: ThreadPoolExecutor) -> Handler:
+def _full(pool: Pool) -> Handler:
     error = NotReady(
         f"full: this worker holds {pool.capacity} calls already, its limit",
         hint="retry later or elsewhere; serving.max_concurrent and serving.workers set the limit",
         reason="overloaded",
     )
-    return refusing(error, refusals)
-
-
-class Deadline:
-    """Whether somebody still waits for an answer."""
-
-    def __init__(self, context: grpc.ServicerContext):
-        self._context = context
-
-    def remaining_s(self) -> float:
-        """Seconds until the deadline; an hour where there is none."""
-        remaining = self._context.time_remaining()
-        return _LONGEST_WAIT_S if remaining is None else min(remaining, _LONGEST_WAIT_S)
-
-    def check(self) -> None:
-        """Raises NotReady, reason `deadline_exceeded` or `cancelled`, when the caller is gone."""
-        if self.remaining_s() <= 0:
-            raise NotReady("the deadline of the call has passed", reason="deadline_exceeded")
-        if not self._context.is_active():
-            raise NotReady("the caller has cancelled", reason="cancelled")
-
-
-class Work:
-    """Turns to compute: at most `threads` at the same time."""
-
-    def __init__(self, threads: int):
-        self._turns = threading.BoundedSemaphore(threads)
-
-    @contextlib.contextmanager
-    def turn(self, deadline: Deadline) -> Iterator[None]:
-        """Wait for a turn, no longer than the deadline."""
-        while not self._turns.acquire(timeout=max(0.0, deadline.remaining_s())):
-            deadline.check()
-        try:
-            deadline.check()
-            yield
-        finally:
-            self._turns.release()
+    return refusing(error)

@@ -16,12 +16,14 @@ from impressions.completeness import StreamState
 from impressions.delta_block import DeltaBlock
 from impressions.errors import CorruptData, ImpressionsError
 from impressions.merge import check_query_time, merge
+from impressions.profile_block import ProfileBlock
 from impressions.shard import shard_of
 from impressions.shell.settings import Settings
 from serving.generation import ServedGeneration
 from serving.metrics import ServerMetrics
 from serving.requests import check_profile_id, in_field
 from serving.status import ShardNotOwned
+from serving.turns import Turn
 
 
 class Deltas(NamedTuple):
@@ -65,11 +67,17 @@ class Reader:
         self._deltas_of, self._metrics = deltas_of, metrics
 
     def profile(
-        self, generation: ServedGeneration | None, profile_id: int, query: Query, query_ms: int
+        self,
+        generation: ServedGeneration | None,
+        profile_id: int,
+        query: Query,
+        query_ms: int,
+        turn: Turn,
     ) -> Found:
         """The answer about one profile; no rows if it was never seen.
 
         Raises:
+            NotReady: a large answer, and too many of them are asked for.
             ShardNotOwned: another host answers for it.
             CorruptData: what is stored of it cannot be read.
         """
@@ -81,14 +89,17 @@ class Reader:
             begun_s = perf_counter()
             block = None if generation is None else generation.block_in(shard, profile_id)
             deltas = self._deltas_of(shard, profile_id, cutover_ms or 0)
-            read_s = perf_counter()
-            rows = merge(query_ms, cutover_ms, block, deltas.blocks, self._spec, query.selection)
+            self._metrics.store_get_s.observe(perf_counter() - begun_s)
+            with turn.of(_entries(block, deltas.blocks, query)):
+                begun_s = perf_counter()
+                rows = merge(
+                    query_ms, cutover_ms, block, deltas.blocks, self._spec, query.selection
+                )
+                self._metrics.merge_s.observe(perf_counter() - begun_s)
+                return Found(project(rows, query, self._spec), deltas.stream)
         except CorruptData:
             self._metrics.corruption.inc()
             raise
-        self._metrics.store_get_s.observe(read_s - begun_s)
-        self._metrics.merge_s.observe(perf_counter() - read_s)
-        return Found(project(rows, query, self._spec), deltas.stream)
 
     def profiles(
         self,
@@ -96,13 +107,21 @@ class Reader:
         profile_ids: Sequence[int],
         query: Query,
         query_ms: int,
-        check: Callable[[], None],
+        turn: Turn,
     ) -> Iterator[Found | Exception]:
-        """An answer or an error for each id, in order; `check` runs before each and may raise."""
+        """An answer or an error for each id, in order; the turn is asked before each."""
         for i, profile_id in enumerate(profile_ids):
-            check()
+            turn.check()
             try:
                 check_profile_id(profile_id, f"profile_ids[{i}]")
-                yield self.profile(generation, profile_id, query, query_ms)
+                yield self.profile(generation, profile_id, query, query_ms, turn)
             except ImpressionsError as error:
                 yield error
+
+
+def _entries(block: ProfileBlock | None, deltas: Sequence[DeltaBlock], query: Query) -> int:
+    """How many entries an answer is computed from; chosen titles are few (`max_titles`)."""
+    if query.selection.titles is not None:
+        return 0
+    stored = 0 if block is None else len(block.items())
+    return stored + sum(len(delta.rows) for delta in deltas)

@@ -34,7 +34,7 @@ from serving.auth import RequireToken, read_tokens, server_credentials
 from serving.family import Pids, present
 from serving.generations import Generations
 from serving.health import HEALTH_SERVICE, SERVICE, Health
-from serving.limits import Count, Handler, LimitCalls, Pool, Work
+from serving.limits import Count, Handler, LimitCalls, Pool
 from serving.live import LiveDeltas, is_configured
 from serving.metrics import ServerMetrics
 from serving.now import Now, look
@@ -42,12 +42,15 @@ from serving.port import port_taken, reserve
 from serving.reads import DeltasOf, Reader, no_deltas
 from serving.service import ImpressionsService
 from serving.streams import OpenStreams
+from serving.turns import Door, Work
+from serving.unsent import Unsent
 
 Counts = Mapping[str, Count]
 
 DRAIN_S = 0.5
 _LOOK_S = 0.05
 _HEALTH_THREADS, _REFLECTION_THREADS = 4, 4
+_QUEUED_CALLS = 4_096  # that gRPC holds until they are taken; more it cancels, without a reason
 _OUTER_WALL = 4  # grpcio's own limit, in multiples of ours: it would refuse health checks too
 
 
@@ -136,14 +139,18 @@ def create_server(
     reader = Reader(settings, deltas_of or live or no_deltas, metrics)
     service = ImpressionsService(settings, generations, clock, reader, now)
     counts = {name: metrics.counter_of(name.rpartition("/")[2]) for name in METHODS}
+    door = Door()
     pools = (Pool(serving.max_concurrent, "call"), Pool(serving.max_concurrent, "stream"))
+    handlers = service_handlers(service, serving, streams, door, counts, *pools)
     server = grpc.server(
         ThreadPoolExecutor(_REFLECTION_THREADS),  # whatever has no pool of its own
-        handlers=[health.handlers(), service_handlers(service, serving, streams, counts, *pools)],
-        interceptors=_interceptors(serving, spare, counts, *pools),
+        handlers=[health.handlers(), handlers],
+        interceptors=_interceptors(serving, door, counts, *pools),
         options=[
             ("grpc.so_reuseport", int(share_port)),
             ("grpc.max_receive_message_length", int(serving.max_request_bytes)),
+            ("grpc.server.max_pending_requests", _QUEUED_CALLS),
+            ("grpc.server.max_pending_requests_hard_limit", 2 * _QUEUED_CALLS),
         ],
         maximum_concurrent_rpcs=_OUTER_WALL * serving.max_concurrent + 1_000,
     )
@@ -184,15 +191,16 @@ def service_handlers(
     service: ImpressionsService,
     serving: Serving,
     streams: OpenStreams,
+    door: Door,
     counts: Counts,
     unary: Pool,
     stream: Pool,
 ) -> grpc.GenericRpcHandler:
     """Our service, each method on its pool."""
-    work = Work(serving.threads)
+    work, unsent = Work(serving.threads, door), Unsent()
 
     def one(name: str, method: Callable[..., Any], request: type[Any]) -> Handler:
-        return calls.unary(method, request, unary, work, counts[_full(name)])
+        return calls.unary(method, request, unary, work, door, unsent, counts[_full(name)])
 
     return grpc.method_handlers_generic_handler(
         SERVICE,
@@ -207,6 +215,7 @@ def service_handlers(
                 service.refused,
                 stream,
                 work,
+                door,
                 counts[_full("StreamProfiles")],
                 streams,
             ),
@@ -225,13 +234,13 @@ METHODS = tuple(
 
 
 def _interceptors(
-    serving: Serving, spare: ThreadPoolExecutor, counts: Counts, unary: Pool, stream: Pool
+    serving: Serving, door: Door, counts: Counts, unary: Pool, stream: Pool
 ) -> list[grpc.ServerInterceptor]:
     pool_of = {name: stream if name == _full("StreamProfiles") else unary for name in METHODS}
     # Tokens first: who may not call takes no place either.
-    interceptors: list[grpc.ServerInterceptor] = [LimitCalls(pool_of, spare, counts)]
+    interceptors: list[grpc.ServerInterceptor] = [LimitCalls(pool_of, door, counts)]
     if serving.token_file is not None:
-        interceptors.insert(0, RequireToken(read_tokens(serving.token_file), spare, counts))
+        interceptors.insert(0, RequireToken(read_tokens(serving.token_file), counts))
     return interceptors
 
 

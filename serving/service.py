@@ -21,11 +21,11 @@ from serving import columns_wire as twins
 from serving.calls import log_unexpected
 from serving.generation import ServedGeneration
 from serving.generations import Generations
-from serving.limits import Deadline
 from serving.now import Now, Shard, reasons
 from serving.reads import Found, Reader, check_time
 from serving.requests import batch_ids_of, profile_id_of, query_of, query_time_of
 from serving.status import code_of, reason_of, text_of
+from serving.turns import Turn
 from serving.wire import context_message, reason_value, spec_message, write_answer
 
 
@@ -45,16 +45,16 @@ class ImpressionsService:
         self._generations, self._clock, self._reader = generations, clock, reader
         self._now = now
 
-    def get_profile(self, request: pb.GetProfileRequest, deadline: Deadline) -> Any:
+    def get_profile(self, request: pb.GetProfileRequest, turn: Turn) -> Any:
         """`GetProfile`."""
         response = twins.GetProfileResponse()
-        self._answer_one(request, response.answer)
+        self._answer_one(request, response.answer, turn)
         return response
 
-    def stream_profile(self, request: pb.StreamProfilesRequest, deadline: Deadline) -> Any:
+    def stream_profile(self, request: pb.StreamProfilesRequest, turn: Turn) -> Any:
         """One request of `StreamProfiles`."""
         response = twins.StreamProfilesResponse(request_id=request.request_id)
-        self._answer_one(request, response.result.answer)
+        self._answer_one(request, response.result.answer, turn)
         response.result.profile_id = request.profile_id
         return response
 
@@ -65,7 +65,7 @@ class ImpressionsService:
         write_status(response.result, error)
         return response
 
-    def batch_get_profiles(self, request: pb.BatchGetProfilesRequest, deadline: Deadline) -> Any:
+    def batch_get_profiles(self, request: pb.BatchGetProfilesRequest, turn: Turn) -> Any:
         """`BatchGetProfiles`: one result per id, in order."""
         query = query_of(request.projection, self._spec, self._limits.max_titles)
         ids = batch_ids_of(request, self._limits.max_batch)
@@ -74,7 +74,7 @@ class ImpressionsService:
         response = twins.BatchGetProfilesResponse()
         with self._generations.lease() as generation:
             check_time(query_ms, generation)
-            results = self._reader.profiles(generation, ids, query, query_ms, deadline.check)
+            results = self._reader.profiles(generation, ids, query, query_ms, turn)
             for profile_id, found in zip(ids, results, strict=True):
                 result = response.results.add(profile_id=profile_id)
                 if isinstance(found, Found):
@@ -85,7 +85,7 @@ class ImpressionsService:
                     write_status(result, found)
         return response
 
-    def describe(self, request: pb.DescribeRequest, deadline: Deadline) -> pb.DescribeResponse:
+    def describe(self, request: pb.DescribeRequest, turn: Turn) -> pb.DescribeResponse:
         """`Describe`; answers without a generation too."""
         settings, limits, now = self._settings, self._limits, self._now()
         response = pb.DescribeResponse(
@@ -113,7 +113,7 @@ class ImpressionsService:
         return response
 
     def _answer_one(
-        self, request: pb.GetProfileRequest | pb.StreamProfilesRequest, answer: Any
+        self, request: pb.GetProfileRequest | pb.StreamProfilesRequest, answer: Any, turn: Turn
     ) -> None:
         query = query_of(request.projection, self._spec, self._limits.max_titles)
         profile_id = profile_id_of(request)
@@ -121,7 +121,7 @@ class ImpressionsService:
         query_ms = query_time_of(request, now_ms)
         with self._generations.lease() as generation:
             check_time(query_ms, generation)
-            found = self._reader.profile(generation, profile_id, query, query_ms)
+            found = self._reader.profile(generation, profile_id, query, query_ms, turn)
             context = self._context(generation, query_ms, found.stream, now_ms)
             write_answer(answer, profile_id, found.answer, context)
 

@@ -20,8 +20,8 @@ from tests.broker import stream_settings
 from tests.compare import differences
 from tests.deltas.support import Publisher, beat_of
 from tests.generations import CUTOVER_MS
+from tests.serving.process import Process, alive, end
 from tests.serving.support import EVENTS, WEEK_2_MS, expected_of, found, install, until
-from tests.serving.test_processes import Process, alive, end
 from tests.tolerance import FLOAT32_STORED
 
 pytestmark = pytest.mark.kafka

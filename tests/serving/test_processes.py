@@ -2,11 +2,9 @@
 
 import contextlib
 import ctypes
-import json
 import os
 import re
 import signal
-import subprocess
 import sys
 import threading
 import time
@@ -16,36 +14,8 @@ import pytest
 
 from serving.client import ImpressionsClient
 from tests.generations import CUTOVER_MS
+from tests.serving.process import Process, alive, end
 from tests.serving.support import install, settings_in, until
-
-
-class Process:
-    """`python -m serving` on a host's data; logs at debug into a file."""
-
-    def __init__(self, settings, tmp_path, *flags: str):
-        self.log_path = tmp_path / f"log.{time.monotonic_ns()}"
-        arguments = [f"home={settings.home}", "serving.poll_s=0.05", "serving.grace_s=5"]
-        sets = [text for pair in arguments for text in ("--set", pair)]
-        with self.log_path.open("wb") as log:
-            self.popen = subprocess.Popen(
-                [sys.executable, "-m", "serving", "--json", *sets, *flags],
-                stdout=subprocess.PIPE,
-                stderr=log,
-                env={**os.environ, "IMPRESSIONS_DEBUG": "1"},
-            )
-        line = self.popen.stdout.readline()
-        self.address = json.loads(line).get("address") if line else None
-
-    @property
-    def log(self) -> str:
-        return self.log_path.read_text()
-
-    def worker_pids(self) -> list[int]:
-        return [int(pid) for pid in re.findall(r"\d+", re.search(r'pids="(.*?)"', self.log)[1])]
-
-    def stop(self, signum=signal.SIGTERM) -> int:
-        self.popen.send_signal(signum)
-        return self.popen.wait(60)
 
 
 @pytest.fixture
@@ -66,20 +36,6 @@ def start(host, tmp_path):
             return process
 
         yield started
-
-
-def end(process: Process) -> None:
-    if process.popen.poll() is None:
-        process.popen.terminate()
-        process.popen.wait(60)
-    process.popen.stdout.close()
-
-
-def alive(pid: int) -> bool:
-    with contextlib.suppress(OSError):
-        os.kill(pid, 0)
-        return True
-    return False
 
 
 @contextlib.contextmanager

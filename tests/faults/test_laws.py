@@ -12,6 +12,7 @@ from impressions.spec import DAY_MS, Spec
 from tests import naive
 from tests.blocks import delta_blocks_of, prepare, profile_block_of
 from tests.compare import as_dict, differences
+from tests.faults.size import scaled
 from tests.tolerance import FLOAT32_STORED, FLOAT64
 
 SPEC = Spec()
@@ -62,7 +63,7 @@ def blocks_of(applied, cutover_ms, spec):
     return profile_block.decode(block, spec), deltas
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=scaled(300, 2_000), deadline=None)
 @given(logs, query_after_ms, st.integers(0, 23))
 def test_merged_blocks_equal_the_oracle(raw, after_ms, cutover_hour):
     """Batch and stream together give what one pass over the raw events gives, at any cutover."""
@@ -75,7 +76,7 @@ def test_merged_blocks_equal_the_oracle(raw, after_ms, cutover_hour):
     assert differences(as_dict(PROFILE, rows, HOURLY), expected, FLOAT32_STORED) == []
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=scaled(150, 2_000), deadline=None)
 @given(logs, query_after_ms)
 def test_streamed_alone_is_float64(raw, after_ms):
     """Delta blocks store float64: without a generation the oracle is met within 1e-9."""
@@ -86,7 +87,7 @@ def test_streamed_alone_is_float64(raw, after_ms):
     assert differences(as_dict(PROFILE, rows, SPEC), expected, FLOAT64) == []
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=scaled(150, 2_000), deadline=None)
 @given(logs, query_after_ms, st.randoms(use_true_random=False), st.integers(1, 4))
 def test_any_split_and_order_of_the_events_gives_the_same(raw, after_ms, rng, pieces):
     """plus is commutative and associative: pieces of the events, in any order, add up alike."""
@@ -105,7 +106,7 @@ def test_any_split_and_order_of_the_events_gives_the_same(raw, after_ms, rng, pi
     assert differences(as_dict(1, total, SPEC), as_dict(1, whole, SPEC), FLOAT64) == []
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=scaled(100, 2_000), deadline=None)
 @given(logs, query_after_ms, st.integers(1, 6))
 def test_generation_invariance(raw, after_ms, weeks):
     """Two generations beside the same deltas give the same answer at the same query time."""
@@ -120,7 +121,7 @@ def test_generation_invariance(raw, after_ms, weeks):
     assert differences(*answers, FLOAT32_STORED) == []
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=scaled(150, 2_000), deadline=None)
 @given(
     logs, query_after_ms,
     st.lists(st.sampled_from([0, 1, 2, 9, 2**55 - 1]), max_size=4, unique=True).map(sorted),

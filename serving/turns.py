@@ -1,0 +1,171 @@
+"""Who computes, and when: turns, the pause for the door, deadlines, one large answer at a time.
+
+Door       gives the thread that takes calls its time: while many arrive, the work pauses for it
+Deadline   whether somebody still waits for the answer
+Work       how many requests are computed on at the same time; the others in flight wait for a
+           turn, no longer than their deadline
+Turn       one request's: asked between keys whether to go on, and before a large answer
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterator
+from time import perf_counter, sleep
+
+import grpc
+
+from impressions.errors import NotReady
+
+_LONGEST_WAIT_S = 3600.0
+
+_TAKING_A_CALL_S = 70e-6  # to take a call and refuse it, in CPU time
+_QUEUED = 1.6  # in proportion, while calls wait at the door: else the queue would never end
+_BACK_TO_BACK_S = 120e-6  # calls that follow each other faster were waiting at the door
+_LONGEST_PAUSE_S = 5e-3
+_MOMENT_S = 10e-3
+_FEW = 2
+
+LARGE_ENTRIES = 10_000
+_LARGE_IN_LINE = 8
+
+
+class Door:
+    """Time for the one thread that takes calls, and refuses them, while the server is crowded.
+
+    It competes with the threads that compute for Python's lock, three times per call, and would
+    lose: calls would wait, unseen, in gRPC's own queue, answered late and refused later. So while
+    calls arrive at a crowded pool the others pause, as long as taking those calls needs.
+    """
+
+    def __init__(self) -> None:
+        self._until_s = self._arrived_s = 0.0
+
+    def arrived(self) -> None:
+        """A call has arrived; for the thread that takes calls."""
+        now_s = perf_counter()
+        waited = now_s - self._arrived_s < _BACK_TO_BACK_S
+        self._arrived_s = now_s
+        until_s = max(now_s, self._until_s) + _TAKING_A_CALL_S * (_QUEUED if waited else 1)
+        self._until_s = min(until_s, now_s + _LONGEST_PAUSE_S)
+
+    @property
+    def busy(self) -> bool:
+        """Whether calls were arriving a moment ago."""
+        return perf_counter() < self._until_s + _MOMENT_S
+
+    def pause(self) -> None:
+        """Let the thread at the door go first, for a bounded time."""
+        end_s = perf_counter() + _LONGEST_PAUSE_S
+        while (left_s := min(self._until_s, end_s) - perf_counter()) > 0:
+            sleep(left_s)
+
+
+class Deadline:
+    """Whether somebody still waits for an answer."""
+
+    def __init__(self, context: grpc.ServicerContext, door: Door):
+        self._context, self._door = context, door
+
+    def remaining_s(self) -> float:
+        """Seconds until the deadline; an hour where there is none."""
+        remaining = self._context.time_remaining()
+        return _LONGEST_WAIT_S if remaining is None else min(remaining, _LONGEST_WAIT_S)
+
+    def check(self) -> None:
+        """Give way to the door, then see whether to go on.
+
+        Raises NotReady, reason `deadline_exceeded` or `cancelled`, when the caller is gone.
+        """
+        self._door.pause()
+        if self.remaining_s() <= 0:
+            raise NotReady("the deadline of the call has passed", reason="deadline_exceeded")
+        if not self._context.is_active():
+            raise NotReady("the caller has cancelled", reason="cancelled")
+
+
+class Work:
+    """Turns to compute: at most `threads` at the same time, and few while the door is busy.
+
+    A few keep a core busy. More would only delay the door: a pause works once all take it.
+
+    Large answers are computed one at a time, however many threads there are: each would hold a turn
+    for as long as a hundred others. While one waits for the other it gives its turn back.
+    """
+
+    def __init__(self, threads: int, door: Door):
+        self._turns = threading.BoundedSemaphore(threads)
+        self._few, self._door = threading.BoundedSemaphore(min(_FEW, threads)), door
+        self._large, self._in_line = threading.BoundedSemaphore(1), 0
+        self._lock = threading.Lock()
+
+    @contextlib.contextmanager
+    def turn(self, deadline: Deadline) -> Iterator[Turn]:
+        """Wait for a turn, no longer than the deadline."""
+        with contextlib.ExitStack() as held:
+            self._take(held, deadline)
+            deadline.check()
+            yield Turn(self, deadline, held)
+
+    @contextlib.contextmanager
+    def large(self, deadline: Deadline, held: contextlib.ExitStack) -> Iterator[None]:
+        """Give the turn back, wait until no other large answer is computed, take a turn again.
+
+        Raises:
+            NotReady: as many wait already as may.
+        """
+        held.close()
+        with self._line(), _taken(self._large, deadline):
+            self._take(held, deadline)
+            deadline.check()
+            yield
+
+    def _take(self, held: contextlib.ExitStack, deadline: Deadline) -> None:
+        held.enter_context(_taken(self._turns, deadline))
+        if self._door.busy:
+            held.enter_context(_taken(self._few, deadline))
+
+    @contextlib.contextmanager
+    def _line(self) -> Iterator[None]:
+        with self._lock:
+            if self._in_line >= _LARGE_IN_LINE:
+                raise NotReady(
+                    f"full: {_LARGE_IN_LINE} answers of more than {LARGE_ENTRIES:,} entries are "
+                    "computed or wait already, the limit",
+                    hint="retry later, or choose titles",
+                    reason="overloaded",
+                )
+            self._in_line += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._in_line -= 1
+
+
+class Turn:
+    """The turn of one request."""
+
+    def __init__(self, work: Work, deadline: Deadline, held: contextlib.ExitStack):
+        self._work, self._deadline, self._held = work, deadline, held
+
+    def check(self) -> None:
+        """Whether to go on; see `Deadline.check`."""
+        self._deadline.check()
+
+    def of(self, entries: int) -> contextlib.AbstractContextManager[None]:
+        """Around the computing of an answer from so many entries."""
+        if entries <= LARGE_ENTRIES:
+            return contextlib.nullcontext()
+        return self._work.large(self._deadline, self._held)
+
+
+@contextlib.contextmanager
+def _taken(turns: threading.BoundedSemaphore, deadline: Deadline) -> Iterator[None]:
+    while not turns.acquire(timeout=max(0.0, deadline.remaining_s())):
+        deadline.check()
+    try:
+        yield
+    finally:
+        turns.release()
