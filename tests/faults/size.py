@@ -1,6 +1,6 @@
 """How large the fault tests are: small enough for every run, or as large as the documents state.
 
-    IMPRESSIONS_FAULTS=full    the sizes whose figures stand in docs/reliability.md
+IMPRESSIONS_FAULTS=full    the sizes whose figures stand in docs/reliability.md
 """
 
 from __future__ import annotations
