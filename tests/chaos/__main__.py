@@ -64,6 +64,7 @@ def main() -> int:
             raise
     report = _report(flags.seed, told, system, time.monotonic() - began_s, failure)
     if flags.json:
+        say(failure or "nothing lost, twice or wrong")
         print(json.dumps(report))
     else:
         print(_table(report))

@@ -75,8 +75,8 @@ def corrupt_before_load(system: System, pick: random.Random) -> str:
     _due(system)
     before = system.client.describe().generation.generation_id
     generation = system.compute()
-    files = sorted((system.directory / "generations" / generation).rglob("*"))
-    file = pick.choice([path for path in files if path.is_file() and path.stat().st_size])
+    published = system.directory / "generations" / generation
+    file = pick.choice([published / "manifest.json", *sorted(published.rglob("*.sst"))])
     good = file.read_bytes()
     file.write_bytes(_damaged(good, pick))
     code, said = system.try_verb("bulkload", "load", generation)
