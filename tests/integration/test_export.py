@@ -175,7 +175,7 @@ def test_other_content_is_refused(own):
     """Somebody's manifest under the same name: nothing is replaced without --force."""
     path = own.settings.home_dir / "generations" / DATE / "manifest.json"
     manifest = manifest_of(own)
-    other = replace(manifest, files=(replace(manifest.files[0], digest="00"),))
+    other = replace(manifest, files=(replace(manifest.files[0], digest="00" * 32),))
     path.write_bytes(manifests.encode(other))
     with pytest.raises(Refused, match="exported already with other content"):
         export.export(export_job(own))
