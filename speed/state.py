@@ -11,7 +11,7 @@ when on the partition is whole (`since_ms`), and answers that need more say that
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -32,6 +32,7 @@ from impressions.shell.settings import Settings
 from impressions.spec import Spec
 from speed.apply import apply
 from speed.parts import Key
+from speed.publisher import Offsets
 
 _BELIEVED_MS = 10_000
 _HELD_ROWS = 1_000_000
@@ -81,6 +82,7 @@ class Partition:
         self._sweep = Sweep(store, settings)
         self._held: dict[Key, DeltaBlock] = {}
         self._held_rows = 0
+        self._beyond: list[Offsets] = []
         self._damaged = False
 
     @property
@@ -126,9 +128,9 @@ class Partition:
             rejected,
         )
 
-    def commit(self, flush: Flush, next_delta_offset: int) -> None:
-        """Write what was published; `next_delta_offset` lies behind it in the delta topic."""
-        self._write(flush.encoded, flush.progress, next_delta_offset)
+    def commit(self, flush: Flush, wrote: Iterable[Offsets]) -> None:
+        """Write what was published; `wrote`: the offsets it got in the delta topic."""
+        self._write(flush.encoded, flush.progress, wrote)
         self._lost = self._damaged = False
         for key, block in flush.blocks.items():
             self._hold(key, block)
@@ -138,9 +140,13 @@ class Partition:
         self.progress = after_loss(self.progress, first_offset, now_ms)
         self._lost = True
 
-    def beat(self, progress: Heartbeat, next_delta_offset: int) -> None:
+    def beat(self, progress: Heartbeat, wrote: Iterable[Offsets]) -> None:
         """The same for a heartbeat alone."""
-        self._write([], progress, next_delta_offset)
+        self._write([], progress, wrote)
+
+    def saw(self, wrote: Iterable[Offsets]) -> None:
+        """These records of the delta topic say nothing that the store does not hold."""
+        self._beyond += wrote
 
     def published(self, key: bytes) -> bytes | None:
         """The value this worker has last published under a key of the delta topic."""
@@ -179,11 +185,13 @@ class Partition:
         return first_ms + 1 if self._lost else self.progress.since_ms
 
     def _write(
-        self, puts: Sequence[tuple[bytes, bytes]], progress: Heartbeat, next_offset: int
+        self, puts: Sequence[tuple[bytes, bytes]], progress: Heartbeat, wrote: Iterable[Offsets]
     ) -> None:
         value = heartbeat.encode(progress, self._spec)
         held = self._state()
         floor_ms = max(held.floor_ms, floor_of(progress.through_ms, self._settings))
+        self._beyond += wrote
+        next_offset, self._beyond = reached(held.next_offset, self._beyond)
         state = replace(held, next_offset=next_offset, heartbeat=value, floor_ms=floor_ms)
         self._store.write(puts, {self.number: state})
         self.progress = progress
@@ -226,6 +234,18 @@ def state_of(
     check_not_cut(beat, end_offset)
     lost = first_offset > beat.offset + 1
     return (after_loss(beat, first_offset, now_ms) if lost else beat), lost
+
+
+def reached(next_offset: int, known: Iterable[Offsets]) -> tuple[int, list[Offsets]]:
+    """How far the delta topic is known without a gap, and what is known behind the first one.
+
+    In a gap lie records of another worker. One that owned the partition meanwhile may have said
+    there what this store does not hold: a restore has to read on from there.
+    """
+    left = sorted(known)
+    while left and left[0][0] <= next_offset:
+        next_offset = max(next_offset, left.pop(0)[1])
+    return next_offset, left
 
 
 def next_through_ms(said_ms: int, before_ms: int) -> int:

@@ -207,7 +207,7 @@ class Worker:
         )
         self._guard.wrote(partition.number, wrote)
         failpoint("after-publish")
-        partition.commit(flush, wrote[-1][1])
+        partition.commit(flush, wrote)
         failpoint("after-write")
 
     async def _next_run(self, partition: Partition, events: Sequence[Any]) -> Sequence[Any]:
@@ -282,7 +282,7 @@ class Worker:
         value = heartbeat.encode(beat, self._settings.spec)
         wrote = await self._publisher.publish(partition.number, (), (heartbeat.KEY, value))
         self._guard.wrote(partition.number, wrote)
-        partition.beat(beat, wrote[-1][1])
+        partition.beat(beat, wrote)
 
     async def _has_nothing(self, partition: Partition, end: int) -> bool:
         """Whether no record lies before `end`: a log may end with the marker of a transaction,
@@ -381,7 +381,10 @@ class Worker:
                     log.warning("older-block", partition=foreign.partition, offset=foreign.offset)
                     wrote = await self._publisher.publish(partition.number, (), (foreign.key, ours))
                     self._guard.wrote(partition.number, wrote)
+                    partition.saw(wrote)
                     self._metrics.republished()
+                if theirs <= held:
+                    partition.saw([(foreign.offset, foreign.offset + 1)])
 
 
 def _version(foreign: Foreign, spec: Spec) -> tuple[int, int]:

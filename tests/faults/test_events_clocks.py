@@ -95,7 +95,7 @@ def test_a_broker_whose_clock_steps_back_an_hour_moves_no_event(tmp_path, seed):
         records = [Record(i, *stream[i]) for i in range(at, end)]
         flush = partition.prepare(records)
         assert flush.progress.newest_ms >= partition.progress.newest_ms
-        partition.commit(flush, end)
+        partition.commit(flush, [(at, end)])
         at = end
     query_ms = max(ms for ms, _ in stream) + 10_000
     found, spec = {}, settings.spec

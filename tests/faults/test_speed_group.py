@@ -15,8 +15,8 @@ from impressions.kafka import client
 from impressions.shard import shard_of
 from tests.broker import stream_settings
 from tests.faults.size import scaled
-from tests.faults.stream import QUICK, SEED, Flow, assert_exact, workers
-from tests.live import caught_up, last_values, messages_of, until
+from tests.faults.stream import QUICK, SEED, Flow, assert_exact, wait_applied, workers
+from tests.live import caught_up, last_values, messages_of, source_ends, until
 from tests.speed.traffic import Traffic
 
 pytestmark = pytest.mark.kafka
@@ -80,6 +80,29 @@ def test_a_worker_that_was_paused_past_its_session_changes_nothing(settings, tmp
         until(lambda: not went_back(settings), "the last of each key is the newest of it")
 
 
+def test_a_worker_that_was_paused_goes_on_with_what_its_heir_wrote(tmp_path, broker):
+    """Started again in its own directory, all within one slot: its blocks hold the heir's part."""
+    settings = stream_settings(tmp_path, broker, slot_seconds=86_400, speed=QUICK)
+    traffic = Traffic(settings, SEED + 6, profiles=20)
+    with workers(settings, tmp_path) as start:
+        with Flow(settings, SEED + 7, records_per_s=100):
+            zombie = start().ready()
+            more_records(settings, 100)
+            zombie.popen.send_signal(signal.SIGSTOP)
+            heir = start().ready()
+            until(lambda: has_all(heir), "another took over", _DEADLINE_S)
+            more_records(settings, 100)
+            zombie.popen.send_signal(signal.SIGCONT)
+            more_records(settings, 100)
+        zombie.kill()
+        assert heir.stop() == 0
+        again = start().ready()
+        traffic.send(100)
+        traffic.flush()
+        wait_applied(again, settings)
+        assert_exact(settings, tmp_path, at_least=50)
+
+
 def test_an_older_block_of_a_former_owner_is_published_anew(settings, tmp_path):
     """What a zombie had under way lands behind the owner's block; the owner's comes back last."""
     traffic = Traffic(settings, SEED + 5, profiles=1)
@@ -98,6 +121,12 @@ def test_an_older_block_of_a_former_owner_is_published_anew(settings, tmp_path):
         assert producer.flush(10) == 0
         until(lambda: worker.metric("impressions_older_blocks_total") == 1, "the owner noticed")
         assert last_values(settings)[key] == block
+
+
+def more_records(settings, count: int) -> None:
+    """Wait until so many more were sent."""
+    end = sum(source_ends(settings).values()) + count
+    until(lambda: sum(source_ends(settings).values()) >= end, f"{count} more records", _DEADLINE_S)
 
 
 def has_all(worker) -> bool:

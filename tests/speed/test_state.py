@@ -1,0 +1,47 @@
+"""What a partition's store claims to hold of the delta topic."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from deltas.store import DeltaStore, PartitionState, open_primary
+from impressions.heartbeat import FROM_THE_FIRST_MS, Heartbeat
+from impressions.shell.settings import Settings
+from speed.state import Partition, reached
+
+
+def opened(path: Path, next_offset: int) -> tuple[Partition, DeltaStore]:
+    """Partition 0, restored through a delta offset."""
+    settings = Settings(home=path, partitions=1)
+    store = open_primary(path / "store")
+    store.write((), {0: PartitionState(bytes(16), next_offset, restoring=False)})
+    beat = Heartbeat(0, 1, 1, bytes(16), bytes(16), -1, 0, FROM_THE_FIRST_MS, FROM_THE_FIRST_MS)
+    return Partition(settings, store, beat), store
+
+
+def test_records_of_another_worker_are_a_gap_that_is_not_claimed(tmp_path: Path) -> None:
+    """A worker that was paused past its session still writes, behind what the new owner wrote. Had
+    its store claimed all before that, its next start would lack the owner's blocks for ever."""
+    partition, store = opened(tmp_path, 10)
+    partition.beat(partition.progress, [(10, 12)])
+    assert partition.next_delta_offset == 12
+    partition.beat(partition.progress, [(15, 17)])
+    assert partition.next_delta_offset == 12
+    store.close()
+
+
+def test_a_gap_that_holds_nothing_new_is_closed(tmp_path: Path) -> None:
+    """The guard has compared what lies in it."""
+    partition, store = opened(tmp_path, 10)
+    partition.beat(partition.progress, [(11, 13), (14, 15)])
+    partition.saw([(13, 14)])
+    partition.saw([(10, 11)])
+    partition.beat(partition.progress, [(15, 16)])
+    assert partition.next_delta_offset == 16
+    store.close()
+
+
+def test_reached_is_the_end_of_what_is_known_without_a_gap() -> None:
+    assert reached(5, [(8, 9), (5, 7)]) == (7, [(8, 9)])
+    assert reached(5, [(3, 6), (6, 8), (8, 9)]) == (9, [])
+    assert reached(5, []) == (5, [])
