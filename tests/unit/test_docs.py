@@ -16,7 +16,8 @@ def test_files_that_a_page_names_exist(page: Path) -> None:
     named = re.findall(
         r"`((?:\w+/)+[\w.-]+\.(?:py|md|toml|json|hex|proto|yml|yaml))`", page.read_text()
     )
-    assert [name for name in named if not (ROOT / name).exists()] == []
+    made = [name for name in named if not name.startswith("benchmarks/out/")]
+    assert [name for name in made if not (ROOT / name).exists()] == []
 
 
 def test_each_promise_is_tested_by_a_test_that_exists() -> None:
