@@ -10,6 +10,7 @@ from google.protobuf.message import DecodeError
 
 from impressions.kafka import client as kafka
 from impressions.v1.impression_record_pb2 import ImpressionRecord
+from tests.chaos.judge import ends_of
 from tests.chaos.skip import Skip
 from tests.chaos.system import System
 
@@ -47,7 +48,7 @@ def _newest(system: System, partition: int, most: int) -> Iterable[bytes]:
     options = {"group_id": "resend", "enable_auto_commit": False}
     consumer = Consumer(kafka.librdkafka(system.settings, **options))
     try:
-        first, end = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=20)
+        first, end = ends_of(consumer, TopicPartition(topic, partition))
         at = max(first, end - most)
         consumer.assign([TopicPartition(topic, partition, at)])
         while at < end:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 from google.protobuf.message import DecodeError
 
 from demo.check import ask
@@ -24,7 +24,7 @@ from serving.client import ImpressionsClient
 from tests import naive
 from tests.chaos.watcher import Sample
 from tests.compare import differences
-from tests.live import events_of
+from tests.live import events_of, until
 from tests.tolerance import FLOAT32_STORED
 
 
@@ -136,7 +136,7 @@ class Judge:
     def _read(self, consumer: Consumer, partition: int) -> None:
         topic = self._settings.kafka.topic
         at = TopicPartition(topic, partition)
-        _, end = consumer.get_watermark_offsets(at, timeout=20)
+        _, end = ends_of(consumer, at)
         if self._next[partition] >= end:
             return
         consumer.assign([TopicPartition(topic, partition, self._next[partition])])
@@ -160,6 +160,20 @@ class Judge:
         self._logs[partition] += [
             (log.profile_id, log.log_id, ingest_ms, events_of(log)) for log in record.logs
         ]
+
+
+def ends_of(consumer: Consumer, at: TopicPartition) -> tuple[int, int]:
+    """First and end offset; a broker that has just come back leads no partition for a moment."""
+
+    def asked() -> tuple[int, int] | None:
+        try:
+            return consumer.get_watermark_offsets(at, timeout=5)
+        except KafkaException:
+            return None
+
+    found = until(asked, f"the broker to answer for {at.topic}/{at.partition}", 60)
+    assert isinstance(found, tuple)
+    return found
 
 
 def tally(reasons: Sequence[str]) -> str:

@@ -22,8 +22,8 @@ from tests.chaos.watcher import Watcher
 
 LOGS_PER_S = 60
 _WEIGHTS = {
-    "swap": 1.5, "kill_spark": 0.8, "kill_lander": 0.8,
-    "corrupt_before_load": 0.6, "kill_load": 0.5, "kill_activate": 0.5,
+    "swap": 0.8, "kill_spark": 0.4, "kill_lander": 0.4,
+    "corrupt_before_load": 0.3, "kill_load": 0.3, "kill_activate": 0.3,
 }  # fmt: skip
 """Of 1: a weekly run takes as long as five other rounds."""
 FAULTS: dict[str, Fault] = {
