@@ -1,4 +1,4 @@
-"""A short run of `make chaos` over the whole running system; 200 rounds stand in the documents."""
+"""A short run of `make chaos` over the whole running system; a long one stands in the documents."""
 
 from __future__ import annotations
 
