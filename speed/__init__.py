@@ -4,13 +4,13 @@
     parts        a slot's blocks, one behind the other: none outgrows a message
     lift         impressions to rows: items, totals and decayed sums, grouped by (profile, slot)
     state        one partition: its store, how far it has come, flush by flush
-    rejects      what could not count, as dead letters
     publisher    the delta topic's producer: returns when the broker has everything
     guard        the owner follows its own partition: a zombie's older block is published anew
     engine       Faust: group, assignment, delivery; the only file that touches its insides
     opening      a partition restored and ready; the topics' identities
     events       the engine's events as records, in order, in pieces
-    worker       the loop and its order, heartbeats, the watchdog
+    worker       the loop and its order, heartbeats, what a foreign record means
+    watchdog     ends a worker that has work and does none
     progress     when each partition last moved, for the watchdog
     ownership    whether a worker without partitions is right to idle
     place        which directory a worker works in, and its name in the group

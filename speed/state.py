@@ -237,15 +237,21 @@ def state_of(
 
 
 def reached(next_offset: int, known: Iterable[Offsets]) -> tuple[int, list[Offsets]]:
-    """How far the delta topic is known without a gap, and what is known behind the first one.
+    """How far the delta topic is known without a gap, and what is known behind the first one,
+    ranges that touch joined: a gap may stay for as long as this worker lives.
 
     In a gap lie records of another worker. One that owned the partition meanwhile may have said
     there what this store does not hold: a restore has to read on from there.
     """
-    left = sorted(known)
-    while left and left[0][0] <= next_offset:
-        next_offset = max(next_offset, left.pop(0)[1])
-    return next_offset, left
+    behind: list[Offsets] = []
+    for start, end in sorted(known):
+        if start <= next_offset:
+            next_offset = max(next_offset, end)
+        elif behind and start <= behind[-1][1]:
+            behind[-1] = behind[-1][0], max(behind[-1][1], end)
+        else:
+            behind.append((start, end))
+    return next_offset, behind
 
 
 def next_through_ms(said_ms: int, before_ms: int) -> int:

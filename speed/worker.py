@@ -12,8 +12,7 @@ block; between 5 and 6, the records are skipped by the heartbeat. The topic come
 that were ahead of it would call a record applied that no other host ever gets.
 
 A partition is opened (restored from the delta topic) before its records flow. Three things run
-beside the loop: heartbeats of partitions without traffic, the guard, and a watchdog that ends the
-process rather than let it live on doing nothing.
+beside the loop: heartbeats of partitions without traffic, the guard, and the watchdog.
 """
 
 from __future__ import annotations
@@ -41,17 +40,14 @@ from speed.events import chunks, record_of, without_jump
 from speed.guard import Foreign, Guard, version_of
 from speed.metrics import Metrics
 from speed.opening import Identities, check_same, identities, open_partition
-from speed.ownership import unowned
-from speed.place import forget_name
 from speed.progress import Progress
 from speed.publisher import Publisher
 from speed.state import Flush, Partition, check_not_cut, next_through_ms
+from speed.watchdog import Watchdog
 
 _FLUSH_BYTES = 2 << 20
 """Of source records in one flush: some 40,000 impressions."""
-_WATCH_S = 1.0
 _SILENCE_S = 3.0
-_ASK_S = 5.0
 _END_S = 15.0
 
 
@@ -73,6 +69,9 @@ class Worker:
         self._busy = asyncio.Lock()
         self._closing = threading.Event()
         self._progress = Progress()
+        self._watchdog = Watchdog(
+            settings, directory, self._progress, self._engine.alive, lambda: self._ids
+        )
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Work until told to stop; the flush under way is finished.
@@ -83,7 +82,7 @@ class Worker:
         await self._publisher.start()
         self._guard.start()
         await self._engine.start()
-        beside = [self._beat_on(), self._watch(), self._compare_foreign()]
+        beside = [self._beat_on(), self._watchdog.watch(), self._compare_foreign()]
         tasks = [asyncio.create_task(each) for each in beside]
         stop = asyncio.create_task(stopping.wait())
         ends: list[asyncio.Future[Any]] = [stop, self._engine.failed, *tasks]
@@ -297,62 +296,6 @@ class Worker:
         self._waiting[number] = (at, monotonic_s())
         source = self._settings.kafka.topic
         return await asyncio.to_thread(offsets.is_empty, self._settings, source, number, at, end)
-
-    async def _watch(self) -> None:
-        """Ends a worker that has work and does none, or whose topics are others now.
-
-        Raises:
-            ServiceError, Refused: what ended it.
-        """
-        asked_s = monotonic_s()
-        while True:
-            await asyncio.sleep(_WATCH_S)
-            if monotonic_s() - asked_s > _ASK_S:
-                await self._check_topics()
-                asked_s = monotonic_s()
-            if not self._engine.alive():
-                raise ServiceError("the consumer group's coordination has ended", reason="group")
-            if self._progress.idle_s() > self._settings.speed.session_timeout_s:
-                await self._check_idle()
-                if not self._partitions:
-                    self._progress.watch(())
-            self._check_moving()
-
-    def _check_moving(self) -> None:
-        """Raises ServiceError where a partition stands still."""
-        slowest, allowed_s = self._progress.slowest(), self._settings.speed.stall_s
-        if slowest is not None and slowest[1] > allowed_s:
-            raise ServiceError(
-                f"partition {slowest[0]}: no progress in {slowest[1]:.0f} s, "
-                f"expected some within {allowed_s:.0f} s",
-                hint="is the broker reachable? impressions topics check",
-                reason="stalled",
-            )
-
-    async def _check_topics(self) -> None:
-        before = self._ids
-        try:
-            now = await asyncio.to_thread(identities, self._settings)
-        except ServiceError as error:  # whether that is too long, the heartbeats decide
-            log.once("broker-away", because=error)
-            return
-        if before is not None and self._ids == before:
-            check_same(self._settings, before, now)
-
-    async def _check_idle(self) -> None:
-        """Whether it is right that this worker has nothing. Raises ServiceError."""
-        try:
-            left = await asyncio.to_thread(unowned, self._settings)
-        except ServiceError as error:
-            log.once("broker-away", because=error)
-            return
-        if left and not self._partitions:
-            forget_name(self._directory)
-            raise ServiceError(
-                f"partitions {sorted(left)} have no owner, and this worker was given none",
-                hint="start it again: it joins the group anew",
-                reason="unowned",
-            )
 
     def _foreign_found(self, foreign: Foreign) -> None:
         self._loop.call_soon_threadsafe(self._foreign.put_nowait, foreign)

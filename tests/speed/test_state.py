@@ -45,3 +45,11 @@ def test_reached_is_the_end_of_what_is_known_without_a_gap() -> None:
     assert reached(5, [(8, 9), (5, 7)]) == (7, [(8, 9)])
     assert reached(5, [(3, 6), (6, 8), (8, 9)]) == (9, [])
     assert reached(5, []) == (5, [])
+
+
+def test_what_is_known_behind_a_gap_stays_small() -> None:
+    """A worker beats four times a second, and a stranger's record may never be compared."""
+    beyond: list[tuple[int, int]] = []
+    for offset in range(7, 1_000):
+        at, beyond = reached(5, [*beyond, (offset, offset + 1)])
+        assert (at, beyond) == (5, [(7, offset + 1)])
