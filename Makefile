@@ -81,6 +81,6 @@ fuzz: venv ## fuzz every decoder for SECONDS=60 together
 	@PYTHONPATH=.venv-fuzz $(BIN)/python -m tests.fuzz $(if $(SECONDS),$(SECONDS),60)
 
 clean: ## remove the venv, caches and local state (the jars stay, they are the machine's)
-	rm -rf $(VENV) .venv-fuzz build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .venv-fuzz .venv-peers build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	rm -rf .impressions spark-warehouse metastore_db derby.log
 	find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +

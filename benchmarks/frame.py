@@ -9,9 +9,11 @@ from __future__ import annotations
 import gc
 import statistics
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
+
+import numpy as np
 
 Work = Callable[[], object]
 
@@ -96,6 +98,12 @@ def in_turns(works: Mapping[str, Callable[[], float]], runs: int) -> dict[str, f
     for name, work in _turns(works, runs):
         found[name].append(work())
     return {name: statistics.median(numbers) for name, numbers in found.items()}
+
+
+def exponent(sizes: Sequence[float], costs: Sequence[float]) -> float:
+    """The slope of log cost over log size by least squares: 1 is a straight line, 0 is flat."""
+    slope, _ = np.polyfit(np.log(sizes), np.log(costs), 1)
+    return float(slope)
 
 
 def timed_s(work: Work) -> float:
