@@ -36,6 +36,7 @@ from impressions.clock import monotonic_s
 from impressions.errors import CorruptData, MissingDependency
 from impressions.shell.console import Bar, human_bytes, progress, say
 from impressions.shell.extras import require
+from impressions.shell.paths import cache_dir
 from impressions.shell.settings import Settings
 
 LOCK_FILE = Path(__file__).with_name("jars.toml")
@@ -74,8 +75,7 @@ def jars_dir(settings: Settings) -> Path:
     """Where jars are kept: the setting, else the user's cache directory."""
     if settings.spark.jars_dir is not None:
         return settings.spark.jars_dir.expanduser().absolute()
-    cache_home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(cache_home).expanduser() / "impressions" / "jars"
+    return cache_dir() / "jars"
 
 
 def ensure(settings: Settings, jars: Sequence[Jar] | None = None) -> tuple[Path, ...]:

@@ -1,9 +1,10 @@
-"""The real server with seven days of deltas joined to every read; for `read`, never for users.
+"""The server with seven days of deltas beside the generation; for benchmarks, never for users.
 
     python -m benchmarks.live_server HOME GENERATIONS DELTAS     ends with its stdin
 
-The stream is not built yet, so the delta blocks lie in memory as bytes and are decoded for each
-read. What their local store will cost is not in these figures.
+What a follower would have copied from Kafka is written into the host's store first, through the
+product's own class; then the server as it ships reads it beside, as it does in production. Only the
+follower is missing: nothing arrives while reads are measured.
 """
 
 from __future__ import annotations
@@ -13,30 +14,57 @@ import pickle
 import sys
 from pathlib import Path
 
-from impressions import delta_block
+from deltas.process import store_dir
+from deltas.store import PartitionState, open_primary
+from impressions import delta_block, heartbeat
+from impressions.heartbeat import FROM_THE_FIRST_MS, Heartbeat
 from impressions.shell.sections import Serving
 from impressions.shell.settings import Settings
-from serving.reads import Deltas
 from serving.server import create_server
+
+_TOPIC, _BATCH = bytes(16), 64
+_THROUGH_MS = 4_000_000_000_000  # later than any clock: the stream is never behind
 
 
 def main() -> None:
-    home, generations_uri, deltas = sys.argv[1:]
-    blocks: list[tuple[bytes, ...]] = pickle.loads(Path(deltas).read_bytes())
+    home, generations_uri, path = sys.argv[1:]
+    by_id: list[tuple[bytes, ...]]
+    by_id, profiles = pickle.loads(Path(path).read_bytes())
     settings = Settings(
-        home=Path(home), generations_uri=generations_uri, serving=Serving(listen="127.0.0.1:0")
+        home=Path(home),
+        generations_uri=generations_uri,
+        serving=Serving(listen="127.0.0.1:0", deltas="on"),
     )
-    spec = settings.spec
-
-    def deltas_of(shard: int, profile_id: int, from_slot_ms: int) -> Deltas:
-        stored = blocks[profile_id % len(blocks)]
-        return Deltas([delta_block.decode(data, spec) for data in stored], None)
-
-    server = create_server(settings, deltas_of=deltas_of)
+    fill(settings, by_id, profiles)
+    server = create_server(settings)
     server.start()
     print(json.dumps({"address": server.address}), flush=True)
     sys.stdin.read()
     server.stop(drain_s=0)
+
+
+def fill(settings: Settings, by_id: list[tuple[bytes, ...]], profiles: int) -> None:
+    """Blocks of profiles 1..`profiles`, and partitions that are complete."""
+    store = open_primary(store_dir(settings))
+    for first in range(1, profiles + 1, _BATCH):
+        ids = range(first, min(first + _BATCH, profiles + 1))
+        store.write(
+            [
+                (delta_block.key(i, delta_block.header(data, settings.spec).slot_start_ms), data)
+                for i in ids
+                for data in by_id[i % len(by_id)]
+            ],
+            {},
+        )
+    store.write([], {p: _complete(p, settings) for p in range(settings.partitions)})
+    store.close()
+
+
+def _complete(partition: int, settings: Settings) -> PartitionState:
+    beat = Heartbeat(
+        partition, settings.partitions, 1, _TOPIC, _TOPIC, 0, 0, FROM_THE_FIRST_MS, _THROUGH_MS
+    )
+    return PartitionState(_TOPIC, 1, False, heartbeat=heartbeat.encode(beat, settings.spec))
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from impressions.v1 import impressions_service_pb2 as pb
 from serving import columns_wire as twins
 from serving.client import projection_of
 from serving.requests import query_of
-from serving.wire import context_message, write_answer
+from serving.wire import answer_frame, context_bytes
 from tests.compare import as_dict
 
 _PROFILE_ID = 1

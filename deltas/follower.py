@@ -13,7 +13,9 @@ of one batch at most, which changes nothing.
     follow   each heartbeat says through when the blocks before it are complete; slots older than
              `stream.keep_days` before that are dropped (deltas/sweep.py)
 
-While the broker is away it keeps trying; what the store says of its age tells the readers.
+While the broker is away it keeps trying; what the store says of its age tells the readers. A
+consumer that stands still while the topic goes on, as another client sees it, ends the follower:
+whoever runs it starts it again.
 """
 
 from __future__ import annotations
@@ -35,11 +37,13 @@ from impressions.clock import monotonic_s
 from impressions.errors import CorruptData, NotReady, Refused, ServiceError
 from impressions.kafka import client
 from impressions.kafka.admin import Admin
+from impressions.kafka.offsets import range_of
 from impressions.shell import log
 from impressions.shell.settings import Settings
 
 BATCH_RECORDS = 2_000
 IDLE_S = 2.0
+STALLED_S = 20.0
 _ASK_S = 5.0
 _RETRY_S = 0.5
 _ANSWER_S = 3.0
@@ -114,6 +118,7 @@ class Follower:
             self._apply(messages)
         for partition in [p for p in self._ends if self._reached(p)]:
             self._restored(partition)
+        self._check_progress()
         self._sweep.step(self.states)
         return len(messages)
 
@@ -288,6 +293,28 @@ class Follower:
             self._trouble(error.args[0].str())
             return False
         return True
+
+    def _check_progress(self) -> None:
+        """Raises ServiceError where nothing comes although something is there.
+
+        librdkafka may lose a partition's leader for good (confluentinc/librdkafka#5430).
+        """
+        quiet_s = monotonic_s() - max(self._news_s.values(), default=monotonic_s())
+        if quiet_s < STALLED_S:
+            return
+        self._news_s = dict.fromkeys(self._news_s, monotonic_s())
+        for partition, state in self.states.items():
+            try:
+                _, end = range_of(self._settings, self._topic, partition)
+            except ServiceError as error:
+                self._trouble(error.message)
+                return
+            if end > state.next_offset:
+                raise ServiceError(
+                    f"topic {self._topic}, partition {partition}: nothing came for "
+                    f"{quiet_s:.0f} s at offset {state.next_offset}, though it ends at {end}",
+                    hint="start again",
+                )
 
     def _restored(self, partition: int) -> None:
         end = self._ends.pop(partition)

@@ -83,6 +83,10 @@ class Checker:
         print(f"  {label}: {flagged:,} of {len(profiles):,} answers flagged", flush=True)
 
 
+class Flagged(AssertionError):
+    """An answer is not complete, and says so, or is, and says that it is not."""
+
+
 def ask(
     client: ImpressionsClient, profiles: list[int], query_ms: int, reasons: Collection[str] = ()
 ) -> Rows:
@@ -94,7 +98,7 @@ def ask(
         if not isinstance(result, ProfileResult):
             raise result
         if set(result.context.reasons) != set(reasons):
-            raise AssertionError(
+            raise Flagged(
                 f"the answer at {query_ms} gives the reasons {result.context.reasons}, "
                 f"expected {list(reasons)}"
             )

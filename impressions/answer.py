@@ -98,9 +98,12 @@ def half_life_index(half_life_days: int, spec: Spec) -> int:
 
 
 def project(rows: Rows, query: Query, spec: Spec) -> Answer:
-    """Group, present and cut out what was asked for."""
-    if not query.by_location:
-        rows = by_title(rows)
+    """Group, then present what was asked for."""
+    return present(rows if query.by_location else by_title(rows), query, spec)
+
+
+def present(rows: Rows, query: Query, spec: Spec) -> Answer:
+    """What was asked for of rows that are grouped already."""
     matched = len(rows)
     if query.top is not None:
         rows = rows.take(_top(rows, query.top, spec))

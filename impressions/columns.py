@@ -32,7 +32,7 @@ from impressions.errors import CorruptData
 from impressions.spec import Spec
 
 F32, F64 = 0x84, 0x88
-_YEAR_10000_MS = 253_402_300_800_000
+YEAR_10000_MS = 253_402_300_800_000
 _UINTS = frozenset((1, 2, 4, 5, 8))
 _DTYPES = {1: "<u1", 2: "<u2", 4: "<u4", 8: "<u8", F32: "<f4", F64: "<f8"}
 _WIDTHS = {1: 1, 2: 2, 4: 4, 5: 5, 8: 8, F32: 4, F64: 8}
@@ -179,7 +179,7 @@ class StoredTable:
 
 def are_times(*times_ms: int) -> bool:
     """Whether epoch milliseconds lie in the years that a calendar has."""
-    return all(0 <= time_ms < _YEAR_10000_MS for time_ms in times_ms)
+    return all(0 <= time_ms < YEAR_10000_MS for time_ms in times_ms)
 
 
 def ascend(values: Int) -> bool:

@@ -31,6 +31,7 @@ from impressions.spec import Spec
 VERSION = 1
 _KIND = ord("D")
 _HEADER = struct.Struct("<BBBBIqqIqII")
+HEADER_BYTES = _HEADER.size
 _OTHER_TOPIC = (
     "each spec and each format has a delta topic of its own: another kafka.deltas_topic and "
     "speed.group, then impressions topics create"
@@ -132,3 +133,8 @@ def decode(data: bytes, spec: Spec) -> DeltaBlock:
     if not columns.ascend(rows.items) or (log_ids[1:] <= log_ids[:-1]).any():
         raise CorruptData("delta block: items or log ids are not in order")
     return DeltaBlock(slot_start_ms, epoch, offset, log_ids, rows)
+
+
+def row_count(data: bytes) -> int:
+    """How many rows a block says it has; 0 if it is cut short."""
+    return int(_HEADER.unpack_from(data)[-2]) if len(data) >= _HEADER.size else 0

@@ -10,7 +10,7 @@
 Little-endian. Sums are float32 relative to `reference_ms`, which is the generation's cutover.
 
 A year is many half-lives of the shortest kind: 2^-365 is no float32. Sums of half-lives that run
-below float32 within the window (`_rooted`) are therefore stored as their fourth root, 2^-91, and
+below float32 within the window (`rooted`) are therefore stored as their fourth root, 2^-91, and
 read as x * x * x * x in float64: no byte more, and four times float32's rounding error, 2.4e-7.
 """
 
@@ -30,6 +30,7 @@ from impressions.spec import Spec
 VERSION = 1
 _KIND = ord("P")
 _HEADER = struct.Struct("<BBBBIqqII")
+HEADER_BYTES = _HEADER.size
 _FLOAT32_HALVINGS = 126
 _EXPORT = "impressions export --generation <generation> --force, with this version and spec"
 
@@ -122,7 +123,12 @@ def decode(data: bytes, spec: Spec) -> ProfileBlock:
     return ProfileBlock(reference_ms, rows, tail, ages, spec)
 
 
-def _rooted(spec: Spec) -> list[int]:
+def row_count(data: bytes) -> int:
+    """How many rows a block says it has, those of the tail included; 0 if it is cut short."""
+    return sum(_HEADER.unpack_from(data)[-2:]) if len(data) >= _HEADER.size else 0
+
+
+def rooted(spec: Spec) -> list[int]:
     """Positions of the half-lives that a window of decay takes below float32's smallest normal."""
     return [
         i for i, h in enumerate(spec.half_lives_days) if spec.window_days / h > _FLOAT32_HALVINGS
@@ -131,14 +137,14 @@ def _rooted(spec: Spec) -> list[int]:
 
 def _to_stored(rows: Rows, spec: Spec) -> Rows:
     sums = rows.sums.copy()
-    for i in _rooted(spec):
+    for i in rooted(spec):
         sums[:, i] = np.sqrt(np.sqrt(sums[:, i]))
     return Rows(rows.items, rows.last_seen_ms, rows.totals, sums)
 
 
 def _from_stored(rows: Rows, spec: Spec) -> Rows:
     """Undo `_to_stored`, in place: rows just taken are nobody else's."""
-    for i in _rooted(spec):
+    for i in rooted(spec):
         rows.sums[:, i] **= 2
         rows.sums[:, i] **= 2
     return rows

@@ -50,13 +50,14 @@ def unary(
 
     def call(data: bytes, context: grpc.ServicerContext) -> Any:
         try:
-            unsent.check(context)
+            peer = context.peer()
+            unsent.check(peer)
             with work.turn(Deadline(context, door)) as turn:
                 request = parse(kind, data)
                 log.debug("call", kind=kind.DESCRIPTOR.name, request=request)
                 response = method(request, turn)
             answer = _serialize(response)
-            unsent.hold(context, len(answer))
+            unsent.hold(peer, context, len(answer))
             count(grpc.StatusCode.OK)
             return answer
         except Exception as error:
@@ -119,5 +120,6 @@ def log_unexpected(error: Exception) -> None:
         log.once("unreadable", message=error.message, cause=error.__cause__)
 
 
-def _serialize(message: Message) -> bytes:
-    return message.SerializeToString()
+def _serialize(response: Message | bytes) -> bytes:
+    """Of a message; answers are bytes already (serving/frames.py)."""
+    return response if isinstance(response, bytes) else response.SerializeToString()

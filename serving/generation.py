@@ -57,15 +57,15 @@ class ServedGeneration:
             ShardNotOwned: another host answers for this profile.
             CorruptData: the block cannot be read.
         """
-        return self.block_in(self._owned_shard(profile_id), profile_id)
+        data = self.stored_in(self._owned_shard(profile_id), profile_id)
+        return None if data is None else profile_block.decode(data, self._spec)
 
-    def block_in(self, shard: int, profile_id: int) -> ProfileBlock | None:
-        """The same for whoever knows the shard, one of `shards`, already."""
+    def stored_in(self, shard: int, profile_id: int) -> bytes | None:
+        """The bytes of the same, for whoever knows the shard, one of `shards`, already."""
         try:
-            data = self._store.get(shard, profile_key(profile_id))
+            return self._store.get(shard, profile_key(profile_id))
         except Exception as error:
             raise self._unreadable(error) from error
-        return None if data is None else profile_block.decode(data, self._spec)
 
     def acquire(self) -> bool:
         """Take a lease, which keeps the store open until `release`; False once it is closed."""

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from deltas.process import store_dir
 from deltas.store import DeltaStore, PartitionState, decode_state, open_secondary
-from impressions import delta_block, heartbeat
+from impressions import heartbeat
 from impressions.clock import monotonic_s
 from impressions.completeness import StreamState
 from impressions.errors import ImpressionsError
@@ -65,18 +65,17 @@ class LiveDeltas:
         self._thread = threading.Thread(target=self._keep_looking, name="deltas", daemon=True)
 
     def __call__(self, shard: int, profile_id: int, from_slot_ms: int) -> Deltas:
-        """The blocks of a profile, slots ascending, and what they are good for.
+        """The stored blocks of a profile, slots ascending, and what they are good for.
 
         Raises:
-            CorruptData: one of them cannot be read.
+            CorruptData: they cannot be read.
         """
         store = self._store
         if store is None:
             return Deltas((), UNKNOWN)
         before = self._state(store, shard)
-        stored = store.blocks(profile_id, from_slot_ms)
+        blocks = store.blocks(profile_id, from_slot_ms)
         after = self._state(store, shard)
-        blocks = [delta_block.decode(data, self._spec) for data in stored]
         return Deltas(blocks, before if before is after else between(before, after))
 
     @property

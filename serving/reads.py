@@ -11,12 +11,11 @@ from collections.abc import Callable, Iterator, Sequence
 from time import perf_counter
 from typing import NamedTuple
 
-from impressions.answer import Answer, Query, project
+from impressions.answer import Answer, Query, present
+from impressions.compiled.stored import merge_stored, row_count
 from impressions.completeness import StreamState
-from impressions.delta_block import DeltaBlock
 from impressions.errors import CorruptData, ImpressionsError
-from impressions.merge import check_query_time, merge
-from impressions.profile_block import ProfileBlock
+from impressions.merge import check_query_time
 from impressions.shard import shard_of
 from impressions.shell.settings import Settings
 from serving.generation import ServedGeneration
@@ -27,9 +26,10 @@ from serving.turns import Turn
 
 
 class Deltas(NamedTuple):
-    """Delta blocks of one profile, and the state of their shard; None where no stream is."""
+    """What is stored of one profile's deltas, and the state of their shard; None where no stream
+    is."""
 
-    blocks: Sequence[DeltaBlock]
+    blocks: Sequence[bytes]
     stream: StreamState | None
 
 
@@ -65,6 +65,7 @@ class Reader:
         self._spec, self._partitions = settings.spec, settings.partitions
         self._shards, self._owned = settings.host_shards, frozenset(settings.host_shards)
         self._deltas_of, self._metrics = deltas_of, metrics
+        self._merge = merge_stored(settings.spec)
 
     def profile(
         self,
@@ -87,16 +88,17 @@ class Reader:
         cutover_ms = None if generation is None else generation.cutover_ms
         try:
             begun_s = perf_counter()
-            block = None if generation is None else generation.block_in(shard, profile_id)
+            block = None if generation is None else generation.stored_in(shard, profile_id)
             deltas = self._deltas_of(shard, profile_id, cutover_ms or 0)
             self._metrics.store_get_s.observe(perf_counter() - begun_s)
             with turn.of(_entries(block, deltas.blocks, query)):
                 begun_s = perf_counter()
-                rows = merge(
-                    query_ms, cutover_ms, block, deltas.blocks, self._spec, query.selection
-                )
+                rows = self._merge(
+                    query_ms, cutover_ms, block, deltas.blocks, query.selection,
+                    by_title=not query.by_location,
+                )  # fmt: skip
                 self._metrics.merge_s.observe(perf_counter() - begun_s)
-                return Found(project(rows, query, self._spec), deltas.stream)
+                return Found(present(rows, query, self._spec), deltas.stream)
         except CorruptData:
             self._metrics.corruption.inc()
             raise
@@ -119,9 +121,6 @@ class Reader:
                 yield error
 
 
-def _entries(block: ProfileBlock | None, deltas: Sequence[DeltaBlock], query: Query) -> int:
+def _entries(block: bytes | None, deltas: Sequence[bytes], query: Query) -> int:
     """How many entries an answer is computed from; chosen titles are few (`max_titles`)."""
-    if query.selection.titles is not None:
-        return 0
-    stored = 0 if block is None else len(block.items())
-    return stored + sum(len(delta.rows) for delta in deltas)
+    return 0 if query.selection.titles is not None else row_count(block, deltas)

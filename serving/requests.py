@@ -8,7 +8,7 @@ rounded or silently left out.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
 import numpy as np
@@ -112,16 +112,18 @@ def query_time_of(
 
 
 def _known(
-    chosen: Iterable[Name],
+    chosen: Sequence[Name],
     known: tuple[Name, ...],
     index_of: Callable[[Name, Spec], int],
     spec: Spec,
 ) -> tuple[Name, ...]:
     """The names chosen, each once; all there are when none is chosen."""
+    if not chosen:
+        return known
     unique = tuple(dict.fromkeys(chosen))
     for name in unique:
         index_of(name, spec)
-    return unique or known
+    return unique
 
 
 def _selection(projection: pb.Projection, max_titles: int) -> Selection:
@@ -139,6 +141,8 @@ def _selection(projection: pb.Projection, max_titles: int) -> Selection:
 def _in_range(field: str, ids: Sequence[int], largest: int, name: str) -> Int:
     """The ids as an array. Raises InvalidField for the first that is out of range."""
     values = np.array(ids, np.int64)
+    if not len(values) or (values.min() >= 0 and values.max() <= largest):
+        return values
     wrong = np.flatnonzero((values < 0) | (values > largest))
     if len(wrong):
         raise InvalidField(f"{field}[{wrong[0]}]", f"{values[wrong[0]]}, expected 0..{name}")

@@ -17,8 +17,9 @@ from impressions.shell.settings import Settings
 from impressions.spec import PARTITIONER, Spec
 from impressions.v1 import impressions_service_pb2 as pb
 from impressions.window import horizon_ms
-from serving import columns_wire as twins
+from serving import frames
 from serving.calls import log_unexpected
+from serving.frames import Frame
 from serving.generation import ServedGeneration
 from serving.generations import Generations
 from serving.now import Now, Shard, reasons
@@ -26,7 +27,16 @@ from serving.reads import Found, Reader, check_time
 from serving.requests import batch_ids_of, profile_id_of, query_of, query_time_of
 from serving.status import code_of, reason_of, text_of
 from serving.turns import Turn
-from serving.wire import context_message, reason_value, spec_message, write_answer
+from serving.wire import answer_frame, context_bytes, reason_value, spec_message
+
+
+def _numbers(kind: Any) -> dict[str, int]:
+    return {name: field.number for name, field in kind.DESCRIPTOR.fields_by_name.items()}
+
+
+_ANSWER = _numbers(pb.GetProfileResponse)["answer"]
+_RESULTS = _numbers(pb.BatchGetProfilesResponse)["results"]
+_RESULT, _STREAMED = _numbers(pb.ProfileResult), _numbers(pb.StreamProfilesResponse)
 
 
 class ImpressionsService:
@@ -45,45 +55,39 @@ class ImpressionsService:
         self._generations, self._clock, self._reader = generations, clock, reader
         self._now = now
 
-    def get_profile(self, request: pb.GetProfileRequest, turn: Turn) -> Any:
+    def get_profile(self, request: pb.GetProfileRequest, turn: Turn) -> bytes:
         """`GetProfile`."""
-        response = twins.GetProfileResponse()
-        self._answer_one(request, response.answer, turn)
-        return response
+        return frames.joined([frames.inside(_ANSWER, self._answer_one(request, turn))])
 
-    def stream_profile(self, request: pb.StreamProfilesRequest, turn: Turn) -> Any:
+    def stream_profile(self, request: pb.StreamProfilesRequest, turn: Turn) -> bytes:
         """One request of `StreamProfiles`."""
-        response = twins.StreamProfilesResponse(request_id=request.request_id)
-        self._answer_one(request, response.result.answer, turn)
-        response.result.profile_id = request.profile_id
-        return response
+        result = result_frame(request.profile_id, self._answer_one(request, turn))
+        return in_stream(request, result)
 
-    def refused(self, request: pb.StreamProfilesRequest, error: Exception) -> Any:
+    def refused(self, request: pb.StreamProfilesRequest, error: Exception) -> bytes:
         """The response in a stream to a request that got an error."""
-        response = twins.StreamProfilesResponse(request_id=request.request_id)
-        response.result.profile_id = request.profile_id
-        write_status(response.result, error)
-        return response
+        return in_stream(request, frames.of(failed_result(request.profile_id, error)))
 
-    def batch_get_profiles(self, request: pb.BatchGetProfilesRequest, turn: Turn) -> Any:
+    def batch_get_profiles(self, request: pb.BatchGetProfilesRequest, turn: Turn) -> bytes:
         """`BatchGetProfiles`: one result per id, in order."""
         query = query_of(request.projection, self._spec, self._limits.max_titles)
         ids = batch_ids_of(request, self._limits.max_batch)
         now_ms = self._clock()
         query_ms = query_time_of(request, now_ms)
-        response = twins.BatchGetProfilesResponse()
+        response: list[Frame] = []
         with self._generations.lease() as generation:
             check_time(query_ms, generation)
             results = self._reader.profiles(generation, ids, query, query_ms, turn)
             for profile_id, found in zip(ids, results, strict=True):
-                result = response.results.add(profile_id=profile_id)
                 if isinstance(found, Found):
                     context = self._context(generation, query_ms, found.stream, now_ms)
-                    write_answer(result.answer, profile_id, found.answer, context)
+                    answer = answer_frame(profile_id, found.answer, context)
+                    result = result_frame(profile_id, answer)
                 else:
                     log_unexpected(found)
-                    write_status(result, found)
-        return response
+                    result = frames.of(failed_result(profile_id, found))
+                response.append(frames.inside(_RESULTS, result))
+        return frames.joined(response)
 
     def describe(self, request: pb.DescribeRequest, turn: Turn) -> pb.DescribeResponse:
         """`Describe`; answers without a generation too."""
@@ -113,8 +117,8 @@ class ImpressionsService:
         return response
 
     def _answer_one(
-        self, request: pb.GetProfileRequest | pb.StreamProfilesRequest, answer: Any, turn: Turn
-    ) -> None:
+        self, request: pb.GetProfileRequest | pb.StreamProfilesRequest, turn: Turn
+    ) -> Frame:
         query = query_of(request.projection, self._spec, self._limits.max_titles)
         profile_id = profile_id_of(request)
         now_ms = self._clock()
@@ -123,7 +127,7 @@ class ImpressionsService:
             check_time(query_ms, generation)
             found = self._reader.profile(generation, profile_id, query, query_ms, turn)
             context = self._context(generation, query_ms, found.stream, now_ms)
-            write_answer(answer, profile_id, found.answer, context)
+            return answer_frame(profile_id, found.answer, context)
 
     def _context(
         self,
@@ -131,12 +135,12 @@ class ImpressionsService:
         query_ms: int,
         stream: StreamState | None,
         now_ms: int,
-    ) -> Any:
+    ) -> bytes:
         why = reasons(query_ms, generation, stream, now_ms, self._settings)
         through_ms = None if stream is None else stream.through_ms
         if generation is None:
-            return context_message("", 0, query_ms, through_ms, why)
-        return context_message(generation.name, generation.cutover_ms, query_ms, through_ms, why)
+            return context_bytes("", 0, query_ms, through_ms, why)
+        return context_bytes(generation.name, generation.cutover_ms, query_ms, through_ms, why)
 
 
 def generation_message(generation: ServedGeneration, spec: Spec) -> pb.ServedGeneration:
@@ -163,11 +167,25 @@ def stream_message(number: int, shard: Shard, stream: StreamState) -> pb.ShardSt
     )
 
 
-def write_status(result: Any, error: Exception) -> None:
-    """The status of a `ProfileResult` without an answer."""
-    result.status.code = code_of(error).value[0]
-    result.status.message = text_of(error)
-    result.status.reason = reason_of(error)
+def result_frame(profile_id: int, answer: Frame) -> Frame:
+    """A `ProfileResult` with this answer."""
+    return frames.after(
+        frames.integer(_RESULT["profile_id"], profile_id), frames.inside(_RESULT["answer"], answer)
+    )
+
+
+def failed_result(profile_id: int, error: Exception) -> bytes:
+    """A `ProfileResult` without an answer."""
+    status = pb.ResultStatus(
+        code=code_of(error).value[0], message=text_of(error), reason=reason_of(error)
+    )
+    return pb.ProfileResult(profile_id=profile_id, status=status).SerializeToString()
+
+
+def in_stream(request: pb.StreamProfilesRequest, result: Frame) -> bytes:
+    """The `StreamProfilesResponse` to one request."""
+    first = frames.integer(_STREAMED["request_id"], request.request_id)
+    return frames.joined([frames.after(first, frames.inside(_STREAMED["result"], result))])
 
 
 def _server_version() -> str:

@@ -95,36 +95,38 @@ class Work:
     """
 
     def __init__(self, threads: int, door: Door):
-        self._turns = threading.BoundedSemaphore(threads)
-        self._few, self._door = threading.BoundedSemaphore(min(_FEW, threads)), door
-        self._large, self._in_line = threading.BoundedSemaphore(1), 0
+        self._turns = threading.Semaphore(threads)
+        self._few, self._door = threading.Semaphore(min(_FEW, threads)), door
+        self._large, self._in_line = threading.Semaphore(1), 0
         self._lock = threading.Lock()
 
-    @contextlib.contextmanager
-    def turn(self, deadline: Deadline) -> Iterator[Turn]:
-        """Wait for a turn, no longer than the deadline."""
-        with contextlib.ExitStack() as held:
-            self._take(held, deadline)
-            deadline.check()
-            yield Turn(self, deadline, held)
+    def turn(self, deadline: Deadline) -> Turn:
+        """A turn, taken when entered: waits no longer than the deadline."""
+        return Turn(self, deadline)
 
     @contextlib.contextmanager
-    def large(self, deadline: Deadline, held: contextlib.ExitStack) -> Iterator[None]:
+    def large(self, turn: Turn, deadline: Deadline) -> Iterator[None]:
         """Give the turn back, wait until no other large answer is computed, take a turn again.
 
         Raises:
             NotReady: as many wait already as may.
         """
-        held.close()
-        with self._line(), _taken(self._large, deadline):
-            self._take(held, deadline)
-            deadline.check()
-            yield
+        turn.give_back()
+        with self._line():
+            _take(self._large, deadline)
+            try:
+                turn.take()
+                yield
+            finally:
+                self._large.release()
 
-    def _take(self, held: contextlib.ExitStack, deadline: Deadline) -> None:
-        held.enter_context(_taken(self._turns, deadline))
+    def take(self, held: list[threading.Semaphore], deadline: Deadline) -> None:
+        """Take what a turn needs; what is in `held` must be released, also after an error."""
+        _take(self._turns, deadline)
+        held.append(self._turns)
         if self._door.busy:
-            held.enter_context(_taken(self._few, deadline))
+            _take(self._few, deadline)
+            held.append(self._few)
 
     @contextlib.contextmanager
     def _line(self) -> Iterator[None]:
@@ -145,10 +147,32 @@ class Work:
 
 
 class Turn:
-    """The turn of one request."""
+    """The turn of one request: a context, given back at its end."""
 
-    def __init__(self, work: Work, deadline: Deadline, held: contextlib.ExitStack):
-        self._work, self._deadline, self._held = work, deadline, held
+    def __init__(self, work: Work, deadline: Deadline):
+        self._work, self._deadline = work, deadline
+        self._held: list[threading.Semaphore] = []
+
+    def __enter__(self) -> Turn:
+        self.take()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.give_back()
+
+    def take(self) -> None:
+        """Wait for the turn, then see whether to go on; see `Deadline.check`."""
+        try:
+            self._work.take(self._held, self._deadline)
+            self._deadline.check()
+        except BaseException:
+            self.give_back()
+            raise
+
+    def give_back(self) -> None:
+        """Let another have the turn; harmless twice."""
+        while self._held:
+            self._held.pop().release()
 
     def check(self) -> None:
         """Whether to go on; see `Deadline.check`."""
@@ -157,15 +181,16 @@ class Turn:
     def of(self, entries: int) -> contextlib.AbstractContextManager[None]:
         """Around the computing of an answer from so many entries."""
         if entries <= LARGE_ENTRIES:
-            return contextlib.nullcontext()
-        return self._work.large(self._deadline, self._held)
+            return _NOTHING
+        return self._work.large(self, self._deadline)
 
 
-@contextlib.contextmanager
-def _taken(turns: threading.BoundedSemaphore, deadline: Deadline) -> Iterator[None]:
+_NOTHING = contextlib.nullcontext()
+
+
+def _take(turns: threading.Semaphore, deadline: Deadline) -> None:
+    """Acquire, waiting no longer than the deadline; never blocks where one is free."""
+    if turns.acquire(blocking=False):
+        return
     while not turns.acquire(timeout=max(0.0, deadline.remaining_s())):
         deadline.check()
-    try:
-        yield
-    finally:
-        turns.release()

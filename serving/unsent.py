@@ -24,9 +24,9 @@ class Unsent:
         self._limit_bytes, self._lock = limit_bytes, threading.Lock()
         self._bytes: Counter[str] = Counter()
 
-    def check(self, context: grpc.ServicerContext) -> None:
+    def check(self, peer: str) -> None:
         """Raises NotReady, reason `overloaded`, for a caller that leaves too much unread."""
-        unread = self._bytes[context.peer()]
+        unread = self._bytes.get(peer, 0)
         if unread >= self._limit_bytes:
             raise NotReady(
                 f"{unread} bytes of answers wait on this connection to be read,"
@@ -35,9 +35,8 @@ class Unsent:
                 reason="overloaded",
             )
 
-    def hold(self, context: grpc.ServicerContext, size: int) -> None:
+    def hold(self, peer: str, context: grpc.ServicerContext, size: int) -> None:
         """Count an answer of so many bytes until the end of its call."""
-        peer = context.peer()
         self._add(peer, size)
         if not context.add_callback(lambda: self._add(peer, -size)):
             self._add(peer, -size)

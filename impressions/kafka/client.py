@@ -51,12 +51,22 @@ def bootstrap(settings: Settings) -> str:
     return found
 
 
+_RECOVERY = {
+    # A client that met a broker without its partitions' leaders may keep thinking that they have
+    # none (confluentinc/librdkafka#5430), until it looks again: by default after five minutes.
+    "topic.metadata.refresh.interval.ms": 10_000,
+    "metadata.recovery.rebootstrap.trigger.ms": 5_000,
+    "socket.timeout.ms": 10_000,
+}
+
+
 def librdkafka(settings: Settings, **more: Any) -> dict[str, Any]:
     """Configuration of a confluent-kafka client; `more` as `auto_offset_reset="error"`, callbacks
     by their own names (`error_cb`)."""
     return {
         "bootstrap.servers": bootstrap(settings),
         "client.id": "impressions",
+        **_RECOVERY,
         **{k if k.endswith("_cb") else k.replace("_", "."): v for k, v in more.items()},
         **settings.kafka.properties,
     }

@@ -48,7 +48,6 @@ _COLUMNS = {  # name in the message -> dtype
     "played": "u1",
     "dwell_s": "<f8",
 }
-_OPTIONAL_COLUMNS = {"rows": "<u4", "positions": "<u4"}
 _IDS_ONLY_BYTES = 20  # a log of two ids; more bytes without a column may be columns in another form
 
 
@@ -158,12 +157,15 @@ def _odd(log: Any) -> bool:
 
 def _length(log: Any) -> int | None:
     """Impressions of a log; None where its columns do not fit together."""
-    n = len(log.event_time_ms) // 8
-    whole = all(
-        len(getattr(log, name)) == n * np.dtype(dtype).itemsize for name, dtype in _COLUMNS.items()
-    )
-    optional = all(len(getattr(log, name)) in (0, 4 * n) for name in _OPTIONAL_COLUMNS)
-    return n if whole and optional else None
+    n = len(log.played)  # of one byte each; written out, because every log passes here
+    if (
+        len(log.title_ids) == len(log.event_time_ms) == len(log.dwell_s) == 8 * n
+        and len(log.locations) == 4 * n
+        and len(log.rows) in (0, 4 * n)
+        and len(log.positions) in (0, 4 * n)
+    ):
+        return n
+    return None
 
 
 def _judged(

@@ -2,8 +2,10 @@
 
 import contextlib
 import threading
+import time
 
 import pytest
+from confluent_kafka import TopicPartition
 
 from deltas import follower as follower_module
 from deltas.follower import Follower, restore_partition
@@ -11,7 +13,7 @@ from deltas.process import follow, store_dir
 from deltas.store import open_primary, open_secondary
 from impressions import heartbeat
 from impressions.delta_block import key
-from impressions.errors import CorruptData, NotReady, Refused
+from impressions.errors import CorruptData, NotReady, Refused, ServiceError
 from impressions.kafka import topics
 from impressions.kafka.admin import connect
 from impressions.shard import shard_of
@@ -203,6 +205,26 @@ def test_a_topic_made_again_under_a_running_follower_is_followed(
     )
     assert {p for p in range(1, 11) if store.blocks(p)} == {1}
     assert not follower.restoring
+
+
+def test_a_consumer_that_stands_still_while_the_topic_goes_on_ends_the_follower(
+    settings, stream, store, follower, monkeypatch
+):
+    """librdkafka can lose a partition's leader for good; another client sees what this one misses.
+
+    A topic that is quiet ends nothing."""
+    monkeypatch.setattr(follower_module, "STALLED_S", 0.5)
+    stream.beat(NOW_MS)
+    restored(follower)
+    quiet = time.monotonic() + 1.2
+    while time.monotonic() < quiet:
+        follower.poll(0.1)
+    paused = [TopicPartition(settings.kafka.deltas_topic, p) for p in (0, 1)]
+    follower._consumer.pause(paused)
+    stream.beat(NOW_MS + SLOT_MS)
+    with pytest.raises(ServiceError, match="nothing came for"):
+        follow_until(follower, lambda: False, "it ended")
+    assert {through_of(store, p, settings) for p in (0, 1)} == {NOW_MS}
 
 
 def test_a_damaged_copy_is_made_again_from_the_topic(settings, stream):

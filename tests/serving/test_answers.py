@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 
+from impressions import delta_block
 from impressions.spec import DAY_MS, HALF_LIVES_DAYS
 from serving.client import Top
 from serving.reads import Deltas
@@ -189,7 +190,7 @@ def test_the_live_half_joins_at_one_seam(tmp_path):
     deltas: dict = {}
     for profile in PROFILES:
         events = [(event, ingest_ms) for p, event, ingest_ms in live if p == profile]
-        deltas[profile] = delta_blocks_of(events, SPEC)
+        deltas[profile] = [delta_block.encode(b, SPEC) for b in delta_blocks_of(events, SPEC)]
 
     def deltas_of(shard, profile_id, from_slot_ms):
         return Deltas(deltas[profile_id], None)

@@ -1,0 +1,180 @@
+"""One profile's merged rows from what is stored of it: compiled where possible, else plain.
+
+In: the bytes of a profile block and of delta blocks. Out: the `Rows` of impressions/merge.py, by
+item or already by title. Two ways, tested equal (tests/unit/test_compiled.py):
+
+    compiled    impressions/compiled, where numba is installed: no lock, no array in between
+    plain       decode, `merge`, `by_title`: the definition; also what explains bytes that the
+                compiled form refuses, with the error that says what was found and expected
+
+`IMPRESSIONS_COMPILED=off` turns the compiled way off, for comparisons and for platforms where numba
+misbehaves.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import Any, Protocol
+
+import numpy as np
+
+from impressions import delta_block, profile_block, window
+from impressions.answer import by_title as plain_by_title
+from impressions.columns import YEAR_10000_MS, Rows
+from impressions.decay import Float, Int
+from impressions.item import MAX_LOCATION
+from impressions.merge import EVERYTHING, Selection, check_query_time, merge
+from impressions.profile_block import rooted
+from impressions.spec import DAY_MS, ITEM_LOCATION_BITS, Spec
+
+_NO_CUTOVER_MS = -(2**63)
+_NONE = np.empty(0, np.uint8)
+_NO_TITLES = np.empty(0, np.int64)
+_EVERY_LOCATION = np.ones(MAX_LOCATION + 1, np.bool_)
+
+
+class MergeStored(Protocol):
+    """See `merge_plain`."""
+
+    def __call__(
+        self,
+        query_ms: int,
+        cutover_ms: int | None,
+        block: bytes | None,
+        deltas: Sequence[bytes],
+        selection: Selection = EVERYTHING,
+        *,
+        by_title: bool = False,
+    ) -> Rows: ...
+
+
+def merge_stored(spec: Spec) -> MergeStored:
+    """The fastest way there is here; compiles it if this machine never did (some ten seconds)."""
+    if not is_compiled():
+        return functools.partial(merge_plain, spec)
+    compiled = Compiled(spec)
+    compiled.warm()
+    return compiled
+
+
+def is_compiled() -> bool:
+    """Whether reads are compiled in this process."""
+    wanted = os.environ.get("IMPRESSIONS_COMPILED", "on") != "off"
+    return wanted and sys.byteorder == "little" and find_spec("numba") is not None
+
+
+def merge_plain(
+    spec: Spec,
+    query_ms: int,
+    cutover_ms: int | None,
+    block: bytes | None,
+    deltas: Sequence[bytes],
+    selection: Selection = EVERYTHING,
+    *,
+    by_title: bool = False,
+) -> Rows:
+    """The rows of one profile at `query_ms`.
+
+    Args:
+        cutover_ms: of the generation that answers; None when there is none.
+        block, deltas: what the generation and the stream hold of the profile.
+        by_title: one row per title, under location 0, instead of one per item.
+
+    Raises:
+        UsageError: `query_ms` lies before the cutover.
+        FormatVersionError, CorruptData: bytes that are not what they should be.
+    """
+    decoded = None if block is None else profile_block.decode(block, spec)
+    blocks = [delta_block.decode(delta, spec) for delta in deltas]
+    rows = merge(query_ms, cutover_ms, decoded, blocks, spec, selection)
+    return plain_by_title(rows) if by_title else rows
+
+
+@dataclass(frozen=True)
+class _Constants:
+    """What a spec is to compiled code."""
+
+    half_lives_ms: Float
+    rooted: Any
+    integral: Any
+    limits: Int
+
+
+class Compiled:
+    """A `MergeStored` by impressions/compiled."""
+
+    def __init__(self, spec: Spec):
+        from impressions.compiled.merge import merge_bytes
+
+        self._spec, self._merge_bytes = spec, merge_bytes
+        roots = np.zeros(len(spec.half_lives_days), np.bool_)
+        roots[rooted(spec)] = True
+        self._constants = _Constants(
+            np.array(spec.half_lives_days, np.float64) * DAY_MS,
+            roots,
+            np.array([measure.integral for measure in spec.measures], np.bool_),
+            np.array([spec.slot_ms, YEAR_10000_MS], np.int64),
+        )
+
+    def __call__(
+        self,
+        query_ms: int,
+        cutover_ms: int | None,
+        block: bytes | None,
+        deltas: Sequence[bytes],
+        selection: Selection = EVERYTHING,
+        *,
+        by_title: bool = False,
+    ) -> Rows:
+        """See `merge_plain`."""
+        if cutover_ms is not None:
+            check_query_time(query_ms, cutover_ms)
+        spec, of = self._spec, self._constants
+        ok, keys, last_seen_ms, numbers = self._merge_bytes(
+            _NONE if block is None else np.frombuffer(block, np.uint8),
+            np.frombuffer(b"".join(deltas), np.uint8) if deltas else _NONE,
+            np.fromiter(map(len, deltas), np.int64, len(deltas)),
+            self._times(query_ms, cutover_ms), of.half_lives_ms, of.rooted, of.integral,
+            spec.tag, of.limits, *_chosen(selection), by_title,
+        )  # fmt: skip
+        if not ok:
+            return merge_plain(
+                spec, query_ms, cutover_ms, block, deltas, selection, by_title=by_title
+            )
+        if by_title:
+            keys = keys << ITEM_LOCATION_BITS
+        measures = len(spec.measures)
+        sums = numbers[measures:].reshape(measures, len(spec.half_lives_days), len(keys))
+        return Rows(keys, last_seen_ms, numbers[:measures], sums)
+
+    def warm(self) -> None:
+        """Load the compiled code, or compile it, so that no request has to wait for it."""
+        self(0, None, None, [])
+
+    def _times(self, query_ms: int, cutover_ms: int | None) -> Int:
+        if cutover_ms is None:
+            return np.array([query_ms, _NO_CUTOVER_MS, 0, _NO_CUTOVER_MS], np.int64)
+        first = window.first_day(query_ms, self._spec)
+        age = first - window.first_day(cutover_ms, self._spec)
+        return np.array([query_ms, cutover_ms, age, cutover_ms], np.int64)
+
+
+def row_count(block: bytes | None, deltas: Sequence[bytes]) -> int:
+    """How many rows these blocks say they have."""
+    stored = 0 if block is None else profile_block.row_count(block)
+    return stored + sum(map(delta_block.row_count, deltas))
+
+
+def _chosen(selection: Selection) -> tuple[Int, bool, Any, bool]:
+    """Titles, whether any; locations as flags, whether any."""
+    titles, locations = selection.titles, selection.locations
+    wanted = _EVERY_LOCATION
+    if locations is not None:
+        wanted = np.zeros(MAX_LOCATION + 1, np.bool_)
+        wanted[locations] = True
+    return _NO_TITLES if titles is None else titles, titles is None, wanted, locations is None

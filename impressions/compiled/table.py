@@ -1,0 +1,127 @@
+"""Columns of a stored table (impressions/columns.py), read where they lie.
+
+A table is described by one row of `Places`: where each column starts, and its code. Whatever does
+not fit is not explained here but answered with `BAD`: the plain decoder then says what is wrong.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import config, njit, types
+
+from impressions.columns import F32, F64
+from impressions.compiled import cache
+
+BYTES = types.Array(types.uint8, 1, "C", readonly=True, aligned=False)
+"""Stored bytes. Columns begin anywhere in them, so views of them are not aligned either."""
+
+config.CACHE_DIR = str(cache.directory())  # type: ignore[attr-defined]
+
+BAD = -1
+compiled: Any = njit(nogil=True, error_model="numpy")
+"""Of the parts; only the whole (merge.py) is kept in the cache, with its parts inside."""
+
+
+@compiled
+def width_of(code):  # type: ignore[no-untyped-def]
+    """Bytes of one value; 0 for what is no code."""
+    if code in (1, 2, 4, 5, 8):
+        return code
+    if code == F32:
+        return 4
+    return 8 if code == F64 else 0
+
+
+@compiled
+def places(data, start, n, integral, half_lives, float_code, out):  # type: ignore[no-untyped-def]
+    """Fill `out` (columns + 1, 2) with (start, code) of item, last seen, totals and sums.
+
+    Args:
+        integral: (M,) whether each measure's total is a whole number.
+
+    Returns:
+        Where the table ends; BAD for codes that are not the columns' or bytes that are too few.
+    """
+    columns = 2 + len(integral)
+    at = start + columns
+    if at > len(data):
+        return BAD
+    for c in range(columns):
+        code = data[start + c]
+        if c >= 2 and not integral[c - 2]:
+            if code != float_code:
+                return BAD
+        elif code in (F32, F64) or width_of(code) == 0:
+            return BAD
+        out[c, 0], out[c, 1] = at, code
+        at += width_of(code) * n
+    out[columns, 0], out[columns, 1] = at, float_code
+    at += width_of(float_code) * n * half_lives * len(integral)
+    return at if at <= len(data) else BAD
+
+
+@compiled
+def integers(data, start, n, code):  # type: ignore[no-untyped-def]
+    """(n,) int64 of a column of unsigned integers."""
+    out = np.empty(n, np.int64)
+    if code == 1:
+        for i in range(n):
+            out[i] = data[start + i]
+    elif code == 2:
+        of_u2 = data[start : start + 2 * n].view(np.uint16)
+        for i in range(n):
+            out[i] = of_u2[i]
+    elif code == 8:
+        of_i8 = data[start : start + 8 * n].view(np.int64)
+        for i in range(n):
+            out[i] = of_i8[i]
+    else:
+        of_u4 = data[start : start + 4 * n].view(np.uint32)
+        for i in range(n):
+            out[i] = of_u4[i]
+        if code == 5:
+            for i in range(n):
+                out[i] |= np.int64(data[start + 4 * n + i]) << 32
+    return out
+
+
+@compiled
+def integer_at(data, start, n, code, row):  # type: ignore[no-untyped-def]
+    """One value of such a column."""
+    if code == 1:
+        return np.int64(data[start + row])
+    if code == 2:
+        return np.int64(data[start : start + 2 * n].view(np.uint16)[row])
+    if code == 8:
+        return data[start : start + 8 * n].view(np.int64)[row]
+    low = np.int64(data[start : start + 4 * n].view(np.uint32)[row])
+    return low | np.int64(data[start + 4 * n + row]) << 32 if code == 5 else low
+
+
+@compiled
+def add_column(data, start, n, code, rows, slots, factor, out):  # type: ignore[no-untyped-def]
+    """out[slots[i]] += factor * column[rows[i]], for a column of any code."""
+    if code == F32:
+        of_f32 = data[start : start + 4 * n].view(np.float32)
+        for i in range(len(rows)):
+            out[slots[i]] += np.float64(of_f32[rows[i]]) * factor
+    elif code == F64:
+        of_f64 = data[start : start + 8 * n].view(np.float64)
+        for i in range(len(rows)):
+            out[slots[i]] += of_f64[rows[i]] * factor
+    elif code == 1:
+        for i in range(len(rows)):
+            out[slots[i]] += data[start + rows[i]] * factor
+    elif code == 2:
+        of_u2 = data[start : start + 2 * n].view(np.uint16)
+        for i in range(len(rows)):
+            out[slots[i]] += of_u2[rows[i]] * factor
+    elif code == 8:
+        of_u8 = data[start : start + 8 * n].view(np.uint64)
+        for i in range(len(rows)):
+            out[slots[i]] += np.float64(of_u8[rows[i]]) * factor
+    else:
+        for i in range(len(rows)):
+            out[slots[i]] += integer_at(data, start, n, code, rows[i]) * factor

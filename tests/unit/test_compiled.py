@@ -1,0 +1,155 @@
+"""The compiled read is the plain one: same rows, same refusals, for any bytes."""
+
+import random
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from impressions import delta_block, window
+from impressions.compiled import stored
+from impressions.compiled.stored import Compiled, merge_plain, merge_stored
+from impressions.errors import ImpressionsError, UsageError
+from impressions.merge import Selection
+from impressions.spec import DAY_MS, Spec
+from tests import naive
+from tests.blocks import delta_blocks_of, profile_block_of
+from tests.compare import as_dict, differences
+from tests.faults.size import scaled
+from tests.faults.test_laws import CUTOVER_MS, PROFILE, accepted, logs, query_after_ms
+from tests.tolerance import FLOAT32_STORED
+
+SPEC = Spec()
+SAME = 1e-12
+"""Relative: the same float64 operations, but for the order of an addition."""
+
+titles = st.lists(st.sampled_from([0, 1, 2, 9, 2**55 - 1]), max_size=4, unique=True).map(sorted)
+locations = st.lists(st.sampled_from([0, 1, 255, 7]), max_size=3)
+
+
+@pytest.fixture(scope="module")
+def compiled():
+    return Compiled(SPEC)
+
+
+def bytes_of(applied, cutover_ms=CUTOVER_MS):
+    """A profile block and delta blocks, all in bytes."""
+    block = profile_block_of([e for _, e, a in applied if a < cutover_ms], cutover_ms, SPEC)
+    live = delta_blocks_of([(e, a) for _, e, a in applied if a >= cutover_ms], SPEC)
+    return block, [delta_block.encode(delta, SPEC) for delta in live]
+
+
+def selection_of(chosen_titles, chosen_locations):
+    return Selection(
+        None if chosen_titles is None else np.array(chosen_titles, np.int64),
+        None if chosen_locations is None else np.array(chosen_locations, np.int64),
+    )
+
+
+@settings(max_examples=scaled(300, 3_000), deadline=None)
+@given(
+    logs, query_after_ms, st.one_of(st.none(), titles), st.one_of(st.none(), locations),
+    st.booleans(), st.booleans(),
+)  # fmt: skip
+def test_the_compiled_rows_are_the_plain_ones(
+    compiled, raw, after_ms, titles, locations, by_title, has_block
+):
+    """For any events, cut, selection and grouping."""
+    block, deltas = bytes_of(accepted(raw))
+    cutover_ms = CUTOVER_MS if has_block else None
+    arguments = (
+        CUTOVER_MS + after_ms, cutover_ms, block if has_block else None, deltas,
+        selection_of(titles, locations),
+    )  # fmt: skip
+    found = compiled(*arguments, by_title=by_title)
+    assert_same(found, merge_plain(SPEC, *arguments, by_title=by_title))
+
+
+@settings(max_examples=scaled(100, 1_000), deadline=None)
+@given(logs, query_after_ms)
+def test_the_compiled_rows_are_the_oracles(compiled, raw, after_ms):
+    """One pass over the raw events gives the same numbers."""
+    query_ms = min(CUTOVER_MS + after_ms, window.horizon_ms(CUTOVER_MS, SPEC) - 1)
+    applied = [(p, e, a) for p, e, a in accepted(raw) if e["event_ms"] <= query_ms + DAY_MS]
+    block, deltas = bytes_of(applied)
+    rows = compiled(query_ms, CUTOVER_MS, block, deltas)
+    expected = naive.answers(applied, query_ms)
+    assert differences(as_dict(PROFILE, rows, SPEC), expected, FLOAT32_STORED) == []
+
+
+@pytest.mark.parametrize("seed", range(scaled(5, 100)))
+def test_bytes_that_are_wrong_are_answered_alike(compiled, seed):
+    """Flipped, cut or grown bytes: the same error, or the same rows where they still are one."""
+    rng = random.Random(seed)
+    refused = 0
+    for _ in range(200):
+        block, deltas = bytes_of(accepted(random_logs(rng)))
+        block, deltas = mutated(block, rng), [mutated(d, rng) for d in deltas]
+        arguments = CUTOVER_MS + 3 * DAY_MS, CUTOVER_MS, block, deltas
+        with np.errstate(all="ignore"):
+            expected, found = answer(merge_plain, SPEC, *arguments), answer(compiled, *arguments)
+        if isinstance(expected, ImpressionsError):
+            refused += 1
+            assert type(found) is type(expected), f"seed {seed}"
+            assert found.message == expected.message
+        else:
+            assert_same(found, expected)
+    assert refused > 20, f"seed {seed}: only {refused} mutations mattered"
+
+
+def test_a_time_before_the_cutover_is_refused(compiled):
+    """As the plain form does, before a byte is read."""
+    with pytest.raises(UsageError, match="before the cutover"):
+        compiled(CUTOVER_MS - 1, CUTOVER_MS, b"no block", [])
+
+
+def test_it_can_be_turned_off(monkeypatch):
+    """`IMPRESSIONS_COMPILED=off` answers by the plain form."""
+    assert isinstance(merge_stored(SPEC), Compiled)
+    monkeypatch.setenv("IMPRESSIONS_COMPILED", "off")
+    assert merge_stored(SPEC).func is merge_plain
+
+
+def test_without_numba_the_plain_form_answers(monkeypatch):
+    """A platform without it loses speed and nothing else."""
+    monkeypatch.setattr(stored, "find_spec", lambda name: None)
+    assert merge_stored(SPEC).func is merge_plain
+
+
+def random_logs(rng):
+    return [
+        (rng.randrange(-400 * DAY_MS, 3 * DAY_MS), None, [
+            {"title": rng.randrange(9), "location": rng.choice([0, 255]), "played": 1,
+             "late_ms": rng.randrange(300 * DAY_MS), "dwell_s": rng.random()}
+            for _ in range(3)])
+        for _ in range(8)
+    ]  # fmt: skip
+
+
+def mutated(data, rng):
+    data = bytearray(data)
+    kind = rng.choice(["flip", "header", "cut", "grow", "none"])
+    if kind == "flip":
+        data[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
+    elif kind == "header":
+        data[rng.randrange(min(44, len(data)))] = rng.randrange(256)
+    elif kind == "cut":
+        del data[rng.randrange(len(data)) :]
+    elif kind == "grow":
+        data += rng.randbytes(rng.randrange(1, 9))
+    return bytes(data)
+
+
+def answer(read, *arguments):
+    try:
+        return read(*arguments)
+    except ImpressionsError as error:
+        return error
+
+
+def assert_same(found, expected):
+    np.testing.assert_array_equal(found.items, expected.items)
+    np.testing.assert_array_equal(found.last_seen_ms, expected.last_seen_ms)
+    np.testing.assert_allclose(found.totals, expected.totals, rtol=SAME)
+    np.testing.assert_allclose(found.sums, expected.sums, rtol=SAME)
