@@ -25,7 +25,10 @@ from benchmarks.frame import Row
 from benchmarks.world import World
 from impressions.shell.console import Table, emit, say
 
-STAGES = ("merge", "store", "steps", "read", "load", "size")
+STAGES = (
+    "start_up", "merge", "store", "steps", "read", "read_peers", "speed", "freshness", "restore",
+    "land", "compact", "close", "export", "load", "size", "growth",
+)  # fmt: skip
 OUT = Path(__file__).parent / "out" / "latest.json"
 SEED = 20_261_115
 _SIZE_BYTES, _QUICK_BYTES = 300 << 20, 8 << 20

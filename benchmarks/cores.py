@@ -6,7 +6,9 @@ nothing is pinned and `described` says so.
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
 
 _PINS = hasattr(os, "sched_setaffinity")
 _CORES = sorted(os.sched_getaffinity(0)) if _PINS else []
@@ -17,6 +19,20 @@ def pin(core: int | None) -> None:
     """Keep this process, and what it starts, on one core."""
     if core is not None:
         os.sched_setaffinity(0, {core})
+
+
+@contextlib.contextmanager
+def all_for_this() -> Iterator[None]:
+    """Every core for this process, while there is no server beside it."""
+    if SERVER is None:
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, _CORES)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
 
 
 def described() -> str:

@@ -7,7 +7,7 @@ limit copies the stored bytes of the rows that answer.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from functools import partial
+from functools import cache, partial
 
 import numpy as np
 
@@ -16,9 +16,10 @@ from benchmarks.peers import plain_merge
 from benchmarks.world import CUTOVER_MS, QUERY_MS, SPEC, Profile, World, check, cycle
 from impressions import delta_block, profile_block, window
 from impressions.columns import Rows
+from impressions.compiled.stored import MergeStored, merge_stored
 from impressions.decay import Float, shift_factors
 from impressions.item import title_of
-from impressions.merge import EVERYTHING, Selection, merge
+from impressions.merge import EVERYTHING, Selection
 from tests.compare import as_dict
 
 _PROFILES = 16
@@ -52,10 +53,14 @@ def run(world: World) -> Iterator[Row]:
 
 def ours(profile: Profile, with_deltas: bool, chosen: bool) -> Rows:
     """What a read does between the store and the projection."""
-    block = profile_block.decode(profile.block, SPEC)
-    deltas = [delta_block.decode(data, SPEC) for data in profile.deltas] if with_deltas else []
     selection = Selection(titles=profile.chosen) if chosen else EVERYTHING
-    return merge(QUERY_MS, CUTOVER_MS, block, deltas, SPEC, selection)
+    deltas = profile.deltas if with_deltas else ()
+    return _merge()(QUERY_MS, CUTOVER_MS, profile.block, deltas, selection)
+
+
+@cache
+def _merge() -> MergeStored:
+    return merge_stored(SPEC)
 
 
 def _check(profile: Profile) -> None:

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from benchmarks import cores
 from benchmarks.world import World
+from impressions.shell.settings import Settings
 
 _STOP_WITHIN_S = 20.0
 
@@ -31,32 +32,36 @@ class Server:
     pid: int
 
     def cpu_s(self) -> float:
-        """Seconds of CPU time the process has used; NaN where the system does not tell."""
-        try:
-            fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
-        except FileNotFoundError:
-            return float("nan")
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        """Seconds of CPU time the process and its living children have used; NaN where the system
+        does not tell."""
+        return _cpu_s(self.pid)
 
 
 @contextlib.contextmanager
 def real(world: World) -> Iterator[Server]:
     """`python -m serving` on the loaded generation, one worker, default settings."""
-    settings = world.loaded
-    command = ["serving", "--json", "--listen", "127.0.0.1:0"]
-    with _started([*command, "--set", f"home={settings.home_dir}"], world.home) as server:
+    with of_host(world.loaded, world.home) as server:
+        yield server
+
+
+@contextlib.contextmanager
+def of_host(settings: Settings, directory: Path) -> Iterator[Server]:
+    """The same on any host."""
+    command = [sys.executable, "-m", "serving", "--json", "--listen", "127.0.0.1:0"]
+    with started([*command, "--set", f"home={settings.home_dir}"], directory) as server:
         yield server
 
 
 @contextlib.contextmanager
 def live(world: World) -> Iterator[Server]:
-    """The same service with the deltas of seven days from memory."""
+    """The same service with the deltas of seven days in the store of the host."""
     deltas = world.home / "deltas.pickle"
     by_id = [world.profile(i).deltas for i in range(len(world.profiles))]
-    deltas.write_bytes(pickle.dumps(by_id))
+    deltas.write_bytes(pickle.dumps((by_id, len(world.profile_ids))))
     settings = world.loaded
     arguments = [str(settings.home_dir), settings.generations, str(deltas)]
-    with _started(["benchmarks.live_server", *arguments], world.home) as server:
+    command = [sys.executable, "-m", "benchmarks.live_server", *arguments]
+    with started(command, world.home) as server:
         yield server
 
 
@@ -65,21 +70,22 @@ def echo(world: World, reply: bytes) -> Iterator[Server]:
     """The echo peer with this reply."""
     path = world.home / f"reply-{len(reply)}"
     path.write_bytes(reply)
-    with _started(["benchmarks.peers.echo", str(path)], world.home) as server:
+    command = [sys.executable, "-m", "benchmarks.peers.echo", str(path)]
+    with started(command, world.home) as server:
         yield server
 
 
 @contextlib.contextmanager
-def _started(module_and_flags: list[str], directory: Path) -> Iterator[Server]:
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("IMPRESSIONS_")}
+def started(command: list[str], directory: Path) -> Iterator[Server]:
+    """A server on its core that tells its address; stopped at the end of the block."""
     log = directory / "servers.log"
     process = subprocess.Popen(
-        [sys.executable, "-m", *module_and_flags],
+        command,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=log.open("ab"),
         cwd=directory,
-        env={**environment, "PYTHONPATH": str(Path(__file__).parent.parent)},
+        env=environment(),
         preexec_fn=lambda: cores.pin(cores.SERVER),
     )
     assert process.stdin is not None
@@ -87,7 +93,7 @@ def _started(module_and_flags: list[str], directory: Path) -> Iterator[Server]:
     try:
         line = process.stdout.readline()
         if not line:
-            message = f"{module_and_flags[0]}: ended with code {process.wait()}"
+            message = f"{' '.join(command[:3])}: ended with code {process.wait()}"
             raise RuntimeError(f"{message}\n{log.read_text()}")
         yield Server(json.loads(line)["address"], process.pid)
     finally:
@@ -99,3 +105,20 @@ def _started(module_and_flags: list[str], directory: Path) -> Iterator[Server]:
             process.kill()
             process.wait()
         process.stdout.close()
+
+
+def environment() -> dict[str, str]:
+    """This shell's variables without our settings, and where our modules are."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith("IMPRESSIONS_")}
+    return {**kept, "PYTHONPATH": str(Path(__file__).parent.parent)}
+
+
+def _cpu_s(pid: int) -> float:
+    process = Path(f"/proc/{pid}")
+    try:
+        fields = (process / "stat").read_text().rpartition(")")[2].split()
+        children = (process / f"task/{pid}/children").read_text().split()
+    except FileNotFoundError:
+        return float("nan")
+    own_s = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return own_s + sum(_cpu_s(int(child)) for child in children)

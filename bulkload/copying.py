@@ -12,8 +12,8 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from bulkload.files import local_disk
-from bulkload.published import CHUNK_BYTES, Published
+from bulkload.files import chunks_of, local_disk
+from bulkload.published import Published
 from bulkload.retry import retrying
 from impressions.errors import Refused
 from impressions.manifest import SstFile
@@ -84,7 +84,7 @@ def _copy_once(
     sink = _Sink(target)
     try:
         with published.open(generation, file.path) as stream:
-            while chunk := stream.read(CHUNK_BYTES):
+            for chunk in chunks_of(stream):
                 sha256.update(chunk)
                 sink.write(chunk)
                 done_bytes += len(chunk)
@@ -113,10 +113,9 @@ class _Sink:
                 self._file = target.open("wb", buffering=0)
         self._target = target
 
-    def write(self, chunk: bytes) -> None:
+    def write(self, rest: memoryview) -> None:
         if self._file is None or self._target is None:
             return
-        rest = memoryview(chunk)
         with local_disk(self._target):
             while rest:
                 rest = rest[self._file.write(rest) :]

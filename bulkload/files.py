@@ -3,6 +3,7 @@
 write_durably    temporary file, fsync, rename, fsync of the directory: old or new, never a part
 sync_dir         makes renames in a directory durable
 local_disk       a full or failing disk becomes an error for people
+chunks_of        the bytes of a file on their way, without memory of their own for each piece
 """
 
 from __future__ import annotations
@@ -13,8 +14,12 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from impressions.errors import ImpressionsError, Refused
+
+CHUNK_BYTES = 4 << 20
+"""How much of a file is read at a time; an object store is asked once for each."""
 
 
 def write_durably(path: Path, data: bytes) -> None:
@@ -81,3 +86,11 @@ def local_disk(path: Path) -> Iterator[None]:
             hint="check host.data_dir: it must be a directory this user can write",
             reason="disk",
         ) from error
+
+
+def chunks_of(stream: Any) -> Iterator[memoryview]:
+    """The bytes of a binary stream in pieces of one buffer: each is good until the next is asked
+    for."""
+    buffer = memoryview(bytearray(CHUNK_BYTES))
+    while size_bytes := stream.readinto(buffer):
+        yield buffer[:size_bytes]

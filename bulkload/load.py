@@ -2,7 +2,7 @@
 
     1. manifest   read, unseal, admit (bulkload/admission.py)
     2. disk       this host's shards must fit and leave `host.reserve_bytes` free
-    3. copy       every file to loading/<id>.<pid>/, hashed on the way
+    3. copy       every file to loading/<id>.<pid>/, hashed on the way, two at a time
     4. ingest     all files of a shard in one call into a fresh RocksDB
     5. check      every row, because ingest verifies no checksum (bulkload/store_check.py)
     6. install    manifest.json, then loaded.json, fsync, one rename to generations/<id>
@@ -18,9 +18,11 @@ from __future__ import annotations
 import errno
 import shutil
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Literal
 
+from bulkload import parallel
 from bulkload.admission import admit
 from bulkload.copying import check_size, copy_verified
 from bulkload.files import free_bytes, local_disk, sync_dir, write_durably
@@ -215,15 +217,25 @@ def _load(job: _Job, clock: Clock) -> None:
 
 
 def _copy(job: _Job, directory: Path) -> dict[int, list[Path]]:
+    """Step 3: the copies by shard. Raises what is wrong with the first bad file."""
     copies: dict[int, list[Path]] = {shard: [] for shard in job.settings.host_shards}
+    for file in job.files:
+        target = directory / file.path
+        copies[file.shard].append(target)
+        with local_disk(target):
+            target.parent.mkdir(parents=True, exist_ok=True)
+    numbers = count(1)
     with progress("copy", total=job.size_bytes, unit="bytes") as bar:
-        for number, file in enumerate(job.files, 1):
-            bar.describe(f"copy SST {number} of {len(job.files)}")
-            target = directory / file.path
-            with local_disk(target):
-                target.parent.mkdir(parents=True, exist_ok=True)
-            copy_verified(job.published, job.generation, file, target, bar.advance)
-            copies[file.shard].append(target)
+
+        def copy(file: SstFile, go_on: parallel.GoOn) -> None:
+            def advance(size_bytes: int) -> None:
+                bar.advance(size_bytes)
+                go_on()
+
+            bar.describe(f"copy SST {next(numbers)} of {len(job.files)}")
+            copy_verified(job.published, job.generation, file, directory / file.path, advance)
+
+        parallel.each(job.files, copy)
     return copies
 
 

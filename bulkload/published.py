@@ -11,14 +11,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from bulkload.files import chunks_of
 from bulkload.retry import retrying
 from impressions import manifest as manifests
 from impressions.errors import CorruptData, FormatVersionError, NotReady, Refused, SettingsError
 from impressions.generation import MANIFEST, is_generation
 from impressions.manifest import Manifest
-
-CHUNK_BYTES = 4 << 20
-"""How much of a file is read at a time."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +73,7 @@ class Published:
 
         def read() -> bytes:
             with self.open(generation, MANIFEST) as stream:
-                data = b"".join(iter(lambda: stream.read(CHUNK_BYTES), b""))
+                data = b"".join(map(bytes, chunks_of(stream)))
             if len(data) != size_bytes:
                 raise OSError(f"the stream ended after {len(data)} of {size_bytes} bytes")
             return data

@@ -27,7 +27,10 @@ from impressions.manifest import ContentDigest, Manifest, SstFile
 from impressions.shard import shards_of
 from impressions.spec import Spec
 
-CHUNK_ROWS = 512
+CHUNK_ROWS = 16
+"""Rows that are looked at together. Few, so that the memory of one chunk serves the next: with 512
+rows of 130 KB, three quarters of a scan went into new pages."""
+
 KEY_BYTES = 8
 MAX_PROBLEMS = 100
 

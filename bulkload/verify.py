@@ -20,8 +20,9 @@ from pathlib import Path
 
 from bulkload.admission import admit
 from bulkload.copying import copy_verified
+from bulkload.files import chunks_of
 from bulkload.host import Held, Host, checked
-from bulkload.published import CHUNK_BYTES, Published, decode_manifest, open_published
+from bulkload.published import Published, decode_manifest, open_published
 from bulkload.store_check import Problem, check_store
 from impressions.clock import monotonic_s
 from impressions.errors import CorruptData, ImpressionsError, NotReady, Refused
@@ -145,8 +146,8 @@ def _check_files(held: Held, store: Path, advance: Callable[[int], None]) -> lis
 
 def _sha256(path: Path, advance: Callable[[int], None]) -> str:
     digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(CHUNK_BYTES):
+    with path.open("rb", buffering=0) as file:
+        for chunk in chunks_of(file):
             digest.update(chunk)
             advance(len(chunk))
     return digest.hexdigest()

@@ -1,8 +1,8 @@
 """A peer's own environment: its pinned packages, never in the product's.
 
-In: the name of a peer, whose packages `benchmarks/peers/<name>.txt` pins by hash. Out: a Python that
-has them, in `.venv-peers/<name>`, made on first use. What a peer needs may contradict what we need
-(Feast wants another protobuf), and no user of ours ever installs it.
+In: the name of a peer, whose packages `benchmarks/peers/<name>.txt` pins by hash. Out: a Python
+that has them, in `.venv-peers/<name>`, made on first use. What a peer needs may contradict what we
+need (Feast wants another protobuf), and no user of ours ever installs it.
 
 The files come from `<name>.in` by:
 

@@ -6,6 +6,7 @@ import pytest
 
 from bulkload import retry
 from bulkload.load import load
+from bulkload.parallel import THREADS
 from bulkload.published import Published, open_published
 from impressions.errors import ServiceError, SettingsError
 from impressions.generation import MANIFEST
@@ -18,14 +19,13 @@ class FaultyStream(io.RawIOBase):
     def __init__(self, data, keep, error):
         self._data, self._keep, self._error, self._at = data, keep, error, 0
 
-    def read(self, size=-1):
-        if self._at >= self._keep:
-            if self._error:
-                raise self._error
-            return b""
-        chunk = self._data[self._at : self._keep]
-        self._at = self._keep
-        return chunk
+    def readinto(self, buffer):
+        chunk = self._data[self._at : self._keep][: len(buffer)]
+        if not chunk and self._error:
+            raise self._error
+        buffer[: len(chunk)] = chunk
+        self._at += len(chunk)
+        return len(chunk)
 
 
 class FaultyFilesystem:
@@ -79,14 +79,15 @@ def test_a_storage_that_fails_for_a_moment_is_asked_again(world, no_pause, kind)
 
 @pytest.mark.parametrize("kind", ["look", "open", "break", "short"])
 def test_a_storage_that_keeps_failing_is_a_clear_error(world, no_pause, kind):
-    """Four attempts; the file is named; nothing on the host changed."""
+    """Four attempts at each file that is under way; the first is named; nothing on the host
+    changed."""
     source = faulty(world, kind, times=1000)
     before = world.snapshot()
     with pytest.raises(ServiceError) as caught:
         load(world.settings, NEW, published=source)
     assert (caught.value.reason, caught.value.exit_code) == ("storage", 8)
     assert world.sst(NEW).name in caught.value.message
-    assert source.filesystem.fired == 4
+    assert 4 <= source.filesystem.fired <= 4 * THREADS
     assert world.snapshot() == before
 
 

@@ -182,13 +182,14 @@ class FlakyStream:
     def __init__(self, stream, flaky):
         self._stream, self._flaky = stream, flaky
 
-    def read(self, n):
+    def readinto(self, buffer):
         self._flaky._trouble(" (reading)")
-        data = self._stream.read(min(n, 4000))
+        data = self._stream.read(min(len(buffer), 4000))
         if data and self._flaky._rng.random() < self._flaky._share / 4:
             self._flaky.fired += 1
-            return data[: len(data) // 2]
-        return data
+            data = data[: len(data) // 2]
+        buffer[: len(data)] = data
+        return len(data)
 
     def __enter__(self):
         return self
