@@ -14,7 +14,8 @@ ties by (title, location).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -22,7 +23,6 @@ from impressions.columns import Rows, grouped
 from impressions.decay import Float, Int, rate_per_day
 from impressions.errors import UsageError
 from impressions.item import location_of, pack, title_of
-from impressions.merge import Selection
 from impressions.spec import Spec
 
 
@@ -37,10 +37,9 @@ class Top:
 
 @dataclass(frozen=True)
 class Query:
-    """What to answer, about one profile or many.
+    """What to answer of the rows that were selected, about one profile or many.
 
     Attributes:
-        selection: titles and locations; everything by default.
         measures, half_lives_days: names and days of the columns wanted, in the order wanted.
         by_location: one row per (title, location) instead of one per title.
         top: see `Top`; None gives every row.
@@ -49,7 +48,6 @@ class Query:
 
     measures: tuple[str, ...]
     half_lives_days: tuple[int, ...]
-    selection: Selection = field(default_factory=Selection)
     by_location: bool = False
     top: Top | None = None
     totals: bool = False
@@ -107,21 +105,34 @@ def present(rows: Rows, query: Query, spec: Spec) -> Answer:
     matched = len(rows)
     if query.top is not None:
         rows = rows.take(_top(rows, query.top, spec))
-    measures = [(name, measure_index(name, spec)) for name in query.measures]
-    half_lives = [(days, half_life_index(days, spec)) for days in query.half_lives_days]
-    sums = {(m, h): rows.sums[i, j] for m, i in measures for h, j in half_lives}
+    columns = _columns(query.measures, query.half_lives_days, spec)
+    sums = {name: rows.sums[i, j] for name, i, j in columns}
     return Answer(
         title_ids=title_of(rows.items),
         locations=location_of(rows.items) if query.by_location else None,
         matched=matched,
         last_seen_ms=rows.last_seen_ms if query.last_seen else None,
-        totals={m: rows.totals[i] for m, i in measures} if query.totals else {},
+        totals={m: rows.totals[measure_index(m, spec)] for m in query.measures}
+        if query.totals
+        else {},
         decayed=sums if query.decayed else {},
         ema_rates={(m, h): s * rate_per_day(h) for (m, h), s in sums.items()}
         if query.ema_rates
         else {},
         plays_per_impression=_plays_per_impression(rows, query, spec),
     )
+
+
+@lru_cache
+def _columns(
+    measures: tuple[str, ...], half_lives_days: tuple[int, ...], spec: Spec
+) -> list[tuple[tuple[str, int], int, int]]:
+    """Name and position of each decayed sum, measure by measure."""
+    return [
+        ((m, h), measure_index(m, spec), half_life_index(h, spec))
+        for m in measures
+        for h in half_lives_days
+    ]
 
 
 def by_title(rows: Rows) -> Rows:

@@ -62,6 +62,9 @@ class Spec:
                 hint="set slot_seconds to a divisor of 86400, such as 86400, 3600 or 20",
             )
 
+    def __hash__(self) -> int:
+        return self.tag
+
     @property
     def max_late_ms(self) -> int:
         """Oldest accepted age of an event at ingest: what is younger stays in the window for as

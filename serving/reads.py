@@ -15,7 +15,7 @@ from impressions.answer import Answer, Query, present
 from impressions.compiled.stored import merge_stored, row_count
 from impressions.completeness import StreamState
 from impressions.errors import CorruptData, ImpressionsError
-from impressions.merge import check_query_time
+from impressions.merge import Selection, check_query_time
 from impressions.shard import shard_of
 from impressions.shell.settings import Settings
 from serving.generation import ServedGeneration
@@ -72,6 +72,7 @@ class Reader:
         generation: ServedGeneration | None,
         profile_id: int,
         query: Query,
+        selection: Selection,
         query_ms: int,
         turn: Turn,
     ) -> Found:
@@ -91,10 +92,10 @@ class Reader:
             block = None if generation is None else generation.stored_in(shard, profile_id)
             deltas = self._deltas_of(shard, profile_id, cutover_ms or 0)
             self._metrics.store_get_s.observe(perf_counter() - begun_s)
-            with turn.of(_entries(block, deltas.blocks, query)):
+            with turn.of(_entries(block, deltas.blocks, selection)):
                 begun_s = perf_counter()
                 rows = self._merge(
-                    query_ms, cutover_ms, block, deltas.blocks, query.selection,
+                    query_ms, cutover_ms, block, deltas.blocks, selection,
                     by_title=not query.by_location,
                 )  # fmt: skip
                 self._metrics.merge_s.observe(perf_counter() - begun_s)
@@ -108,6 +109,7 @@ class Reader:
         generation: ServedGeneration | None,
         profile_ids: Sequence[int],
         query: Query,
+        selection: Selection,
         query_ms: int,
         turn: Turn,
     ) -> Iterator[Found | Exception]:
@@ -116,11 +118,11 @@ class Reader:
             turn.check()
             try:
                 check_profile_id(profile_id, f"profile_ids[{i}]")
-                yield self.profile(generation, profile_id, query, query_ms, turn)
+                yield self.profile(generation, profile_id, query, selection, query_ms, turn)
             except ImpressionsError as error:
                 yield error
 
 
-def _entries(block: bytes | None, deltas: Sequence[bytes], query: Query) -> int:
+def _entries(block: bytes | None, deltas: Sequence[bytes], selection: Selection) -> int:
     """How many entries an answer is computed from; chosen titles are few (`max_titles`)."""
-    return 0 if query.selection.titles is not None else row_count(block, deltas)
+    return 0 if selection.titles is not None else row_count(block, deltas)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 from typing import TypeVar
 
 import numpy as np
@@ -51,27 +52,41 @@ def in_field(field: str) -> Iterator[None]:
         raise InvalidField(field, error.message, hint=error.hint, reason=reason) from None
 
 
-def query_of(projection: pb.Projection, spec: Spec, max_titles: int) -> Query:
-    """The query a projection means.
+def query_of(projection: pb.Projection, spec: Spec) -> Query:
+    """The query a projection means; callers ask the same few again and again.
 
     Raises:
-        InvalidField: too many titles, an id out of range, an unknown name of anything.
+        InvalidField: an unknown name of anything.
     """
-    with in_field("projection.measures"):
-        measures = _known(projection.measures, spec.measure_names, measure_index, spec)
-    with in_field("projection.half_lives_days"):
-        half_lives = _known(projection.half_lives_days, spec.half_lives_days, half_life_index, spec)
-    return Query(
-        measures=measures,
-        half_lives_days=half_lives,
-        selection=_selection(projection, max_titles),
-        by_location=_by_location(projection.group_by),
-        top=_top(projection.top_k, spec) if projection.HasField("top_k") else None,
-        totals=projection.include_totals,
-        last_seen=projection.include_last_seen,
-        decayed=not projection.omit_decayed,
-        ema_rates=projection.include_ema_rates,
-        plays_per_impression=projection.include_plays_per_impression,
+    top = projection.top_k if projection.HasField("top_k") else None
+    return _query(
+        tuple(projection.measures),
+        tuple(projection.half_lives_days),
+        projection.group_by,
+        None if top is None else Top(top.k, top.measure, top.half_life_days),
+        projection.include_totals,
+        projection.include_last_seen,
+        not projection.omit_decayed,
+        projection.include_ema_rates,
+        projection.include_plays_per_impression,
+        spec=spec,
+    )
+
+
+def selection_of(projection: pb.Projection, max_titles: int) -> Selection:
+    """The titles and locations of a projection.
+
+    Raises:
+        InvalidField: too many titles, an id out of range.
+    """
+    count = len(projection.title_ids)
+    if count > max_titles:
+        raise InvalidField("projection.title_ids", f"{count} titles, expected at most {max_titles}")
+    titles = _in_range("projection.title_ids", projection.title_ids, MAX_TITLE, "2^55-1")
+    locations = _in_range("projection.locations", projection.locations, MAX_LOCATION, "255")
+    return Selection(
+        titles=_ascending(titles) if count else None,
+        locations=locations if len(locations) else None,
     )
 
 
@@ -111,31 +126,36 @@ def query_time_of(
     return query_ms
 
 
+@lru_cache(256)
+def _query(
+    measures: tuple[str, ...],
+    half_lives_days: tuple[int, ...],
+    group_by: int,
+    top: Top | None,
+    *columns: bool,
+    spec: Spec,
+) -> Query:
+    """`columns`: those of `Query`, in its order."""
+    with in_field("projection.measures"):
+        measures = _known(measures, spec.measure_names, measure_index, spec)
+    with in_field("projection.half_lives_days"):
+        half_lives = _known(half_lives_days, spec.half_lives_days, half_life_index, spec)
+    if top is not None:
+        _check_top(top, spec)
+    return Query(measures, half_lives, _by_location(group_by), top, *columns)
+
+
 def _known(
-    chosen: Sequence[Name],
+    chosen: tuple[Name, ...],
     known: tuple[Name, ...],
     index_of: Callable[[Name, Spec], int],
     spec: Spec,
 ) -> tuple[Name, ...]:
     """The names chosen, each once; all there are when none is chosen."""
-    if not chosen:
-        return known
     unique = tuple(dict.fromkeys(chosen))
     for name in unique:
         index_of(name, spec)
-    return unique
-
-
-def _selection(projection: pb.Projection, max_titles: int) -> Selection:
-    count = len(projection.title_ids)
-    if count > max_titles:
-        raise InvalidField("projection.title_ids", f"{count} titles, expected at most {max_titles}")
-    titles = _in_range("projection.title_ids", projection.title_ids, MAX_TITLE, "2^55-1")
-    locations = _in_range("projection.locations", projection.locations, MAX_LOCATION, "255")
-    return Selection(
-        titles=_ascending(titles) if count else None,
-        locations=locations if len(locations) else None,
-    )
+    return unique or known
 
 
 def _in_range(field: str, ids: Sequence[int], largest: int, name: str) -> Int:
@@ -161,11 +181,10 @@ def _by_location(group_by: int) -> bool:
     return group_by == pb.GROUP_BY_TITLE_AND_LOCATION
 
 
-def _top(top: pb.TopK, spec: Spec) -> Top:
+def _check_top(top: Top, spec: Spec) -> None:
     if top.k < 1:
         raise InvalidField("projection.top_k.k", f"{top.k}, expected at least 1")
     with in_field("projection.top_k.measure"):
         measure_index(top.measure, spec)
     with in_field("projection.top_k.half_life_days"):
         half_life_index(top.half_life_days, spec)
-    return Top(top.k, top.measure, top.half_life_days)

@@ -24,7 +24,7 @@ from serving.generation import ServedGeneration
 from serving.generations import Generations
 from serving.now import Now, Shard, reasons
 from serving.reads import Found, Reader, check_time
-from serving.requests import batch_ids_of, profile_id_of, query_of, query_time_of
+from serving.requests import batch_ids_of, profile_id_of, query_of, query_time_of, selection_of
 from serving.status import code_of, reason_of, text_of
 from serving.turns import Turn
 from serving.wire import answer_frame, context_bytes, reason_value, spec_message
@@ -70,14 +70,15 @@ class ImpressionsService:
 
     def batch_get_profiles(self, request: pb.BatchGetProfilesRequest, turn: Turn) -> bytes:
         """`BatchGetProfiles`: one result per id, in order."""
-        query = query_of(request.projection, self._spec, self._limits.max_titles)
+        query = query_of(request.projection, self._spec)
+        selection = selection_of(request.projection, self._limits.max_titles)
         ids = batch_ids_of(request, self._limits.max_batch)
         now_ms = self._clock()
         query_ms = query_time_of(request, now_ms)
         response: list[Frame] = []
         with self._generations.lease() as generation:
             check_time(query_ms, generation)
-            results = self._reader.profiles(generation, ids, query, query_ms, turn)
+            results = self._reader.profiles(generation, ids, query, selection, query_ms, turn)
             for profile_id, found in zip(ids, results, strict=True):
                 if isinstance(found, Found):
                     context = self._context(generation, query_ms, found.stream, now_ms)
@@ -119,13 +120,14 @@ class ImpressionsService:
     def _answer_one(
         self, request: pb.GetProfileRequest | pb.StreamProfilesRequest, turn: Turn
     ) -> Frame:
-        query = query_of(request.projection, self._spec, self._limits.max_titles)
+        query = query_of(request.projection, self._spec)
+        selection = selection_of(request.projection, self._limits.max_titles)
         profile_id = profile_id_of(request)
         now_ms = self._clock()
         query_ms = query_time_of(request, now_ms)
         with self._generations.lease() as generation:
             check_time(query_ms, generation)
-            found = self._reader.profile(generation, profile_id, query, query_ms, turn)
+            found = self._reader.profile(generation, profile_id, query, selection, query_ms, turn)
             context = self._context(generation, query_ms, found.stream, now_ms)
             return answer_frame(profile_id, found.answer, context)
 
