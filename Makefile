@@ -15,7 +15,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 STAMP := $(VENV)/.installed
 
-.PHONY: help venv lock protos lint jars test demo chaos bench fuzz clean
+.PHONY: help venv lock protos lint jars compiled test demo chaos bench fuzz clean
 
 help: ## print this list
 	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -59,19 +59,22 @@ lint: venv ## style, types, layers, proto style
 jars: venv ## download and verify the jars of Spark and Kafka, once per machine
 	@$(BIN)/impressions jars
 
-test: lint jars ## lint, then every test
+compiled: venv
+	@$(BIN)/python -m impressions.compiled
+
+test: lint jars compiled ## lint, then every test
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
 
-demo: venv jars ## the whole story on a generated year, or EVENTS=f.parquet MAPPING=f.toml
+demo: venv jars compiled ## the whole story on a generated year, or EVENTS=f.parquet MAPPING=f.toml
 	@$(BIN)/impressions doctor
 	@$(BIN)/python -m demo $(if $(EVENTS),--events "$(EVENTS)") $(if $(MAPPING),--mapping "$(MAPPING)")
 
-chaos: venv jars ## break the running system: SEED=n ROUNDS=200 ONLY=fault JSON=1 EVENTS= MAPPING=
+chaos: venv jars compiled ## break the running system: SEED=n ROUNDS=200 ONLY=fault JSON=1 EVENTS= MAPPING=
 	@$(BIN)/python -m tests.chaos $(if $(SEED),--seed $(SEED)) $(if $(ROUNDS),--rounds $(ROUNDS)) \
 	  $(if $(ONLY),--only $(ONLY)) $(if $(JSON),--json) \
 	  $(if $(EVENTS),--events "$(EVENTS)") $(if $(MAPPING),--mapping "$(MAPPING)")
 
-bench: venv jars ## measure every budget
+bench: venv jars compiled ## every stage beside a peer and a limit: ONLY=stage
 	@$(BIN)/python -m benchmarks $(if $(ONLY),--only "$(ONLY)")
 
 # atheris stays out of .venv and of constraints.txt: there are wheels for Linux on x86-64 only.

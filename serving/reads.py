@@ -65,7 +65,7 @@ class Reader:
         self._spec, self._partitions = settings.spec, settings.partitions
         self._shards, self._owned = settings.host_shards, frozenset(settings.host_shards)
         self._deltas_of, self._metrics = deltas_of, metrics
-        self._merge = merge_stored(settings.spec)
+        self._merge = merge_stored(settings.spec, compiled=settings.serving.compiled)
 
     def profile(
         self,

@@ -18,6 +18,7 @@ from collections.abc import Callable
 from prometheus_client import CollectorRegistry
 
 from impressions.clock import monotonic_s
+from impressions.compiled.stored import prepare
 from impressions.errors import ServiceError
 from impressions.shell import log
 from impressions.shell.child import Child
@@ -98,6 +99,8 @@ def run_workers(
         Refused: the port is taken.
         ServiceError: a worker could not start, or did not stop in time.
     """
+    if settings.serving.compiled:
+        prepare()
     with reserve(settings.serving.listen) as held:
         host = settings.serving.listen.rpartition(":")[0]
         address = f"{host}:{held.getsockname()[1]}"

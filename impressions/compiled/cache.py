@@ -4,14 +4,12 @@ numba keeps code beside the file of the function and makes it anew when that fil
 not when a file does whose functions or constants were compiled into it. So the directory is named
 after the bytes of all of them:
 
-    $XDG_CACHE_HOME/impressions/compiled/<digest>       by default ~/.cache
-    $IMPRESSIONS_COMPILED_DIR/<digest>                  an image that was warmed when it was built
+    $XDG_CACHE_HOME/impressions/compiled/<digest>       by default in ~/.cache
 """
 
 from __future__ import annotations
 
 import hashlib
-import os
 import tempfile
 from pathlib import Path
 
@@ -29,12 +27,15 @@ _SOURCES = (
 def directory() -> Path:
     """The directory for the sources as they are; one that will not last where none can be made."""
     sources = b"".join((_PACKAGE / name).read_bytes() for name in _SOURCES)
-    home = os.environ.get("IMPRESSIONS_COMPILED_DIR")
-    digest = hashlib.sha256(sources).hexdigest()[:16]
-    path = (Path(home) if home else cache_dir() / "compiled") / digest
+    path = cache_dir() / "compiled" / hashlib.sha256(sources).hexdigest()[:16]
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         log.warning("not-cached", path=path, because=error.strerror)
         return Path(tempfile.mkdtemp(prefix="impressions-compiled-"))
     return path
+
+
+def is_filled() -> bool:
+    """Whether this machine has compiled these sources before."""
+    return any(directory().rglob("*.nbi"))

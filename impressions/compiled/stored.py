@@ -6,15 +6,11 @@ item or already by title. Two ways, tested equal (tests/unit/test_compiled.py):
     compiled    impressions/compiled, where numba is installed: no lock, no array in between
     plain       decode, `merge`, `by_title`: the definition; also what explains bytes that the
                 compiled form refuses, with the error that says what was found and expected
-
-`IMPRESSIONS_COMPILED=off` turns the compiled way off, for comparisons and for platforms where numba
-misbehaves.
 """
 
 from __future__ import annotations
 
 import functools
-import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,10 +22,12 @@ import numpy as np
 from impressions import delta_block, profile_block, window
 from impressions.answer import by_title as plain_by_title
 from impressions.columns import YEAR_10000_MS, Rows
+from impressions.compiled import cache
 from impressions.decay import Float, Int
 from impressions.item import MAX_LOCATION
 from impressions.merge import EVERYTHING, Selection, check_query_time, merge
 from impressions.profile_block import rooted
+from impressions.shell import log
 from impressions.spec import DAY_MS, ITEM_LOCATION_BITS, Spec
 
 _NO_CUTOVER_MS = -(2**63)
@@ -53,19 +51,29 @@ class MergeStored(Protocol):
     ) -> Rows: ...
 
 
-def merge_stored(spec: Spec) -> MergeStored:
-    """The fastest way there is here; compiles it if this machine never did (some ten seconds)."""
-    if not is_compiled():
+def merge_stored(spec: Spec, *, compiled: bool = True) -> MergeStored:
+    """The fastest way there is here, or the plain one; compiles if this machine never did."""
+    if not (compiled and can_compile()):
         return functools.partial(merge_plain, spec)
-    compiled = Compiled(spec)
-    compiled.warm()
-    return compiled
+    prepare()
+    merge = Compiled(spec)
+    merge.warm()
+    return merge
 
 
-def is_compiled() -> bool:
-    """Whether reads are compiled in this process."""
-    wanted = os.environ.get("IMPRESSIONS_COMPILED", "on") != "off"
-    return wanted and sys.byteorder == "little" and find_spec("numba") is not None
+def can_compile() -> bool:
+    """Whether this platform has what compiled reads need."""
+    return sys.byteorder == "little" and find_spec("numba") is not None
+
+
+def prepare() -> None:
+    """Compile now what this machine has never compiled, and say so: it takes some ten seconds.
+
+    For whoever is about to start several processes, which would each do it.
+    """
+    if can_compile() and not cache.is_filled():
+        log.info("compiling", what="reads, once on this machine", to=cache.directory())
+        Compiled(Spec()).warm()
 
 
 def merge_plain(

@@ -198,6 +198,7 @@ class Serving(BaseModel):
     )
     workers: int = Field(1, ge=1, le=256, description="processes that share the port")
     threads: int = Field(8, ge=1, le=1024, description="request threads per worker")
+    compiled: bool = Field(True, description="compiled reads; false = numpy, many times slower")
     max_concurrent: int = Field(
         64,
         ge=1,

@@ -104,11 +104,10 @@ def test_a_time_before_the_cutover_is_refused(compiled):
         compiled(CUTOVER_MS - 1, CUTOVER_MS, b"no block", [])
 
 
-def test_it_can_be_turned_off(monkeypatch):
-    """`IMPRESSIONS_COMPILED=off` answers by the plain form."""
+def test_it_can_be_turned_off():
+    """`serving.compiled = false` answers by the plain form."""
     assert isinstance(merge_stored(SPEC), Compiled)
-    monkeypatch.setenv("IMPRESSIONS_COMPILED", "off")
-    assert merge_stored(SPEC).func is merge_plain
+    assert merge_stored(SPEC, compiled=False).func is merge_plain
 
 
 def test_without_numba_the_plain_form_answers(monkeypatch):
