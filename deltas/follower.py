@@ -9,7 +9,7 @@ of one batch at most, which changes nothing.
              that was cut short, starts from nothing
     restore  `restoring` until the position reaches the end that was asked for at the beginning. The
              records just before that end may have been compacted away, so the position may never
-             get there: silence counts as the end too, if the broker answers
+             get there: silence counts as the end too, if another look finds nothing before it
     follow   each heartbeat says through when the blocks before it are complete; slots older than
              `stream.keep_days` before that are dropped (deltas/sweep.py)
 
@@ -37,7 +37,7 @@ from impressions.clock import monotonic_s
 from impressions.errors import CorruptData, NotReady, Refused, ServiceError
 from impressions.kafka import client
 from impressions.kafka.admin import Admin
-from impressions.kafka.offsets import range_of
+from impressions.kafka.offsets import is_empty, range_of
 from impressions.shell import log
 from impressions.shell.settings import Settings
 
@@ -218,17 +218,19 @@ class Follower:
 
     def _apply(self, messages: Iterable[Message]) -> None:
         records: list[tuple[int, bytes, bytes | None]] = []
-        states = dict(self.states)
+        states, reached = dict(self.states), dict[int, int]()
         for message in messages:
             partition, key = message.partition(), message.key()
-            state = replace(states[partition], next_offset=message.offset() + 1)
+            reached[partition] = message.offset() + 1
             if key == heartbeat.KEY:
-                state = self._with_heartbeat(partition, state, message.value())
+                state = self._with_heartbeat(partition, states[partition], message.value())
+                states[partition] = state
             elif key is not None and len(key) == KEY_BYTES:
                 records.append((partition, key, message.value()))
             else:
                 log.once("not-a-delta", partition=partition, offset=message.offset())
-            states[partition] = state
+        for partition, next_offset in reached.items():
+            states[partition] = replace(states[partition], next_offset=next_offset)
             self._news_s[partition] = monotonic_s()
         floors = {partition: state.floor_ms for partition, state in states.items()}
         kept = ((key, value) for p, key, value in records if slot_of_key(key) >= floors[p])
@@ -282,17 +284,17 @@ class Follower:
         if monotonic_s() - self._news_s[partition] < IDLE_S:
             return False
         self._news_s[partition] = monotonic_s()
-        return self._answers(partition)
+        return self._nothing_left(partition)
 
-    def _answers(self, partition: int) -> bool:
+    def _nothing_left(self, partition: int) -> bool:
+        """Whether no record lies between the position and the end asked for, as another client sees
+        it: a slow broker is silent, too."""
+        at, end = self.states[partition].next_offset, self._ends[partition]
         try:
-            self._consumer.get_watermark_offsets(
-                TopicPartition(self._topic, partition), timeout=_ANSWER_S, cached=False
-            )
-        except KafkaException as error:
-            self._trouble(error.args[0].str())
+            return is_empty(self._settings, self._topic, partition, at, end)
+        except ServiceError as error:
+            self._trouble(error.message)
             return False
-        return True
 
     def _check_progress(self) -> None:
         """Raises ServiceError where nothing comes although something is there.

@@ -27,7 +27,6 @@ from impressions.decay import Int
 from impressions.delta_block import DeltaBlock
 from impressions.event import Reason
 from impressions.kafka.records import Batch
-from impressions.merge import plus
 from impressions.spec import Spec
 from speed.lift import Lifted, lift
 from speed.parts import Held, Key, Part, Slot
@@ -107,19 +106,20 @@ def apply(batch: Batch, offsets: Int, held: Held, epoch: int, spec: Spec) -> App
         counts[outcome] += count
     chosen = valid[group_of_log[batch.log[valid]] >= 0]
     log = batch.log[chosen]
-    lifted = lift(batch, chosen, group_of_log[log], slots_ms[log], spec)
+    changed = slots.changed()
+    added = lift(batch, chosen, group_of_log[log], slots_ms[log], spec)
+    merged = added.onto({p.group: p.held.rows for _, p in changed if p.held and p.group >= 0})
     blocks = {
-        part.key: _block(slot_ms, epoch, part, lifted, spec)
-        for (_, slot_ms), part in slots.changed()
+        part.key: _block(slot_ms, epoch, part, merged, spec) for (_, slot_ms), part in changed
     }
     return Applied(blocks, **counts)
 
 
-def _block(slot_ms: int, epoch: int, part: Part, lifted: Lifted, spec: Spec) -> DeltaBlock:
+def _block(slot_ms: int, epoch: int, part: Part, merged: Lifted, spec: Spec) -> DeltaBlock:
     """A part as it is after the batch."""
-    parts = [] if part.held is None or not len(part.held.rows) else [part.held.rows]
     if part.group >= 0:
-        parts.append(lifted.of(part.group))
-    rows = plus(parts, spec) if parts else empty_rows(spec)
+        rows = merged.of(part.group)
+    else:
+        rows = empty_rows(spec) if part.held is None else part.held.rows
     log_ids = np.array(sorted(part.known), np.int64)
     return DeltaBlock(slot_ms, epoch, part.offset, log_ids, rows)

@@ -8,6 +8,8 @@ The only file that touches Faust's insides, and why:
     fetch wait      Faust lets the broker hold a fetch for 1.5 s. One that is under way does not
                     cover partitions with records in hand, so their next record would wait for it
     generation      a take buffer survives a rebalance; records of an older generation are dropped
+    delivery        Faust starts two tasks to hand over each record, so that a rebalance need not
+                    wait for a full buffer. Where the buffer has room, one call does the same
     coordination    the group's task may end silently; `alive` says so
 
 `noack_take` and acks by hand, because Faust's own acks happen in `finally`, also for events whose
@@ -138,7 +140,7 @@ class Engine:
             consumer_metadata_max_age_ms=10_000,
             consumer_group_instance_id=member_name(directory),
         )
-        start_of, name = self._start_of, self._topic_name
+        start_of, name, has_room = self._start_of, self._topic_name, self._has_room
 
         class ConsumerThread(AIOKafkaConsumerThread):
             def _create_worker_consumer(self, transport: Any) -> Any:
@@ -150,11 +152,24 @@ class Engine:
             def _new_consumer_thread(self) -> ConsumerThread:
                 return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
+            async def wait_first(self, *waits: Any, timeout: Any = None) -> Any:
+                delivery, *others = waits
+                if timeout is not None or not others or not has_room():
+                    return await super().wait_first(*waits, timeout=timeout)
+                for other in others:
+                    other.close()
+                return await delivery
+
             async def perform_seek(self) -> None:
                 await _seek(self, [tp for tp in self.assignment() if tp.topic == name], start_of)
 
         app.transport.Consumer = Consumer  # type: ignore[misc]  # of this app only
         return app
+
+    def _has_room(self) -> bool:
+        """Whether a record can be handed over without waiting."""
+        app = self._app
+        return app.flow_control.is_active() and not any(to.queue.full() for to in app.topics)
 
     async def _rebalanced(self, *_: Any, **__: Any) -> None:
         try:

@@ -7,12 +7,12 @@ oracle. Sums stay float64 and relative to the slot, because blocks are added to 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
-from impressions.columns import Rows, grouped
+from impressions.columns import Rows, grouped, joined
 from impressions.decay import Int, weights
 from impressions.errors import SettingsError
 from impressions.item import pack
@@ -49,20 +49,42 @@ def lift(batch: Batch, chosen: NDArray[np.intp], group: Int, slot_ms: Int, spec:
     decayed = weights(slot_ms - event_ms, spec)
     items = pack(batch.title_id[chosen], batch.location[chosen])
     rows = Rows(items, event_ms, x, x[:, None, :] * decayed[None, :, :])
-    order = np.lexsort((items, group))
-    by_group, by_item = group[order], items[order]
-    first = np.ones(len(order), np.bool_)
-    first[1:] = (by_group[1:] != by_group[:-1]) | (by_item[1:] != by_item[:-1])
-    starts = np.flatnonzero(first)
-    return Lifted(grouped(rows, order, starts), by_group[starts])
+    return Lifted.of_rows(rows, group)
 
 
 class Lifted:
-    """Rows ordered by (group, item); `of(group)` are the rows of one group, items ascending."""
+    """Rows ordered by (group, item), an item once in each group."""
 
     def __init__(self, rows: Rows, group: Int):
         self._rows, self._group = rows, group
+        last = int(group[-1]) if len(group) else -1
+        self._starts: list[int] = np.searchsorted(group, np.arange(last + 2)).tolist()
+
+    @classmethod
+    def of_rows(cls, rows: Rows, group: Int) -> Lifted:
+        """The same of rows in any order; those of one item of one group are added."""
+        order = np.lexsort((rows.items, group))
+        by_group, by_item = group[order], rows.items[order]
+        first = np.ones(len(order), np.bool_)
+        first[1:] = (by_group[1:] != by_group[:-1]) | (by_item[1:] != by_item[:-1])
+        starts = np.flatnonzero(first)
+        return cls(grouped(rows, order, starts), by_group[starts])
+
+    def onto(self, held: Mapping[int, Rows]) -> Lifted:
+        """These rows and those that are held of each group, added: all groups in one pass."""
+        parts = [rows for rows in held.values() if len(rows)]
+        if not parts:
+            return self
+        groups = np.repeat(np.fromiter(held, np.int64), [len(rows) for rows in held.values()])
+        return Lifted.of_rows(joined([*parts, self._rows]), np.concatenate([groups, self._group]))
 
     def of(self, group: int) -> Rows:
-        start, end = np.searchsorted(self._group, (group, group + 1))
-        return self._rows.take(slice(int(start), int(end)))
+        """The rows of one group, items ascending; copies, so that to keep one keeps no other."""
+        chosen = slice(self._starts[group], self._starts[group + 1])
+        rows = self._rows
+        return Rows(
+            rows.items[chosen].copy(),
+            rows.last_seen_ms[chosen].copy(),
+            rows.totals[:, chosen].copy(),
+            rows.sums[:, :, chosen].copy(),
+        )

@@ -25,6 +25,8 @@ Offsets = tuple[int, int]
 """[first, last + 1) of records in the delta topic."""
 
 _BATCH_BYTES = 1 << 20
+_COMPRESSION = "snappy"
+"""aiokafka's lz4 is lz4's strongest level: 60 MB/s for 0.69 of a block, snappy 1,500 for 0.75."""
 _TIMEOUT_MS = 30_000
 
 
@@ -41,7 +43,7 @@ class Publisher:
             client_id="impressions-speed",
             enable_idempotence=True,
             acks="all",
-            compression_type="lz4",
+            compression_type=_COMPRESSION,
             max_batch_size=_BATCH_BYTES,
             max_request_size=MAX_MESSAGE_BYTES,
             request_timeout_ms=_TIMEOUT_MS,

@@ -80,7 +80,7 @@ class Partition:
         self._settings, self._spec = settings, settings.spec
         self._topic = settings.kafka.topic
         self._sweep = Sweep(store, settings)
-        self._held: dict[Key, DeltaBlock] = {}
+        self._held: dict[Key, DeltaBlock | None] = {}
         self._held_rows = 0
         self._beyond: list[Offsets] = []
         self._damaged = False
@@ -161,6 +161,7 @@ class Partition:
         if key not in self._held:
             data = self._store.get(delta_block.key(*key))
             if data is None:
+                self._hold(key, None)
                 return None
             try:
                 self._hold(key, delta_block.decode(data, self._spec))
@@ -171,12 +172,13 @@ class Partition:
                 return None
         return self._held[key]
 
-    def _hold(self, key: Key, block: DeltaBlock) -> None:
+    def _hold(self, key: Key, block: DeltaBlock | None) -> None:
+        """Remember a block, or that there is none: this worker alone writes them."""
         if self._held_rows > _HELD_ROWS:
             self._held.clear()
             self._held_rows = 0
         self._held[key] = block
-        self._held_rows += 1 + len(block.rows)
+        self._held_rows += 1 + (0 if block is None else len(block.rows))
 
     def _since_ms(self, first_ms: int, newest_ms: int) -> int:
         """From when on the blocks are whole, after a flush of records ingested in between."""

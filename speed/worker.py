@@ -11,6 +11,8 @@ Killed between 4 and 5, the blocks come back with the restore and their records 
 block; between 5 and 6, the records are skipped by the heartbeat. The topic comes first: a store
 that were ahead of it would call a record applied that no other host ever gets.
 
+Partitions have their steps side by side: while one waits for the broker, another computes.
+
 A partition is opened (restored from the delta topic) before its records flow. Three things run
 beside the loop: heartbeats of partitions without traffic, the guard, and the watchdog.
 """
@@ -20,7 +22,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Coroutine, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import dropwhile
@@ -152,11 +154,12 @@ class Worker:
             for event in events:
                 if self._engine.is_current(event):
                     by_partition[event.message.partition].append(event)
-            for number, of_partition in by_partition.items():
-                partition = self._partitions.get(number)
-                if partition is None:
-                    continue
-                await self._apply(partition, of_partition)
+            mine = [
+                self._apply(partition, of_partition)
+                for number, of_partition in by_partition.items()
+                if (partition := self._partitions.get(number)) is not None
+            ]
+            await together(mine)
 
     async def _apply(self, partition: Partition, events: Sequence[Any]) -> None:
         while events:
@@ -328,6 +331,16 @@ class Worker:
                     self._metrics.republished()
                 if theirs <= held:
                     partition.saw([(foreign.offset, foreign.offset + 1)])
+
+
+async def together(works: Iterable[Coroutine[Any, Any, None]]) -> None:
+    """All of them, side by side; where one raises, the others are ended before that is raised."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            for work in works:
+                group.create_task(work)
+    except BaseExceptionGroup as failed:
+        raise failed.exceptions[0] from None
 
 
 def _version(foreign: Foreign, spec: Spec) -> tuple[int, int]:

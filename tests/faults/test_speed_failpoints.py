@@ -33,8 +33,8 @@ def test_a_worker_that_fails_between_two_steps_changes_no_answer(tmp_path, broke
         for round_ in range(scaled(1, 8)):
             for place, action, published in PLACES:
                 path = tmp_path / f"{place}-{round_}"
+                before = offset_of(settings)  # a worker may replay before it says that it is ready
                 worker = start(**switch(place, action, path)).ready()
-                before = offset_of(settings)
                 traffic.send(60)
                 traffic.flush()
                 code = worker.popen.wait(60)
