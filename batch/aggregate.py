@@ -25,6 +25,7 @@ from impressions.spec import DAY_MS, Spec
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
+_MAX_POWER = 8  # keeps the error of a weight within 8 times that of exp
 KEYS = ("shard", "profile_id", "title_id", "location", "tail_day")
 
 
@@ -83,8 +84,27 @@ def exchanges(plan_of: DataFrame) -> int:
 
 
 def _weights(event_ms: Column, cutover_ms: int, spec: Spec) -> dict[int, Column]:
-    """2^-((cutover - t)/h) as exp, which is one instruction fewer than power(2, ...)."""
+    """2^-((cutover - t)/h) per half-life.
+
+    As exp, which is one instruction fewer than power(2, ...); and where a half-life is a small
+    multiple of another, as a power of its weight: 2^-(t/30) is 2^-(t/180) six times.
+    """
     from pyspark.sql import functions as F
 
     after_ms = (event_ms - F.lit(cutover_ms)).cast("double")
-    return {h: F.exp(after_ms * F.lit(math.log(2) / (h * DAY_MS))) for h in spec.half_lives_days}
+    weights: dict[int, Column] = {}
+    for h in sorted(spec.half_lives_days, reverse=True):
+        longer = [known for known in weights if known % h == 0 and known // h <= _MAX_POWER]
+        if longer:
+            weights[h] = _power(weights[min(longer)], min(longer) // h)
+        else:
+            weights[h] = F.exp(after_ms * F.lit(math.log(2) / (h * DAY_MS)))
+    return weights
+
+
+def _power(x: Column, n: int) -> Column:
+    """x^n by squaring; its error is n times that of x."""
+    if n == 1:
+        return x
+    half = _power(x * x, n // 2)
+    return half * x if n % 2 else half

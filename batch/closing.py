@@ -10,6 +10,10 @@ sorted by (profile, title, event time) - what makes the weekly job a plain scan.
 A rewrite is one commit over exactly the partitions it read, refused when somebody added to them
 meanwhile, and then computed again from the newer state. Rows that arrive later have a null and make
 their slot due again: nothing is lost, and running twice changes nothing.
+
+What a rewrite costs is reading, one sort and writing. Few logs are ever sent twice, so flags are
+decided over occurrences of logs alone, and the repeated ones are looked up (batch/duplicates.py);
+and the scan is grouped by (slot, shard) already, so no row moves between tasks.
 """
 
 from __future__ import annotations
@@ -21,7 +25,14 @@ from operator import or_
 from typing import TYPE_CHECKING, TypeVar
 
 from batch import partitions, snapshots, tables
-from batch.duplicates import KEY, flag_duplicates, with_slot_number
+from batch.aggregate import exchanges
+from batch.duplicates import (
+    KEY,
+    flag_duplicates,
+    flag_repeated,
+    occurrences,
+    with_slot_number,
+)
 from impressions.errors import NotReady
 from impressions.shell.settings import Settings
 from impressions.slot import format_utc
@@ -31,6 +42,7 @@ if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
 
 _ATTEMPTS = 5
+_LOOKED_UP = 1_000_000  # repeated occurrences that every task may hold in memory
 _Result = TypeVar("_Result")
 
 
@@ -110,7 +122,7 @@ def in_slots(slots: Iterable[int], spec: Spec) -> Column:
 
 
 def decided(rows: DataFrame, raw: DataFrame, slots: Collection[int], spec: Spec) -> DataFrame:
-    """`rows`, which are all rows of `slots`, with duplicates decided.
+    """`rows`, which are all rows (or occurrences) of `slots`, with duplicates decided.
 
     `raw` gives the logs of the slots just before. Other columns of `rows` are kept.
     """
@@ -130,6 +142,13 @@ def dealt_out(rows: DataFrame) -> DataFrame:
     return rows.repartition(tasks, "ingest_slot", "shard")
 
 
+def grouped(rows: DataFrame) -> DataFrame:
+    """Rows of raw, each (slot, shard) whole in one task; `dealt_out` where the scan is not so."""
+    if exchanges(rows.groupBy("ingest_slot", "shard").count()):
+        return dealt_out(rows)
+    return rows
+
+
 def rewrite(
     spark: SparkSession,
     settings: Settings,
@@ -138,18 +157,26 @@ def rewrite(
     properties: Mapping[str, str],
 ) -> None:
     """Brings `slots` into closed form in one commit on top of `base`."""
-    name = tables.full_name(settings, tables.RAW)
+    name, spec = tables.full_name(settings, tables.RAW), settings.spec
     raw = snapshots.read_at(spark, name, base.snapshot_id)
-    rows = decided(raw.where(in_slots(slots, settings.spec)), raw, slots, settings.spec)
     carried = {} if base.valid_through_ms is None else {
         snapshots.VALID_THROUGH: str(base.valid_through_ms)
     }  # fmt: skip
-    snapshots.overwrite_partitions(
-        dealt_out(rows.select(*tables.RAW_COLUMNS)),
-        name,
-        base.snapshot_id,
-        carried | {snapshots.OPERATION: snapshots.CLOSE} | dict(properties),
-    )
+    rows = raw.where(in_slots(slots, spec))
+    repeated = decided(occurrences(rows), raw, slots, spec).where("duplicate").persist()
+    try:
+        if repeated.count() <= _LOOKED_UP:
+            flagged = flag_repeated(grouped(rows), repeated)
+        else:
+            flagged = dealt_out(decided(rows, raw, slots, spec))
+        snapshots.overwrite_partitions(
+            flagged.select(*tables.RAW_COLUMNS),
+            name,
+            base.snapshot_id,
+            carried | {snapshots.OPERATION: snapshots.CLOSE} | dict(properties),
+        )
+    finally:
+        repeated.unpersist()
 
 
 def close_again(spark: SparkSession, settings: Settings, slots: Collection[int]) -> None:

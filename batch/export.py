@@ -1,8 +1,8 @@
 """`impressions export`: a published generation of ema becomes SST files and a manifest.
 
     1. plan        the tag gen_<date>: its snapshot, and how many rows each shard has (metadata)
-    2. write       Spark deals the rows out by shard, sorts them, and the sink writes SST files,
-                   one task per shard                                      batch/sst_sink.py
+    2. write       Spark reads each shard in one task and sorts it, and the sink writes SST files;
+                   no row moves between tasks                              batch/sst_sink.py
     3. check       the winning attempts only: every shard, every row, key ranges disjoint
     4. manifest    report.json, then manifest.json, the last file: without it there is no generation
 
@@ -150,12 +150,18 @@ def export(job: Job, *, force: bool = False, dry_run: bool = False) -> RunReport
 
 
 def rows_by_shard(table: DataFrame, partitions: int) -> DataFrame:
-    """Partition i holds shard i, sorted the way profile blocks are built."""
+    """Each partition holds one whole shard, sorted the way profile blocks are built.
+
+    A scan of the aggregate table is grouped by shard as it is; what comes otherwise is dealt out.
+    """
     from pyspark.sql import functions as F
 
-    # repartitionById passes the id through; repartition(n, "shard") would hash it again.
-    dealt = table.repartitionById(partitions, F.col("shard"))
-    return dealt.sortWithinPartitions(
+    from batch.aggregate import exchanges
+
+    if exchanges(table.groupBy("shard").count()):
+        # repartitionById passes the id through; repartition(n, "shard") would hash it again.
+        table = table.repartitionById(partitions, F.col("shard"))
+    return table.sortWithinPartitions(
         "profile_id", F.col("tail_day").asc_nulls_first(), "title_id", "location"
     )
 

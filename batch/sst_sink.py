@@ -7,8 +7,8 @@
              the manifest. Spark runs `commit` in a process of its own, so a file is how they meet.
     abort    nothing to undo: a file that no manifest lists is no part of a generation
 
-Row i of the sink's input must be in partition i's shard (`repartitionById`); a task refuses rows
-that Kafka's partitioner would put elsewhere. A shard without rows has no file.
+A partition of the sink's input holds one whole shard: that of its first row, and a task refuses
+rows that Kafka's partitioner would put elsewhere. A shard without rows has no file.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import os
 import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,7 @@ from pyspark.sql.datasource import DataSource, DataSourceArrowWriter, WriterComm
 
 from batch.packing import Packed, pack
 from batch.storage import Directory, open_directory
+from impressions.decay import Int
 from impressions.errors import Refused
 from impressions.generation import sst_path
 from impressions.manifest import ContentDigest, SstFile
@@ -105,8 +107,8 @@ class SstWriter(DataSourceArrowWriter):
         task = TaskContext.get()
         if task is None:
             raise RuntimeError("the SST sink writes inside a Spark task only")
-        plan, shard = self._plan, task.partitionId()
-        batches = _of_shard(iterator, shard, plan.partitions)
+        plan = self._plan
+        shard, batches = one_shard(iterator, plan.partitions)
         packed = pack(batches, plan.cutover_ms, plan.spec())
         target = open_directory(plan.directory) if plan.upload else None
         with tempfile.TemporaryDirectory(prefix="impressions-sst-") as local:
@@ -184,12 +186,26 @@ class SstFiles:
         self.open_bytes = 0
 
 
+def one_shard(
+    batches: Iterable[pa.RecordBatch], partitions: int
+) -> tuple[int, Iterator[pa.RecordBatch]]:
+    """The shard of the first row, and the same rows, refused where one is of another shard.
+
+    Without rows the shard is 0, which then has no rows to be wrong about.
+    """
+    filled = (batch for batch in batches if batch.num_rows)
+    first = next(filled, None)
+    if first is None:
+        return 0, iter(())
+    shard = int(shards_of(_profiles(first.slice(0, 1)), partitions)[0])
+    return shard, _of_shard(chain((first,), filled), shard, partitions)
+
+
 def _of_shard(
     batches: Iterable[pa.RecordBatch], shard: int, partitions: int
 ) -> Iterator[pa.RecordBatch]:
-    """The same batches, refused if a row belongs to another shard."""
     for batch in batches:
-        profiles = batch.column("profile_id").to_numpy(zero_copy_only=False)
+        profiles = _profiles(batch)
         elsewhere = np.flatnonzero(shards_of(profiles, partitions) != shard)
         if len(elsewhere):
             raise Refused(
@@ -197,3 +213,8 @@ def _of_shard(
                 reason="wrong_shard",
             )
         yield batch
+
+
+def _profiles(batch: pa.RecordBatch) -> Int:
+    profiles: Int = batch.column("profile_id").to_numpy(zero_copy_only=False)
+    return profiles

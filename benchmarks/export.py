@@ -1,0 +1,105 @@
+"""A generation of the aggregate table to SST files; limit: cp and sha256 of the same files.
+
+The job as it ships, manifest included; the generation is the one that `compact` has made. A cp in
+this process is one core's work, and the job has both: that is what `/ limit` holds.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Iterator
+from functools import partial
+from itertools import count
+from pathlib import Path
+
+from batch.export import Job
+from batch.export import export as run_export
+from batch.report import start_report
+from benchmarks import cores, jvm, lake
+from benchmarks.compact import published
+from benchmarks.compacting import in_spark
+from benchmarks.frame import Goal, Row, in_turns, row, timed_s
+from benchmarks.lake import Lake
+from benchmarks.world import CUTOVER_MS, SPEC, World, check
+from impressions import manifest as manifests
+from impressions import profile_block, window
+from impressions.generation import MANIFEST
+from impressions.manifest import Manifest
+from impressions.merge import plus
+from impressions.shell import rocks
+from tests.compare import as_dict
+
+_RUNS = 3
+
+
+def run(world: World) -> Iterator[Row]:
+    """Bytes of SST per second, and the rows behind them."""
+    published(world)
+    data, numbers = lake.lake_of(world), count()
+    meter = jvm.Meter(data.spark)
+    made: list[Path] = []
+
+    def exporting_s() -> float:
+        target = world.home / f"exported-{next(numbers)}"
+        seconds = meter.seconds("ours", partial(_export, data, target))
+        made.append(target)
+        while len(made) > 1:
+            shutil.rmtree(made.pop(0))
+        return seconds
+
+    def copying_s() -> float:
+        target = world.home / "copied"
+        seconds = timed_s(partial(_copy, made[-1], target))
+        shutil.rmtree(target)
+        return seconds
+
+    with cores.all_for_this():
+        exporting_s()
+        manifest = _manifest(made[-1])
+        _check(data, made[-1], manifest)
+        found = in_turns({"ours": exporting_s, "limit": copying_s}, _RUNS)
+    size, entries = manifest.size_bytes, manifest.entries
+    yield row(
+        "export", f"{size / 1e6:.0f} MB of SST, {entries / 1e6:.1f} M entries",
+        size / 1e6 / found["ours"], "MB/s", limit=size / 1e6 / found["limit"],
+        goal=Goal("ratio_to_limit", ">=", 0.3),
+    )  # fmt: skip
+    yield row("export", "entries", entries / found["ours"], "rows/s")
+    yield row("export", "CPU", meter.cpu_s("ours") / entries * 1e6, "us/row")
+
+
+def _export(data: Lake, target: Path) -> None:
+    settings = data.settings.model_copy(update={"generations_uri": str(target)})
+    run_export(Job.of(data.spark, settings, CUTOVER_MS, start_report("export", {})))
+
+
+def _copy(source: Path, target: Path) -> None:
+    shutil.copytree(source, target)
+    for path in target.rglob("*.sst"):
+        with path.open("rb") as stream:
+            hashlib.file_digest(stream, "sha256")
+
+
+def _manifest(target: Path) -> Manifest:
+    path = next(target.rglob(MANIFEST))
+    return manifests.decode(path.read_bytes(), str(path))
+
+
+def _check(data: Lake, target: Path, manifest: Manifest) -> None:
+    """The first profile of each shard, got from a store of them, is what the table has of it."""
+    ema, store = data.spark.table(data.ema), target.with_name("store")
+    first = {file.shard: file for file in reversed(manifest.files)}
+    copies = {shard: [target / f"{shard}.sst"] for shard in first}
+    for shard, file in first.items():
+        shutil.copyfile(target / manifest.generation / file.path, copies[shard][0])
+    rocks.create(store, copies)
+    db = rocks.open_read_only(store, copies)
+    for file in first.values():
+        profile = int(file.min_key, 16)
+        block = profile_block.decode(db.get(file.shard, bytes.fromhex(file.min_key)) or b"", SPEC)
+        rows = plus([block.rows(), block.tail_from(window.first_day(CUTOVER_MS, SPEC))], SPEC)
+        found = as_dict(profile, rows, SPEC)
+        check(f"export of profile {profile}", found, in_spark(ema, [profile]))
+    db.close()
+    shutil.rmtree(store)
