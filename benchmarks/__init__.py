@@ -1,18 +1,35 @@
 """Each stage of the system next to a peer and a limit, measured in one run: `make bench`.
 
     __main__    which stages run, the table, out/latest.json
-    frame       a row of the table, goals, and how a time is taken
-    world       the data: seeded events, their blocks, a published generation, a loaded host
+    frame       a row of the table, goals, growth, and how a time is taken
+    cores       which core works for whom
+
+    world       reads: seeded events, their blocks, a published generation, a loaded host
+    server, live_server, load_client, json_client      processes and callers that reads need
+    start_up    import of the client; a server until it is ready
     merge       bytes of a profile to rows at a query time
     store       one point read of a warm generation
-    read        a real server process under load
     steps       where the time of one read goes, step by step, in one process
-    load        a published generation onto a host
+    read        a real server process under load
+    read_peers  the same request beside Feast and Redis
+    load, swaps a published generation onto a host; swaps under load
     size        bytes per entry
-    server, load_client      processes and callers that `read` needs
-    peers/      what a user would do instead
 
-A stage is a module with a docstring, whose first line the table shows, and `run(world)`, which
-yields rows. It compares a sample of its answers with tests/naive.py, or with a recomputation,
-before it takes a time. docs/performance.md shows the last table and how to read it.
+    stream_world, stream_processes      a broker, filled topics, workers and peers
+    speed       a worker drains a topic
+    freshness   from produce to visible in an answer
+    restore     a lost partition from its topic
+    land        Kafka into the raw table
+
+    lake, jvm, compacting               a raw table of 20 M rows; what Spark's processes use
+    compact     the weekly aggregation and the whole job
+    close       one slot into its closed form
+    export      SST files of a generation
+
+    growth      1x, 4x and 16x the data
+    peers/      what a user would do instead, in environments of their own
+
+A stage is a module with a docstring, whose first line the run shows, and `run(world)`, which yields
+rows. It compares a sample of its answers with tests/naive.py, or with a recomputation, before it
+takes a time. docs/performance.md shows the last table and how to read it.
 """

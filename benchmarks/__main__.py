@@ -26,8 +26,8 @@ from benchmarks.world import World
 from impressions.shell.console import Table, emit, say
 
 STAGES = (
-    "start_up", "merge", "store", "steps", "read", "read_peers", "speed", "freshness", "restore",
-    "land", "compact", "close", "export", "load", "size", "growth",
+    "start_up", "merge", "store", "steps", "read", "read_peers", "load", "size",
+    "speed", "freshness", "restore", "land", "compact", "close", "export", "growth",
 )  # fmt: skip
 OUT = Path(__file__).parent / "out" / "latest.json"
 SEED = 20_261_115

@@ -23,14 +23,14 @@ from benchmarks.frame import Goal, Row, exponent, in_turns, median_s, row
 from benchmarks.load import loaded
 from benchmarks.load_client import Client
 from benchmarks.world import CUTOVER_MS, QUERY_MS, SPEC, Profile, World, check, cycle, make_profile
-from impressions import profile_block
 from impressions.columns import Rows
-from impressions.merge import merge
+from impressions.compiled.stored import merge_stored
 from impressions.v1 import impressions_service_pb2 as pb
 from serving import columns_wire as twins
 from serving.client import projection_of
 from tests.compare import as_dict
 
+_MERGE = merge_stored(SPEC)
 _TIMES = (1, 4, 16)
 _TITLES = (375, 1_500, 6_000)
 _RUNS, _RUN_S, _REQUESTS, _PROFILES = 3, 1.5, 128, 8
@@ -116,8 +116,7 @@ def _merge(world: World) -> Row:
 
 
 def _merged(profile: Profile) -> Rows:
-    block = profile_block.decode(profile.block, SPEC)
-    return merge(QUERY_MS, CUTOVER_MS, block, (), SPEC)
+    return _MERGE(QUERY_MS, CUTOVER_MS, profile.block, ())
 
 
 def _load(worlds: dict[str, World]) -> Row:

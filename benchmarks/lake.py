@@ -68,7 +68,7 @@ def lake_of(world: World) -> Lake:
 
 def full_rows(world: World) -> int:
     """20 M rows; a hundredth where the world is a quick one."""
-    return FULL_ROWS if world.profile_ids.stop > 1_000 else QUICK_ROWS
+    return QUICK_ROWS if world.is_quick else FULL_ROWS
 
 
 def make(world: World, name: str, rows: int) -> Lake:

@@ -32,7 +32,7 @@ _POLL_S = 0.05
 
 def run(world: World) -> Iterator[Row]:
     """Impressions per second: the second round, and both with the start of Spark."""
-    quick = streams.is_quick(world)
+    quick = world.is_quick
     warm, rest = (_QUICK_WARM, _QUICK) if quick else (_WARM, _IMPRESSIONS)
     traffic = streams.traffic(world.seed, warm + rest, streams.LOG, _PROFILES)
     records = streams.records(traffic, _LOGS_PER_RECORD)

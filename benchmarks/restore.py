@@ -1,11 +1,10 @@
 """A lost partition comes back from its topic; peer: Faust Table recovery of the same records.
 
 Ours is what a worker and a serving host do: `deltas.follower.restore_partition` into an empty
-store,
-from the first question to the broker to the last write. The peer's time begins when its first
-record is applied. Both topics hold one partition's blocks, a profile's day each, the same keys and
-values; the peer gets the first part of them, and its Table keeps the bytes as they are, without the
-JSON that its default would add. Both run on one core, the broker on the other.
+store, from the first question to the broker to the last write. The peer's time begins when its
+first record is applied. Both topics hold one partition's blocks, a profile's day each, the same
+keys and values; the peer gets the first part of them, and its Table keeps the bytes as they are,
+without the JSON that its default would add. Both run on one core, the broker on the other.
 """
 
 from __future__ import annotations
@@ -39,14 +38,14 @@ _IMPRESSIONS = 10
 _OURS, _PEER, _QUICK = 300_000, 40_000, 1_000
 _DISTINCT = 500
 _DAY = 20_772
-_RUNS = 3
+_RUNS = 2
 
 Pair = tuple[bytes, bytes]
 
 
 def run(world: World) -> Iterator[Row]:
     """Records per second, CPU time, and seconds per million profile-days."""
-    quick = streams.is_quick(world)
+    quick = world.is_quick
     pairs = _pairs(world.seed, _QUICK if quick else _OURS)
     of_peer = pairs[: _QUICK // 2 if quick else _PEER]
     with streams.broker(world) as several:

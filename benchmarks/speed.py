@@ -62,11 +62,10 @@ _GOALS = {
 
 
 def run(world: World) -> Iterator[Row]:
-    """Every size of a record, then growth."""
+    """Every size of a record."""
     with streams.broker(world) as settings:
-        for case in CASES[-1:] if streams.is_quick(world) else CASES:
+        for case in CASES[-1:] if world.is_quick else CASES:
             yield from _case(world, settings, case)
-    yield from growth(world)
 
 
 def growth(world: World) -> Iterator[Row]:
@@ -74,10 +73,10 @@ def growth(world: World) -> Iterator[Row]:
 
     More data is more profiles, each as busy as before: what grows is the number of keys.
     """
-    case, share = CASES[-1], _QUICK_SHARE if streams.is_quick(world) else 1
+    case, share = CASES[-1], _QUICK_SHARE if world.is_quick else 1
     sizes, costs = [], []
     with streams.broker(world) as settings:
-        for times in _GROWTH[:2] if streams.is_quick(world) else _GROWTH:
+        for times in _GROWTH[:2] if world.is_quick else _GROWTH:
             impressions = _GROWTH_IMPRESSIONS // share * times
             source = _filled(settings, world.seed, case, impressions, impressions // 100)
             drained = _ours(settings, source)
@@ -103,7 +102,7 @@ class Source:
 
 
 def _case(world: World, settings: Settings, case: Case) -> Iterator[Row]:
-    share = _QUICK_SHARE if streams.is_quick(world) else 1
+    share = _QUICK_SHARE if world.is_quick else 1
     profiles = _PROFILES // share
     source = _filled(settings, world.seed, case, case.ours // share, profiles)
     of_peers = _filled(settings, world.seed, case, case.peers // share, profiles)

@@ -127,9 +127,9 @@ class Worker(Process):
 
 
 @contextlib.contextmanager
-def working(settings: Settings) -> Iterator[Worker]:
-    """A worker with these settings."""
-    with started("speed", settings, Worker, core=cores.SERVER) as worker:
+def working(settings: Settings, core: int | None = cores.SERVER) -> Iterator[Worker]:
+    """A worker with these settings, on one core or on any."""
+    with started("speed", settings, Worker, core=core) as worker:
         worker.told = worker.line()
         yield worker
 

@@ -39,17 +39,11 @@ from tests.tolerance import FLOAT64
 PARTITIONS = 4
 LOG = 10
 _SPREAD_MS = 3 * 3_600_000
-_QUICK_BYTES = 16 << 20
 _AHEAD = 50_000
 _numbers = itertools.count()
 
 Pairs = dict[tuple[int, int, int], dict[Any, float]]
 """(profile, title, location) -> what tests/naive.py answers for it."""
-
-
-def is_quick(world: World) -> bool:
-    """Whether this run is only to see that it runs."""
-    return world._size_bytes < _QUICK_BYTES
 
 
 @contextlib.contextmanager

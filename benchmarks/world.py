@@ -39,6 +39,7 @@ DELTA_DAYS = 7
 QUERY_MS = CUTOVER_MS + DELTA_DAYS * DAY_MS
 CATALOGUE = 20_000
 _SPREAD_DAYS = 14
+_QUICK_BYTES = 16 << 20
 _EVENTS_A_DAY = 100
 
 
@@ -85,11 +86,13 @@ class World:
 
     Attributes:
         distinct: how many profiles differ; profile i holds what i + distinct holds.
+        is_quick: whether this run is only to see that it runs.
     """
 
     def __init__(self, home: Path, seed: int, size_bytes: int, titles: int = 1_500):
         self.home, self.seed, self.titles = home, seed, titles
         self._size_bytes, self.distinct = size_bytes, 32
+        self.is_quick = size_bytes < _QUICK_BYTES
 
     @cached_property
     def profiles(self) -> list[Profile]:
