@@ -35,6 +35,7 @@ class Latency:
 
     p50_ms: float
     p99_ms: float
+    p999_ms: float
     refused_percent: float
 
 
@@ -126,5 +127,5 @@ class _Answers:
             self._left.acquire()
         if self._failures:
             raise self._failures[0]
-        p50_ms, p99_ms = np.percentile(self._latencies_ms, [50, 99]).tolist()
-        return Latency(p50_ms, p99_ms, 100 * self._refused / self._count)
+        p50_ms, p99_ms, p999_ms = np.percentile(self._latencies_ms, [50, 99, 99.9]).tolist()
+        return Latency(p50_ms, p99_ms, p999_ms, 100 * self._refused / self._count)
