@@ -4,7 +4,7 @@
     published      generation directories on any filesystem: names, manifests, files
     retry          how often a storage that fails is asked again
     admission      what a manifest must say before a byte is copied
-    copying        one file, hashed while it is copied
+    copying        one file, hashed while it is copied; two of them at a time (parallel)
     store_check    every row of a store against the manifest
     load, verify   a generation onto this host; a deep check of what is there
     activate       which generation answers: the pointer, and back

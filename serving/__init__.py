@@ -8,15 +8,16 @@ In the order in which a reader needs it:
     generations, generation which generation answers, swaps, leases
     service                 the four methods
     requests, reads, wire   request -> query -> answer -> response
+    frames                  responses put together from the answer's own columns
     live                    the live half: this host's copy of the deltas (deltas/)
     now, metrics            what the server says of itself: Describe, health, /metrics
-    columns_wire            columns as bytes: the twin of the response messages
     calls, limits, turns    what is let in, refused, computed now, given up
     unsent, streams         answers that nobody reads; open streams
     status, auth, health    errors as rich statuses; tokens and TLS; health per concern
     port                    the shared port
 
     client, result, failures   what a caller imports: grpc, protobuf and numpy only
+    columns_wire               columns as bytes: the twin of the response messages
 
 The service reads what `bulkload` installed and never imports it: they meet in the files that
 impressions/generation.py names. The deltas come to it through `deltas`, which the worker shares.

@@ -9,15 +9,14 @@ twin of each from the same descriptors, in which every such column is `bytes`:
     repeated fixed32        <u4
     repeated double         <f8
 
-The server writes `array.tobytes()` into the twin, the Python client reads `np.frombuffer` from it;
-for every other language nothing differs (impressions/shell/twins.py).
+The Python client reads `np.frombuffer` from the twin; for every other language nothing differs
+(impressions/shell/twins.py). The server puts its messages together from arrays by the same identity
+(serving/frames.py).
 """
 
 from __future__ import annotations
 
-import numpy as np
 from google.protobuf.descriptor_pb2 import FieldDescriptorProto
-from numpy.typing import NDArray
 
 from impressions.shell.twins import twins_of
 from impressions.v1 import impressions_service_pb2 as public
@@ -37,15 +36,3 @@ StreamProfilesResponse = twin("StreamProfilesResponse")
 AnswerContext = twin("AnswerContext")
 ProfileAnswer = twin("ProfileAnswer")
 ProfileResult = twin("ProfileResult")
-
-
-def int64_column(values: NDArray[np.integer]) -> bytes:
-    return values.astype("<i8", copy=False).tobytes()
-
-
-def uint32_column(values: NDArray[np.integer]) -> bytes:
-    return values.astype("<u4", copy=False).tobytes()
-
-
-def double_column(values: NDArray[np.float64]) -> bytes:
-    return values.astype("<f8", copy=False).tobytes()

@@ -37,25 +37,6 @@ def test_public_bytes_read_by_the_twin_are_the_arrays():
     assert np.frombuffer(twin.decayed[0].values, "<f8").tolist() == VALUES
 
 
-def test_twin_bytes_read_by_the_public_classes_are_the_same_message():
-    twin = twins.ProfileAnswer(
-        profile_id=2**63 - 1,
-        matched_rows=4,
-        title_ids=twins.int64_column(np.array([0, 1, -1, 2**55 - 1])),
-        locations=twins.uint32_column(np.array([0, 255, 1, 2**32 - 1])),
-        last_seen_ms=twins.int64_column(np.array([CUTOVER_MS, 0, 1, 2])),
-    )
-    twin.context.generation_id = "2026-11-15"
-    column = twins.double_column(np.array(VALUES))
-    twin.decayed.add(measure="plays", half_life_days=7, values=column)
-    twin.totals.add(measure="plays", values=column)
-    twin.plays_per_impression.add(half_life_days=1, values=column)
-    assert pb.ProfileAnswer.FromString(twin.SerializeToString()) == public_answer()
-    assert twin.SerializeToString(deterministic=True) == public_answer().SerializeToString(
-        deterministic=True
-    )
-
-
 def test_every_packed_fixed_width_column_of_the_contract_has_a_twin():
     """Whatever is added to the proto later is covered; nothing else changes its type."""
     changed = set()
