@@ -4,8 +4,8 @@
     python -m benchmarks --quick               tiny data, to see that it runs: figures mean nothing
 
 The table is standard output; what is under way goes to standard error. Exits 1 when an answer
-differs from the oracle's. A goal that is not met is a "no" in the table, not an error: what limits
-each stage stands in docs/performance.md.
+differs from the oracle's or a stage fails otherwise; the other stages still run. A goal that is not
+met is a "no" in the table, not an error: what limits each stage stands in docs/performance.md.
 """
 
 from __future__ import annotations
@@ -15,8 +15,10 @@ import dataclasses
 import json
 import os
 import platform
+import sys
 import tempfile
 import time
+import traceback
 from importlib import import_module
 from pathlib import Path
 
@@ -34,7 +36,7 @@ SEED = 20_261_115
 _SIZE_BYTES, _QUICK_BYTES = 300 << 20, 8 << 20
 
 
-def main() -> None:
+def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--only", choices=STAGES, help="this stage alone")
     parser.add_argument("--quick", action="store_true", help="tiny data; figures mean nothing")
@@ -47,18 +49,29 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="impressions-bench-") as home:
         size_bytes = _QUICK_BYTES if flags.quick else _SIZE_BYTES
         world = World(Path(home), flags.seed, size_bytes)
+        failed = []
         for name in (flags.only,) if flags.only else STAGES:
-            rows += run_stage(name, world)
-    write(rows)
+            try:
+                rows += run_stage(name, world)
+            except Exception:
+                failed.append(name)
+                traceback.print_exc()
+            write(rows)
     emit(rows, json=False, table=table(rows))
     say(f"bench: {time.monotonic() - started_s:.0f} s, load {_load_average()}; {OUT} written")
+    if failed:
+        say(f"bench: failed, see above: {', '.join(failed)}")
+    return 1 if failed else 0
 
 
 def run_stage(name: str, world: World) -> list[Row]:
     """The rows of one stage; its first line says what stands beside ours."""
     stage = import_module(f"benchmarks.{name}")
     say(f"bench: {name}: {(stage.__doc__ or '').strip().splitlines()[0]}")
-    return list(stage.run(world))
+    started_s = time.monotonic()
+    rows = list(stage.run(world))
+    say(f"bench: {name}: {time.monotonic() - started_s:.0f} s")
+    return rows
 
 
 def write(rows: list[Row]) -> None:
@@ -101,4 +114,4 @@ def _load_average() -> str:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
