@@ -33,7 +33,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
     parser.add_argument("--seed", type=int, default=random.randrange(1_000_000))
     parser.add_argument("--rounds", type=int, default=200)
-    parser.add_argument("--seconds", type=float, help="begin no round after so long")
+    parser.add_argument("--seconds", type=float, help="begin no round so long after it is up")
     parser.add_argument("--only", action="append", choices=sorted(FAULTS), help="repeatable")
     parser.add_argument("--events", type=Path, help="one's own Parquet file as the history")
     parser.add_argument("--mapping", type=Path, default=ROOT / "demo" / "mapping.toml")
@@ -47,13 +47,13 @@ def main() -> int:
     say(f"seed {flags.seed}, in {directory}")
     mapping, events = flags.mapping.resolve(), flags.events.resolve() if flags.events else None
     began_s = time.monotonic()
-    until_s = began_s + flags.seconds if flags.seconds else float("inf")
     system = System(directory, flags.seed, events, mapping)
     told = {name: Told() for name in flags.only or sorted(FAULTS)}
     failure = None
     try:
         system.start(mapping)
         say(f"up after {time.monotonic() - began_s:.0f} s")
+        until_s = time.monotonic() + flags.seconds if flags.seconds else float("inf")
         run(system, flags.rounds, told, until_s, say)
         ended = system.close()
         failure = f"did not end well: {ended}" if ended else None
