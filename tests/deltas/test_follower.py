@@ -207,6 +207,28 @@ def test_a_topic_made_again_under_a_running_follower_is_followed(
     assert not follower.restoring
 
 
+def test_silence_is_the_end_of_a_restore_only_where_nothing_is_left(
+    settings, stream, store, follower, monkeypatch
+):
+    """A broker may be slow, too: what another client still sees is waited for."""
+    monkeypatch.setattr(follower_module, "IDLE_S", 0.3)
+    stream.events([(p, EVENT, NOW_MS) for p in range(1, 21)], offset=5)
+    stream.beat(NOW_MS + SLOT_MS)
+    both = [TopicPartition(settings.kafka.deltas_topic, p) for p in (0, 1)]
+    begin, asked = follower._begin, []
+    monkeypatch.setattr(
+        follower, "_begin", lambda topic: (begin(topic), follower._consumer.pause(both))
+    )
+    nothing_left = follower._nothing_left
+    monkeypatch.setattr(follower, "_nothing_left", lambda p: (asked.append(p), nothing_left(p))[1])
+    follow_until(follower, lambda: {0, 1} <= set(asked), "silence in both partitions")
+    follower.poll(0.05)
+    assert follower.restoring
+    follower._consumer.resume(both)
+    restored(follower)
+    assert all(len(store.blocks(p)) == 1 for p in range(1, 21))
+
+
 def test_a_consumer_that_stands_still_while_the_topic_goes_on_ends_the_follower(
     settings, stream, store, follower, monkeypatch
 ):
