@@ -79,15 +79,15 @@ def echo(world: World, reply: bytes) -> Iterator[Server]:
 def started(command: list[str], directory: Path) -> Iterator[Server]:
     """A server on its core that tells its address; stopped at the end of the block."""
     log = directory / "servers.log"
-    process = subprocess.Popen(
-        command,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=log.open("ab"),
-        cwd=directory,
-        env=environment(),
-        preexec_fn=lambda: cores.pin(cores.SERVER),
-    )
+    with log.open("ab") as stderr, cores.starting_on(cores.SERVER):
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            cwd=directory,
+            env=environment(),
+        )
     assert process.stdin is not None
     assert process.stdout is not None
     try:

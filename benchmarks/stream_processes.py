@@ -191,7 +191,7 @@ def _running(
     home.mkdir(parents=True, exist_ok=True)
     inherited = {k: v for k, v in os.environ.items() if not k.startswith("IMPRESSIONS_")}
     log = home / "process.log"
-    with log.open("ab") as stderr:
+    with log.open("ab") as stderr, cores.starting_on(core):
         popen = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
@@ -200,7 +200,6 @@ def _running(
             text=True,
             cwd=home,
             env={**inherited, "PYTHONPATH": str(_REPOSITORY), **(environment or {})},
-            preexec_fn=lambda: _stay_on(core),
         )
     try:
         yield kind(popen, log)
@@ -213,11 +212,3 @@ def _running(
             popen.wait()
         assert popen.stdout is not None
         popen.stdout.close()
-
-
-def _stay_on(core: int | None) -> None:
-    """None: every core, whatever this process is kept on."""
-    if core is not None:
-        cores.pin(core)
-    elif hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, range(os.cpu_count() or 1))

@@ -40,11 +40,12 @@ def redis(directory: Path) -> Iterator[Redis]:
     flags = {"port": port, "bind": "127.0.0.1", "unixsocket": unix_socket}
     flags |= {"save": "", "appendonly": "no", "dir": directory}
     log = directory / "redis.log"
-    process = subprocess.Popen(
-        [str(binary), *(str(part) for name, at in flags.items() for part in (f"--{name}", at))],
-        stdout=log.open("wb"),
-        preexec_fn=lambda: cores.pin(cores.SERVER),
-    )
+    command = [
+        str(binary),
+        *(str(part) for name, at in flags.items() for part in (f"--{name}", at)),
+    ]
+    with log.open("wb") as out, cores.starting_on(cores.SERVER):
+        process = subprocess.Popen(command, stdout=out)
     try:
         _wait_for(unix_socket, process, log)
         yield Redis(port, unix_socket, Server(f"127.0.0.1:{port}", process.pid))

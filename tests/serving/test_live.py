@@ -11,12 +11,13 @@ import pytest
 
 from cli.get import _footer
 from deltas.process import store_dir
-from deltas.store import PartitionState, open_primary
+from deltas.store import PartitionState, open_primary, open_secondary
 from impressions.clock import FixedClock
 from impressions.delta_block import key
 from impressions.heartbeat import FROM_THE_FIRST_MS
 from impressions.shard import shard_of
 from impressions.spec import DAY_MS
+from serving import live
 from serving.client import CallFailed
 from serving.health import BATCH, READY, SPEED
 from serving.result import reason_words
@@ -244,6 +245,32 @@ def test_a_copy_that_was_made_anew_is_followed(settings, copy, client):
     comes(client, ["deltas_missing"])
     copy.state()
     comes(client, [])
+
+
+def test_a_copy_that_shows_nothing_new_is_opened_anew(settings, monkeypatch):
+    """A secondary may stop at the end of a log in mid-write, without an error."""
+    monkeypatch.setattr(live, "UNCHANGED_S", 0.2)
+    opened = []
+
+    def open_stuck(*where):
+        store = open_secondary(*where)
+        if not opened:
+            store.catch_up = lambda: None
+        opened.append(store)
+        return store
+
+    monkeypatch.setattr(live, "open_secondary", open_stuck)
+    copy = Copy(settings)
+    copy.state(through_ms=THROUGH_MS)
+    deltas = live.LiveDeltas(settings)
+    deltas.start()
+    try:
+        copy.state(through_ms=THROUGH_MS + 1)
+        until(lambda: deltas.state(0).through_ms == THROUGH_MS + 1, "the newer state")
+    finally:
+        deltas.stop()
+        copy.store.close()
+    assert len(opened) >= 2
 
 
 def test_a_block_that_cannot_be_read_is_data_loss_for_its_profile_only(
