@@ -62,7 +62,7 @@ class LiveDeltas:
         self._readers = settings.deltas_dir / "readers"
         self._own = self._readers / f"{os.getpid()}-{next(_numbers)}"
         self._store: DeltaStore | None = None
-        self._identity: tuple[int, int] | None = None
+        self._identity: tuple[int, ...] | None = None
         self._decoded: dict[int, tuple[bytes, StreamState]] = {}
         self._shards = settings.host_shards
         self._looked_s = self._changed_s = monotonic_s()
@@ -181,11 +181,16 @@ def between(before: StreamState, after: StreamState) -> StreamState:
     )
 
 
-def _identity(path: Path) -> tuple[int, int] | None:
-    """Tells a copy that was made anew from the one before; None where there is none."""
+def _identity(path: Path) -> tuple[int, ...] | None:
+    """Tells apart copies, and the lives of the follower that writes one; None where there is none.
+
+    A follower that opens its copy begins a new list of files, and CURRENT names it. A secondary
+    from before may go on showing what it read last from the former life's log in place of what was
+    written after it (facebook/rocksdb#14444).
+    """
     with contextlib.suppress(FileNotFoundError):
-        status = (path / "IDENTITY").stat()
-        return status.st_ino, status.st_mtime_ns
+        files = [(path / name).stat() for name in ("IDENTITY", "CURRENT")]
+        return tuple(n for file in files for n in (file.st_ino, file.st_mtime_ns))
     return None
 
 

@@ -247,6 +247,22 @@ def test_a_copy_that_was_made_anew_is_followed(settings, copy, client):
     comes(client, [])
 
 
+def test_what_a_follower_wrote_before_its_restart_is_seen_after_it(settings):
+    """A RocksDB secondary shows what it read of the former life's log (facebook/rocksdb#14444)."""
+    copy = Copy(settings)
+    copy.state(through_ms=THROUGH_MS)
+    deltas = live.LiveDeltas(settings)
+    deltas.look()
+    copy.state(through_ms=THROUGH_MS + 1)
+    copy.store.close()
+    copy.store = open_primary(store_dir(settings))
+    copy.state(shards=[1], through_ms=THROUGH_MS + 2)
+    deltas.look()
+    assert [deltas.state(shard).through_ms - THROUGH_MS for shard in (0, 1)] == [1, 2]
+    deltas.stop()
+    copy.store.close()
+
+
 def test_a_copy_that_shows_nothing_new_is_opened_anew(settings, monkeypatch):
     """A secondary may stop at the end of a log in mid-write, without an error."""
     monkeypatch.setattr(live, "UNCHANGED_S", 0.2)
