@@ -291,7 +291,7 @@ class Follower:
         it: a slow broker is silent, too."""
         at, end = self.states[partition].next_offset, self._ends[partition]
         try:
-            return is_empty(self._settings, self._topic, partition, at, end)
+            return is_empty(self._settings, self._topic, partition, at, end, _ANSWER_S)
         except ServiceError as error:
             self._trouble(error.message)
             return False
@@ -307,7 +307,7 @@ class Follower:
         self._news_s = dict.fromkeys(self._news_s, monotonic_s())
         for partition, state in self.states.items():
             try:
-                _, end = range_of(self._settings, self._topic, partition)
+                _, end = range_of(self._settings, self._topic, partition, _ANSWER_S)
             except ServiceError as error:
                 self._trouble(error.message)
                 return
@@ -315,7 +315,7 @@ class Follower:
                 raise ServiceError(
                     f"topic {self._topic}, partition {partition}: nothing came for "
                     f"{quiet_s:.0f} s at offset {state.next_offset}, though it ends at {end}",
-                    hint="start again",
+                    hint="it starts again by itself; should it repeat: impressions topics check",
                 )
 
     def _restored(self, partition: int) -> None:

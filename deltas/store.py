@@ -100,8 +100,15 @@ class DeltaStore:
         return self._table.get_many(keys)
 
     def state_bytes(self, partition: int) -> bytes | None:
-        """The state as it is stored: cheap to ask for and to compare."""
-        return self._table.get(state_key(partition))
+        """The state as it is stored: cheap to ask for and to compare.
+
+        By a scan, as blocks are read: a secondary's `get` may answer with what it read before the
+        primary was opened again (docs/decisions/0015), and the state must never be of another
+        moment than the blocks.
+        """
+        key = state_key(partition)
+        found = self._table.values(b"", key, key + b"\x00")
+        return found[0] if found else None
 
     def state(self, partition: int) -> PartitionState | None:
         """The state of a partition; None if the store never held it."""

@@ -263,6 +263,10 @@ def _options(target: str, retries: bool) -> list[tuple[str, Any]]:
     return [
         ("grpc.service_config", json.dumps(config)),
         ("grpc.use_local_subchannel_pool", 1),
+        # By default gRPC waits ever longer before it connects again, up to two minutes: longer than
+        # calls are retried, so they would fail although the server is back.
+        ("grpc.initial_reconnect_backoff_ms", 100),
+        ("grpc.max_reconnect_backoff_ms", 1_000),
         ("grpc.max_receive_message_length", -1),
     ]
 

@@ -55,6 +55,8 @@ def failure_of(error: Any, target: str) -> CallFailed:
     hint = _CHECK_SERVER if code is grpc.StatusCode.UNAVAILABLE else None
     if code is grpc.StatusCode.DEADLINE_EXCEEDED:
         hint = "allow more time (timeout_s), or ask for fewer profiles"
+    if code is grpc.StatusCode.RESOURCE_EXHAUSTED:  # a flood is refused without a reason
+        hint = "full, or more than a message may hold: retry later, elsewhere, or with less"
     return CallFailed(f"{target}: {text}", code=code.name, hint=hint)
 
 

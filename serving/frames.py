@@ -12,6 +12,8 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+from impressions.varint import varint
+
 _VARINT, _LENGTH = 0, 2  # wire types
 
 
@@ -33,7 +35,7 @@ def inside(number: int, frame: Frame) -> Frame:
     return Frame(len(begin) + frame.size, [begin, *frame.pieces])
 
 
-def after(first: bytes, frame: Frame) -> Frame:
+def behind(first: bytes, frame: Frame) -> Frame:
     """The message with more fields before it."""
     return Frame(len(first) + frame.size, [first, *frame.pieces])
 
@@ -52,14 +54,3 @@ def integer(number: int, value: int) -> bytes:
 def head(number: int, size: int) -> bytes:
     """What stands before a field of so many bytes."""
     return varint(number << 3 | _LENGTH) + varint(size)
-
-
-def varint(value: int) -> bytes:
-    """Seven bits a byte, the lowest first; negative numbers as 64 bits of two's complement."""
-    value &= 0xFFFF_FFFF_FFFF_FFFF
-    out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)

@@ -3,9 +3,14 @@
     Pool           threads that count what is in flight; one of these for calls, one for streams
     LimitCalls     an interceptor that refuses a call when its pool is full: on arrival, by the
                    thread that took the call, so a refusal never queues behind the work
+    Wall           grpcio's own limit, far outside ours, and its cheap way to refuse
 
 Health checks and reflection have threads of their own: a full server still says that it is well.
 grpcio's own limit (`maximum_concurrent_rpcs`) would refuse health checks too; it stays far outside.
+
+A refusal tells its reason, unless calls come faster than they can be taken. Then they are refused
+as grpcio itself refuses, without a reason, for two thirds of the cost: under overload most calls
+end here, and what they cost is taken from those that are answered.
 """
 
 from __future__ import annotations
@@ -89,11 +94,8 @@ _AT_ONCE = AtOnce(1)
 
 
 def refusing(error: Exception) -> Handler:
-    """A handler for any method that answers with the error's status and reads no request.
-
-    The cheapest there is: one message to gRPC, sent by the thread that took the call. Under
-    overload most calls end here, and what they cost is taken from those that are answered.
-    """
+    """A handler for any method that answers with the error's status and reads no request: one
+    message to gRPC, sent by the thread that took the call."""
     status = rpc_status.to_status(status_of(error))
 
     def refuse(_: Any, context: grpc.ServicerContext, send: Callable[[None], None]) -> None:
@@ -106,12 +108,34 @@ def refusing(error: Exception) -> Handler:
     return grpc.stream_stream_rpc_method_handler(behaviour)
 
 
+class Wall(int):
+    """A `maximum_concurrent_rpcs` that can be made to hold for the call that is just being taken.
+
+    grpcio compares with it, then looks for the handler, which runs `LimitCalls`, and only then asks
+    whether the comparison was true; all in the thread that takes calls. Should it ever ask earlier,
+    nothing is lost but time: the handler that `LimitCalls` has chosen refuses as well.
+    """
+
+    _exceeded = False
+
+    def __le__(self, active: int) -> Wall:  # type: ignore[override, misc]
+        self._exceeded = active >= int(self)
+        return self
+
+    def __bool__(self) -> bool:
+        return self._exceeded
+
+    def refuse(self) -> None:
+        """Refuse the call that is just being taken."""
+        self._exceeded = True
+
+
 class LimitCalls(grpc.ServerInterceptor):
     """Refuses a call of our service with RESOURCE_EXHAUSTED while its pool is full."""
 
-    def __init__(self, pools: dict[str, Pool], door: Door, counts: Mapping[str, Count]):
+    def __init__(self, pools: dict[str, Pool], door: Door, wall: Wall, counts: Mapping[str, Count]):
         """`pools`, `counts`: by full method name; other methods are let through."""
-        self._pools, self._door, self._counts = pools, door, counts
+        self._pools, self._door, self._wall, self._counts = pools, door, wall, counts
         self._refusals = {method: _full(pool) for method, pool in pools.items()}
 
     def intercept_service(
@@ -126,6 +150,8 @@ class LimitCalls(grpc.ServerInterceptor):
             self._door.arrived()
         if pool.full:
             self._counts[details.method](grpc.StatusCode.RESOURCE_EXHAUSTED)
+            if self._door.flooded:
+                self._wall.refuse()
             return self._refusals[details.method]
         return continuation(details)
 

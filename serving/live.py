@@ -8,8 +8,8 @@ The state is read before the blocks and again after them. What the stream is com
 said by the first reading: the blocks are as new or newer. What is *missing* is said by the second:
 dropped slots and a copy that starts over are written down before anything is deleted.
 
-A secondary that has met the end of a log in mid-write may see nothing more of that log, without an
-error. So where no partition's state changes for some seconds, the copy is opened anew: a matter of
+A secondary can show old data without an error (docs/decisions/0015). So the copy is opened anew
+when a follower has opened it, and where no partition's state changes for some seconds: a matter of
 milliseconds, done ever more rarely while the follower really writes nothing.
 """
 

@@ -34,7 +34,7 @@ from serving.auth import RequireToken, read_tokens, server_credentials
 from serving.family import Pids, present
 from serving.generations import Generations
 from serving.health import HEALTH_SERVICE, SERVICE, Health
-from serving.limits import Count, Handler, LimitCalls, Pool
+from serving.limits import Count, Handler, LimitCalls, Pool, Wall
 from serving.live import LiveDeltas, is_configured
 from serving.metrics import ServerMetrics
 from serving.now import Now, look
@@ -139,21 +139,23 @@ def create_server(
     reader = Reader(settings, deltas_of or live or no_deltas, metrics)
     service = ImpressionsService(settings, generations, clock, reader, now)
     counts = {name: metrics.counter_of(name.rpartition("/")[2]) for name in METHODS}
-    door = Door()
+    door, wall = Door(), Wall(_OUTER_WALL * serving.max_concurrent + 1_000)
     pools = (Pool(serving.max_concurrent, "call"), Pool(serving.max_concurrent, "stream"))
-    handlers = service_handlers(service, serving, streams, door, counts, *pools)
     server = grpc.server(
         ThreadPoolExecutor(_REFLECTION_THREADS),  # whatever has no pool of its own
-        handlers=[health.handlers(), handlers],
-        interceptors=_interceptors(serving, door, counts, *pools),
+        handlers=[health.handlers()],
+        interceptors=_interceptors(serving, door, wall, counts, *pools),
         options=[
             ("grpc.so_reuseport", int(share_port)),
             ("grpc.max_receive_message_length", int(serving.max_request_bytes)),
             ("grpc.server.max_pending_requests", _QUEUED_CALLS),
             ("grpc.server.max_pending_requests_hard_limit", 2 * _QUEUED_CALLS),
         ],
-        maximum_concurrent_rpcs=_OUTER_WALL * serving.max_concurrent + 1_000,
+        maximum_concurrent_rpcs=wall,
     )
+    # A registered method has a queue of its own: a flood of calls cannot crowd out health checks.
+    methods = method_handlers(service, serving, streams, door, counts, *pools)
+    server.add_registered_method_handlers(SERVICE, methods)
     reflection.enable_server_reflection((SERVICE, HEALTH_SERVICE, reflection.SERVICE_NAME), server)
     port = _bind(server, serving)
     return Server(server, port, generations, health, live, metrics, streams, pools, settings)
@@ -187,7 +189,7 @@ def run(
     log.info("stopped", address=server.address)
 
 
-def service_handlers(
+def method_handlers(
     service: ImpressionsService,
     serving: Serving,
     streams: OpenStreams,
@@ -195,33 +197,30 @@ def service_handlers(
     counts: Counts,
     unary: Pool,
     stream: Pool,
-) -> grpc.GenericRpcHandler:
-    """Our service, each method on its pool."""
+) -> dict[str, Handler]:
+    """The methods of our service by name, each on its pool."""
     work, unsent = Work(serving.threads, door), Unsent()
 
     def one(name: str, method: Callable[..., Any], request: type[Any]) -> Handler:
         return calls.unary(method, request, unary, work, door, unsent, counts[_full(name)])
 
-    return grpc.method_handlers_generic_handler(
-        SERVICE,
-        {
-            "GetProfile": one("GetProfile", service.get_profile, pb.GetProfileRequest),
-            "BatchGetProfiles": one(
-                "BatchGetProfiles", service.batch_get_profiles, pb.BatchGetProfilesRequest
-            ),
-            "StreamProfiles": calls.stream(
-                service.stream_profile,
-                pb.StreamProfilesRequest,
-                service.refused,
-                stream,
-                work,
-                door,
-                counts[_full("StreamProfiles")],
-                streams,
-            ),
-            "Describe": one("Describe", service.describe, pb.DescribeRequest),
-        },
-    )
+    return {
+        "GetProfile": one("GetProfile", service.get_profile, pb.GetProfileRequest),
+        "BatchGetProfiles": one(
+            "BatchGetProfiles", service.batch_get_profiles, pb.BatchGetProfilesRequest
+        ),
+        "StreamProfiles": calls.stream(
+            service.stream_profile,
+            pb.StreamProfilesRequest,
+            service.refused,
+            stream,
+            work,
+            door,
+            counts[_full("StreamProfiles")],
+            streams,
+        ),
+        "Describe": one("Describe", service.describe, pb.DescribeRequest),
+    }
 
 
 def _full(method: str) -> str:
@@ -234,11 +233,11 @@ METHODS = tuple(
 
 
 def _interceptors(
-    serving: Serving, door: Door, counts: Counts, unary: Pool, stream: Pool
+    serving: Serving, door: Door, wall: Wall, counts: Counts, unary: Pool, stream: Pool
 ) -> list[grpc.ServerInterceptor]:
     pool_of = {name: stream if name == _full("StreamProfiles") else unary for name in METHODS}
     # Tokens first: who may not call takes no place either.
-    interceptors: list[grpc.ServerInterceptor] = [LimitCalls(pool_of, door, counts)]
+    interceptors: list[grpc.ServerInterceptor] = [LimitCalls(pool_of, door, wall, counts)]
     if serving.token_file is not None:
         interceptors.insert(0, RequireToken(read_tokens(serving.token_file), counts))
     return interceptors

@@ -171,7 +171,7 @@ def stream_message(number: int, shard: Shard, stream: StreamState) -> pb.ShardSt
 
 def result_frame(profile_id: int, answer: Frame) -> Frame:
     """A `ProfileResult` with this answer."""
-    return frames.after(
+    return frames.behind(
         frames.integer(_RESULT["profile_id"], profile_id), frames.inside(_RESULT["answer"], answer)
     )
 
@@ -187,7 +187,7 @@ def failed_result(profile_id: int, error: Exception) -> bytes:
 def in_stream(request: pb.StreamProfilesRequest, result: Frame) -> bytes:
     """The `StreamProfilesResponse` to one request."""
     first = frames.integer(_STREAMED["request_id"], request.request_id)
-    return frames.joined([frames.after(first, frames.inside(_STREAMED["result"], result))])
+    return frames.joined([frames.behind(first, frames.inside(_STREAMED["result"], result))])
 
 
 def _server_version() -> str:

@@ -1,16 +1,20 @@
-"""Where compiled code is kept: one directory for each state of the sources it was made from.
+"""Where compiled code is kept: one directory for each state of what it was made from and for.
 
-numba keeps code beside the file of the function and makes it anew when that file changes, though
-not when a file does whose functions or constants were compiled into it. So the directory is named
-after the bytes of all of them:
+numba keeps code by the path and the time of the function's file and by the processor, and makes it
+anew when one of them changes, without a word; though not when a file changes whose functions or
+constants were compiled into it. So the directory is named after all of them:
 
     $XDG_CACHE_HOME/impressions/compiled/<digest>       by default in ~/.cache
+
+and whatever is in it fits: a second clone on the same machine has a directory of its own.
 """
 
 from __future__ import annotations
 
 import hashlib
 import tempfile
+from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 
 import impressions
@@ -25,9 +29,8 @@ _SOURCES = (
 
 
 def directory() -> Path:
-    """The directory for the sources as they are; one that will not last where none can be made."""
-    sources = b"".join((_PACKAGE / name).read_bytes() for name in _SOURCES)
-    path = cache_dir() / "compiled" / hashlib.sha256(sources).hexdigest()[:16]
+    """The directory for what is here; one that will not last where none can be made."""
+    path = cache_dir() / "compiled" / digest(_PACKAGE)
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -36,6 +39,23 @@ def directory() -> Path:
     return path
 
 
+def digest(package: Path) -> str:
+    """Of all that decides whether compiled code of this package can be used again."""
+    hashed = hashlib.sha256()
+    for part in _origin(package):
+        hashed.update(hashlib.sha256(part).digest())
+    return hashed.hexdigest()[:16]
+
+
+def _origin(package: Path) -> Iterator[bytes]:
+    from llvmlite import binding  # an optional package, as numba is
+
+    yield f"{version('numba')} {binding.get_host_cpu_name()} {package.resolve()}".encode()
+    for name in _SOURCES:
+        yield str((package / name).stat().st_mtime_ns).encode()
+        yield (package / name).read_bytes()
+
+
 def is_filled() -> bool:
-    """Whether this machine has compiled these sources before."""
+    """Whether this machine has compiled these sources, from this place, before."""
     return any(directory().rglob("*.nbi"))

@@ -25,20 +25,24 @@ def reader(settings: Settings, **more: Any) -> Iterator[Consumer]:
         consumer.close()
 
 
-def range_of(settings: Settings, topic: str, partition: int) -> tuple[int, int]:
+def range_of(
+    settings: Settings, topic: str, partition: int, timeout_s: float = _TIMEOUT_S
+) -> tuple[int, int]:
     """[first, end) of the offsets of a partition.
 
     Raises:
         ServiceError: the broker does not answer.
     """
     with reader(settings) as consumer:
-        return watermarks(consumer, topic, partition)
+        return watermarks(consumer, topic, partition, timeout_s)
 
 
-def watermarks(consumer: Consumer, topic: str, partition: int) -> tuple[int, int]:
+def watermarks(
+    consumer: Consumer, topic: str, partition: int, timeout_s: float = _TIMEOUT_S
+) -> tuple[int, int]:
     """The same with a consumer that is there."""
     try:
-        found = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=_TIMEOUT_S)
+        found = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=timeout_s)
     except KafkaException as error:
         raise ServiceError(
             f"topic {topic}, partition {partition}: {error.args[0].str()}",
@@ -49,11 +53,18 @@ def watermarks(consumer: Consumer, topic: str, partition: int) -> tuple[int, int
     return int(first), int(end)
 
 
-def is_empty(settings: Settings, topic: str, partition: int, start: int, end: int) -> bool:
+def is_empty(
+    settings: Settings,
+    topic: str,
+    partition: int,
+    start: int,
+    end: int,
+    timeout_s: float = _TIMEOUT_S,
+) -> bool:
     """Whether no record lies in [start, end): only what Kafka keeps for itself."""
     with reader(settings, enable_partition_eof=True) as consumer:
         consumer.assign([TopicPartition(topic, partition, start)])
-        message = consumer.poll(_TIMEOUT_S)
+        message = consumer.poll(timeout_s)
         if message is None:
             return False
         if message.error() is None:

@@ -24,6 +24,7 @@ from impressions.errors import UsageError
 from impressions.item import MAX_PROFILE
 from impressions.shard import shard_of
 from impressions.v1.impression_record_pb2 import ImpressionLog
+from impressions.varint import varint
 
 MAX_LOG_ID = (1 << 63) - 1
 _LOG_TAG = b"\x0a"  # field 1 of ImpressionRecord, length-delimited
@@ -142,7 +143,7 @@ def pack(message: ImpressionLog, partitions: int) -> Packed:
     data = message.SerializeToString(deterministic=True)
     return Packed(
         shard_of(message.profile_id, partitions),
-        _LOG_TAG + _varint(len(data)) + data,
+        _LOG_TAG + varint(len(data)) + data,
         len(message.title_ids),
     )
 
@@ -209,12 +210,3 @@ def _all_or_none(name: str, values: list[int | None]) -> list[int] | None:
 def _check_range(name: str, value: int, lowest: int, highest: int) -> None:
     if not lowest <= value <= highest:
         raise UsageError(f"{name} {value}: expected {lowest}..{highest}")
-
-
-def _varint(value: int) -> bytes:
-    out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)

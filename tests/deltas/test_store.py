@@ -157,3 +157,20 @@ def test_a_damaged_block_is_an_error_not_a_shorter_answer(tmp_path):
     with pytest.raises(CorruptData):
         list(opened.scan())
     opened.close()
+
+
+def test_a_reader_sees_the_state_written_before_the_writer_was_opened_again(tmp_path):
+    """A secondary's `get` answers with what it read of the writer's former life
+    (facebook/rocksdb#14444); the state is asked for otherwise."""
+    writer = open_primary(tmp_path / "store")
+    writer.write((), {0: PartitionState(bytes(16), 1, restoring=False)})
+    reader = open_secondary(tmp_path / "store", tmp_path / "own")
+    reader.catch_up()
+    writer.write((), {0: PartitionState(bytes(16), 2, restoring=False)})
+    writer.close()
+    writer = open_primary(tmp_path / "store")
+    writer.write((), {1: PartitionState(bytes(16), 9, restoring=False)})
+    reader.catch_up()
+    assert [reader.state(partition).next_offset for partition in (0, 1)] == [2, 9]
+    writer.close()
+    reader.close()

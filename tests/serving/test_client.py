@@ -15,6 +15,7 @@ from serving.result import result_of
 from tests.generations import CUTOVER_MS
 from tests.serving.support import install, serving, settings_in
 
+AWAY_S = 11.0
 HEAVY = ("rocksdict", "pydantic", "typer", "rich", "pyarrow", "pyspark", "pandas")
 
 
@@ -61,6 +62,24 @@ def test_a_call_survives_a_server_that_comes_a_little_later(tmp_path):
         with serving(settings):
             call.join(10)
     assert [result.profile_id for result in results] == [1], f"{time.monotonic() - started_s:.1f} s"
+
+
+def test_a_server_that_was_long_away_is_found_at_once(tmp_path):
+    """Whatever the client tried meanwhile: gRPC's own pause before it connects again has grown
+    beyond the time in which calls are retried."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{probe.getsockname()[1]}"
+    settings = settings_in(tmp_path, listen=address)
+    install(settings)
+    with ImpressionsClient(address, timeout_s=10) as client:
+        away_until_s = time.monotonic() + AWAY_S
+        while time.monotonic() < away_until_s:
+            with pytest.raises(CallFailed):
+                client.get(1, at_ms=CUTOVER_MS)
+        with serving(settings):
+            for _ in range(2):  # on each channel
+                assert client.get(1, at_ms=CUTOVER_MS).profile_id == 1
 
 
 def test_columns_of_different_lengths_are_refused():

@@ -10,6 +10,7 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from impressions.v1 import impressions_service_pb2 as pb
+from impressions.v1 import impressions_service_pb2_grpc
 from serving.client import CallFailed
 from serving.reads import Deltas
 from tests.generations import CUTOVER_MS
@@ -79,6 +80,28 @@ def refusal(client) -> CallFailed | None:
     except CallFailed as error:
         return error
     return None
+
+
+def test_a_flood_is_refused_more_cheaply(tmp_path, gate):
+    """The first refusal says why. Those that follow at once are grpcio's own, without a reason;
+    then there is room again."""
+    settings = settings_in(tmp_path, threads=1, max_concurrent=2)
+    install(settings)
+    with (
+        serving(settings, deltas_of=gate.deltas_of) as server,
+        grpc.insecure_channel(server.address) as channel,
+    ):
+        get = impressions_service_pb2_grpc.ImpressionsServiceStub(channel).GetProfile
+        request = pb.GetProfileRequest(profile_id=1, query_time_ms=CUTOVER_MS)
+        held = [get.future(request) for _ in range(2)]
+        until(lambda: gate.entered == 1, "one is computed on, the other waits for its turn")
+        refused = [call.exception() for call in [get.future(request) for _ in range(200)]]
+        assert {error.code() for error in refused} == {grpc.StatusCode.RESOURCE_EXHAUSTED}
+        assert "2 calls" in refused[0].details()
+        assert sum(error.details() == "Concurrent RPC limit exceeded!" for error in refused) > 20
+        gate.opened.set()
+        assert [call.result() is not None for call in held] == [True, True]
+        assert until(lambda: get.future(request).exception() is None, "there is room again")
 
 
 def test_open_streams_take_no_place_from_calls(tmp_path):

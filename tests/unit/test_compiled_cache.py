@@ -1,0 +1,50 @@
+"""Compiled code of one place is never taken for that of another.
+
+numba finds code by the path of its source. A second clone of the same sources once looked compiled,
+was not, and each of its servers compiled for ten seconds without a word.
+"""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+import impressions
+
+pytest.importorskip("llvmlite")
+from impressions.compiled.cache import digest
+
+HERE = Path(impressions.__file__).parent
+
+
+@pytest.fixture
+def clone(tmp_path):
+    """The same sources elsewhere, with their times."""
+    return shutil.copytree(HERE, tmp_path / "impressions")
+
+
+def test_the_same_place_has_one_name():
+    """Or nothing would ever be found again."""
+    assert digest(HERE) == digest(HERE)
+
+
+def test_a_clone_has_another_name(clone):
+    """Equal bytes in another directory."""
+    assert digest(clone) != digest(HERE)
+
+
+def test_a_touched_source_has_another_name(clone):
+    """numba compares times; a file that is written again is compiled again."""
+    before = digest(clone)
+    os.utime(clone / "compiled" / "merge.py", ns=(1, 1))
+    assert digest(clone) != before
+
+
+def test_a_source_that_is_compiled_into_others_counts(clone):
+    """A constant of another module is part of the compiled code."""
+    before, source = digest(clone), clone / "spec.py"
+    times = source.stat()
+    source.write_text(source.read_text() + "# changed\n")
+    os.utime(source, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert digest(clone) != before
