@@ -4,6 +4,7 @@
     merge    the compiled form of impressions/merge.py
     table    columns of a stored table, read where they lie
     runs     the order of rows that come as a few sorted runs
+    wanted   which rows are of the titles that are asked for
 
 Nothing here is a definition. Formats and formula belong to impressions/{columns, profile_block,
 delta_block, decay, merge}.py, and tests/unit/test_compiled.py holds these modules equal to them.

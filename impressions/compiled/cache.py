@@ -24,7 +24,7 @@ from impressions.shell.paths import cache_dir
 _PACKAGE = Path(impressions.__file__).parent
 _SOURCES = (
     "columns.py", "decay.py", "delta_block.py", "item.py", "profile_block.py", "spec.py",
-    "compiled/merge.py", "compiled/runs.py", "compiled/table.py",
+    "compiled/merge.py", "compiled/runs.py", "compiled/table.py", "compiled/wanted.py",
 )  # fmt: skip
 
 

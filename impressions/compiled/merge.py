@@ -28,11 +28,10 @@ from impressions.compiled.table import (
     BYTES,
     add_column,
     compiled,
-    integer_at,
     integers,
     places,
-    width_of,
 )
+from impressions.compiled.wanted import is_wanted, wanted_of
 from impressions.item import MAX_LOCATION
 from impressions.spec import ITEM_LOCATION_BITS
 
@@ -51,15 +50,6 @@ _SIGNATURE = _RESULT(
     types.Array(types.boolean, 1, "C", readonly=True), types.boolean, types.boolean,
 )  # fmt: skip
 """Written down, so that it is compiled (or loaded) when imported and never again."""
-
-
-@compiled
-def _add_rooted(data, start, n, rows, slots, factor, out):  # type: ignore[no-untyped-def]
-    """The same for sums that are stored as their fourth root."""
-    roots = data[start : start + 4 * n].view(np.float32)
-    for i in range(len(rows)):
-        square = np.float64(roots[rows[i]]) * np.float64(roots[rows[i]])
-        out[slots[i]] += square * square * factor
 
 
 @compiled
@@ -113,19 +103,13 @@ def _delta(data, integral, half_lives, tag, limits, where, about):  # type: igno
 
 @compiled
 def _choose(  # type: ignore[no-untyped-def]
-    items, first, titles, any_title, locations, any_location, by_title, keys, chosen, at
+    items, first, wanted, shift, any_title, locations, any_location, by_title, keys, chosen, at
 ):  # fmt: skip
     """Put key and row of each chosen item behind `at`; returns where they end."""
-    t = 0
     for i in range(first, len(items)):
         title = items[i] >> _BITS
-        if not any_title:
-            if t and titles[t - 1] >= title:  # another day of the tail begins
-                t = 0
-            while t < len(titles) and titles[t] < title:
-                t += 1
-            if t == len(titles) or titles[t] != title:
-                continue
+        if not any_title and not is_wanted(title, wanted, shift):
+            continue
         if not any_location and not locations[items[i] & _LOCATION]:
             continue
         keys[at] = title if by_title else items[i]
@@ -205,6 +189,7 @@ def _choose_all(  # type: ignore[no-untyped-def]
     rows = about[:, 0].sum()
     keys, chosen = np.empty(rows, np.int64), np.empty(rows, np.uint32)
     bounds = np.zeros(len(about) + 1, np.int64)
+    wanted, shift = wanted_of(titles)
     at = 0
     for p in range(len(about)):
         if about[p, 0]:
@@ -214,36 +199,62 @@ def _choose_all(  # type: ignore[no-untyped-def]
                 return keys[:0], chosen[:0], bounds[:0]
             first = first_tail_row if p == 1 else 0
             at = _choose(
-                items, first, titles, any_title, locations, any_location, by_title, keys, chosen, at
-            )
+                items, first, wanted, shift, any_title, locations, any_location, by_title,
+                keys, chosen, at,
+            )  # fmt: skip
         bounds[p + 1] = at
     return keys[:at], chosen[:at], bounds
 
 
 @compiled
 def _add_part(  # type: ignore[no-untyped-def]
-    data, rows, slots, where, about, query_ms, half_lives_ms, rooted, in_block, last_seen, numbers
+    data, rows, slots, where, about, query_ms, half_lives_ms, rooted, last_seen, numbers
 ):  # fmt: skip
     """Add the chosen rows of one part to the answer."""
-    n, half_lives = about[0], len(half_lives_ms)
-    measures = len(where) - 3
-    start, code = where[1]
+    n, measures = about[0], len(where) - 3
+    ages_ms = integers(data, where[1, 0], n, where[1, 1])  # at once: a view for each row costs more
     for i in range(len(rows)):
-        seen_ms = about[1] - integer_at(data, start, n, code, rows[i])
-        last_seen[slots[i]] = max(last_seen[slots[i]], seen_ms)
+        last_seen[slots[i]] = max(last_seen[slots[i]], about[1] - ages_ms[rows[i]])
     for m in range(measures):
         start, code = where[2 + m]
         add_column(data, start, n, code, rows, slots, 1.0, numbers[m])
     start, code = where[2 + measures]
-    for h in range(half_lives):
-        factor = np.exp2(-((query_ms - about[2]) / half_lives_ms[h]))
-        for m in range(measures):
-            c = m * half_lives + h
-            at, out = start + width_of(code) * n * c, numbers[measures + c]
-            if in_block and rooted[h]:
-                _add_rooted(data, at, n, rows, slots, factor, out)
-            else:
-                add_column(data, at, n, code, rows, slots, factor, out)
+    factors = np.exp2((about[2] - query_ms) / half_lives_ms)
+    if code == F32:
+        _add_stored(data, start, n, rows, slots, factors, rooted, numbers[measures:])
+    else:
+        _add_exact(data, start, n, rows, slots, factors, numbers[measures:])
+
+
+@compiled
+def _add_stored(data, start, n, rows, slots, factors, rooted, sums):  # type: ignore[no-untyped-def]
+    """The sums of a profile block: float32, of some half-lives the fourth root.
+
+    One view and one call for all columns: a part of a hundred rows would else take longer to begin
+    each of its columns than to add it.
+    """
+    stored = data[start : start + 4 * n * len(sums)].view(np.float32)
+    for c in range(len(sums)):
+        h, base, out = c % len(factors), np.uint64(n * c), sums[c]
+        factor = factors[h]
+        if rooted[h]:
+            for i in range(len(rows)):
+                root = np.float64(stored[base + rows[i]])
+                square = root * root
+                out[slots[i]] += square * square * factor
+        else:
+            for i in range(len(rows)):
+                out[slots[i]] += np.float64(stored[base + rows[i]]) * factor
+
+
+@compiled
+def _add_exact(data, start, n, rows, slots, factors, sums):  # type: ignore[no-untyped-def]
+    """The sums of a delta block: float64."""
+    stored = data[start : start + 8 * n * len(sums)].view(np.float64)
+    for c in range(len(sums)):
+        factor, base, out = factors[c % len(factors)], np.uint64(n * c), sums[c]
+        for i in range(len(rows)):
+            out[slots[i]] += stored[base + rows[i]] * factor
 
 
 @njit(_SIGNATURE, nogil=True, cache=True, error_model="numpy")
@@ -294,6 +305,6 @@ def merge_bytes(  # type: ignore[no-untyped-def]
             slots = of_body if p == 0 else of_small[lower - bounds[1] : upper - bounds[1]]
             _add_part(
                 _part(p, block, deltas, edges), chosen[lower:upper], slots, where[p], about[p],
-                times[0], half_lives_ms, rooted, p < 2, last_seen, numbers,
+                times[0], half_lives_ms, rooted, last_seen, numbers,
             )  # fmt: skip
     return True, names, last_seen, numbers

@@ -88,19 +88,6 @@ def integers(data, start, n, code):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def integer_at(data, start, n, code, row):  # type: ignore[no-untyped-def]
-    """One value of such a column."""
-    if code == 1:
-        return np.int64(data[start + row])
-    if code == 2:
-        return np.int64(data[start : start + 2 * n].view(np.uint16)[row])
-    if code == 8:
-        return data[start : start + 8 * n].view(np.int64)[row]
-    low = np.int64(data[start : start + 4 * n].view(np.uint32)[row])
-    return low | np.int64(data[start + 4 * n + row]) << 32 if code == 5 else low
-
-
-@compiled
 def add_column(data, start, n, code, rows, slots, factor, out):  # type: ignore[no-untyped-def]
     """out[slots[i]] += factor * column[rows[i]], for a column of any code."""
     if code == F32:
@@ -111,17 +98,11 @@ def add_column(data, start, n, code, rows, slots, factor, out):  # type: ignore[
         of_f64 = data[start : start + 8 * n].view(np.float64)
         for i in range(len(rows)):
             out[slots[i]] += of_f64[rows[i]] * factor
-    elif code == 1:
-        for i in range(len(rows)):
-            out[slots[i]] += data[start + rows[i]] * factor
-    elif code == 2:
-        of_u2 = data[start : start + 2 * n].view(np.uint16)
-        for i in range(len(rows)):
-            out[slots[i]] += of_u2[rows[i]] * factor
     elif code == 8:
         of_u8 = data[start : start + 8 * n].view(np.uint64)
         for i in range(len(rows)):
             out[slots[i]] += np.float64(of_u8[rows[i]]) * factor
     else:
+        whole = integers(data, start, n, code)
         for i in range(len(rows)):
-            out[slots[i]] += integer_at(data, start, n, code, rows[i]) * factor
+            out[slots[i]] += whole[rows[i]] * factor

@@ -78,6 +78,24 @@ def test_the_compiled_rows_are_the_oracles(compiled, raw, after_ms):
     assert differences(as_dict(PROFILE, rows, SPEC), expected, FLOAT32_STORED) == []
 
 
+@pytest.mark.parametrize("spacing", [1, 256, 2**40 + 1])
+def test_any_number_of_titles_can_be_asked_for(compiled, spacing):
+    """Each of 3,000, every third of which the profile has seen, and one that nothing can have."""
+    titles = np.arange(1, 3_001) * spacing
+    seen = [
+        {"title": int(title), "location": 1, "event_ms": CUTOVER_MS - i - 1, "played": 0,
+         "dwell_s": 0.0}
+        for i, title in enumerate(titles[::3])
+    ]  # fmt: skip
+    block = profile_block_of(seen, CUTOVER_MS, SPEC)
+    arguments = CUTOVER_MS, CUTOVER_MS, block, []
+    for chosen in (titles, titles[1:2], titles[::7], titles[:0], np.array([-1])):
+        selection = Selection(np.ascontiguousarray(chosen), None)
+        found = compiled(*arguments, selection, by_title=True)
+        assert found.items.tolist() == [t << 8 for t in chosen.tolist() if t in titles[::3]]
+        assert_same(found, merge_plain(SPEC, *arguments, selection, by_title=True))
+
+
 @pytest.mark.parametrize("seed", range(scaled(5, 100)))
 def test_bytes_that_are_wrong_are_answered_alike(compiled, seed):
     """Flipped, cut or grown bytes: the same error, or the same rows where they still are one."""
