@@ -9,7 +9,7 @@ Four verbs, each a `spark-submit`-able file: land, close, compact, export. What 
     close     closing, duplicates
     compact   window_branch, aggregate, audits, audit_facts, audit_sample, published, compare, refs,
               stale
-    export    packing, sst_sink, storage, sweep
+    export    sst_input, ema_rows, packing, sst_sink, storage, sweep
 
 Shared: session (the one Spark factory), java and jars, tables (names, columns, layout), snapshots
 (what commits say), report (the one-line run report), stages (progress), failpoint (for tests).

@@ -1,8 +1,8 @@
 """`impressions export`: a published generation of ema becomes SST files and a manifest.
 
-    1. plan        the tag gen_<date>: its snapshot, and how many rows each shard has (metadata)
-    2. write       Spark reads each shard in one task and sorts it, and the sink writes SST files;
-                   no row moves between tasks                              batch/sst_sink.py
+    1. plan        the tag gen_<date>: its snapshot, its files by shard and their rows (metadata)
+    2. write       a task for each shard reads those files and writes SST files; Spark starts the
+                   tasks and tells which attempts count    batch/sst_input.py, batch/sst_sink.py
     3. check       the winning attempts only: every shard, every row, key ranges disjoint
     4. manifest    report.json, then manifest.json, the last file: without it there is no generation
 
@@ -17,16 +17,17 @@ import json as jsonlib
 import re
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from batch import published, tables
+from batch import published, sst_input, tables
 from batch.published import Generation
 from batch.report import RunReport, start_report
+from batch.sst_input import DataFile
 from batch.stages import stages
 from batch.storage import Directory, below, open_directory, shown
 from batch.sweep import SWEEP_AGE_HOURS, sweep
@@ -36,7 +37,7 @@ from impressions.errors import CorruptData, ImpressionsError, NotReady, Refused,
 from impressions.generation import MANIFEST, REPORT, cutover_of, generation_id, ref_name
 from impressions.manifest import Manifest, SstFile
 from impressions.shell.command import DryRun, Json, run, verb
-from impressions.shell.console import human_bytes
+from impressions.shell.console import human_bytes, warn
 from impressions.shell.failpoint import failpoint
 from impressions.shell.settings import Settings
 from impressions.slot import parse_logical_date
@@ -45,7 +46,7 @@ from impressions.spec import PARTITIONER
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-    from batch.sst_sink import Written
+    from batch.sst_sink import Plan, Written
 
 ROLL_BYTES = 256 << 20
 """Bytes of blocks after which a shard's next file is begun."""
@@ -114,6 +115,14 @@ class Job:
     def ema(self) -> str:
         return tables.full_name(self.settings, tables.EMA)
 
+    @property
+    def tag(self) -> str:
+        return ref_name("gen", self.cutover_ms)
+
+    def table(self) -> DataFrame:
+        """The rows of the generation."""
+        return self.spark.read.option("versionAsOf", self.tag).table(self.ema)
+
 
 def export(job: Job, *, force: bool = False, dry_run: bool = False) -> RunReport:
     """Write the generation, or verify the one that is there.
@@ -123,7 +132,8 @@ def export(job: Job, *, force: bool = False, dry_run: bool = False) -> RunReport
         Refused: what is there holds something else, or the settings are not those it was made with.
     """
     generation = _published(job)
-    entries = _entries_per_shard(job)
+    files = sst_input.data_files(job.spark, job.ema, job.tag)
+    entries = sst_input.entries_per_shard(files, job.table)
     there = None if force else _manifest(job)
     job.report.snapshots |= {"raw": generation.source_id, "ema": generation.snapshot_id}
     job.report.extra |= {
@@ -135,7 +145,7 @@ def export(job: Job, *, force: bool = False, dry_run: bool = False) -> RunReport
         job.report.counts["entries"] = sum(entries.values())
         return _done(job, "would verify" if there else "would write")
     with stages(job.spark, f"{'verify' if there else 'export'} {job.name}"):
-        written = _write(job, upload=there is None)
+        written = _write(job, files, upload=there is None)
     made = _check(job, generation, entries, written)
     if there is not None:
         _require_same(there, made)
@@ -147,23 +157,6 @@ def export(job: Job, *, force: bool = False, dry_run: bool = False) -> RunReport
     failpoint("before-manifest")
     job.target.replace(MANIFEST, manifests.encode(made))
     return job.report
-
-
-def rows_by_shard(table: DataFrame, partitions: int) -> DataFrame:
-    """Each partition holds one whole shard, sorted the way profile blocks are built.
-
-    A scan of the aggregate table is grouped by shard as it is; what comes otherwise is dealt out.
-    """
-    from pyspark.sql import functions as F
-
-    from batch.aggregate import exchanges
-
-    if exchanges(table.groupBy("shard").count()):
-        # repartitionById passes the id through; repartition(n, "shard") would hash it again.
-        table = table.repartitionById(partitions, F.col("shard"))
-    return table.sortWithinPartitions(
-        "profile_id", F.col("tail_day").asc_nulls_first(), "title_id", "location"
-    )
 
 
 def check_complete(
@@ -219,16 +212,6 @@ def _published(job: Job) -> Generation:
     )
 
 
-def _entries_per_shard(job: Job) -> dict[int, int]:
-    """Rows of each shard that has any, from the metadata of the tagged snapshot."""
-    files = job.spark.read.option("versionAsOf", ref_name("gen", job.cutover_ms))
-    rows = files.table(f"{job.ema}.files").selectExpr("partition.shard", "record_count").collect()
-    entries: dict[int, int] = {}
-    for row in rows:
-        entries[row["shard"]] = entries.get(row["shard"], 0) + row["record_count"]
-    return {shard: count for shard, count in entries.items() if count}
-
-
 def _manifest(job: Job) -> Manifest | None:
     data = job.target.read(MANIFEST)
     if data is None:
@@ -241,32 +224,46 @@ def _manifest(job: Job) -> Manifest | None:
     return there
 
 
-def _write(job: Job, *, upload: bool) -> list[Written]:
+def _write(job: Job, files: Sequence[DataFile], *, upload: bool) -> list[Written]:
     """Run the sink; returns what the winning attempts wrote, by shard."""
     from batch.session import register_source
-    from batch.sst_sink import NAME, Plan, SstSink, read_result
+    from batch.sst_sink import NAME, OPTION, SstSink, read_result
 
-    table = job.spark.read.option("versionAsOf", ref_name("gen", job.cutover_ms)).table(job.ema)
-    rows = rows_by_shard(table, job.settings.partitions)
     with tempfile.TemporaryDirectory(prefix="impressions-export-") as local:
-        plan = Plan(
-            directory=job.uri,
-            result=str(Path(local) / "result.json"),
-            cutover_ms=job.cutover_ms,
-            slot_ms=job.settings.spec.slot_ms,
-            spec_fingerprint=job.settings.spec.fingerprint,
-            partitions=job.settings.partitions,
-            run_id=job.report.run_id,
-            roll_bytes=job.roll_bytes,
-            upload=upload,
-        )
+        plan = _plan(job, files, str(Path(local) / "result.json"), upload=upload)
+        if plan.shards is None:
+            rows = sst_input.rows_by_shard(job.table(), job.settings.partitions)
+        else:
+            rows = sst_input.numbered(job.spark, plan.shards)
         register_source(job.spark, SstSink)
-        into = rows.write.format(NAME).option("plan", jsonlib.dumps(asdict(plan))).mode("append")
         try:
-            into.save()
+            rows.write.format(NAME).option(OPTION, plan.encode()).mode("append").save()
         except Exception as error:
             raise _failed(job, error) from error
         return read_result(Path(plan.result))
+
+
+def _plan(job: Job, files: Sequence[DataFile], result: str, *, upload: bool) -> Plan:
+    from batch.sst_sink import Plan
+
+    table = sst_input.iceberg_table(job.spark, job.ema)
+    storage = sst_input.storage_of(table, job.settings)
+    if obstacle := sst_input.obstacle(files, table, storage):
+        warn(f"{job.ema}: {obstacle}; Spark reads the rows, which takes longer")
+    job.report.extra["read"] = obstacle or "data files"
+    return Plan(
+        directory=job.uri,
+        result=result,
+        cutover_ms=job.cutover_ms,
+        slot_ms=job.settings.spec.slot_ms,
+        spec_fingerprint=job.settings.spec.fingerprint,
+        partitions=job.settings.partitions,
+        run_id=job.report.run_id,
+        roll_bytes=job.roll_bytes,
+        upload=upload,
+        shards=None if obstacle else sst_input.by_shard(files),
+        storage=storage,
+    )
 
 
 def _failed(job: Job, error: Exception) -> ImpressionsError:

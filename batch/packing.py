@@ -1,11 +1,11 @@
 """Rows of the aggregate table become (key, profile block) pairs: the content of an SST file.
 
-In: Arrow batches of `impressions.ema`, sorted by (profile, tail day with null first, title,
-location), cut anywhere. Out: one `Packed` per profile, ascending by profile.
+In: Arrow batches of `impressions.ema`. Out: one `Packed` per profile, ascending by profile.
 
     1. whole      a batch's last profile may go on in the next batch, so its rows are held back
     2. columns    the rows of whole profiles become numpy columns, without a loop over rows
-    3. order      checked over all rows at once, because a reader trusts it
+    3. order      (profile, tail day with null first, title, location): put so where that is asked
+                  for, and checked over all rows at once, because a reader trusts it
     4. blocks     each profile is a slice of those columns: [start, tail) and [tail, end)
 
 The bytes themselves are made by impressions/profile_block.py alone. No I/O.
@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from impressions import profile_block
-from impressions.columns import Rows
+from impressions.columns import ALL, Index, Rows
 from impressions.decay import Int
 from impressions.errors import CorruptData
 from impressions.item import pack as pack_items
@@ -53,19 +53,22 @@ class Columns:
     rows: Rows
 
 
-def pack(batches: Iterable[pa.RecordBatch], cutover_ms: int, spec: Spec) -> Iterator[Packed]:
-    """Pack sorted rows, profile by profile.
+def pack(
+    pieces: Iterable[pa.Table | pa.RecordBatch], cutover_ms: int, spec: Spec, *, sort: bool
+) -> Iterator[Packed]:
+    """Pack rows, profile by profile.
 
     Args:
-        batches: columns as in `columns_of`; empty batches are allowed.
+        pieces: whole profiles, profiles ascending; columns as in `columns_of`.
         cutover_ms: what the decayed sums are relative to.
+        sort: whether the rows of a piece are in any order.
 
     Raises:
         CorruptData: a null where none may be, or rows out of order or repeated.
     """
     last = -1
-    for batch in whole_profiles(batches):
-        columns = columns_of(batch, spec)
+    for piece in pieces:
+        columns = columns_of(piece, spec, in_order(piece) if sort else ALL)
         check_order(columns, after=last)
         last = int(columns.profiles[-1])
         yield from _blocks(columns, cutover_ms, spec)
@@ -92,39 +95,69 @@ def whole_profiles(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
         yield pa.Table.from_batches(held)
 
 
-def columns_of(batch: pa.Table, spec: Spec) -> Columns:
+def columns_of(batch: pa.Table | pa.RecordBatch, spec: Spec, order: Index = ALL) -> Columns:
     """Numpy columns of rows of `impressions.ema`.
 
     Args:
-        batch: profile_id, title_id int64; location int32; tail_day date32 or null; last_seen
-            timestamp[us]; the measures; `spec.decayed_names`.
+        batch: `column_names`; profile_id, title_id int64; location int32; tail_day date32 or null;
+            last_seen timestamp[us]; numbers.
+        order: which rows, in which order.
 
     Raises:
         CorruptData: a null in any column but tail_day.
     """
     import pyarrow as pa
+
+    profiles = _integers(batch, "profile_id")[order]
+    measures, half_lives, n = len(spec.measures), len(spec.half_lives_days), len(profiles)
+    totals, sums = np.empty((measures, n)), np.empty((measures * half_lives, n))
+    for names, into in ((spec.measure_names, totals), (spec.decayed_names, sums)):
+        for name, row in zip(names, into, strict=True):
+            row[:] = _numbers(batch, name, pa.float64())[order]
+    rows = Rows(
+        items=_items(batch)[order],
+        last_seen_ms=_integers(batch, "last_seen")[order] // 1000,
+        totals=totals,
+        sums=sums.reshape(measures, half_lives, n),
+    )
+    return Columns(profiles, _days(batch)[order], rows)
+
+
+def in_order(batch: pa.Table | pa.RecordBatch) -> NDArray[np.intp]:
+    """The rows by (profile, tail day with null first, title, location)."""
+    return np.lexsort((_items(batch), _days(batch), _integers(batch, "profile_id")))
+
+
+def _items(batch: pa.Table | pa.RecordBatch) -> Int:
+    return pack_items(_integers(batch, "title_id"), _integers(batch, "location"))
+
+
+def _days(batch: pa.Table | pa.RecordBatch) -> Int:
+    import pyarrow as pa
     import pyarrow.compute as pc
 
-    def numbers(name: str, kind: pa.DataType) -> NDArray[np.generic]:
-        column = batch.column(name)
-        if column.null_count:
-            raise CorruptData(f"aggregate table: {column.null_count} nulls in {name}, expected 0")
-        values: NDArray[np.generic] = column.cast(kind).to_numpy()
-        return values
-
-    def integers(name: str) -> Int:
-        return numbers(name, pa.int64()).astype(np.int64, copy=False)
-
-    shape = (len(spec.measures), len(spec.half_lives_days), batch.num_rows)
-    sums = np.stack([numbers(name, pa.float64()) for name in spec.decayed_names])
-    rows = Rows(
-        items=pack_items(integers("title_id"), integers("location")),
-        last_seen_ms=integers("last_seen") // 1000,
-        totals=np.stack([numbers(name, pa.float64()) for name in spec.measure_names]),
-        sums=sums.reshape(shape).astype(np.float64, copy=False),
-    )
     days = pc.fill_null(batch.column("tail_day").cast(pa.int32()), NOT_TAIL)
-    return Columns(integers("profile_id"), days.to_numpy().astype(np.int64), rows)
+    return days.to_numpy(zero_copy_only=False).astype(np.int64)  # type: ignore[no-any-return]
+
+
+def _integers(batch: pa.Table | pa.RecordBatch, name: str) -> Int:
+    import pyarrow as pa
+
+    return _numbers(batch, name, pa.int64()).astype(np.int64, copy=False)
+
+
+def _numbers(batch: pa.Table | pa.RecordBatch, name: str, kind: pa.DataType) -> NDArray[np.generic]:
+    column = batch.column(name)
+    if column.null_count:
+        raise CorruptData(f"aggregate table: {column.null_count} nulls in {name}, expected 0")
+    values: NDArray[np.generic] = column.cast(kind).to_numpy(zero_copy_only=False)
+    return values
+
+
+def column_names(spec: Spec) -> list[str]:
+    """The columns that a row is packed from; the shard says nothing that the profile does not."""
+    keys = ("profile_id", "title_id", "location", "tail_day", "last_seen")
+    return [*keys, *spec.measure_names, *spec.decayed_names]
 
 
 def check_order(columns: Columns, after: int) -> None:

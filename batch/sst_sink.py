@@ -1,14 +1,15 @@
 """The SST sink: a Spark data source that writes one shard per task, and its commit protocol.
 
-    task     sorted rows -> profile blocks -> SST file on local disk -> copied to the generation
+    task     rows of a shard -> profile blocks -> SST file on local disk -> copied to the generation
     attempt  a retried or speculative task writes files of its own: names hold run and attempt
     commit   Spark hands the driver the results of winning attempts only; they are written to
              `result`, a file of the driver, where the job (batch/export.py) checks them and writes
              the manifest. Spark runs `commit` in a process of its own, so a file is how they meet.
     abort    nothing to undo: a file that no manifest lists is no part of a generation
 
-A partition of the sink's input holds one whole shard: that of its first row, and a task refuses
-rows that Kafka's partitioner would put elsewhere. A shard without rows has no file.
+A partition of the sink's input holds one whole shard: a number, which stands for files that the
+task reads by itself, or the sorted rows. A task refuses rows that Kafka's partitioner would put
+elsewhere. A shard without rows has no file.
 """
 
 from __future__ import annotations
@@ -26,9 +27,10 @@ import numpy as np
 from pyspark import TaskContext
 from pyspark.sql.datasource import DataSource, DataSourceArrowWriter, WriterCommitMessage
 
-from batch.packing import Packed, pack
+from batch.ema_rows import whole_profiles_of
+from batch.packing import Packed, column_names, pack, whole_profiles
+from batch.sst_input import ShardFiles
 from batch.storage import Directory, open_directory
-from impressions.decay import Int
 from impressions.errors import Refused
 from impressions.generation import sst_path
 from impressions.manifest import ContentDigest, SstFile
@@ -41,6 +43,8 @@ if TYPE_CHECKING:
     from pyspark.sql.types import StructType
 
 NAME = "impressions_sst"
+OPTION = "secret_plan"
+"""Addresses and storage settings may hold credentials; Spark shows no option of such a name."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,8 @@ class Plan:
         cutover_ms, slot_ms, spec_fingerprint, partitions: the numbers the blocks are made with.
         run_id: new for every run.   roll_bytes: block bytes after which a new file is begun.
         upload: False computes names, digests and sizes, and leaves no file anywhere.
+        shards: files for the task that gets their number; None: tasks get rows.
+        storage: how to open those files, see `ema_rows.open_parquet`.
     """
 
     directory: str
@@ -63,6 +69,18 @@ class Plan:
     run_id: str
     roll_bytes: int
     upload: bool
+    shards: list[ShardFiles] | None
+    storage: dict[str, str]
+
+    def encode(self) -> str:
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def decode(cls, text: str) -> Plan:
+        fields = json.loads(text)
+        if fields["shards"] is not None:
+            fields["shards"] = [ShardFiles(**shard) for shard in fields["shards"]]
+        return cls(**fields)
 
     def spec(self) -> Spec:
         """The spec, as this process knows it. Raises Refused if the driver knows another."""
@@ -87,14 +105,14 @@ class Written(WriterCommitMessage):
 
 
 class SstSink(DataSource):
-    """`df.write.format(NAME).option("plan", ...)`."""
+    """`df.write.format(NAME).option(OPTION, plan.encode())`."""
 
     @classmethod
     def name(cls) -> str:
         return NAME
 
     def writer(self, schema: StructType, overwrite: bool) -> SstWriter:
-        return SstWriter(Plan(**json.loads(self.options["plan"])))
+        return SstWriter(Plan.decode(self.options[OPTION]))
 
 
 class SstWriter(DataSourceArrowWriter):
@@ -108,8 +126,7 @@ class SstWriter(DataSourceArrowWriter):
         if task is None:
             raise RuntimeError("the SST sink writes inside a Spark task only")
         plan = self._plan
-        shard, batches = one_shard(iterator, plan.partitions)
-        packed = pack(batches, plan.cutover_ms, plan.spec())
+        shard, packed = packed_shard(iterator, plan)
         target = open_directory(plan.directory) if plan.upload else None
         with tempfile.TemporaryDirectory(prefix="impressions-sst-") as local:
             files = SstFiles(shard, f"{plan.run_id}-{task.taskAttemptId()}", Path(local), target)
@@ -186,35 +203,38 @@ class SstFiles:
         self.open_bytes = 0
 
 
-def one_shard(
-    batches: Iterable[pa.RecordBatch], partitions: int
-) -> tuple[int, Iterator[pa.RecordBatch]]:
-    """The shard of the first row, and the same rows, refused where one is of another shard.
+def packed_shard(batches: Iterable[pa.RecordBatch], plan: Plan) -> tuple[int, Iterator[Packed]]:
+    """The shard of a task's input, and its profiles.
 
-    Without rows the shard is 0, which then has no rows to be wrong about.
+    Without input the shard is 0, which then has no rows to be wrong about.
     """
+    spec = plan.spec()
     filled = (batch for batch in batches if batch.num_rows)
     first = next(filled, None)
     if first is None:
         return 0, iter(())
-    shard = int(shards_of(_profiles(first.slice(0, 1)), partitions)[0])
-    return shard, _of_shard(chain((first,), filled), shard, partitions)
+    pieces: Iterator[pa.Table | pa.RecordBatch]
+    if plan.shards is None:
+        shard = first.column("shard")[0].as_py()
+        pieces = whole_profiles(chain((first,), filled))
+    else:
+        mine = plan.shards[first.column(0)[0].as_py()]
+        shard = mine.shard
+        pieces = whole_profiles_of(mine.paths, column_names(spec), plan.storage)
+    checked = _of_shard(pieces, shard, plan.partitions)
+    return shard, pack(checked, plan.cutover_ms, spec, sort=plan.shards is not None)
 
 
 def _of_shard(
-    batches: Iterable[pa.RecordBatch], shard: int, partitions: int
-) -> Iterator[pa.RecordBatch]:
-    for batch in batches:
-        profiles = _profiles(batch)
+    pieces: Iterable[pa.Table | pa.RecordBatch], shard: int, partitions: int
+) -> Iterator[pa.Table | pa.RecordBatch]:
+    """The pieces, refused where a profile is of another shard."""
+    for piece in pieces:
+        profiles = np.unique(piece.column("profile_id").to_numpy(zero_copy_only=False))
         elsewhere = np.flatnonzero(shards_of(profiles, partitions) != shard)
         if len(elsewhere):
             raise Refused(
                 f"profile {profiles[elsewhere[0]]} is not of shard {shard} of {partitions}",
                 reason="wrong_shard",
             )
-        yield batch
-
-
-def _profiles(batch: pa.RecordBatch) -> Int:
-    profiles: Int = batch.column("profile_id").to_numpy(zero_copy_only=False)
-    return profiles
+        yield piece

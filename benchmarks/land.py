@@ -3,24 +3,31 @@
 One Spark session, as `impressions land --every` keeps it, lands twice: a small part, which warms it
 up, then all the rest in one round. Steady is the second round, from asking the broker to the commit
 in Iceberg; JVM start is not in it, another row has it. Spark is `local[*]` as it ships and may use
-every core, so the limit does too: a process for each core, which share the partitions.
+every core, so the limit does too: a process for each core, which share the partitions. CPU is that
+of the JVM, its Python workers and the driver in the steady round; the limit's, of its consumers.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from benchmarks import jvm
 from benchmarks import stream_processes as processes
 from benchmarks import stream_world as streams
 from benchmarks.frame import Goal, Row, row
 from benchmarks.world import World
 from impressions.shell.settings import Settings
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
 
 _PROFILES, _LOGS_PER_RECORD = 6_000, 10
 _WARM, _IMPRESSIONS = 50_000, 1_500_000
@@ -28,6 +35,14 @@ _QUICK_WARM, _QUICK = 1_000, 5_000
 _CONSUMERS = 2
 _ROUND_WITHIN_S = 180.0
 _POLL_S = 0.05
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """What the limit did: impressions per second, CPU time of one impression."""
+
+    per_s: float
+    cpu_us: float
 
 
 def run(world: World) -> Iterator[Row]:
@@ -56,10 +71,13 @@ def run(world: World) -> Iterator[Row]:
         limit = _decode(system, traffic.impressions)
     steady_per_s = steady["landed"] / steady["seconds"]
     what = f"{steady['landed']:,} impressions, 100 a record"
-    yield row("land", f"{what}, JVM running", steady_per_s, "impressions/s", limit=limit,
+    yield row("land", f"{what}, JVM running", steady_per_s, "impressions/s", limit=limit.per_s,
               goal=Goal("ratio_to_limit", ">=", 0.5))  # fmt: skip
     yield row("land", f"{what}, with JVM start and a warm-up round",
-              traffic.impressions / whole_s, "impressions/s", limit=limit)  # fmt: skip
+              traffic.impressions / whole_s, "impressions/s", limit=limit.per_s)  # fmt: skip
+    for cost, name in ((limit.cpu_us, "CPU"), (None, "CPU, JVM alone")):
+        spent_us = steady["cpu_s" if cost else "jvm_cpu_s"] / steady["landed"] * 1e6
+        yield row("land", f"{what}, {name}", spent_us, "us/impression", limit=cost)
 
 
 def _check(told: dict[str, Any], impressions: int) -> None:
@@ -69,8 +87,8 @@ def _check(told: dict[str, Any], impressions: int) -> None:
         raise AssertionError(f"land: {told}, expected {wanted}")
 
 
-def _decode(system: Settings, impressions: int) -> float:
-    """Impressions per second of several bare consumers at the same time."""
+def _decode(system: Settings, impressions: int) -> Decoded:
+    """Several bare consumers at the same time."""
     numbers = range(streams.PARTITIONS)
     with ExitStack() as stack:
         peers = []
@@ -87,7 +105,8 @@ def _decode(system: Settings, impressions: int) -> float:
         said = [peer.line() for peer in peers]
     if sum(each["impressions"] for each in said) != impressions:
         raise AssertionError(f"land: the limit counted {said}, expected {impressions}")
-    return impressions / max(each["seconds"] for each in said)
+    cpu_s = sum(each["cpu_s"] for each in said)
+    return Decoded(impressions / max(each["seconds"] for each in said), cpu_s / impressions * 1e6)
 
 
 def main() -> None:
@@ -105,14 +124,24 @@ def main() -> None:
         for after in (None, go):
             while after is not None and not after.exists():
                 time.sleep(_POLL_S)
-            started_s = time.perf_counter()
+            started_s, before_s = time.perf_counter(), _cpu_s(spark)
             report = start_report("land", {})
             land(Landing(spark, settings, now_ms, report))
             seconds = time.perf_counter() - started_s
+            spent_s = [now - then for now, then in zip(_cpu_s(spark), before_s, strict=True)]
             before, in_table = in_table, spark.table(tables.full_name(settings, tables.RAW)).count()
             counts = {name: report.counts[name] for name in ("landed", "rejected")}
-            told = {"seconds": seconds, "before": before, "in_table": in_table, **counts}
+            cpu = {"cpu_s": sum(spent_s), "jvm_cpu_s": spent_s[0]}
+            told = {"seconds": seconds, "before": before, "in_table": in_table, **cpu, **counts}
             print(json.dumps(told), flush=True)
+
+
+def _cpu_s(spark: SparkSession) -> tuple[float, float]:
+    """CPU seconds of the JVM; of its Python workers and this process."""
+    pid = jvm.pid_of(spark)
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    alone_s = sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK")
+    return alone_s, jvm.cpu_s(pid) - alone_s + time.process_time()
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ from tests.live import copy_of_deltas, stream_rows
 
 _PROFILES = 6_000
 _GROWTH = (1, 4, 16)
-_GROWTH_IMPRESSIONS = 60_000
+_GROWTH_IMPRESSIONS, _GROWTH_PROFILES = 100_000, 1_000
 _QUICK_SHARE = 20
 
 
@@ -71,14 +71,16 @@ def run(world: World) -> Iterator[Row]:
 def growth(world: World) -> Iterator[Row]:
     """The exponent of the worker's CPU time over the data, at 1, 4 and 16 times as much.
 
-    More data is more profiles, each as busy as before: what grows is the number of keys.
+    More data is more profiles, each as busy as before and within as short a time: what grows is
+    the number of keys.
     """
     case, share = CASES[-1], _QUICK_SHARE if world.is_quick else 1
     sizes, costs = [], []
     with streams.broker(world) as settings:
         for times in _GROWTH[:2] if world.is_quick else _GROWTH:
-            impressions = _GROWTH_IMPRESSIONS // share * times
-            source = _filled(settings, world.seed, case, impressions, impressions // 100)
+            impressions, profiles = _GROWTH_IMPRESSIONS // share, _GROWTH_PROFILES // share
+            traffic = streams.crowds(world.seed, times, impressions, case.log, profiles)
+            source = _filled(settings, traffic, case.per_record)
             drained = _ours(settings, source)
             sizes.append(float(drained.impressions))
             costs.append(max(drained.cpu_s, 1e-3))
@@ -104,8 +106,14 @@ class Source:
 def _case(world: World, settings: Settings, case: Case) -> Iterator[Row]:
     share = _QUICK_SHARE if world.is_quick else 1
     profiles = _PROFILES // share
-    source = _filled(settings, world.seed, case, case.ours // share, profiles)
-    of_peers = _filled(settings, world.seed, case, case.peers // share, profiles)
+    source, of_peers = (
+        _filled(
+            settings,
+            streams.traffic(world.seed, impressions // share, case.log, profiles),
+            case.per_record,
+        )
+        for impressions in (case.ours, case.peers)
+    )
     works = {
         "ours": lambda: _ours(settings, source),
         "limit": lambda: _peer("bare_consumer", settings, source),
@@ -138,10 +146,9 @@ def _case(world: World, settings: Settings, case: Case) -> Iterator[Row]:
 _FAUST_FLAGS = ("--loglevel", "error", "--without-web")
 
 
-def _filled(settings: Settings, seed: int, case: Case, impressions: int, profiles: int) -> Source:
-    """A topic of its own with so many impressions, and what some profiles must answer."""
-    traffic = streams.traffic(seed, impressions, case.log, profiles)
-    records = streams.records(traffic, case.per_record // case.log)
+def _filled(settings: Settings, traffic: streams.Traffic, per_record: int) -> Source:
+    """A topic of its own with this traffic, and what some profiles must answer."""
+    records = streams.records(traffic, per_record // traffic.titles.shape[1])
     topic = streams.fresh(settings).kafka.topic
     streams.fill(settings, topic, records)
     query_ms = now_ms()

@@ -116,18 +116,29 @@ class Traffic:
     def impressions(self) -> int:
         return int(self.titles.size)
 
+    @classmethod
+    def names(cls) -> tuple[str, ...]:
+        return tuple(cls.__dataclass_fields__)
+
     def first(self, logs: int) -> Traffic:
-        return Traffic(*(getattr(self, name)[:logs] for name in self.__dataclass_fields__))
+        return Traffic(*(getattr(self, name)[:logs] for name in self.names()))
 
 
-def traffic(seed: int, impressions: int, log: int, profiles: int, first_log: int = 1) -> Traffic:
+def traffic(
+    seed: int,
+    impressions: int,
+    log: int,
+    profiles: int,
+    first_log: int = 1,
+    first_profile: int = 1,
+) -> Traffic:
     """So many impressions of the last three hours, none of them known to the stream before."""
     rng = np.random.default_rng(seed)
     logs = impressions // log
     shape = (logs, log)
     titles = rng.integers(1, CATALOGUE, shape)
     return Traffic(
-        profile_id=rng.integers(1, profiles + 1, logs),
+        profile_id=rng.integers(first_profile, first_profile + profiles, logs),
         log_id=np.arange(first_log, first_log + logs),
         titles=titles,
         locations=titles * 31 % 40,
@@ -137,11 +148,23 @@ def traffic(seed: int, impressions: int, log: int, profiles: int, first_log: int
     )
 
 
+def crowds(seed: int, times: int, impressions: int, log: int, profiles: int) -> Traffic:
+    """So many crowds, one after the other, each of profiles of its own: more data in which nobody
+    is busier and no flush meets more of the same profile."""
+    each = [
+        traffic(seed + i, impressions, log, profiles, 1 + i * impressions, 1 + i * profiles)
+        for i in range(times)
+    ]
+    return Traffic(
+        *(np.concatenate([getattr(one, name) for one in each]) for name in each[0].names())
+    )
+
+
 def records(of: Traffic, logs_per_record: int) -> list[Record]:
     """The logs as records, in an order in which every partition has its turn."""
     waiting: dict[int, list[bytes]] = defaultdict(list)
     out = []
-    columns = (getattr(of, name).tolist() for name in of.__dataclass_fields__)
+    columns = (getattr(of, name).tolist() for name in of.names())
     for profile, log_id, titles, locations, event_ms, played, dwell_s in zip(*columns, strict=True):
         message = columns_message(
             profile, log_id, title_ids=titles, locations=locations, event_time_ms=event_ms,

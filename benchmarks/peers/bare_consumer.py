@@ -26,7 +26,7 @@ def main() -> None:
     left = sum(consumer.get_watermark_offsets(part, timeout=30)[1] for part in parts)
     count = Count(0)
     while left:
-        for message in consumer.consume(_AT_ONCE, _WAIT_S):
+        for message in consumer.consume(min(_AT_ONCE, left), _WAIT_S):  # more would be waited for
             if message.error() is not None:
                 raise RuntimeError(message.error().str())
             count.begin()

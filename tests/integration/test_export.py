@@ -5,8 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from batch import compact, export, tables
+from batch import compact, export, refs, snapshots, sst_input, tables
 from batch.report import start_report
+from batch.session import spark_session
 from batch.storage import open_directory
 from batch.sweep import sweep
 from impressions import manifest as manifests
@@ -17,11 +18,13 @@ from impressions.item import profile_of_key
 from impressions.manifest import SstFile, content_digest
 from impressions.shard import shard_of
 from impressions.shell import rocks
+from impressions.shell.sections import Catalog
 from impressions.spec import DAY_MS
 from tests import naive
 from tests.compare import as_dict, differences
 from tests.integration.conftest import Lake, new_lake
 from tests.integration.raw_events import CUTOVER_MS, DATE, counted, event, write_closed, year
+from tests.spark import small_settings
 from tests.tolerance import FLOAT32_STORED
 
 pytestmark = pytest.mark.spark
@@ -141,6 +144,45 @@ def test_smaller_files_hold_the_same_pairs(lake, exported, tmp_path, spark):
     assert sum(file.rows for file in files) == len(whole)
 
 
+def test_spark_reads_the_same_content(lake, exported, monkeypatch):
+    """Where tasks cannot read the files by themselves; verifying compares all digests."""
+    assert exported["read"] == "data files"
+    monkeypatch.setattr(sst_input, "obstacle", lambda *_: "said so by this test")
+    report = export.export(export_job(lake))
+    assert (report.extra["status"], report.extra["read"]) == (
+        "already exported",
+        "said so by this test",
+    )
+
+
+def test_what_files_by_themselves_do_not_tell_is_left_to_spark(lake, exported):
+    ref = export_job(lake).tag
+    files = sst_input.data_files(lake.spark, export_job(lake).ema, ref)
+    java = sst_input.iceberg_table(lake.spark, export_job(lake).ema)
+    assert sst_input.obstacle(files, java, {}) == ""
+    for change, reason in (
+        ({"content": 1}, "1 delete files"),
+        ({"format": "ORC"}, "is ORC, expected PARQUET"),
+        ({"order": 0}, "sort order 0, expected one by profile_id"),
+        ({"order": None}, "sort order None"),
+        ({"order": 7}, "sort order 7"),
+        ({"path": "/gone.parquet"}, "/gone.parquet cannot be opened from Python"),
+    ):
+        assert reason in sst_input.obstacle([replace(files[0], **change)], java, {})
+
+
+def test_storage_settings_are_those_of_the_catalog(spark, tmp_path):
+    """Of Spark's catalog and of Python's, which wins; nothing else of them goes to tasks."""
+    both = {"s3.endpoint": "http://a", "s3.access-key-id": "k", "jdbc.password": "no"}
+    own = Catalog(properties=both, python_properties={"s3.region": "r"})
+    settings = small_settings(tmp_path).model_copy(update={"catalog": own})
+    lake = Lake(settings, spark_session(settings, "tests"))
+    tables.create_if_missing(lake.spark, lake.settings, tables.EMA)
+    java = sst_input.iceberg_table(lake.spark, export_job(lake).ema)
+    expected = {"s3.endpoint": "http://a", "s3.access-key-id": "k", "s3.region": "r"}
+    assert sst_input.storage_of(java, lake.settings) == expected
+
+
 @pytest.fixture
 def own(spark, tmp_path) -> Lake:
     """One profile, so all other shards are empty; exported."""
@@ -180,6 +222,24 @@ def test_other_content_is_refused(own):
     with pytest.raises(Refused, match="exported already with other content"):
         export.export(export_job(own))
     assert manifest_of(own) == other
+
+
+def test_deleted_rows_are_not_exported(spark, tmp_path):
+    """Delete files in a signed snapshot, by somebody's own hands: Spark applies them."""
+    lake = new_lake(tmp_path)
+    now_ms = CUTOVER_MS - 1
+    write_closed(lake, [(i, event(title, now_ms), now_ms) for i in (1, 2) for title in (1, 2)])
+    publish(lake)
+    job = export_job(lake)
+    signed = snapshots.snapshots(lake.spark, job.ema)[refs.refs(lake.spark, job.ema)[job.tag]]
+    lake.spark.sql(f"ALTER TABLE {job.ema} SET TBLPROPERTIES ('write.delete.mode'='merge-on-read')")
+    lake.spark.sql(f"DELETE FROM {job.ema} WHERE profile_id = 1 AND title_id = 2")
+    ours = {k: v for k, v in signed.summary.items() if k.startswith(("impressions.", "audit."))}
+    nothing = lake.spark.table(job.ema).limit(0)
+    snapshots.writer(nothing, job.ema, ours).append()
+    refs.set_tag(lake.spark, job.ema, job.tag, refs.refs(lake.spark, job.ema)["main"])
+    report = export.export(export_job(lake))
+    assert (report.extra["read"], report.counts["entries"]) == ("1 delete files", 3)
 
 
 def test_missing_file_is_refused_and_force_repairs(own):

@@ -3,9 +3,14 @@
 import hashlib
 import logging
 import uuid
+from urllib.parse import parse_qs
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from pyarrow.fs import FileSystem
 
+from batch.ema_rows import whole_profiles_of
 from batch.storage import below, open_directory, shown
 from batch.sweep import sweep
 
@@ -17,7 +22,6 @@ def s3_query():
     """The part of an S3 URI that names moto's server; credentials as a client finds them."""
     pytest.importorskip("moto.server", reason="moto[server] is not installed")
     from moto.server import ThreadedMotoServer
-    from pyarrow.fs import FileSystem
 
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
@@ -71,6 +75,21 @@ def test_replace_leaves_the_new_bytes_and_no_other_file(directory):
     directory.replace("manifest.json", b"two")
     assert directory.read("manifest.json") == b"two"
     assert [file.path for file in directory.list()] == ["manifest.json"]
+
+
+def test_rows_of_an_object_are_those_of_the_file(s3_query, tmp_path):
+    """A data file, opened with the properties that Iceberg has of the store."""
+    path, profiles = f"{BUCKET}/data/{uuid.uuid4().hex}.parquet", [1, 1, 2, 5]
+    files, _ = FileSystem.from_uri(f"s3://{BUCKET}?{s3_query}")
+    rows = pa.table({"profile_id": pa.array(profiles, pa.int64())})
+    pq.write_table(rows, path, filesystem=files, row_group_size=2)
+    address = parse_qs(s3_query)["endpoint_override"][0]
+    storage = {
+        "s3.endpoint": f"http://{address}", "client.region": "us-east-1",
+        "s3.access-key-id": "test", "s3.secret-access-key": "test",
+    }  # fmt: skip
+    pieces = whole_profiles_of([f"s3://{path}"], ["profile_id"], storage)
+    assert [i for piece in pieces for i in piece.column("profile_id").to_pylist()] == profiles
 
 
 def test_sweep_takes_old_sst_files_only(directory, tmp_path):

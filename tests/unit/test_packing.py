@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from batch.packing import pack
+from batch.packing import pack, whole_profiles
 from impressions import profile_block, window
 from impressions.errors import CorruptData
 from impressions.item import location_of, profile_of_key, title_of
@@ -60,7 +60,7 @@ def packed(rows, cuts=()):
         pa.RecordBatch.from_arrays([c.combine_chunks() for c in piece.columns], rows.column_names)
         for piece in pieces
     ]
-    return list(pack(batches, CUTOVER_MS, SPEC))
+    return list(pack(whole_profiles(batches), CUTOVER_MS, SPEC, sort=False))
 
 
 def test_every_row_is_in_the_block_of_its_profile():
@@ -98,6 +98,25 @@ def test_cut_anywhere_equals_whole(seed):
     rng = random.Random(seed)
     cuts = sorted(rng.randint(0, rows.num_rows) for _ in range(rng.randint(0, 60)))
     assert packed(rows, cuts) == packed(rows)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_pieces_in_any_order_give_the_same_blocks(seed):
+    """Whole profiles whose rows lie as in a data file, or anyhow."""
+    rows, rng = table(random_keys(seed)), random.Random(seed)
+    profiles = rows.column("profile_id").to_pylist()
+    middle = profiles.index(rng.choice(profiles))
+    pieces = []
+    for part in (rows.slice(0, middle), rows.slice(middle)):
+        order = rng.sample(range(part.num_rows), part.num_rows)
+        pieces += part.take(pa.array(order, pa.int64())).combine_chunks().to_batches()
+    assert list(pack(pieces, CUTOVER_MS, SPEC, sort=True)) == packed(rows)
+
+
+def test_rows_that_come_twice_are_refused_also_when_sorted():
+    rows = table([(1, None, 2, 0), (1, None, 1, 0), (1, None, 2, 0)])
+    with pytest.raises(CorruptData, match="each once"):
+        list(pack([rows], CUTOVER_MS, SPEC, sort=True))
 
 
 def test_one_profile_over_many_batches_is_one_block():

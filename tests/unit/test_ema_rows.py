@@ -1,0 +1,123 @@
+"""Rows of a shard out of its Parquet files: the same rows however they lie in files."""
+
+import random
+from itertools import pairwise
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from batch import ema_rows
+from batch.ema_rows import whole_profiles_of
+from impressions.errors import CorruptData
+
+COLUMNS = ("profile_id", "title_id", "tail_day")
+
+
+def rows_of(profiles, seed=1):
+    """A row per profile id given, with titles that tell rows apart."""
+    rng = random.Random(seed)
+    return pa.table(
+        {
+            "shard": pa.array([0] * len(profiles), pa.int32()),
+            "profile_id": pa.array(profiles, pa.int64()),
+            "title_id": pa.array(range(len(profiles)), pa.int64()),
+            "tail_day": pa.array([rng.choice([None, 7]) for _ in profiles], pa.int32()),
+        }
+    )
+
+
+def random_profiles(rng):
+    """Ascending; some profiles of one row, some of hundreds, and the largest id there is."""
+    ids = sorted({rng.randint(0, 500) for _ in range(rng.randint(1, 60))} | {2**63 - 1})
+    return [i for i in ids for _ in range(rng.choice([1, 1, 2, 9, 200]))]
+
+
+def written(path, table, rng):
+    pq.write_table(
+        table, path, row_group_size=rng.choice([1, 7, 50, 10_000]),
+        write_statistics=rng.random() < 0.8,
+    )  # fmt: skip
+    return str(path)
+
+
+def read(paths, batch_rows=ema_rows.BATCH_ROWS):
+    return list(whole_profiles_of(paths, COLUMNS, {}, batch_rows))
+
+
+def sorted_rows(pieces):
+    return sorted(
+        (row["profile_id"], row["title_id"], row["tail_day"])
+        for piece in pieces
+        for row in piece.to_pylist()
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_any_files_give_every_row_in_whole_profiles(seed, tmp_path):
+    """Cut between files and dealt out over files, also within a profile; files without rows."""
+    rng = random.Random(seed)
+    whole = rows_of(random_profiles(rng), seed)
+    count = rng.randint(1, 6)
+    if rng.random() < 0.5:
+        cuts = sorted(rng.randint(0, whole.num_rows) for _ in range(count))
+        parts = [range(a, b) for a, b in zip([0, *cuts], [*cuts, whole.num_rows], strict=True)]
+    else:
+        owner = [rng.randrange(count) for _ in range(whole.num_rows)]
+        parts = [[i for i, o in enumerate(owner) if o == part] for part in range(count)]
+    paths = [
+        written(tmp_path / f"{rng.random()}.parquet", whole.take(pa.array(part, pa.int64())), rng)
+        for part in parts
+    ]
+    pieces = read(paths, rng.choice([1, 3, 64, 100_000]))
+    assert sorted_rows(pieces) == sorted_rows([whole])
+    ids = [piece.column("profile_id").to_pylist() for piece in pieces]
+    assert all(max(one) < min(other) for one, other in pairwise(ids))
+
+
+def test_files_are_read_when_their_profiles_come(tmp_path, monkeypatch):
+    """Not all at once: of files that follow each other, two are at hand where they touch."""
+    paths = [str(tmp_path / f"{first}.parquet") for first in range(0, 200, 10)]
+    for first, path in zip(range(0, 200, 10), paths, strict=True):
+        ids = [first] * 30 + list(range(first + 1, first + 10)) + [first + 10] * 30
+        pq.write_table(rows_of(ids), path)
+    largest, safe = [0], ema_rows._safe
+    monkeypatch.setattr(
+        ema_rows, "_safe", lambda files: largest.append(len(list(files))) or safe(files)
+    )
+    pieces = read(random.Random(5).sample(paths, len(paths)), batch_rows=16)
+    assert sum(piece.num_rows for piece in pieces) == 20 * 69
+    assert max(largest) == 2
+    assert max(piece.num_rows for piece in pieces) <= 60 + 2 * 16
+
+
+def test_paths_as_iceberg_writes_them(tmp_path):
+    """Schemes with and without slashes; what a URL would escape stands as it is."""
+    (tmp_path / "a b%20#c").mkdir()
+    path = tmp_path / "a b%20#c" / "1.parquet"
+    pq.write_table(rows_of([1, 2]), path)
+    for shown in (str(path), f"file:{path}", f"file://{path}"):
+        assert sorted_rows(read([shown])) == sorted_rows([rows_of([1, 2])])
+
+
+def test_no_files_no_rows():
+    assert read([]) == []
+
+
+@pytest.mark.parametrize("batch_rows", [2, 100])
+def test_a_file_that_is_not_sorted_is_refused(tmp_path, batch_rows):
+    pq.write_table(rows_of([1, 2, 9, 3, 4, 5]), tmp_path / "1.parquet")
+    with pytest.raises(CorruptData, match=r"1\.parquet: profiles do not ascend"):
+        read([str(tmp_path / "1.parquet")], batch_rows)
+
+
+def test_a_missing_column_is_refused(tmp_path):
+    pq.write_table(rows_of([1]).drop_columns("tail_day"), tmp_path / "1.parquet")
+    with pytest.raises(CorruptData, match="no column tail_day"):
+        read([str(tmp_path / "1.parquet")])
+
+
+def test_a_null_profile_is_refused(tmp_path):
+    pq.write_table(rows_of([1, None]), tmp_path / "1.parquet")
+    with pytest.raises(CorruptData, match="nulls in profile_id"):
+        read([str(tmp_path / "1.parquet")])
