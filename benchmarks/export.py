@@ -66,7 +66,6 @@ def run(world: World) -> Iterator[Row]:
         goal=Goal("ratio_to_limit", ">=", 0.3),
     )  # fmt: skip
     yield row("export", "entries", entries / found["ours"], "rows/s")
-    yield row("export", "CPU", meter.cpu_s("ours") / entries * 1e6, "us/row")
 
 
 def _export(data: Lake, target: Path) -> None:
