@@ -8,14 +8,16 @@
     item      := uint{n}      item keys, ascending
     last_seen := uint{n}      newest_ms - last_seen_ms; newest_ms stands in the block's header
     total     := uint{n} | f32{n} | f64{n}     undecayed totals, integral measures as uint
-    sums      := float{M * H * n}              decayed sums, by measure, then by half-life
+    sums      := {float{H * n_m}}{M}           decayed sums, by measure, then by half-life, of the
+                                               n_m rows whose total of that measure is not 0
     code      := 1 | 2 | 4 | 5 | 8             bytes of each uint, the fewest that hold the largest
                | 0x84 | 0x88                   f32, f64
 
 All little-endian, no padding. A 5-byte uint is a u32 column followed by a u8 column of high bytes:
 ages of up to a year in milliseconds and most item keys need 35 to 40 bits, and a profile has
-thousands of them. The number of rows and the float type of the sums stand in the block's header.
-Decoding reads views and converts only the rows that are asked for.
+thousands of them. Where a total is 0 so is each of its sums, and most titles that were seen were
+never played: those sums are left out. The number of rows and the float type of the sums stand in
+the block's header. Decoding reads views and converts only the rows that are asked for.
 """
 
 from __future__ import annotations
@@ -35,6 +37,7 @@ F32, F64 = 0x84, 0x88
 YEAR_10000_MS = 253_402_300_800_000
 _UINTS = frozenset((1, 2, 4, 5, 8))
 _DTYPES = {1: "<u1", 2: "<u2", 4: "<u4", 8: "<u8", F32: "<f4", F64: "<f8"}
+_FEWEST_BYTES = [next(w for w in (1, 2, 4, 5, 8) if bits <= 8 * w) for bits in range(64)]
 _WIDTHS = {1: 1, 2: 2, 4: 4, 5: 5, 8: 8, F32: 4, F64: 8}
 
 Scalar = TypeVar("Scalar", bound=np.generic)
@@ -113,15 +116,19 @@ def empty_rows(spec: Spec) -> Rows:
 
 def encode_table(rows: Rows, newest_ms: int, spec: Spec, float_code: int) -> bytes:
     """The bytes of `rows`; sums and fractional totals in `float_code` (F32 or F64)."""
+    dtype = _DTYPES[float_code]
     columns = [_encode_uints(rows.items), _encode_uints(newest_ms - rows.last_seen_ms)]
-    for measure, total in zip(spec.measures, rows.totals, strict=True):
-        if measure.integral:
-            columns.append(_encode_uints(total.astype(np.int64)))
-        else:
-            columns.append((float_code, total.astype(_DTYPES[float_code]).tobytes()))
+    sums = []
+    for measure, total, of_measure in zip(spec.measures, rows.totals, rows.sums, strict=True):
+        stored = total.astype(np.int64 if measure.integral else dtype)
+        columns.append(
+            _encode_uints(stored) if measure.integral else (float_code, stored.tobytes())
+        )
+        counted = np.flatnonzero(stored)
+        kept = of_measure if len(counted) == len(stored) else _pick(of_measure, counted)
+        sums.append(kept.astype(dtype, copy=False).tobytes())
     codes = bytes(code for code, _ in columns)
-    sums = rows.sums.astype(_DTYPES[float_code]).tobytes()
-    return b"".join((codes, *(data for _, data in columns), sums))
+    return b"".join((codes, *(data for _, data in columns), *sums))
 
 
 class StoredTable:
@@ -139,19 +146,17 @@ class StoredTable:
             raise CorruptData(f"block: column codes {codes.hex()!r} at byte {offset} are not ours")
         start = offset + len(codes)
         sizes = [_WIDTHS[c] * n for c in codes]
-        self.end = start + sum(sizes) + _WIDTHS[code] * measures * half_lives * n
-        if self.end > len(data):
-            raise CorruptData(
-                f"block: {len(data)} bytes, but {n} rows need {self.end}; it was cut short"
-            )
+        self.end = start + sum(sizes)
+        _check_end(data, n, self.end)
         self._n, self._newest_ms, self._data, self._codes = n, newest_ms, data, codes
         self._starts = [start + sum(sizes[:i]) for i in range(len(sizes))]
-        self._sums = np.frombuffer(
-            data,
-            _DTYPES[code],
-            measures * half_lives * n,
-            self.end - _WIDTHS[code] * measures * half_lives * n,
-        ).reshape(measures, half_lives, n)
+        self._sums: list[NDArray[np.generic]] = []
+        for m in range(measures):
+            begin, shape = self.end, (half_lives, int(np.count_nonzero(self._column(2 + m))))
+            self.end += _WIDTHS[code] * shape[0] * shape[1]
+            _check_end(data, n, self.end)
+            of_measure = np.frombuffer(data, _DTYPES[code], shape[0] * shape[1], begin)
+            self._sums.append(of_measure.reshape(shape))
 
     def __len__(self) -> int:
         return self._n
@@ -166,20 +171,33 @@ class StoredTable:
     def take(self, index: Index) -> Rows:
         """The chosen rows, in float64."""
         items = self.items()[index]
-        totals = np.empty((self._sums.shape[0], len(items)))
-        for m in range(len(totals)):
-            totals[m] = self._column(2 + m)[index]
+        totals = np.empty((len(self._sums), len(items)))
+        sums = np.zeros((len(self._sums), self._sums[0].shape[0], len(items)))
+        for m, of_measure in enumerate(self._sums):
+            total = self._column(2 + m)
+            totals[m] = total[index]
+            if of_measure.shape[1] == self._n:
+                sums[m] = _pick(of_measure, index)
+            else:
+                counted = totals[m] != 0
+                place = np.cumsum(total != 0)[index][counted] - 1
+                sums[m][:, counted] = _pick(of_measure, place)
         return Rows(
             items,
             self._newest_ms - self._column(1)[index].astype(np.int64, copy=False),
             totals,
-            _pick(self._sums, index).astype(np.float64),
+            sums,
         )
 
 
-def are_times(*times_ms: int) -> bool:
+def _check_end(data: bytes, n: int, end: int) -> None:
+    if end > len(data):
+        raise CorruptData(f"block: {len(data)} bytes, but {n} rows need {end}; it was cut short")
+
+
+def are_times(one_ms: int, other_ms: int) -> bool:
     """Whether epoch milliseconds lie in the years that a calendar has."""
-    return all(0 <= time_ms < YEAR_10000_MS for time_ms in times_ms)
+    return 0 <= one_ms < YEAR_10000_MS and 0 <= other_ms < YEAR_10000_MS
 
 
 def ascend(values: Int) -> bool:
@@ -203,11 +221,12 @@ def _pick(values: NDArray[Scalar], index: Index) -> NDArray[Scalar]:
 
 
 def _encode_uints(values: Int) -> tuple[int, bytes]:
-    """The fewest bytes each that hold all values, which must not be negative."""
-    largest = int(values.max(initial=0))
-    if int(values.min(initial=0)) < 0:
+    """The fewest bytes each that hold all values: int64, and not negative."""
+    # Seen as unsigned a negative one is larger than any other.
+    largest = int(np.maximum.reduce(values.view(np.uint64), initial=0))
+    if largest >> 63:
         raise CorruptData(f"block: a column of unsigned integers holds {int(values.min())}")
-    width = next(w for w in (1, 2, 4, 5, 8) if largest < 1 << (8 * w))
+    width = _FEWEST_BYTES[largest.bit_length()]
     if width == 5:
         low = (values & 0xFFFFFFFF).astype("<u4").tobytes()
         return width, low + (values >> 32).astype("<u1").tobytes()

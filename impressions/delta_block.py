@@ -1,7 +1,7 @@
 """The delta block: what the stream holds for one (profile, ingest slot), as one Kafka value.
 
     key     := profile:u64be slot_start_ms + part:u64be
-    block   := version:u8=1 kind:u8='D' M:u8 H:u8 spec:u32 slot_start_ms:i64 newest_ms:i64
+    block   := version:u8=2 kind:u8='D' M:u8 H:u8 spec:u32 slot_start_ms:i64 newest_ms:i64
                epoch:u32 offset:i64 n:u32 logs:u32 log_id{logs} rows
     log_id  := u64              log ids seen in this slot, ascending
     rows    := table{n}         items ascending (impressions/columns.py)
@@ -15,6 +15,7 @@ Sums are float64, because the stream adds to them many times, relative to the st
 
 from __future__ import annotations
 
+import functools
 import struct
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -28,10 +29,11 @@ from impressions.errors import CorruptData, FormatVersionError
 from impressions.item import profile_key
 from impressions.spec import Spec
 
-VERSION = 1
+VERSION = 2
 _KIND = ord("D")
-_HEADER = struct.Struct("<BBBBIqqIqII")
-HEADER_BYTES = _HEADER.size
+_COMMON, _OWN = struct.Struct("<BBBBI"), struct.Struct("<qqIqII")
+"""The header: what is the same in every block of a spec, and what is not."""
+HEADER_BYTES = _COMMON.size + _OWN.size
 _OTHER_TOPIC = (
     "each spec and each format has a delta topic of its own: another kafka.deltas_topic and "
     "speed.group, then impressions topics create"
@@ -75,8 +77,7 @@ def key(profile_id: int, slot_start_ms: int) -> bytes:
 def encode(block: DeltaBlock, spec: Spec) -> bytes:
     """The bytes of one delta block."""
     newest_ms = int(block.rows.last_seen_ms.max(initial=0))
-    header = _HEADER.pack(
-        VERSION, _KIND, len(spec.measures), len(spec.half_lives_days), spec.tag,
+    header = _common(spec) + _OWN.pack(
         block.slot_start_ms, newest_ms, block.epoch, block.offset,
         len(block.rows), len(block.log_ids),
     )  # fmt: skip
@@ -91,28 +92,40 @@ def header(data: bytes, spec: Spec) -> Header:
         FormatVersionError: another format version.
         CorruptData: another spec, or bytes that are no delta block.
     """
-    if len(data) < _HEADER.size:
-        raise CorruptData(f"delta block: {len(data)} bytes, expected at least {_HEADER.size}")
-    version, kind, measures, half_lives, tag, *fields = _HEADER.unpack_from(data)
-    if kind != _KIND:
-        raise CorruptData(f"delta block: kind {kind:02x}, expected {_KIND:02x}")
-    if version != VERSION:
-        raise FormatVersionError(
-            f"delta block: format version {version}, expected {VERSION}", hint=_OTHER_TOPIC
-        )
-    if tag != spec.tag or (measures, half_lives) != (len(spec.measures), len(spec.half_lives_days)):
-        raise CorruptData(
-            f"delta block: spec {tag:08x} of {measures} measures and {half_lives} half-lives, "
-            f"expected {spec.tag:08x}",
-            hint=_OTHER_TOPIC,
-        )
-    slot_start_ms, newest_ms = fields[:2]
+    if len(data) < HEADER_BYTES:
+        raise CorruptData(f"delta block: {len(data)} bytes, expected at least {HEADER_BYTES}")
+    if not data.startswith(_common(spec)):
+        raise _another_kind(data, spec)
+    slot_start_ms, newest_ms, *others = _OWN.unpack_from(data, _COMMON.size)
     if slot_start_ms % spec.slot_ms or not columns.are_times(slot_start_ms, newest_ms):
         raise CorruptData(
             f"delta block: slot {slot_start_ms} ms, newest {newest_ms} ms: expected the start of a "
             f"slot of {spec.slot_ms} ms, and a time"
         )
-    return Header(*fields)
+    return Header(slot_start_ms, newest_ms, *others)
+
+
+@functools.cache
+def _common(spec: Spec) -> bytes:
+    """How every block of a spec begins."""
+    shape = len(spec.measures), len(spec.half_lives_days)
+    return _COMMON.pack(VERSION, _KIND, *shape, spec.tag)
+
+
+def _another_kind(data: bytes, spec: Spec) -> CorruptData | FormatVersionError:
+    """What is wrong with bytes that begin otherwise."""
+    version, kind, measures, half_lives, tag = _COMMON.unpack_from(data)
+    if kind != _KIND:
+        return CorruptData(f"delta block: kind {kind:02x}, expected {_KIND:02x}")
+    if version != VERSION:
+        return FormatVersionError(
+            f"delta block: format version {version}, expected {VERSION}", hint=_OTHER_TOPIC
+        )
+    return CorruptData(
+        f"delta block: spec {tag:08x} of {measures} measures and {half_lives} half-lives, "
+        f"expected {spec.tag:08x}",
+        hint=_OTHER_TOPIC,
+    )
 
 
 def decode(data: bytes, spec: Spec) -> DeltaBlock:
@@ -122,13 +135,13 @@ def decode(data: bytes, spec: Spec) -> DeltaBlock:
         FormatVersionError, CorruptData: see `header`; or its rows are no table.
     """
     slot_start_ms, newest_ms, epoch, offset, n, logs = header(data, spec)
-    start = _HEADER.size + 8 * logs
+    start = HEADER_BYTES + 8 * logs
     if start > len(data):
         raise CorruptData(f"delta block: {len(data)} bytes, but {logs} log ids end at {start}")
     table = StoredTable(data, start, n, newest_ms, spec, F64)
     if table.end != len(data):
         raise CorruptData(f"delta block: {len(data)} bytes, expected {table.end}")
-    log_ids = np.frombuffer(data, "<u8", logs, _HEADER.size).astype(np.int64)
+    log_ids = np.frombuffer(data, "<u8", logs, HEADER_BYTES).astype(np.int64)
     rows = table.take(columns.ALL)
     if not columns.ascend(rows.items) or (log_ids[1:] <= log_ids[:-1]).any():
         raise CorruptData("delta block: items or log ids are not in order")
@@ -137,4 +150,4 @@ def decode(data: bytes, spec: Spec) -> DeltaBlock:
 
 def row_count(data: bytes) -> int:
     """How many rows a block says it has; 0 if it is cut short."""
-    return int(_HEADER.unpack_from(data)[-2]) if len(data) >= _HEADER.size else 0
+    return int(_OWN.unpack_from(data, _COMMON.size)[-2]) if len(data) >= HEADER_BYTES else 0

@@ -1,6 +1,6 @@
 """The profile block: what a generation stores for one profile, as one value of an SST file.
 
-    block   := version:u8=1 kind:u8='P' M:u8 H:u8 spec:u32 reference_ms:i64 newest_ms:i64
+    block   := version:u8=2 kind:u8='P' M:u8 H:u8 spec:u32 reference_ms:i64 newest_ms:i64
                n:u32 k:u32 rows tail
     rows    := table{n}              items not in the tail, ascending (impressions/columns.py)
     tail    := table{k} age:u8{k}    one row per (item, tail day): age = day - first tail day,
@@ -27,7 +27,7 @@ from impressions.decay import Int
 from impressions.errors import CorruptData, FormatVersionError
 from impressions.spec import Spec
 
-VERSION = 1
+VERSION = 2
 _KIND = ord("P")
 _HEADER = struct.Struct("<BBBBIqqII")
 HEADER_BYTES = _HEADER.size

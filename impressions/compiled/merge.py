@@ -27,8 +27,10 @@ from impressions.compiled.table import (
     BAD,
     BYTES,
     add_column,
+    among_counted,
     compiled,
     integers,
+    newest,
     places,
 )
 from impressions.compiled.wanted import is_wanted, wanted_of
@@ -208,35 +210,36 @@ def _choose_all(  # type: ignore[no-untyped-def]
 
 @compiled
 def _add_part(  # type: ignore[no-untyped-def]
-    data, rows, slots, where, about, query_ms, half_lives_ms, rooted, last_seen, numbers
+    data, rows, slots, where, about, factors, rooted, exact, last_seen, numbers
 ):  # fmt: skip
     """Add the chosen rows of one part to the answer."""
-    n, measures = about[0], len(where) - 3
-    ages_ms = integers(data, where[1, 0], n, where[1, 1])  # at once: a view for each row costs more
-    for i in range(len(rows)):
-        last_seen[slots[i]] = max(last_seen[slots[i]], about[1] - ages_ms[rows[i]])
+    n, half_lives = about[0], len(factors)
+    measures = (len(where) - 2) // 2
+    newest(data, where[1, 0], n, where[1, 1], rows, slots, about[1], last_seen)
     for m in range(measures):
         start, code = where[2 + m]
-        add_column(data, start, n, code, rows, slots, 1.0, numbers[m])
-    start, code = where[2 + measures]
-    factors = np.exp2((about[2] - query_ms) / half_lives_ms)
-    if code == F32:
-        _add_stored(data, start, n, rows, slots, factors, rooted, numbers[measures:])
-    else:
-        _add_exact(data, start, n, rows, slots, factors, numbers[measures:])
+        add_column(data, start, n, code, rows, slots, numbers[m])
+        of_sums, with_sums = where[2 + measures + m]
+        places, into = rows, slots
+        if with_sums < n:
+            places, into = among_counted(data, start, n, code, rows, slots)
+        sums = numbers[measures + m * half_lives : measures + (m + 1) * half_lives]
+        if exact:
+            _add_exact(data, of_sums, with_sums, places, into, factors, sums)
+        else:
+            _add_stored(data, of_sums, with_sums, places, into, factors, rooted, sums)
 
 
 @compiled
 def _add_stored(data, start, n, rows, slots, factors, rooted, sums):  # type: ignore[no-untyped-def]
-    """The sums of a profile block: float32, of some half-lives the fourth root.
+    """The sums of a measure in a profile block: float32, of some half-lives the fourth root.
 
-    One view and one call for all columns: a part of a hundred rows would else take longer to begin
+    One view and one call for all of them: a part of a hundred rows would else take longer to begin
     each of its columns than to add it.
     """
     stored = data[start : start + 4 * n * len(sums)].view(np.float32)
-    for c in range(len(sums)):
-        h, base, out = c % len(factors), np.uint64(n * c), sums[c]
-        factor = factors[h]
+    for h in range(len(sums)):
+        factor, base, out = factors[h], np.uint64(n * h), sums[h]
         if rooted[h]:
             for i in range(len(rows)):
                 root = np.float64(stored[base + rows[i]])
@@ -249,10 +252,10 @@ def _add_stored(data, start, n, rows, slots, factors, rooted, sums):  # type: ig
 
 @compiled
 def _add_exact(data, start, n, rows, slots, factors, sums):  # type: ignore[no-untyped-def]
-    """The sums of a delta block: float64."""
+    """The sums of a measure in a delta block: float64."""
     stored = data[start : start + 8 * n * len(sums)].view(np.float64)
-    for c in range(len(sums)):
-        factor, base, out = factors[c % len(factors)], np.uint64(n * c), sums[c]
+    for h in range(len(sums)):
+        factor, base, out = factors[h], np.uint64(n * h), sums[h]
         for i in range(len(rows)):
             out[slots[i]] += stored[base + rows[i]] * factor
 
@@ -281,7 +284,7 @@ def merge_bytes(  # type: ignore[no-untyped-def]
     measures, half_lives, parts = len(integral), len(half_lives_ms), 2 + len(sizes)
     edges = np.zeros(parts - 1, np.int64)
     edges[1:] = np.cumsum(sizes)
-    where = np.zeros((parts, 3 + measures, 2), np.int64)  # start and code of each column
+    where = np.zeros((parts, 2 + 2 * measures, 2), np.int64)  # of each column, see `places`
     about = np.zeros((parts, 3), np.int64)  # rows, newest and reference of each part
     nothing = np.empty(0, np.int64), np.empty(0, np.int64), np.empty((0, 0), np.float64)
     first_tail_row = _describe(
@@ -299,12 +302,15 @@ def merge_bytes(  # type: ignore[no-untyped-def]
     names, of_body, of_small = slots_of(keys[: bounds[1]], small, order_of(small))
     last_seen = np.full(len(names), _NEVER)
     numbers = np.zeros((measures + measures * half_lives, len(names)), np.float64)
+    factors = np.empty(half_lives, np.float64)
     for p in range(parts):
         lower, upper = bounds[p], bounds[p + 1]
         if lower < upper:
+            for h in range(half_lives):
+                factors[h] = np.exp2((about[p, 2] - times[0]) / half_lives_ms[h])
             slots = of_body if p == 0 else of_small[lower - bounds[1] : upper - bounds[1]]
             _add_part(
                 _part(p, block, deltas, edges), chosen[lower:upper], slots, where[p], about[p],
-                times[0], half_lives_ms, rooted, last_seen, numbers,
+                factors, rooted, p > 1, last_seen, numbers,
             )  # fmt: skip
     return True, names, last_seen, numbers

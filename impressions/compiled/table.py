@@ -36,10 +36,12 @@ def width_of(code):  # type: ignore[no-untyped-def]
 
 @compiled
 def places(data, start, n, integral, half_lives, float_code, out):  # type: ignore[no-untyped-def]
-    """Fill `out` (columns + 1, 2) with (start, code) of item, last seen, totals and sums.
+    """Where the columns are.
 
     Args:
         integral: (M,) whether each measure's total is a whole number.
+        out: (2 + 2 * M, 2) is filled with (start, code) of item, last seen and totals, then with
+            (start, rows) of each measure's sums.
 
     Returns:
         Where the table ends; BAD for codes that are not the columns' or bytes that are too few.
@@ -57,9 +59,59 @@ def places(data, start, n, integral, half_lives, float_code, out):  # type: igno
             return BAD
         out[c, 0], out[c, 1] = at, code
         at += width_of(code) * n
-    out[columns, 0], out[columns, 1] = at, float_code
-    at += width_of(float_code) * n * half_lives * len(integral)
+    for m in range(len(integral)):
+        if at > len(data):
+            return BAD
+        rows = counted(data, out[2 + m, 0], n, out[2 + m, 1])
+        out[columns + m, 0], out[columns + m, 1] = at, rows
+        at += width_of(float_code) * half_lives * rows
     return at if at <= len(data) else BAD
+
+
+@compiled
+def counted(data, start, n, code):  # type: ignore[no-untyped-def]
+    """How many totals are not 0: those rows have sums."""
+    if code == 1:
+        return _counted(data[start : start + n])
+    if code == F32:
+        return _counted(data[start : start + 4 * n].view(np.float32))
+    if code == F64:
+        return _counted(data[start : start + 8 * n].view(np.float64))
+    return _counted(integers(data, start, n, code))
+
+
+@compiled
+def among_counted(data, start, n, code, rows, slots):  # type: ignore[no-untyped-def]
+    """Of chosen rows those whose total is not 0: places among all such, and their slots."""
+    if code == 1:
+        return _among(data[start : start + n], rows, slots)
+    if code == F32:
+        return _among(data[start : start + 4 * n].view(np.float32), rows, slots)
+    if code == F64:
+        return _among(data[start : start + 8 * n].view(np.float64), rows, slots)
+    return _among(integers(data, start, n, code), rows, slots)
+
+
+@compiled
+def _counted(totals):  # type: ignore[no-untyped-def]
+    found = 0
+    for i in range(len(totals)):
+        found += totals[i] != 0
+    return found
+
+
+@compiled
+def _among(totals, rows, slots):  # type: ignore[no-untyped-def]
+    places, into = np.empty(len(rows), np.uint32), np.empty(len(rows), np.uint32)
+    before, found = np.empty(len(totals), np.uint32), 0
+    for i in range(len(totals)):
+        before[i] = found
+        found += totals[i] != 0
+    found = 0
+    for i in range(len(rows)):
+        places[found], into[found] = before[rows[i]], slots[i]
+        found += totals[rows[i]] != 0  # else the next one takes its place
+    return places[:found], into[:found]
 
 
 @compiled
@@ -88,21 +140,41 @@ def integers(data, start, n, code):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def add_column(data, start, n, code, rows, slots, factor, out):  # type: ignore[no-untyped-def]
-    """out[slots[i]] += factor * column[rows[i]], for a column of any code."""
+def add_column(data, start, n, code, rows, slots, out):  # type: ignore[no-untyped-def]
+    """out[slots[i]] += column[rows[i]], for a column of any code."""
     if code == F32:
         of_f32 = data[start : start + 4 * n].view(np.float32)
         for i in range(len(rows)):
-            out[slots[i]] += np.float64(of_f32[rows[i]]) * factor
+            out[slots[i]] += np.float64(of_f32[rows[i]])
     elif code == F64:
         of_f64 = data[start : start + 8 * n].view(np.float64)
         for i in range(len(rows)):
-            out[slots[i]] += of_f64[rows[i]] * factor
+            out[slots[i]] += of_f64[rows[i]]
     elif code == 8:
         of_u8 = data[start : start + 8 * n].view(np.uint64)
         for i in range(len(rows)):
-            out[slots[i]] += np.float64(of_u8[rows[i]]) * factor
+            out[slots[i]] += np.float64(of_u8[rows[i]])
+    elif code == 1:
+        of_u1 = data[start : start + n]
+        for i in range(len(rows)):
+            out[slots[i]] += of_u1[rows[i]]
     else:
         whole = integers(data, start, n, code)
         for i in range(len(rows)):
-            out[slots[i]] += whole[rows[i]] * factor
+            out[slots[i]] += whole[rows[i]]
+
+
+@compiled
+def newest(data, start, n, code, rows, slots, newest_ms, out):  # type: ignore[no-untyped-def]
+    """out[slots[i]] = the larger of itself and newest_ms - column[rows[i]]."""
+    if code in (4, 5):  # nearly all are, and of most columns only some rows are wanted
+        low = data[start : start + 4 * n].view(np.uint32)
+        for i in range(len(rows)):
+            age_ms = np.int64(low[rows[i]])
+            if code == 5:
+                age_ms |= np.int64(data[start + 4 * n + rows[i]]) << 32
+            out[slots[i]] = max(out[slots[i]], newest_ms - age_ms)
+    else:
+        ages_ms = integers(data, start, n, code)
+        for i in range(len(rows)):
+            out[slots[i]] = max(out[slots[i]], newest_ms - ages_ms[rows[i]])

@@ -112,7 +112,7 @@ def _with_start(good: bytes) -> Callable[[bytes, random.Random], bytes]:
 
 def _with_length(data: bytes, rng: random.Random) -> bytes:
     """A profile block whose counts fit its length, whatever stands in its columns."""
-    head, body = profile_block._HEADER, _golden("profile_block_v1")
+    head, body = profile_block._HEADER, _golden("profile_block_v2")
     if len(data) < head.size + 10:
         return body
     fixed = body[:8] + data[8 : head.size - 8]
@@ -172,12 +172,12 @@ TARGETS = {
     target.name: target
     for target in (
         Target(
-            "profile_block", lambda: [_golden("profile_block_v1")], _read_profile_block,
+            "profile_block", lambda: [_golden("profile_block_v2")], _read_profile_block,
             _with_length,
         ),
         Target(
-            "delta_block", lambda: [_golden("delta_block_v1")], _read_delta_block,
-            _with_start(_golden("delta_block_v1")[:8]),
+            "delta_block", lambda: [_golden("delta_block_v2")], _read_delta_block,
+            _with_start(_golden("delta_block_v2")[:8]),
         ),
         Target(
             "heartbeat", lambda: [heartbeat.encode(BEAT, SPEC)], _read_heartbeat,

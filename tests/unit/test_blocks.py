@@ -18,31 +18,37 @@ SPEC = Spec()
 CUTOVER_MS = 20_000 * DAY_MS
 
 GOLDEN = Path(__file__).parents[1] / "golden"
-"""The bytes of every released format version, as hex."""
+"""The bytes of the format, as hex."""
 
 
-def rows(titles, last_seen_ms, impressions=1.0):
-    """Rows whose sums count up from 0.5 in steps of 0.5, so that every float32 is exact."""
+def rows(titles, last_seen_ms, impressions=1.0, played=True):
+    """Rows whose sums count up from 0.5 in steps of 0.5, so that every float32 is exact; only the
+    last title was played, or all of them."""
     n = len(titles)
     sums = np.arange(1, 15 * n + 1, dtype=np.float64).reshape(3, 5, n) / 2
+    totals = np.full((3, n), impressions)
+    if not played:
+        totals[1, :-1] = sums[1, :, :-1] = 0
     return Rows(
         pack(np.array(titles, np.int64), np.full(n, 3)),
         np.array(last_seen_ms, np.int64),
-        np.full((3, n), impressions),
+        totals,
         sums,
     )
 
 
 def block():
-    """Two titles seen a day and an hour before the cutover; one tail row of the oldest day."""
-    body = rows([5, 70_000], [CUTOVER_MS - DAY_MS, CUTOVER_MS - 3_600_000])
+    """Two titles seen a day and an hour before the cutover, one of them played; one tail row of the
+    oldest day."""
+    body = rows([5, 70_000], [CUTOVER_MS - DAY_MS, CUTOVER_MS - 3_600_000], played=False)
     tail = rows([5], [(20_000 - 364) * DAY_MS + 1])
     return profile_block.encode(CUTOVER_MS, body, tail, np.array([20_000 - 364]), SPEC)
 
 
 def delta():
     log_ids = np.array([9, 2**62], np.int64)
-    return DeltaBlock(CUTOVER_MS, 4, 1_000, log_ids, rows([5, 6], [CUTOVER_MS, CUTOVER_MS + 1]))
+    seen = rows([5, 6], [CUTOVER_MS, CUTOVER_MS + 1], played=False)
+    return DeltaBlock(CUTOVER_MS, 4, 1_000, log_ids, seen)
 
 
 def test_a_header_is_read_without_its_rows():
@@ -52,7 +58,7 @@ def test_a_header_is_read_without_its_rows():
     assert (header.epoch, header.offset, header.slot_start_ms) == (4, 1_000, CUTOVER_MS)
     assert (header.rows, header.logs, header.newest_ms) == (2, 2, CUTOVER_MS + 1)
     assert delta_block.header(data[:48], SPEC) == header
-    for bad in (b"", data[:20], b"\x02" + data[1:], data[:1] + b"P" + data[2:]):
+    for bad in (b"", data[:20], b"\x01" + data[1:], data[:1] + b"P" + data[2:]):
         with pytest.raises(CorruptData):
             delta_block.header(bad, SPEC)
     with pytest.raises(CorruptData, match="spec"):
@@ -62,12 +68,12 @@ def test_a_header_is_read_without_its_rows():
 @pytest.mark.parametrize(
     ("name", "encoded", "decode"),
     [
-        ("profile_block_v1", block(), profile_block.decode),
-        ("delta_block_v1", delta_block.encode(delta(), SPEC), delta_block.decode),
+        ("profile_block_v2", block(), profile_block.decode),
+        ("delta_block_v2", delta_block.encode(delta(), SPEC), delta_block.decode),
     ],
 )
 def test_golden_bytes(name, encoded, decode):
-    """The layout of version 1 does not move, and its bytes are still read."""
+    """The layout of version 2 does not move."""
     golden = bytes.fromhex((GOLDEN / f"{name}.hex").read_text())
     assert encoded.hex() == golden.hex()
     decode(golden, SPEC)
@@ -79,8 +85,11 @@ def test_profile_block_round_trip():
     body = decoded.rows()
     assert decoded.reference_ms == CUTOVER_MS
     assert body.last_seen_ms.tolist() == [CUTOVER_MS - DAY_MS, CUTOVER_MS - 3_600_000]
-    assert body.sums == pytest.approx(rows([5, 6], [0, 0]).sums, rel=3e-7)
-    assert body.sums[:, 1:].tolist() == rows([5, 6], [0, 0]).sums[:, 1:].tolist()
+    went_in = rows([5, 6], [0, 0], played=False)
+    assert body.totals.tolist() == went_in.totals.tolist() == [[1, 1], [0, 1], [1, 1]]
+    assert body.sums == pytest.approx(went_in.sums, rel=3e-7)
+    assert body.sums[:, 1:].tolist() == went_in.sums[:, 1:].tolist()
+    assert decoded.rows(np.array([1])).sums.tolist() == body.sums[..., 1:].tolist()
     assert len(decoded.tail_from(20_000 - 364)) == 1
     assert len(decoded.tail_from(20_000 - 363)) == 0
 
@@ -93,6 +102,20 @@ def test_delta_block_round_trip():
     assert found.rows.sums.tolist() == delta().rows.sums.tolist()
 
 
+def test_a_title_that_was_never_played_has_no_sums_of_plays():
+    """20 bytes less a row in a generation, 40 in the stream."""
+    titles = list(range(100))
+    played, seen = (rows(titles, [CUTOVER_MS - 1] * 100, played=p) for p in (True, False))
+    encoded = [
+        [
+            profile_block.encode(CUTOVER_MS, of, empty_rows(SPEC), np.array([], int), SPEC),
+            delta_block.encode(DeltaBlock(CUTOVER_MS, 1, 1, np.array([1]), of), SPEC),
+        ]
+        for of in (played, seen)
+    ]
+    assert [len(a) - len(b) for a, b in zip(*encoded, strict=True)] == [99 * 20, 99 * 40]
+
+
 def test_large_totals_take_wider_columns():
     """70,000 impressions of a title need 4 bytes each, 2^40 need 8; both come back exactly."""
     for impressions in (255.0, 256.0, 70_000.0, 2.0**32, 2.0**40):
@@ -102,11 +125,11 @@ def test_large_totals_take_wider_columns():
 
 
 def test_another_format_version_is_refused_with_both_numbers():
-    """A block of version 2 says so before anything else is read."""
-    with pytest.raises(FormatVersionError, match="version 2, expected 1"):
-        profile_block.decode(b"\x02" + block()[1:], SPEC)
-    with pytest.raises(FormatVersionError, match="version 2, expected 1"):
-        delta_block.decode(b"\x02" + delta_block.encode(delta(), SPEC)[1:], SPEC)
+    """A block of version 1 says so before anything else is read."""
+    with pytest.raises(FormatVersionError, match="version 1, expected 2"):
+        profile_block.decode(b"\x01" + block()[1:], SPEC)
+    with pytest.raises(FormatVersionError, match="version 1, expected 2"):
+        delta_block.decode(b"\x01" + delta_block.encode(delta(), SPEC)[1:], SPEC)
 
 
 def test_another_spec_is_refused():

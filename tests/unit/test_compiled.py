@@ -7,10 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from impressions import delta_block, window
+from impressions import delta_block, profile_block, window
+from impressions.columns import Rows
 from impressions.compiled import stored
 from impressions.compiled.stored import Compiled, merge_plain, merge_stored
+from impressions.delta_block import DeltaBlock
 from impressions.errors import ImpressionsError, UsageError
+from impressions.item import pack
 from impressions.merge import Selection
 from impressions.spec import DAY_MS, Spec
 from tests import naive
@@ -23,6 +26,8 @@ from tests.tolerance import FLOAT32_STORED
 SPEC = Spec()
 SAME = 1e-12
 """Relative: the same float64 operations, but for the order of an addition."""
+
+TAIL_DAYS = np.repeat(window.first_day(CUTOVER_MS, SPEC), 10)
 
 titles = st.lists(st.sampled_from([0, 1, 2, 9, 2**55 - 1]), max_size=4, unique=True).map(sorted)
 locations = st.lists(st.sampled_from([0, 1, 255, 7]), max_size=3)
@@ -94,6 +99,31 @@ def test_any_number_of_titles_can_be_asked_for(compiled, spacing):
         found = compiled(*arguments, selection, by_title=True)
         assert found.items.tolist() == [t << 8 for t in chosen.tolist() if t in titles[::3]]
         assert_same(found, merge_plain(SPEC, *arguments, selection, by_title=True))
+
+
+@pytest.mark.parametrize("largest", [1, 300, 70_000, 2**33, 2**41])
+@pytest.mark.parametrize("chosen", [None, [1, 3, 4, 8]])
+def test_rows_without_a_total_have_no_sums(compiled, largest, chosen):
+    """Ten titles; every other one was played, every third one watched; totals of any width."""
+    totals = np.ones((3, 10))
+    totals[0, 2], totals[1, ::2], totals[2, ::3], totals[1, 1] = largest, 0, 0, largest
+    rows = Rows(
+        pack(np.arange(10), np.zeros(10, np.int64)),
+        np.full(10, CUTOVER_MS - 1),
+        totals,
+        np.sign(totals)[:, None, :] * np.arange(1, 51).reshape(5, 10),
+    )
+    block = profile_block.encode(CUTOVER_MS, rows, rows.take(slice(2, 7)), TAIL_DAYS[:5], SPEC)
+    delta = delta_block.encode(DeltaBlock(CUTOVER_MS, 1, 1, np.array([1]), rows), SPEC)
+    arguments = CUTOVER_MS, CUTOVER_MS, block, [delta], selection_of(chosen, None)
+    found = compiled(*arguments)
+    assert_same(found, merge_plain(SPEC, *arguments))
+    assert [bool(each) for each in found.sums[1, 0]] == [
+        title % 2 == 1 for title in chosen or range(10)
+    ]
+    assert [bool(each) for each in found.sums[2, 4]] == [
+        title % 3 != 0 for title in chosen or range(10)
+    ]
 
 
 @pytest.mark.parametrize("seed", range(scaled(5, 100)))
