@@ -16,6 +16,7 @@ within a profile. A reader holds a MiB a column of a local file, and of an objec
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -48,9 +49,12 @@ def whole_profiles_of(
         storage: as in `open_parquet`.
 
     Raises:
-        CorruptData: a file lacks a column, or its profiles do not ascend.
+        CorruptData: a file cannot be read, lacks a column, or its profiles do not ascend.
     """
-    files = [_File(path, open_parquet(path, storage), columns, batch_rows) for path in paths]
+    files = []
+    for path in paths:
+        with _named(path):
+            files.append(_File(path, open_parquet(path, storage), columns, batch_rows))
     return _merged(sorted(files, key=lambda file: file.begins))
 
 
@@ -89,7 +93,8 @@ class _File:
 
     def read(self) -> None:
         """Hold one more batch."""
-        batch = next(self._batches, None)
+        with _named(self._path):
+            batch = next(self._batches, None)
         if batch is None:
             self.last = math.inf
             return
@@ -135,6 +140,17 @@ def _merged(waiting: list[_File]) -> Iterator[pa.RecordBatch]:
         for file in at_hand:
             if file.last == safe:
                 file.read()
+
+
+@contextlib.contextmanager
+def _named(path: str) -> Iterator[None]:
+    """Whoever repairs a file must know which: pyarrow's errors do not say."""
+    import pyarrow as pa
+
+    try:
+        yield
+    except (pa.ArrowException, OSError) as error:
+        raise CorruptData(f"{path}: cannot be read: {error}") from error
 
 
 def _safe(at_hand: Iterable[_File]) -> float:

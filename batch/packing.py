@@ -5,7 +5,8 @@ In: Arrow batches of `impressions.ema`. Out: one `Packed` per profile, ascending
     1. whole      a batch's last profile may go on in the next batch, so its rows are held back
     2. columns    the rows of whole profiles become numpy columns, without a loop over rows
     3. order      (profile, tail day with null first, title, location): put so where that is asked
-                  for, and checked over all rows at once, because a reader trusts it
+                  for, and checked over all rows at once, because a reader trusts it; so is that
+                  sums have a total, as blocks store no others
     4. blocks     each profile is a slice of those columns: [start, tail) and [tail, end)
 
 The bytes themselves are made by impressions/profile_block.py alone. No I/O.
@@ -26,6 +27,7 @@ from impressions.decay import Int
 from impressions.errors import CorruptData
 from impressions.item import pack as pack_items
 from impressions.item import profile_key
+from impressions.sort_key import sort_key
 from impressions.spec import Spec
 
 if TYPE_CHECKING:
@@ -64,12 +66,13 @@ def pack(
         sort: whether the rows of a piece are in any order.
 
     Raises:
-        CorruptData: a null where none may be, or rows out of order or repeated.
+        CorruptData: a null where none may be, rows out of order or repeated, or sums of nothing.
     """
     last = -1
     for piece in pieces:
         columns = columns_of(piece, spec, in_order(piece) if sort else ALL)
         check_order(columns, after=last)
+        check_sums(columns, spec)
         last = int(columns.profiles[-1])
         yield from _blocks(columns, cutover_ms, spec)
 
@@ -125,7 +128,25 @@ def columns_of(batch: pa.Table | pa.RecordBatch, spec: Spec, order: Index = ALL)
 
 def in_order(batch: pa.Table | pa.RecordBatch) -> NDArray[np.intp]:
     """The rows by (profile, tail day with null first, title, location)."""
-    return np.lexsort((_items(batch), _days(batch), _integers(batch, "profile_id")))
+    profiles, days, items = _integers(batch, "profile_id"), _days(batch), _items(batch)
+    rank = ranks(profiles, days, items)
+    if rank is None:
+        return np.lexsort((items, days, profiles))
+    return np.argsort(rank, kind="stable")
+
+
+def ranks(profiles: Int, days: Int, items: Int) -> Int | None:
+    """(n,) one number a row, in the order of (profile, day, item); None where `sort_key` has none,
+    or profiles do not ascend: where they do, how many came before takes fewer bits than their ids.
+    """
+    steps = np.diff(profiles)
+    if not len(profiles) or (steps < 0).any():
+        return None
+    group = np.zeros(len(profiles), np.int64)
+    np.cumsum(steps != 0, out=group[1:])
+    day = days - days.min(where=days != NOT_TAIL, initial=np.iinfo(np.int64).max) + 1
+    day[days == NOT_TAIL] = 0
+    return sort_key(group, day, items)
 
 
 def _items(batch: pa.Table | pa.RecordBatch) -> Int:
@@ -162,12 +183,16 @@ def column_names(spec: Spec) -> list[str]:
 
 def check_order(columns: Columns, after: int) -> None:
     """Refuse rows that are not strictly ascending by (profile, day, item), or not past `after`."""
-    ascends = np.zeros(max(len(columns.profiles) - 1, 0), np.bool_)
-    equal = ~ascends
-    for key in (columns.profiles, columns.days, columns.rows.items):
-        steps = np.sign(key[1:] - key[:-1])
-        ascends |= equal & (steps > 0)
-        equal &= steps == 0
+    rank = ranks(columns.profiles, columns.days, columns.rows.items)
+    if rank is not None:
+        ascends = rank[1:] > rank[:-1]
+    else:
+        ascends = np.zeros(max(len(columns.profiles) - 1, 0), np.bool_)
+        equal = ~ascends
+        for key in (columns.profiles, columns.days, columns.rows.items):
+            steps = np.sign(key[1:] - key[:-1])
+            ascends |= equal & (steps > 0)
+            equal &= steps == 0
     if not ascends.all():
         at = int(np.flatnonzero(~ascends)[0]) + 1
         raise CorruptData(
@@ -180,6 +205,20 @@ def check_order(columns: Columns, after: int) -> None:
             f"aggregate table: profile {columns.profiles[0]} comes after profile {after}; "
             "expected profiles ascending and not negative"
         )
+
+
+def check_sums(columns: Columns, spec: Spec) -> None:
+    """Refuse decayed sums of a measure without a total: a block would leave them out."""
+    for measure, total, sums in zip(
+        spec.measure_names, columns.rows.totals, columns.rows.sums, strict=True
+    ):
+        none = np.flatnonzero(total == 0)
+        wrong = none[sums[:, none].any(axis=0)]
+        if len(wrong):
+            raise CorruptData(
+                f"aggregate table: profile {columns.profiles[wrong[0]]}, item "
+                f"{columns.rows.items[wrong[0]]} has decayed {measure}, but {measure} 0"
+            )
 
 
 def _blocks(columns: Columns, cutover_ms: int, spec: Spec) -> Iterator[Packed]:

@@ -17,6 +17,7 @@ from impressions.decay import Int, weights
 from impressions.errors import SettingsError
 from impressions.item import pack
 from impressions.kafka.records import Batch
+from impressions.sort_key import order_by
 from impressions.spec import Spec
 
 
@@ -63,7 +64,7 @@ class Lifted:
     @classmethod
     def of_rows(cls, rows: Rows, group: Int) -> Lifted:
         """The same of rows in any order; those of one item of one group are added."""
-        order = np.lexsort((rows.items, group))
+        order = order_by(group, rows.items)
         by_group, by_item = group[order], rows.items[order]
         first = np.ones(len(order), np.bool_)
         first[1:] = (by_group[1:] != by_group[:-1]) | (by_item[1:] != by_item[:-1])

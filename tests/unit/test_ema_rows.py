@@ -121,3 +121,29 @@ def test_a_null_profile_is_refused(tmp_path):
     pq.write_table(rows_of([1, None]), tmp_path / "1.parquet")
     with pytest.raises(CorruptData, match="nulls in profile_id"):
         read([str(tmp_path / "1.parquet")])
+
+
+@pytest.mark.parametrize("left", [0, 100, -8])
+def test_a_file_that_was_cut_is_named(tmp_path, left):
+    """Without its footer, or with nothing at all."""
+    path = tmp_path / "1.parquet"
+    pq.write_table(rows_of([1, 2]), path)
+    path.write_bytes(path.read_bytes()[:left])
+    with pytest.raises(CorruptData, match=r"1\.parquet: cannot be read: "):
+        read([str(path)])
+
+
+def test_a_file_whose_data_rotted_is_named(tmp_path):
+    """The footer is whole, the pages are not: met on reading."""
+    path = tmp_path / "1.parquet"
+    pq.write_table(rows_of(range(1_000)), path, compression="zstd")
+    data = bytearray(path.read_bytes())
+    data[4 : len(data) // 2] = bytes(len(data) // 2 - 4)
+    path.write_bytes(data)
+    with pytest.raises(CorruptData, match=r"1\.parquet: cannot be read: "):
+        read([str(path)])
+
+
+def test_a_file_that_is_gone_is_named(tmp_path):
+    with pytest.raises(CorruptData, match=r"gone\.parquet: cannot be read: "):
+        read([str(tmp_path / "gone.parquet")])

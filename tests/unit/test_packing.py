@@ -6,8 +6,10 @@ from itertools import pairwise
 import numpy as np
 import pyarrow as pa
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from batch.packing import pack, whole_profiles
+from batch.packing import NOT_TAIL, pack, ranks, whole_profiles
 from impressions import profile_block, window
 from impressions.errors import CorruptData
 from impressions.item import location_of, profile_of_key, title_of
@@ -20,9 +22,10 @@ INTEGERS = ("profile_id", "title_id", "location", "impressions", "plays")
 
 
 def table(keys, seed=1):
-    """Rows with these (profile, tail day or None, title, location) and random numbers."""
+    """Rows with these (profile, tail day or None, title, location) and random numbers; no sums of
+    plays where there was no play."""
     rng = random.Random(seed)
-    rows = [
+    rows: list[dict] = [
         {
             "profile_id": profile, "tail_day": day, "title_id": title, "location": location,
             "last_seen": (CUTOVER_MS - rng.randint(0, 300 * DAY_MS)) * 1000,
@@ -31,6 +34,8 @@ def table(keys, seed=1):
         }
         for profile, day, title, location in keys
     ]  # fmt: skip
+    for row in rows:
+        row.update({n: 0.0 for n in SPEC.decayed_names if n[:5] == "plays" and not row["plays"]})
     types = {name: pa.int64() for name in INTEGERS} | {"location": pa.int32()}
     types |= {"tail_day": pa.date32(), "last_seen": pa.timestamp("us", "UTC")}
     names = [*INTEGERS, "tail_day", "last_seen", "dwell_s", *SPEC.decayed_names]
@@ -61,6 +66,15 @@ def packed(rows, cuts=()):
         for piece in pieces
     ]
     return list(pack(whole_profiles(batches), CUTOVER_MS, SPEC, sort=False))
+
+
+def test_sums_without_a_total_are_refused():
+    """Decayed plays of titles that were not played, it says."""
+    rows = table(random_keys(seed=3))
+    at = rows.column_names.index("plays")
+    rows = rows.set_column(at, "plays", pa.array([0] * rows.num_rows, pa.int64()))
+    with pytest.raises(CorruptData, match="decayed plays, but plays 0"):
+        packed(rows)
 
 
 def test_every_row_is_in_the_block_of_its_profile():
@@ -160,3 +174,30 @@ def test_blocks_are_the_same_bytes_each_time():
     rows = table(random_keys(seed=11))
     assert packed(rows) == packed(rows)
     assert np.unique([one.key for one in packed(rows)]).size == len(packed(rows))
+
+
+COLUMN = {
+    "profile": st.sampled_from([0, 1, 7, 2**63 - 1]),
+    "day": st.sampled_from([NOT_TAIL, 0, FIRST_DAY, FIRST_DAY + 27]),
+    "item": st.sampled_from([0, 1, 255, 2**33]),
+}
+
+
+@given(st.lists(st.tuples(*COLUMN.values()), min_size=1, max_size=40))
+def test_one_number_sorts_rows_as_their_three_columns_do(keys):
+    """Rows of ascending profiles, repeated ones too."""
+    keys.sort(key=lambda key: key[0])
+    rank = ranks(*np.array(keys, np.int64).T)
+    by_rank = [keys[i] for i in np.argsort(rank, kind="stable")]
+    assert by_rank == sorted(keys)
+    assert len(set(rank.tolist())) == len(set(keys))
+
+
+def test_rows_that_one_number_cannot_sort_have_none():
+    """Items of 60 bits beside four profiles; profiles that descend; negative items; no rows."""
+    four, day = np.arange(4), np.full(4, FIRST_DAY)
+    assert ranks(four, day, np.arange(4)) is not None
+    assert ranks(four, day, four << 60) is None
+    assert ranks(four[::-1], day, four) is None
+    assert ranks(four, day, four - 1) is None
+    assert ranks(four[:0], day[:0], four[:0]) is None
