@@ -72,14 +72,11 @@ class Follower:
             "error_cb": lambda error: self._trouble(error.str()),
             "logger": _quiet(),
             "reconnect.backoff.max.ms": 1_000,  # a broker that is back is used at once
+            "fetch.queue.backoff.ms": 10,  # a full queue is emptied in less than its default second
         }
         self._consumer = Consumer(
-            client.librdkafka(
+            client.reading(
                 settings,
-                group_id="impressions-deltas",  # wanted by the library, used for nothing
-                enable_auto_commit=False,
-                enable_auto_offset_store=False,
-                auto_offset_reset="error",
                 enable_partition_eof=True,
                 fetch_wait_max_ms=100,
             )
@@ -176,6 +173,10 @@ class Follower:
             self._news_s[partition] = monotonic_s()
             starts.append(TopicPartition(self._topic, partition, state.next_offset))
             log.info("follow", partition=partition, at=state.next_offset, end=high)
+        if len(self._ends) == len(self._partitions):
+            self._store.fill()
+        else:
+            self._store.filled()
         self._consumer.assign(starts)
         self._topic_id = topic_id
 
@@ -320,6 +321,7 @@ class Follower:
 
     def _restored(self, partition: int) -> None:
         end = self._ends.pop(partition)
+        self._store.filled()  # its readers want to see what comes from now on
         state = self.states[partition]
         reached = replace(state, restoring=False, next_offset=max(end, state.next_offset))
         self._save(partition, reached)

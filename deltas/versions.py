@@ -11,7 +11,7 @@ a number, and the next good block replaces it. It has the lowest version there i
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from impressions import delta_block
 from impressions.errors import CorruptData
@@ -21,8 +21,7 @@ Version = tuple[int, int]
 UNREADABLE: Version = (-1, -1)
 
 
-@dataclass(frozen=True)
-class Candidate:
+class Candidate(NamedTuple):
     """The newest that a batch has for one key.
 
     Attributes:

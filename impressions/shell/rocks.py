@@ -35,6 +35,7 @@ from rocksdict import (
     SstFileWriter,
     WriteBatch,
     WriteBufferManager,
+    WriteOptions,
 )
 
 from impressions.errors import CorruptData, ImpressionsError, NotReady, Refused
@@ -46,6 +47,9 @@ CACHE_BYTES = 64 << 20
 BUFFERS_BYTES = 64 << 20
 """What all tables of a process may hold in memory before they write files."""
 _BUFFER_BYTES = 16 << 20
+_FILES, _FILES_WHILE_FILLING, _FILES_SLOW, _FILES_STOP = 4, 16, 36, 60
+"""New files of a table that are compacted together, and those that slow writes down or stop them:
+far from what filling leaves behind, or its end would be a standstill."""
 
 
 def generation_options(*, verify_index: bool = False) -> Options:
@@ -170,8 +174,8 @@ class Table:
     says no; a primary that got the latter must be opened again.
     """
 
-    def __init__(self, db: Rdict):
-        self._db = db
+    def __init__(self, db: Rdict, logged: bool = True):
+        self._db, self._logged, self._filling = db, logged, False
 
     def get(self, key: bytes) -> bytes | None:
         try:
@@ -199,14 +203,41 @@ class Table:
         return _scan(self._db, lower, upper)
 
     def write(self, puts: Iterable[tuple[bytes, bytes]], deletes: Iterable[bytes] = ()) -> None:
-        """All of it or, should the process die, nothing of it."""
+        """All of it or, should the process die, nothing of it; see `open_primary` and `fill`."""
         batch = WriteBatch(raw_mode=True)
         for key, value in puts:
             batch.put(key, value)
         for key in deletes:
             batch.delete(key)
         try:
-            self._db.write(batch)
+            self._db.write(batch, _UNLOGGED if self._filling or not self._logged else None)
+        except Exception as error:
+            raise _failure(error) from error
+
+    def fill(self) -> None:
+        """Of a primary: write faster from now on, until `filled`, what can be had again elsewhere.
+
+        No log is written, and files are compacted when there are more of them. Should the process
+        die, the last writes are lost, all from some point on; a secondary sees writes later, some
+        megabytes at once.
+        """
+        self._compact_at(_FILES_WHILE_FILLING)
+        self._filling = True
+
+    def filled(self) -> None:
+        """The end of `fill`, if it was begun: everything is in files, writes are logged again."""
+        if not self._filling:
+            return
+        try:
+            self._db.flush()
+        except Exception as error:
+            raise _failure(error) from error
+        self._compact_at(_FILES)
+        self._filling = False
+
+    def _compact_at(self, files: int) -> None:
+        try:
+            self._db.set_options({"level0_file_num_compaction_trigger": str(files)})
         except Exception as error:
             raise _failure(error) from error
 
@@ -221,8 +252,12 @@ class Table:
         self._db.close()
 
 
-def open_primary(path: Path, prefix_bytes: int) -> Table:
+def open_primary(path: Path, prefix_bytes: int, logged: bool = True) -> Table:
     """Open a table for reading and writing, or make it; reads go by keys' first `prefix_bytes`.
+
+    Args:
+        logged: should the process die, nothing is lost that was written, and secondaries see
+            everything. Else the last writes are lost then, all from some point on.
 
     Raises:
         Refused: reason "locked": another process has it open so.
@@ -230,7 +265,7 @@ def open_primary(path: Path, prefix_bytes: int) -> Table:
     """
     path.mkdir(parents=True, exist_ok=True)
     try:
-        return Table(Rdict(str(path), _table_options(prefix_bytes)))
+        return Table(Rdict(str(path), _table_options(prefix_bytes)), logged)
     except Exception as error:
         raise _failure(error, path) from error
 
@@ -257,6 +292,15 @@ def _shared() -> tuple[Cache, WriteBufferManager]:
     return Cache(CACHE_BYTES), WriteBufferManager(BUFFERS_BYTES, False)
 
 
+def _unlogged() -> WriteOptions:
+    options = WriteOptions()
+    options.disable_wal = True  # type: ignore[method-assign, assignment]  # the stub is wrong
+    return options
+
+
+_UNLOGGED = _unlogged()
+
+
 def _table_options(prefix_bytes: int) -> Options:
     cache, buffers = _shared()
     options = Options(raw_mode=True)
@@ -264,6 +308,9 @@ def _table_options(prefix_bytes: int) -> Options:
     options.set_compression_type(DBCompressionType.lz4())
     options.set_write_buffer_manager(buffers)
     options.set_write_buffer_size(_BUFFER_BYTES)
+    options.set_level_zero_file_num_compaction_trigger(_FILES)
+    options.set_level_zero_slowdown_writes_trigger(_FILES_SLOW)
+    options.set_level_zero_stop_writes_trigger(_FILES_STOP)
     options.set_max_open_files(-1)  # what a secondary has open, the primary may delete
     options.set_keep_log_file_num(2)
     options.set_prefix_extractor(SliceTransform.create_fixed_prefix(prefix_bytes))

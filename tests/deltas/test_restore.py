@@ -6,7 +6,7 @@ import time
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 
-from deltas.follower import restore_partition
+from deltas.follower import Follower, restore_partition
 from deltas.store import open_primary
 from impressions import heartbeat
 from impressions.delta_block import key
@@ -71,6 +71,23 @@ def test_silence_is_the_end_too_if_the_broker_answers(settings, stream, store, f
     restored(follower)
     assert 1 < time.monotonic() - started_s < 20
     assert store.state(0).restoring is False
+
+
+@pytest.mark.parametrize("partitions", [(0, 1), (0,)])
+def test_only_a_copy_that_lacks_everything_is_filled(settings, stream, partitions, tmp_path):
+    """Both partitions have something to come: neither has readers yet. One of the two does not:
+    it is followed already, and what it gets is seen at once."""
+    for partition in partitions:
+        stream.beat(NOW_MS, partitions=[partition])
+    store = open_primary(tmp_path / "filled")
+    follower = Follower(settings, store, (0, 1))
+    filled = []
+    store.fill, store.filled = lambda: filled.append(True), lambda: filled.append(False)
+    restored(follower)
+    assert filled[0] is (partitions == (0, 1))
+    assert filled[-1] is False
+    follower.close()
+    store.close()
 
 
 def first_gap(settings, at):

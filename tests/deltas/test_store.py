@@ -1,5 +1,6 @@
 """The store of delta blocks: ranges, atomic batches, readers beside the writer, damage."""
 
+import shutil
 import subprocess
 import sys
 
@@ -24,6 +25,8 @@ store = open_primary(Path(sys.argv[1]))
 WRITE_FOR_EVER = f"""
 from impressions.delta_block import key
 {OPEN}
+if sys.argv[2:] == ["fill"]:
+    store.fill()
 n = 0
 while True:
     n += 1
@@ -134,6 +137,65 @@ def test_a_writer_that_is_killed_leaves_whole_batches(tmp_path):
     assert n >= 200
     assert store.blocks(1) == [n.to_bytes(8, "big") * 100] * 50
     store.close()
+
+
+def test_a_writer_that_is_killed_while_it_fills_leaves_whole_batches_too(tmp_path):
+    """The last ones are lost, all from some point on: state and blocks are of the same batch."""
+    with subprocess.Popen(
+        [sys.executable, "-c", WRITE_FOR_EVER, str(tmp_path / "store"), "fill"],
+        stdout=subprocess.PIPE,
+    ) as writer:
+        while len(list((tmp_path / "store").glob("*.sst"))) < 3:
+            last = int(writer.stdout.readline())
+        writer.kill()
+        last = max([last, *map(int, writer.stdout.read().split())])
+    store = open_primary(tmp_path / "store")
+    n = store.state(0).next_offset
+    assert 0 < n < last
+    assert store.blocks(1) == [n.to_bytes(8, "big") * 100] * 50
+    store.close()
+
+
+def test_what_was_filled_is_safe_and_seen_once_it_says_so(store, tmp_path):
+    """Before, a copy of the directory (what a kill leaves) has none of it; after, all of it."""
+    store.write([(key(1, 0), b"logged")], {0: STATE})
+    reader = open_secondary(tmp_path / "store", tmp_path / "reader")
+    store.fill()
+    store.write([(key(1, 1), b"filled")], {})
+    assert left_by_a_kill(tmp_path, "before") == [b"logged"]
+    reader.catch_up()
+    assert reader.blocks(1) == [b"logged"]
+    store.filled()
+    store.write([(key(1, 2), b"logged again")], {})
+    everything = [b"logged", b"filled", b"logged again"]
+    assert left_by_a_kill(tmp_path, "after") == everything
+    reader.catch_up()
+    assert reader.blocks(1) == store.blocks(1) == everything
+    reader.close()
+
+
+def test_an_unlogged_store_is_whole_after_a_close(tmp_path):
+    """A kill leaves it as it was at some batch before; `close` and `fill` lose nothing."""
+    store = open_primary(tmp_path / "store", logged=False)
+    store.write([(key(1, 0), b"x")], {0: STATE})
+    assert left_by_a_kill(tmp_path, "killed") == []
+    store.close()
+    assert left_by_a_kill(tmp_path, "closed") == [b"x"]
+    store = open_primary(tmp_path / "store", logged=False)
+    store.fill()
+    store.write([(key(1, 1), b"y")], {})
+    store.filled()
+    store.write([(key(1, 2), b"z")], {})
+    assert left_by_a_kill(tmp_path, "killed again") == [b"x", b"y"]
+    store.close()
+
+
+def left_by_a_kill(tmp_path, name):
+    shutil.copytree(tmp_path / "store", tmp_path / name)
+    store = open_primary(tmp_path / name)
+    found = store.blocks(1)
+    store.close()
+    return found
 
 
 def test_a_damaged_block_is_an_error_not_a_shorter_answer(tmp_path):
