@@ -26,7 +26,7 @@ from batch.landed import source_of
 from impressions import errors
 from impressions.clock import monotonic_s
 from impressions.errors import ImpressionsError, Refused, ServiceError
-from impressions.kafka.client import librdkafka
+from impressions.kafka.client import reading
 from impressions.kafka.records import decode
 from impressions.shell.settings import Settings
 from impressions.spec import Spec
@@ -70,15 +70,7 @@ def read(
     """Rows of batch/land_rows.py; nothing is read before an action."""
     from batch.session import register_source
 
-    client = librdkafka(
-        settings,
-        client_id="impressions-land",
-        group_id="impressions-land",  # the client wants one; it is never joined nor committed to
-        enable_auto_commit="false",
-        enable_partition_eof="true",
-        auto_offset_reset="error",
-        isolation_level="read_uncommitted",  # as the stream's client: both must see the same
-    )
+    client = reading(settings, client_id="impressions-land", enable_partition_eof=True)
     plan = Plan(
         client, settings.kafka.topic, topic_id, settings.partitions, settings.spec.slot_ms,
         tuple(ranges),

@@ -7,53 +7,65 @@ The only file that touches Faust's insides, and why:
                     an event is neither skipped nor read twice, whatever the group remembers
     fetch wait      Faust lets the broker hold a fetch for 1.5 s. One that is under way does not
                     cover partitions with records in hand, so their next record would wait for it
-    generation      a take buffer survives a rebalance; records of an older generation are dropped
-    delivery        Faust starts two tasks to hand over each record, so that a rebalance need not
-                    wait for a full buffer. Where the buffer has room, one call does the same
+    generation      a take buffer survives a rebalance; fetches of an older generation are dropped
+    delivery        Faust makes an event of each record, at 60 us. Here the thread that polls hands
+                    over what it got of a partition as one message, or as a few (speed/fetches.py),
+                    each with its last record's offset. Faust takes what is fetched again after a
+                    seek for old where something newer was under way: here it does not. And it
+                    starts two tasks to hand a message over, so that a rebalance need not wait for a
+                    full buffer. Where the buffer has room, one call does the same
+    commits         Faust commits what was acked, event by event, in `finally`: also what failed.
+                    Here it commits, as often as it likes, how far each partition is applied. So
+                    nothing is acked (`noack_take`), and gaps between offsets need no books
     coordination    the group's task may end silently; `alive` says so
 
-`noack_take` and acks by hand, because Faust's own acks happen in `finally`, also for events whose
-handler failed. Tables, changelogs, web server and leader topics are off.
+Tables, changelogs, web server and leader topics are off.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import faust
+from aiokafka.errors import KafkaError
+from faust.exceptions import ConsumerNotStarted
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread
 from faust.transport.drivers.aiokafka import Consumer as FaustConsumer
 from faust.types import TP
 from yarl import URL
 
+from impressions.errors import ServiceError
 from impressions.kafka.client import aiokafka
 from impressions.shell.settings import Settings
+from speed.fetches import Fetch, Piece, Polls
 from speed.place import member_name
 
 _FETCH_BYTES = 8 << 20
+_FETCHES_AT_ONCE = 64
+"""Pieces, of all partitions together: at most 16 MB and 8 * `batch_records`."""
 _FETCH_WAIT_MS = 50
 _COMMIT_S = 1.0
+_ANSWER_S = 10.0
 _HEARTBEAT_S = 3.0
-_LOG_APPEND_TIME = 1
 
 
 class Engine:
     """Delivers records of assigned partitions to `handle`, from the offsets that `start_of` says.
 
     Args:
-        handle: gets Faust events, in offset order within a partition; acks them itself.
+        handle: gets fetches, in offset order within a partition.
         assigned: told the partitions of this worker after each rebalance, before records flow.
-        start_of: the next offset of an assigned partition.
+        start_of: the next offset to apply of an assigned partition; 0 while that is unknown.
     """
 
     def __init__(
         self,
         settings: Settings,
         directory: Path,
-        handle: Callable[[Sequence[Any]], Awaitable[None]],
+        handle: Callable[[Sequence[Fetch]], Awaitable[None]],
         assigned: Callable[[frozenset[int]], Awaitable[None]],
         start_of: Callable[[int], int],
     ):
@@ -98,18 +110,27 @@ class Engine:
         ends: Mapping[Any, int] = await self._app.consumer.highwaters(*tps)
         return {tp.partition: end for tp, end in ends.items()}
 
+    async def first_offset(self, partition: int) -> int:
+        """Where the log of a partition begins, asked now.
+
+        Raises:
+            ServiceError: the broker does not answer.
+        """
+        tp = TP(self._topic_name, partition)
+        try:
+            asking = self._app.consumer.earliest_offsets(tp)
+            found: Mapping[Any, int] = await asyncio.wait_for(asking, _ANSWER_S)
+        except (TimeoutError, KafkaError) as error:
+            raise ServiceError(
+                f"topic {self._topic_name}, partition {partition}: {error!r}",
+                hint="is the broker reachable? impressions topics check",
+                reason="broker",
+            ) from error
+        return found[tp]
+
     async def seek(self, partitions: Sequence[int]) -> None:
         """Read on from `start_of` each partition."""
         await _seek(self._app.consumer, self._tps(partitions), self._start_of)
-
-    def is_current(self, event: Any) -> bool:
-        """Whether an event was fetched under today's assignment."""
-        return bool(event.message.generation_id == self.generation)
-
-    @staticmethod
-    def stamped_by_broker(event: Any) -> bool:
-        """Whether its time is the broker's append time."""
-        return bool(event.message.timestamp_type == _LOG_APPEND_TIME)
 
     def _tps(self, partitions: Sequence[int]) -> list[TP]:
         return [TP(self._topic_name, partition) for partition in partitions]
@@ -130,6 +151,7 @@ class Engine:
             topic_allow_declare=False,
             topic_disable_leader=True,
             stream_wait_empty=False,
+            stream_buffer_maxsize=2 * _FETCHES_AT_ONCE,
             broker_session_timeout=settings.speed.session_timeout_s,
             broker_rebalance_timeout=settings.speed.session_timeout_s,
             broker_heartbeat_interval=_HEARTBEAT_S,
@@ -141,8 +163,16 @@ class Engine:
             consumer_group_instance_id=member_name(directory),
         )
         start_of, name, has_room = self._start_of, self._topic_name, self._has_room
+        polls: Polls[TP] = Polls(settings.speed.batch_records)
 
         class ConsumerThread(AIOKafkaConsumerThread):
+            async def _seek_wait(self, consumer: Any, partitions: Mapping[TP, int]) -> None:
+                polls.sought(partitions)  # nothing is polled between this and the seek itself
+                await super()._seek_wait(consumer, partitions)
+
+            async def _fetch_records(self, *args: Any, **options: Any) -> Any:
+                return polls.cut(await super()._fetch_records(*args, **options))
+
             def _create_worker_consumer(self, transport: Any) -> Any:
                 consumer = super()._create_worker_consumer(transport)
                 consumer._fetch_max_wait_ms = _FETCH_WAIT_MS
@@ -151,6 +181,14 @@ class Engine:
         class Consumer(FaustConsumer):
             def _new_consumer_thread(self) -> ConsumerThread:
                 return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
+
+            def _to_message(self, tp: TP, piece: Piece[Any]) -> Any:
+                message: Any = super()._to_message(tp, piece.records[-1])
+                message.value = piece
+                read_offset = self._read_offset[tp]
+                if read_offset is not None and message.offset < read_offset:
+                    self._read_offset[tp] = None  # else it would be dropped: it looks like old
+                return message
 
             async def wait_first(self, *waits: Any, timeout: Any = None) -> Any:
                 delivery, *others = waits
@@ -161,7 +199,22 @@ class Engine:
                 return await delivery
 
             async def perform_seek(self) -> None:
-                await _seek(self, [tp for tp in self.assignment() if tp.topic == name], start_of)
+                await _seek(self, self._own(), start_of)
+
+            def _filter_tps_with_pending_acks(self, topics: Any = None) -> Iterator[TP]:
+                return iter(self._own())
+
+            def _new_offset(self, tp: TP) -> int | None:
+                return start_of(tp.partition) or None
+
+            async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
+                pass
+
+            def _own(self) -> list[TP]:
+                try:
+                    return [tp for tp in self.assignment() if tp.topic == name]
+                except ConsumerNotStarted:
+                    return []
 
         app.transport.Consumer = Consumer  # type: ignore[misc]  # of this app only
         return app
@@ -181,10 +234,10 @@ class Engine:
             raise
 
     async def _consume(self, stream: Any) -> None:
-        speed = self._settings.speed
+        within_s = self._settings.speed.within_s
         try:
-            async for events in stream.noack_take(speed.batch_records, within=speed.within_s):
-                await self._handle(events)
+            async for events in stream.noack_take(_FETCHES_AT_ONCE, within=within_s):
+                await self._handle([Fetch.of(event) for event in events])
         except Exception as error:
             self._fail(error)
             raise
@@ -201,7 +254,7 @@ async def _seek(consumer: Any, tps: Sequence[TP], start_of: Callable[[int], int]
     await consumer.seek_wait(starts)
     for tp, start in starts.items():
         consumer._read_offset[tp] = start or None
-        consumer._committed_offset[tp] = start or None
+        consumer._committed_offset[tp] = None  # whatever it was: say it anew
 
 
 def _credentials(client: Mapping[str, Any]) -> Any:

@@ -23,7 +23,7 @@ from typing import Any
 from confluent_kafka import Consumer, KafkaError, TopicPartition
 
 from impressions import delta_block, heartbeat
-from impressions.kafka.client import librdkafka
+from impressions.kafka.client import reading
 from impressions.shell import log
 from impressions.shell.settings import Settings
 from impressions.spec import Spec
@@ -96,7 +96,7 @@ class Guard:
 
     def _run(self) -> None:
         settings = self._settings
-        consumer = Consumer(librdkafka(settings, group_id="unused", enable_auto_commit="false"))
+        consumer = Consumer(reading(settings, auto_offset_reset="latest"))
         topic = settings.kafka.deltas_topic
         try:
             while not self._stopping.is_set():

@@ -70,7 +70,7 @@ def open_copy(path: Path, number: int) -> DeltaStore:
     """The store of a partition. One that is damaged, or of another version, is thrown away: it
     holds nothing that the delta topic has not."""
     try:
-        store = open_primary(path)
+        store = open_primary(path, logged=False)
         try:
             store.state(number)
         except CorruptData:
@@ -79,7 +79,7 @@ def open_copy(path: Path, number: int) -> DeltaStore:
     except CorruptData as error:
         log.warning("copy-damaged", partition=number, because=error.message, cause=error.__cause__)
         shutil.rmtree(path)
-        return open_primary(path)
+        return open_primary(path, logged=False)
     return store
 
 

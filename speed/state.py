@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -39,8 +40,7 @@ _HELD_ROWS = 1_000_000
 """In memory, beside the store: some 160 MB, or as many empty blocks."""
 
 
-@dataclass(frozen=True)
-class Record:
+class Record(NamedTuple):
     """One record of the source topic. `append_ms` is the broker's time."""
 
     offset: int

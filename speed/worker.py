@@ -1,15 +1,16 @@
 """The worker: records in, delta blocks out, in an order that survives a kill at any point.
 
-    1  records of an older assignment are dropped, unacked; so is a record that was applied
+    1  records of an older assignment are dropped; so is a record that was applied
     2  prepare: the batch onto the state's blocks                     speed/state.py
     3  the assignment is looked at once more; another one: drop
     4  dead letters, then blocks, the heartbeat last: published, and the broker has confirmed
     5  one atomic write: blocks, heartbeat, where the delta topic goes on
-    6  acks, in offset order
+    6  each second, for monitors: the group's commit of what was applied
 
 Killed between 4 and 5, the blocks come back with the restore and their records are skipped block by
 block; between 5 and 6, the records are skipped by the heartbeat. The topic comes first: a store
-that were ahead of it would call a record applied that no other host ever gets.
+that were ahead of it would call a record applied that no other host ever gets. So the store needs
+no log of its own: after a kill it is as it was some writes before, and the restore makes up.
 
 Partitions have their steps side by side: while one waits for the broker, another computes.
 
@@ -38,17 +39,15 @@ from impressions.shell.failpoint import failpoint
 from impressions.shell.settings import Settings
 from impressions.spec import Spec
 from speed.engine import Engine
-from speed.events import chunks, record_of, without_jump
+from speed.fetches import Fetch, chunks, jumps, split_connected
 from speed.guard import Foreign, Guard, version_of
 from speed.metrics import Metrics
 from speed.opening import Identities, check_same, identities, open_partition
 from speed.progress import Progress
 from speed.publisher import Publisher
-from speed.state import Flush, Partition, check_not_cut, next_through_ms
+from speed.state import Flush, Partition, Record, check_not_cut, next_through_ms
 from speed.watchdog import Watchdog
 
-_FLUSH_BYTES = 2 << 20
-"""Of source records in one flush: some 40,000 impressions."""
 _SILENCE_S = 3.0
 _END_S = 15.0
 
@@ -66,7 +65,7 @@ class Worker:
         self._foreign: asyncio.Queue[Foreign] = asyncio.Queue()
         self._loop = asyncio.get_running_loop()
         self._partitions: dict[int, Partition] = {}
-        self._gaps: dict[int, int] = {}
+        self._sought: set[int] = set()
         self._waiting: dict[int, tuple[int, float]] = {}
         self._busy = asyncio.Lock()
         self._closing = threading.Event()
@@ -136,7 +135,7 @@ class Worker:
                     self._closing,
                     partial(self._progress.moved, number),
                 )
-            self._gaps.clear()
+            self._sought.clear()
             self._guard.watch({n: p.next_delta_offset for n, p in self._partitions.items()})
             self._progress.watch(mine)
         self._metrics.assigned(mine)
@@ -148,12 +147,12 @@ class Worker:
 
     # -- the loop --------------------------------------------------------------------------------
 
-    async def _handle(self, events: Sequence[Any]) -> None:
+    async def _handle(self, fetches: Sequence[Fetch]) -> None:
         async with self._busy:
-            by_partition: dict[int, list[Any]] = defaultdict(list)
-            for event in events:
-                if self._engine.is_current(event):
-                    by_partition[event.message.partition].append(event)
+            by_partition: dict[int, list[Fetch]] = defaultdict(list)
+            for fetch in fetches:
+                if fetch.generation == self._engine.generation:
+                    by_partition[fetch.partition].append(fetch)
             mine = [
                 self._apply(partition, of_partition)
                 for number, of_partition in by_partition.items()
@@ -161,34 +160,29 @@ class Worker:
             ]
             await together(mine)
 
-    async def _apply(self, partition: Partition, events: Sequence[Any]) -> None:
-        while events:
-            run = await self._next_run(partition, events)
-            if not run:
-                return
-            for chunk in chunks(run, _FLUSH_BYTES):
-                if not await self._flush(partition, chunk):
-                    return
-                failpoint("before-ack")
-                for event in chunk:
-                    event.ack()
-            last = run[-1].message.offset
-            events = [event for event in events if event.message.offset > last]
-
-    async def _flush(self, partition: Partition, events: Sequence[Any]) -> bool:
-        """Steps 2 to 5; False where the assignment has changed meanwhile."""
-        if not all(map(self._engine.stamped_by_broker, events)):
+    async def _apply(self, partition: Partition, fetches: Sequence[Fetch]) -> None:
+        if not all(fetch.stamped for fetch in fetches):
             topics.check(self._settings)  # names the setting and the command that fixes it
             raise Refused(f"topic {self._settings.kafka.topic}: records without append time")
-        records = [
-            record for record in map(record_of, events) if record.offset >= partition.next_offset
-        ]
+        generation, at_most = fetches[0].generation, self._settings.speed.batch_records
+        log_start = 0
+        if jumps(fetches, partition.next_offset):
+            log_start = await self._engine.first_offset(partition.number)
+        while fetches:
+            run, fetches = await self._next_run(partition, fetches, log_start)
+            for chunk in chunks([record for fetch in run for record in fetch.records], at_most):
+                if not await self._flush(partition, chunk, generation):
+                    return
+
+    async def _flush(self, partition: Partition, chunk: Sequence[Record], generation: int) -> bool:
+        """Steps 2 to 5; False where the assignment has changed meanwhile."""
+        records = [record for record in chunk if record.offset >= partition.next_offset]
         if not records:
             return True
         started_s = monotonic_s()
         flush = partition.prepare(records)
         failpoint("before-publish")
-        if not self._engine.is_current(events[-1]):
+        if generation != self._engine.generation:
             return False
         await self._publish(partition, flush)
         self._progress.moved(partition.number)
@@ -212,36 +206,32 @@ class Worker:
         partition.commit(flush, wrote)
         failpoint("after-write")
 
-    async def _next_run(self, partition: Partition, events: Sequence[Any]) -> Sequence[Any]:
-        """Those of the events, from the first on, that may be applied now; () drops them all.
+    async def _next_run(
+        self, partition: Partition, fetches: Sequence[Fetch], log_start: int
+    ) -> tuple[Sequence[Fetch], Sequence[Fetch]]:
+        """The fetches that may be applied now, and those to ask for next; the others are dropped.
 
-        Offsets jump where the source has lost records (then the partition says so) and where a
-        transaction ended (then nothing is missing). To tell the second from records that were
-        skipped on the way, everything from the first expected one on is fetched again, once; what
-        was queued meanwhile is dropped until that arrives.
+        The first record may be another one than expected: where the source has lost records (then
+        the partition says so) and behind the marker of a transaction (then nothing is missing).
+        Where the fetch itself begins too late, everything from the expected one on is fetched
+        again; what was under way meanwhile begins too late as well, and is dropped until then.
         """
-        number, found = partition.number, self._gaps.get(partition.number)
-        if found is not None:
-            events = list(dropwhile(lambda event: event.message.offset > found, events))
-            if events:
-                del self._gaps[number]
-            return without_jump(events)
-        first_found = events[0].message.offset
-        if first_found > partition.next_offset:
-            await self._note_loss(partition)
-        if first_found <= partition.next_offset:
-            return without_jump(events)
-        log.warning("gap", partition=number, expected=partition.next_offset, found=first_found)
-        self._gaps[number] = first_found
-        await self._engine.seek([number])
-        return ()
+        number, next_up = partition.number, fetches[0]
+        self._note_loss(partition, min(log_start, next_up.first))
+        if number in self._sought:
+            fetches = list(dropwhile(lambda fetch: fetch.start > partition.next_offset, fetches))
+            if fetches:
+                self._sought.discard(number)
+        elif next_up.start > partition.next_offset:
+            expected = partition.next_offset
+            log.warning("gap", partition=number, expected=expected, found=next_up.first)
+            self._sought.add(number)
+            await self._engine.seek([number])
+            return (), ()
+        return split_connected(fetches, log_start)
 
-    async def _note_loss(self, partition: Partition) -> None:
-        """Where the source begins behind what was applied, go on there, and say so."""
-        source = self._settings.kafka.topic
-        first, _ = await asyncio.to_thread(
-            offsets.range_of, self._settings, source, partition.number
-        )
+    def _note_loss(self, partition: Partition, first: int) -> None:
+        """Where records before `first` are not there any more, go on there, and say so."""
         if first > partition.next_offset:
             log.warning(
                 "records-lost",
@@ -272,11 +262,11 @@ class Worker:
     async def _beat(self, partition: Partition, end: int, before_ms: int) -> None:
         """`end` was asked after `before_ms` of the broker's clock."""
         self._metrics.seen(partition.number, partition.progress, end, self._clock())
-        beat = partition.progress
-        check_not_cut(beat, end)
+        check_not_cut(partition.progress, end)
         if partition.next_offset < end and not await self._has_nothing(partition, end):
             return
         self._progress.moved(partition.number)
+        beat = partition.progress
         through_ms = next_through_ms(beat.through_ms, before_ms)
         if through_ms == beat.through_ms:
             return
@@ -288,7 +278,7 @@ class Worker:
 
     async def _has_nothing(self, partition: Partition, end: int) -> bool:
         """Whether no record lies before `end`: a log may end with the marker of a transaction,
-        which nobody is given. Asked where nothing has come for a while."""
+        which nobody is given, or have lost everything. Asked where nothing has come for a while."""
         number, at = partition.number, partition.next_offset
         seen, since_s = self._waiting.get(number, (-1, 0.0))
         if seen != at:
@@ -298,6 +288,11 @@ class Worker:
             return False
         self._waiting[number] = (at, monotonic_s())
         source = self._settings.kafka.topic
+        try:
+            self._note_loss(partition, min(await self._engine.first_offset(number), end))
+        except ServiceError:
+            return False  # asked again soon
+        at = partition.next_offset
         return await asyncio.to_thread(offsets.is_empty, self._settings, source, number, at, end)
 
     def _foreign_found(self, foreign: Foreign) -> None:

@@ -72,6 +72,22 @@ def librdkafka(settings: Settings, **more: Any) -> dict[str, Any]:
     }
 
 
+def reading(settings: Settings, **more: Any) -> dict[str, Any]:
+    """Configuration of a consumer that is told its partitions and commits nothing.
+
+    It sees what is there, also of transactions that are open or were aborted, as the worker's
+    client does: an offset, and the end of a log, must mean the same to all.
+    """
+    options = {
+        "group_id": "impressions-readers",  # wanted by the library, used for nothing
+        "enable_auto_commit": False,
+        "enable_auto_offset_store": False,
+        "auto_offset_reset": "error",  # never to the end, past records that nobody has seen
+    }
+    # Over `kafka.properties`, which aiokafka is not told.
+    return librdkafka(settings, **options | more) | {"isolation.level": "read_uncommitted"}
+
+
 def aiokafka(settings: Settings) -> dict[str, Any]:
     """Keyword arguments of aiokafka's clients: address and security."""
     properties = settings.kafka.properties

@@ -9,7 +9,7 @@ from typing import Any
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from impressions.errors import ServiceError
-from impressions.kafka.client import librdkafka
+from impressions.kafka.client import reading
 from impressions.shell.settings import Settings
 
 _TIMEOUT_S = 10.0
@@ -17,8 +17,8 @@ _TIMEOUT_S = 10.0
 
 @contextlib.contextmanager
 def reader(settings: Settings, **more: Any) -> Iterator[Consumer]:
-    """A consumer without a group: it is told its partitions and commits nothing."""
-    consumer = Consumer(librdkafka(settings, group_id="unused", enable_auto_commit="false", **more))
+    """A consumer without a group."""
+    consumer = Consumer(reading(settings, **more))
     try:
         yield consumer
     finally:
@@ -69,4 +69,6 @@ def is_empty(
             return False
         if message.error() is None:
             return bool(message.offset() >= end)
+        # Any other error tells nothing; a log that begins behind `start` is one, because `reader`
+        # does not go on at the end, as the library would by default.
         return bool(message.error().code() == KafkaError._PARTITION_EOF)

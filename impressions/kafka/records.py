@@ -117,12 +117,11 @@ def decode(
     counts: list[int] = []
     unreadable: list[Unreadable] = []
     for i, value in enumerate(values):
-        record = None if value is None else _parsed(value)
-        if record is None:
+        parsed = None if value is None else _parsed(value)
+        if parsed is None:
             unreadable.append(Unreadable(i, None))
             continue
-        for j, log in enumerate(record.logs):
-            n = _length(log)
+        for j, (log, n) in enumerate(zip(*parsed, strict=True)):
             if n is None:
                 unreadable.append(Unreadable(i, j))
             elif n:
@@ -132,27 +131,28 @@ def decode(
     return _judged(logs, places, counts, unreadable, ingest_ms, partition, partitions, spec)
 
 
-def _parsed(value: bytes) -> Any:
-    """The record, its columns as bytes; None where the bytes are no record.
+def _parsed(value: bytes) -> tuple[Any, list[int | None]] | None:
+    """The logs of a record, their columns as bytes, and `_length` of each; None where the bytes are
+    no record.
 
     A twin keeps the last of two pieces of a column and takes unpacked ones for unknown fields; then
     sizes differ, and the public class, which reads every form, writes it anew.
     """
     try:
         record = _Record.FromString(value)
-        if record.ByteSize() != len(value) or any(_odd(log) for log in record.logs):
-            record = _Record.FromString(
-                public.ImpressionRecord.FromString(value).SerializeToString()
-            )
+        lengths = [_length(log) for log in record.logs]
+        if record.ByteSize() != len(value) or any(map(_odd, record.logs, lengths)):
+            whole = public.ImpressionRecord.FromString(value).SerializeToString()
+            record = _Record.FromString(whole)
+            lengths = [_length(log) for log in record.logs]
     except (DecodeError, UnicodeDecodeError):
         return None
-    return record
+    return record.logs, lengths
 
 
-def _odd(log: Any) -> bool:
+def _odd(log: Any, length: int | None) -> bool:
     """Whether columns may stand in another form than one packed piece each."""
-    n = _length(log)
-    return n is None or (n == 0 and log.ByteSize() > _IDS_ONLY_BYTES)
+    return length is None or (length == 0 and log.ByteSize() > _IDS_ONLY_BYTES)
 
 
 def _length(log: Any) -> int | None:

@@ -150,7 +150,7 @@ class Speed(BaseModel):
     state_dir: Path | None = Field(
         None, description="directory of this worker's state; default: <home>/speed"
     )
-    batch_records: int = Field(2_000, ge=1, description="Kafka records applied at once, at most")
+    batch_records: int = Field(10_000, ge=1, description="Kafka records applied at once, at most")
     within_s: float = Field(0.1, gt=0, description="seconds until a smaller batch is applied")
     heartbeat_s: float = Field(
         0.25, gt=0, description="seconds between heartbeats of partitions without traffic"

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Iterator
 
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Producer, TopicPartition
 from google.protobuf.message import DecodeError
 
 from impressions.kafka import client as kafka
 from impressions.v1.impression_record_pb2 import ImpressionRecord
-from tests.chaos.judge import ends_of
+from tests.chaos.judge import ends_of, messages_until, reader_of
 from tests.chaos.skip import Skip
 from tests.chaos.system import System
 
@@ -43,22 +44,38 @@ def junk(system: System, pick: random.Random) -> str:
     return f"{len(values)} records"
 
 
-def _newest(system: System, partition: int, most: int) -> Iterable[bytes]:
-    topic = system.settings.kafka.topic
-    options = {"group_id": "resend", "enable_auto_commit": False}
-    consumer = Consumer(kafka.librdkafka(system.settings, **options))
-    try:
-        first, end = ends_of(consumer, TopicPartition(topic, partition))
-        at = max(first, end - most)
-        consumer.assign([TopicPartition(topic, partition, at)])
-        while at < end:
-            message = consumer.poll(20)
-            assert message is not None
-            assert message.error() is None, message.error()
-            at = message.offset() + 1
+def transactions(system: System, pick: random.Random) -> str:
+    """Records come again in small transactions; a worker starts again while one of them is open,
+    and that one is aborted."""
+    topic, partition = system.settings.kafka.topic, pick.randrange(system.settings.partitions)
+    values = list(_newest(system, partition, 100))
+    if not values:
+        raise Skip("an empty partition")
+    name = f"chaos-{pick.getrandbits(32)}"
+    producer = Producer(kafka.librdkafka(system.settings, transactional_id=name))
+    producer.init_transactions(30)
+    for at in range(0, len(values), 5):
+        producer.begin_transaction()
+        for value in values[at : at + 5]:
+            producer.produce(topic, value, partition=partition)
+        producer.commit_transaction(30)
+    producer.begin_transaction()
+    producer.produce(topic, values[-1], partition=partition)
+    assert producer.flush(30) == 0
+    worker = pick.choice(system.workers)
+    worker.kill()
+    time.sleep(pick.uniform(0, 5))
+    producer.abort_transaction(30)
+    return f"{len(values)} records of partition {partition}, {worker.name}"
+
+
+def _newest(system: System, partition: int, most: int) -> Iterator[bytes]:
+    with reader_of(system.settings) as consumer:
+        at = TopicPartition(system.settings.kafka.topic, partition)
+        first, end = ends_of(consumer, at)
+        at.offset = max(first, end - most)
+        for message in messages_until(consumer, at, end):
             yield message.value()
-    finally:
-        consumer.close()
 
 
 def _produce(system: System, partition: int, values: Iterable[bytes]) -> None:
@@ -76,4 +93,4 @@ def _is_record(value: bytes) -> bool:
     return True
 
 
-ALL = (resend, flood, junk)
+ALL = (resend, flood, junk, transactions)

@@ -15,7 +15,7 @@ from tests.chaos.skip import Skip
 from tests.chaos.system import System
 from tests.live import until
 
-FAILPOINTS = ("before-publish", "after-publish", "after-write", "before-ack")
+FAILPOINTS = ("before-publish", "after-publish", "after-write")
 
 
 def kill_worker(system: System, pick: random.Random) -> str:
@@ -25,7 +25,7 @@ def kill_worker(system: System, pick: random.Random) -> str:
 
 
 def kill_worker_at_failpoint(system: System, pick: random.Random) -> str:
-    """Between publish, write and ack: it is started with a failpoint, meets it, and is killed."""
+    """Between its steps: it is started with a failpoint, meets it, and is killed."""
     worker, name = pick.choice(system.workers), pick.choice(FAILPOINTS)
     fired = system.directory / "logs" / f"failpoint-{pick.getrandbits(32)}"
     worker.hold_down()

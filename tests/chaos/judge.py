@@ -7,13 +7,14 @@ records (sent on purpose) are left out, as the rule says.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from google.protobuf.message import DecodeError
 
 from demo.check import ask
@@ -74,13 +75,13 @@ class Judge:
 
     def look(self) -> int:
         """Read on to the end of the topic; returns the newest ingest time."""
-        options = {"group_id": "judge", "enable_auto_commit": False}
-        consumer = Consumer(kafka.librdkafka(self._settings, **options))
-        try:
+        with reader_of(self._settings) as consumer:
             for partition in self._logs:
-                self._read(consumer, partition)
-        finally:
-            consumer.close()
+                at = TopicPartition(self._settings.kafka.topic, partition, self._next[partition])
+                _, end = ends_of(consumer, at)
+                for message in messages_until(consumer, at, end):
+                    self._take(partition, message)
+                self._next[partition] = max(self._next[partition], end)
         return self.newest_ms
 
     def compare(self, client: ImpressionsClient, query_ms: int) -> Verdict:
@@ -133,22 +134,6 @@ class Judge:
                 verdict.examples.append(f"stale and says nothing: {sample}")
         return verdict
 
-    def _read(self, consumer: Consumer, partition: int) -> None:
-        topic = self._settings.kafka.topic
-        at = TopicPartition(topic, partition)
-        _, end = ends_of(consumer, at)
-        if self._next[partition] >= end:
-            return
-        consumer.assign([TopicPartition(topic, partition, self._next[partition])])
-        deadline_s = time.monotonic() + 30
-        while self._next[partition] < end:
-            message = consumer.poll(1)
-            if message is None or message.error() is not None:
-                assert time.monotonic() < deadline_s, "the broker stopped answering"
-                continue
-            self._next[partition] = message.offset() + 1
-            self._take(partition, message)
-
     def _take(self, partition: int, message: Any) -> None:
         ingest_ms = max(self._ingest_ms[partition], message.timestamp()[1])
         self._ingest_ms[partition] = ingest_ms
@@ -160,6 +145,33 @@ class Judge:
         self._logs[partition] += [
             (log.profile_id, log.log_id, ingest_ms, events_of(log)) for log in record.logs
         ]
+
+
+@contextlib.contextmanager
+def reader_of(settings: Settings) -> Iterator[Consumer]:
+    """Sees what the product sees: records of open and of aborted transactions, too."""
+    consumer = Consumer(kafka.reading(settings, enable_partition_eof=True))
+    try:
+        yield consumer
+    finally:
+        consumer.close()
+
+
+def messages_until(consumer: Consumer, at: TopicPartition, end: int) -> Iterator[Any]:
+    """From the offset of `at` on; the last ones may be no records but a transaction's marker."""
+    consumer.assign([at])
+    next_offset, deadline_s = at.offset, time.monotonic() + 30
+    while next_offset < end:
+        message = consumer.poll(1)
+        error = None if message is None else message.error()
+        if message is None or error is not None:
+            if error and error.code() == KafkaError._PARTITION_EOF and message.offset() >= end:
+                return
+            assert time.monotonic() < deadline_s, "the broker stopped answering"
+            continue
+        next_offset = message.offset() + 1
+        if next_offset <= end:
+            yield message
 
 
 def ends_of(consumer: Consumer, at: TopicPartition) -> tuple[int, int]:

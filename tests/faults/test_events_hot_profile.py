@@ -40,7 +40,7 @@ def test_a_hundred_thousand_titles_of_one_profile_in_one_slot(tmp_path, broker):
     """More than one message of the delta topic can hold, each title in a log of its own. Every
     answer is exact, no block is near the limit, and the neighbours' events, sent in between, are
     published as they come."""
-    titles = scaled(120_000, 500_000)
+    titles = scaled(160_000, 500_000)
     settings = stream_settings(tmp_path, broker, partitions=1, speed=QUICK)
     send, flush = sender(settings)
     with workers(settings, tmp_path) as start:

@@ -64,7 +64,8 @@ def test_a_broker_that_does_not_answer_never_lets_progress_run_ahead(tmp_path, o
     """Paused while flushes are under way. A worker killed meanwhile: neither what it said, nor its
     store, nor the group's commit is past the heartbeat in the topic. A worker told to end: it
     finishes its flush when the broker answers again, exits 0, and leaves nothing to replay."""
-    settings = stream_settings(tmp_path, own, partitions=1, slot_seconds=20, speed=QUICK)
+    speed = QUICK | {"batch_records": 20}  # small flushes, so that a pause comes between two
+    settings = stream_settings(tmp_path, own, partitions=1, slot_seconds=20, speed=speed)
     traffic, rounds, cut_short = Traffic(settings, SEED), 0, 0
     with workers(settings, tmp_path) as start:
         while rounds < scaled(1, 10) or (not cut_short and rounds < _MOST_ROUNDS):
@@ -171,10 +172,13 @@ def published_offset(settings) -> int:
 
 
 def stored_offset(settings) -> int:
-    """The source offset that the killed worker's own store is at."""
+    """The source offset that the ended worker's own store is at; -1 where a kill left nothing."""
     store = open_primary(state_path(settings.speed_dir / "worker-0", 0))
     with contextlib.closing(store):
-        return heartbeat.decode(store.state(0).heartbeat, settings.spec).offset
+        state = store.state(0)
+        if state is None or state.heartbeat is None:
+            return -1
+        return heartbeat.decode(state.heartbeat, settings.spec).offset
 
 
 def committed(settings) -> int:

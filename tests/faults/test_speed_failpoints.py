@@ -19,14 +19,13 @@ PLACES = (  # where, how, and whether the victim has published by then
     ("before-publish", "raise", False),
     ("after-publish", "kill", True),
     ("after-write", "kill", True),
-    ("before-ack", "kill", True),
 )
 
 
 def test_a_worker_that_fails_between_two_steps_changes_no_answer(tmp_path, broker):
     """An exception in the handler ends the process with an error: never a live worker that does
-    nothing. Kills leave blocks in the topic that the store lacks, a store ahead of its acks, acks
-    that were never sent. Whoever is started next goes on behind what was published."""
+    nothing. Kills leave blocks in the topic that the store lacks, and a store ahead of what the
+    group has committed. Whoever is started next goes on behind what was published."""
     settings = stream_settings(tmp_path, broker, partitions=1, slot_seconds=20, speed=QUICK)
     traffic, fired = Traffic(settings, SEED), 0
     with workers(settings, tmp_path) as start:

@@ -13,7 +13,7 @@ from batch.land_plan import Range
 from batch.land_rows import END
 from impressions.errors import Refused
 from impressions.kafka.admin import connect
-from impressions.kafka.client import librdkafka
+from impressions.kafka.client import reading
 from impressions.shell.settings import Settings
 from tests.broker import TestBroker, stream_settings
 from tests.integration.live import delete_records, send_bytes
@@ -23,10 +23,7 @@ pytestmark = pytest.mark.kafka
 
 def read(settings: Settings, part: Range) -> list[dict[str, Any]]:
     """All rows of a range, rejected ones and the end: the records here are noise."""
-    client = librdkafka(
-        settings, group_id="t", enable_auto_commit="false", enable_partition_eof="true",
-        auto_offset_reset="error", isolation_level="read_uncommitted",
-    )  # fmt: skip
+    client = reading(settings, enable_partition_eof=True)
     plan = Plan(client, settings.kafka.topic, "ab" * 16, settings.partitions, 1000, (part,))
     return [row for batch in rows_of(plan, part) for row in batch.to_pylist()]
 

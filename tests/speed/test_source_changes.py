@@ -1,6 +1,8 @@
 """The source loses records, or is another topic of the same name: said, never papered over."""
 
 import contextlib
+import os
+import signal
 
 import pytest
 
@@ -88,6 +90,24 @@ def test_a_partition_that_lost_everything_still_says_how_far_it_is(settings, sta
     beat = until(lambda: beat_of(settings), "a heartbeat")
     assert beat.offset == 19
     assert beat.since_ms > now_ms() - 60_000
+
+
+@pytest.mark.parametrize("left", [0, 40])
+def test_what_the_source_lost_while_a_worker_stood_still_is_said(settings, start, left):
+    """All that it had not seen, or a part: nobody gives it a record from which it could tell."""
+    worker = start().ready()
+    send(settings, 30)
+    until(lambda: (b := beat_of(settings)) and b.offset == 29, "30 records are applied")
+    worker.popen.send_signal(signal.SIGSTOP)
+    os.waitid(os.P_PID, worker.popen.pid, os.WSTOPPED)
+    send(settings, 1, seed=2)  # all that answers the fetch which is under way
+    send(settings, 99, seed=3)
+    delete_before(settings, 130 - left)
+    worker.popen.send_signal(signal.SIGCONT)
+    until(lambda: beat_of(settings).offset == 129, "it is at the end")
+    assert beat_of(settings).since_ms > FROM_THE_FIRST_MS
+    assert worker.log.count("records-lost") == 1
+    assert worker.log.count("WARNING gap") == 0
 
 
 def test_a_source_made_anew_ends_the_worker_and_a_raised_epoch_goes_on(settings, start, tmp_path):

@@ -1,7 +1,9 @@
 """A real worker on a real broker, when nothing goes wrong; tests/faults has what does."""
 
 import pytest
+from confluent_kafka import Consumer, TopicPartition
 
+from impressions.kafka import client
 from tests.broker import stream_settings
 from tests.faults.stream import QUICK, SEED, assert_exact, workers
 from tests.live import everything_sent, until
@@ -26,6 +28,19 @@ def test_live_traffic_is_exact_and_its_counts_balance(tmp_path, broker):
         )
         for outcome in ("applied", "duplicate", "rejected"):
             assert worker.metric(f'impressions_events_total{{layer="speed",outcome="{outcome}"') > 0
+        until(lambda: lag(settings) == 0, "monitors of the group see that nothing is left")
         assert worker.stop() == 0
         assert "Traceback" not in worker.log
         assert "older-block" not in worker.log, "its own records are nobody else's"
+
+
+def lag(settings):
+    """Records that the group has not committed; of a partition without any: all."""
+    name = settings.kafka.topic
+    consumer = Consumer(client.librdkafka(settings, group_id=settings.speed.group))
+    partitions = [TopicPartition(name, p) for p in range(settings.partitions)]
+    ends = [consumer.get_watermark_offsets(at, timeout=10)[1] for at in partitions]
+    found = [max(0, at.offset) for at in consumer.committed(partitions, timeout=10)]
+    consumer.close()
+    assert sum(ends) >= 400
+    return sum(ends) - sum(found)

@@ -15,10 +15,10 @@ from tests.speed.records import record_bytes
 class Traffic:
     """Sends logs of `profiles` profiles; a few of them again, now and then."""
 
-    def __init__(self, settings: Settings, seed: int, profiles: int = 60):
+    def __init__(self, settings: Settings, seed: int, profiles: int = 60, **producer: str):
         self._random, self._profiles = random.Random(seed), profiles
         self._settings = settings
-        self._producer = Producer(client.librdkafka(settings, linger_ms=1))
+        self._producer = Producer(client.librdkafka(settings, linger_ms=1, **producer))
         self._recent: list = []
         self.sent = 0
 
@@ -69,3 +69,24 @@ class Traffic:
             "played": pick.randint(0, 1),
             "dwell_s": pick.choice([0.0, 1.25, 30.0, -1.0]) if pick.random() < 0.1 else 2.5,
         }
+
+
+class Transactions(Traffic):
+    """The same, each `send` in a transaction: it ends with a marker, an offset without a record."""
+
+    def __init__(self, settings: Settings, seed: int):
+        super().__init__(settings, seed, transactional_id=f"of-{settings.kafka.topic}")
+        self._producer.init_transactions(20)
+
+    def send(self, records: int) -> None:
+        self.begin(records)
+        self._producer.commit_transaction(20)
+
+    def begin(self, records: int) -> None:
+        """Sent, and neither committed nor aborted."""
+        self._producer.begin_transaction()
+        super().send(records)
+        self.flush()
+
+    def abort(self) -> None:
+        self._producer.abort_transaction(20)
