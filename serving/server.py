@@ -50,7 +50,7 @@ Counts = Mapping[str, Count]
 DRAIN_S = 0.5
 _LOOK_S = 0.05
 _HEALTH_THREADS, _REFLECTION_THREADS = 4, 4
-_QUEUED_CALLS = 4_096  # that gRPC holds until they are taken; more it cancels, without a reason
+_QUEUED_CALLS = 256  # that gRPC holds until they are taken; soon after it cancels more
 _OUTER_WALL = 4  # grpcio's own limit, in multiples of ours: it would refuse health checks too
 
 

@@ -24,11 +24,12 @@ from tests.faults.size import scaled
 pytestmark = needs_two_cores
 
 SECONDS = scaled(3, 30)
-KEPT = scaled(40, 80) / 100
+KEPT = scaled(50, 80) / 100
 CANCELLED, DEADLINE = 1, 4
 ENDS = {OK, EXHAUSTED, CANCELLED, DEADLINE}
-CANCELLED_SHARE = scaled(50, 2) / 100
-"""gRPC's own queue is finite: what does not fit in it is cancelled."""
+"""gRPC's own queue is short: in a flood it cancels what does not fit in it."""
+IN_TIME_MS = 1_000
+"""What is answered later is of no use to a page."""
 GROWTH_MB = 150
 P99_MS = 10
 SHARES_OF_PEAK = (0.7, 0.6, 0.5, 0.4)
@@ -43,17 +44,20 @@ def server(tmp_path_factory):
 
 
 def test_four_times_the_sustainable_rate_costs_little_of_what_is_answered(server):
-    """Every call gets an answer or RESOURCE_EXHAUSTED, health stays green, memory stays."""
+    """As many calls as before are answered in time. The others end with RESOURCE_EXHAUSTED, or
+    cancelled by gRPC; health stays green, memory stays."""
     before_mb = rss_mb(server.popen.pid)
     for _ in range(ATTEMPTS):
         peak = closed(server.address, 1.0).count(OK)
         sustainable, calm = sustainable_rate(server.address, peak)
         sent, checks = flooded(server.address, 4 * sustainable)
         recovered_s = seconds_until_calm(server.address, sustainable, calm.percentile_ms(OK, 50))
-        kept, after_mb = sent.count(OK) / SECONDS / sustainable, rss_mb(server.popen.pid)
+        in_time = sum(ms < IN_TIME_MS for ms in sent.took_ms.get(OK, ()))
+        kept, after_mb = in_time / SECONDS / sustainable, rss_mb(server.popen.pid)
         print(
             f"\npeak {peak}/s; sustainable {sustainable:.0f}/s, p99"
-            f" {calm.percentile_ms(OK, 99):.0f} ms; at 4x for {SECONDS} s answered {kept:.0%},"
+            f" {calm.percentile_ms(OK, 99):.0f} ms; at 4x for {SECONDS} s kept {kept:.0%},"
+            f" p50 {sent.percentile_ms(OK, 50):.0f} ms, p99 {sent.percentile_ms(OK, 99):.0f} ms;"
             f" refused {sent.count(EXHAUSTED)}, p50 {sent.percentile_ms(EXHAUSTED, 50):.0f} ms,"
             f" p99 {sent.percentile_ms(EXHAUSTED, 99):.0f} ms, cancelled {sent.count(CANCELLED)};"
             f" RSS {before_mb:.0f} to {after_mb:.0f} MB; calm after {recovered_s:.1f} s;"
@@ -62,8 +66,7 @@ def test_four_times_the_sustainable_rate_costs_little_of_what_is_answered(server
         assert {code for code, taken in sent.took_ms.items() if taken} <= ENDS
         assert checks > 0, "health was asked, and was green"
         assert after_mb < before_mb + GROWTH_MB
-        overloaded = sent.count(EXHAUSTED) > sent.count(CANCELLED) / CANCELLED_SHARE
-        if overloaded and kept >= KEPT and recovered_s < 5:
+        if sent.count(EXHAUSTED) and kept >= KEPT and recovered_s < 5:
             return
     found = f"refused {sent.count(EXHAUSTED)}, kept {kept:.0%}, calm after {recovered_s:.1f} s"
     pytest.fail(f"{found}; expected {KEPT:.0%} kept, calm within 5 s")

@@ -83,8 +83,8 @@ def refusal(client) -> CallFailed | None:
 
 
 def test_a_flood_is_refused_more_cheaply(tmp_path, gate):
-    """The first refusal says why. Those that follow at once are grpcio's own, without a reason;
-    then there is room again."""
+    """A refusal by itself says why. Those of calls that follow each other at once are grpcio's own,
+    without a reason; then there is room again."""
     settings = settings_in(tmp_path, threads=1, max_concurrent=2)
     install(settings)
     with (
@@ -95,9 +95,9 @@ def test_a_flood_is_refused_more_cheaply(tmp_path, gate):
         request = pb.GetProfileRequest(profile_id=1, query_time_ms=CUTOVER_MS)
         held = [get.future(request) for _ in range(2)]
         until(lambda: gate.entered == 1, "one is computed on, the other waits for its turn")
+        until(lambda: "2 calls" in get.future(request).exception().details(), "a reason is told")
         refused = [call.exception() for call in [get.future(request) for _ in range(200)]]
         assert {error.code() for error in refused} == {grpc.StatusCode.RESOURCE_EXHAUSTED}
-        assert "2 calls" in refused[0].details()
         assert sum(error.details() == "Concurrent RPC limit exceeded!" for error in refused) > 20
         gate.opened.set()
         assert [call.result() is not None for call in held] == [True, True]
@@ -190,7 +190,8 @@ def test_callers_that_leave_free_their_places(tmp_path, gate):
         assert cancelled > 50
         gate.opened.set()
         with client_of(server) as client:
-            until(lambda: refusal(client) is None, "the places are free again")
+            # Cancelled calls that the server has not met yet take a place for a moment.
+            until(lambda: not any(refusal(client) for _ in range(20)), "the places are free again")
             assert client.get(1, at_ms=CUTOVER_MS).profile_id == 1
 
 
