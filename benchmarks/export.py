@@ -16,7 +16,7 @@ from pathlib import Path
 from batch.export import Job
 from batch.export import export as run_export
 from batch.report import start_report
-from benchmarks import cores, jvm, lake
+from benchmarks import cores, lake
 from benchmarks.compact import published
 from benchmarks.compacting import in_spark
 from benchmarks.frame import Goal, Row, in_turns, row, timed_s
@@ -37,12 +37,11 @@ def run(world: World) -> Iterator[Row]:
     """Bytes of SST per second, and the rows behind them."""
     published(world)
     data, numbers = lake.lake_of(world), count()
-    meter = jvm.Meter(data.spark)
     made: list[Path] = []
 
     def exporting_s() -> float:
         target = world.home / f"exported-{next(numbers)}"
-        seconds = meter.seconds("ours", partial(_export, data, target))
+        seconds = timed_s(partial(_export, data, target))
         made.append(target)
         while len(made) > 1:
             shutil.rmtree(made.pop(0))

@@ -50,7 +50,7 @@ class Case:
 
 
 CASES = (
-    Case(1, 1, 50_000, 8_000),
+    Case(1, 1, 100_000, 8_000),
     Case(20, streams.LOG, 300_000, 16_000),
     Case(100, streams.LOG, 600_000, 20_000),
 )
