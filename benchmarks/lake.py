@@ -14,6 +14,7 @@ in `cores.all_for_this`.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
@@ -128,7 +129,9 @@ def filled(lake: Lake, ids: DataFrame, slot_ms: Column, shard: Column) -> DataFr
         return F.pmod(F.xxhash64(what, F.lit(lake.seed * 100 + salt)), F.lit(below))
 
     profiles = profiles_by_shard(lake.rows // lake.rows_of_a_profile // SHARDS)
-    of_shard = F.lit(profiles.tolist())[shard.cast("int")]
+    # One text: a list would cross to the JVM number by number, a minute for many small profiles.
+    listed = F.from_json(F.lit(json.dumps(profiles.tolist())), "array<array<bigint>>")
+    of_shard = listed[shard.cast("int")]
     known = ids.select(
         "id",
         slot_ms.alias("slot_ms"),
