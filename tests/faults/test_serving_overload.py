@@ -28,7 +28,7 @@ KEPT = scaled(50, 80) / 100
 CANCELLED, DEADLINE = 1, 4
 ENDS = {OK, EXHAUSTED, CANCELLED, DEADLINE}
 """gRPC's own queue is short: in a flood it cancels what does not fit in it."""
-IN_TIME_MS = 1_000
+IN_TIME_MS = 500
 """What is answered later is of no use to a page."""
 GROWTH_MB = 150
 P99_MS = 10
