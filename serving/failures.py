@@ -57,7 +57,7 @@ def failure_of(error: Any, target: str) -> CallFailed:
         hint = "allow more time (timeout_s), or ask for fewer profiles"
     if code is grpc.StatusCode.RESOURCE_EXHAUSTED:  # a flood is refused without a reason
         hint = "full, or more than a message may hold: retry later, elsewhere, or with less"
-    if code is grpc.StatusCode.CANCELLED:  # by gRPC, before the server took it
+    if code is grpc.StatusCode.CANCELLED and text == code.name:  # by the server's gRPC, not by us
         hint = "the line in front of the server is full: retry later, or elsewhere"
     return CallFailed(f"{target}: {text}", code=code.name, hint=hint)
 

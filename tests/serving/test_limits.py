@@ -12,6 +12,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from impressions.v1 import impressions_service_pb2 as pb
 from impressions.v1 import impressions_service_pb2_grpc
 from serving.client import CallFailed
+from serving.failures import failure_of
 from serving.reads import Deltas
 from tests.generations import CUTOVER_MS
 from tests.serving.support import client_of, install, serving, settings_in, until
@@ -102,6 +103,30 @@ def test_a_flood_is_refused_more_cheaply(tmp_path, gate):
         gate.opened.set()
         assert [call.result() is not None for call in held] == [True, True]
         assert until(lambda: get.future(request).exception() is None, "there is room again")
+
+
+def test_a_call_that_finds_no_place_in_line_says_so(tmp_path, gate):
+    """The line of a server is short: of a burst gRPC itself cancels what does not fit. Callers that
+    close their own channel read CANCELLED too, and nothing of a line."""
+    settings = settings_in(tmp_path)
+    install(settings)
+    gate.opened.set()
+    with serving(settings, deltas_of=gate.deltas_of) as server:
+        with grpc.insecure_channel(server.address) as channel:
+            get = impressions_service_pb2_grpc.ImpressionsServiceStub(channel).GetProfile
+            request = pb.GetProfileRequest(profile_id=1, query_time_ms=CUTOVER_MS)
+
+            def cancelled():
+                errors = [call.exception() for call in [get.future(request) for _ in range(3_000)]]
+                return next((e for e in errors if e and e.code().name == "CANCELLED"), None)
+
+            by_server = until(cancelled, "a burst that is too long for the line")
+            gate.opened.clear()
+            own = get.future(request)
+        gate.opened.set()
+        assert "line" in failure_of(by_server, "x").hint
+        own_failure = failure_of(own.exception(), "x")
+        assert (own_failure.code, own_failure.hint) == ("CANCELLED", None)
 
 
 def test_open_streams_take_no_place_from_calls(tmp_path):
