@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from batch import tables
-from batch.mapping import ImportMapping
+from batch.mapping.grammar import ImportMapping
 from batch.report import RunReport
+from batch.tasks import Runner
+from impressions.clock import Clock
 from impressions.shell.settings import Settings
 from impressions.spec import Spec
-
-if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
 
 
 @dataclass(frozen=True)
@@ -23,15 +20,18 @@ class Import:
     Attributes:
         paths: files, directories, globs.
         valid_through_ms: the caller's word on how far raw is complete; None = from the files.
+        look_first: stop where most of a file's first rows are rejected for one reason.
     """
 
-    spark: SparkSession
     settings: Settings
     paths: Sequence[str]
     mapping: ImportMapping
     valid_through_ms: int | None
     dry_run: bool
     report: RunReport
+    runner: Runner
+    clock: Clock
+    look_first: bool = True
 
     @property
     def spec(self) -> Spec:
@@ -42,5 +42,6 @@ class Import:
         """Whether the rows carry log ids."""
         return "log_id" in self.mapping
 
-    def table(self, name: str) -> str:
-        return tables.full_name(self.settings, name)
+    @property
+    def memory_bytes(self) -> int:
+        return self.settings.land.memory_mb << 20

@@ -9,16 +9,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from batch import snapshots, tables
-from batch.landed import SOURCE_PREFIX, Landed
-from impressions.clock import Clock
+import numpy as np
+
+from batch.lake.columns import integers
+from batch.lake.files import LiveFile, bound, live_files, source_bounds
+from batch.lake.reading import rows_of
+from batch.landing.cursor import SOURCE_PREFIX, Landed
 from impressions.errors import ImpressionsError, Refused, UsageError
 from impressions.shell.console import warn
 from impressions.shell.settings import Settings
 from impressions.slot import format_utc
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
+    from pyiceberg.table import Table
 
 
 def check_import(newest_ms: int, first_ms: int | None, topic: str) -> None:
@@ -27,63 +30,55 @@ def check_import(newest_ms: int, first_ms: int | None, topic: str) -> None:
         raise Refused(
             f"the files hold rows ingested at {format_utc(newest_ms)}, but topic {topic} begins "
             f"at {format_utc(first_ms)}: what both hold would count twice",
-            hint="import only rows ingested before the topic began",
+            hint="import only rows ingested before the topic began; later ones, such as the "
+            "backfill of an outage, go through the topic: impressions produce",
             reason="overlap",
         )
 
 
-def check_landing(
-    spark: SparkSession, settings: Settings, version: int | None, first_ms: int
-) -> None:
+def check_landing(settings: Settings, raw: Table, snapshot_id: int | None, first_ms: int) -> None:
     """Raises Refused where raw holds rows of files ingested when the topic had begun."""
-    newest_ms = newest_of_files(spark, settings, version)
+    newest_ms = newest_of_files(raw, snapshot_id)
     if newest_ms is not None and newest_ms >= first_ms:
         raise Refused(
             f"topic {settings.kafka.topic} begins at {format_utc(first_ms)}, but raw holds rows "
             f"from files ingested up to {format_utc(newest_ms)}: what both hold would count twice",
-            hint="delete the rows of files from then on (the import prints the SQL), or land "
-            "another topic",
+            hint="take the file that holds them out again (impressions land --forget FILE), or "
+            "land another topic",
             reason="overlap",
         )
 
 
-def newest_of_files(spark: SparkSession, settings: Settings, version: int | None) -> int | None:
+def newest_of_files(
+    raw: Table, snapshot_id: int | None, without: frozenset[str] = frozenset()
+) -> int | None:
     """The newest ingest time of any row that came from a file; None without one.
 
     Files whose bounds of `source` lie before "kafka:" hold rows of files only, so their bounds of
     the ingest time answer it; only files that hold both are read.
+
+    Args:
+        without: sources to leave out.
     """
-    from pyspark.sql import functions as F
-
-    if version is None:
-        return None
-    name = tables.full_name(settings, tables.RAW)
-    metrics = "readable_metrics."
-    files = spark.sql(
-        f"SELECT {metrics}source.upper_bound AS high, {metrics}source.lower_bound AS low, "
-        f"unix_millis(max({metrics}ingest_time.upper_bound)) AS newest_ms "
-        f"FROM {name}.files VERSION AS OF {version} WHERE content = 0 GROUP BY ALL"
-    ).collect()
-    pure = [f["newest_ms"] for f in files if f["high"] is not None and f["high"] < SOURCE_PREFIX]
-    found = max((ms for ms in pure if ms is not None), default=None)
-    if any(f["low"] is None or f["low"] < SOURCE_PREFIX <= f["high"] for f in files):
-        rows = snapshots.read_at(spark, name, version)
-        of_files = rows.where(~F.col("source").startswith(SOURCE_PREFIX))
-        row = of_files.agg(F.unix_millis(F.max("ingest_time")).alias("newest_ms")).collect()[0]
-        if row["newest_ms"] is not None:
-            found = max(found or 0, row["newest_ms"])
-    return found
+    found: list[int] = []
+    for file in live_files(raw, snapshot_id):
+        low, high = source_bounds(raw, file)
+        if low is not None and (low >= SOURCE_PREFIX or (low == high and low in without)):
+            continue
+        if low is None or high >= SOURCE_PREFIX or file.deletes or (low != high and without):
+            found += _newest(raw, file, without)
+        else:
+            found.append(bound(raw, file.data, "ingest_time", upper=True) // 1000)
+    return max(found, default=None)
 
 
-def history_until_ms(
-    spark: SparkSession, settings: Settings, version: int | None, cutover_ms: int
-) -> int:
+def history_until_ms(raw: Table, snapshot_id: int | None, cutover_ms: int) -> int:
     """Behind the newest row of any file, where that is not before the cutover; else 0.
 
     Such rows are in no answer until the next generation, for the stream never saw them; live
     answers say so.
     """
-    newest_ms = newest_of_files(spark, settings, version)
+    newest_ms = newest_of_files(raw, snapshot_id)
     if newest_ms is None or newest_ms < cutover_ms:
         return 0
     warn(
@@ -106,29 +101,12 @@ def topic_begins_ms(settings: Settings, landed: Landed | None) -> int | None:
     if find_bootstrap(settings) is None:
         return None
     try:
-        from batch.kafka_log import first_record_ms
+        from batch.landing.topic import first_record_ms
 
         return first_record_ms(settings)
     except ImpressionsError as error:
         warn(f"whether the files overlap topic {settings.kafka.topic} is not known: {error}")
         return None
-
-
-def claim_ms(
-    chosen_ms: int, settings: Settings, landed: Landed | None, first_ms: int | None, clock: Clock
-) -> int | None:
-    """How far an import may say that raw is complete; None where the landings say it.
-
-    Where a topic is configured but not landed yet, its records may come from `first_ms` on, or from
-    now on: the rest of the newest row's slot is not the files' to speak for.
-    """
-    from impressions.kafka.client import find_bootstrap
-
-    if landed is not None:
-        return None
-    if find_bootstrap(settings) is None:
-        return chosen_ms
-    return min(chosen_ms, first_ms if first_ms is not None else clock())
 
 
 def refuse_claim(landed: Landed | None) -> None:
@@ -139,3 +117,14 @@ def refuse_claim(landed: Landed | None) -> None:
             hint="leave out --valid-through; run impressions land",
             reason="landed_topic",
         )
+
+
+def _newest(raw: Table, file: LiveFile, without: frozenset[str]) -> list[int]:
+    """The newest ingest time of a file's rows that came from files; nothing where none did."""
+    found = []
+    for rows in rows_of(file, raw.io, raw.schema(), ("source", "ingest_time")):
+        sources = rows["source"].to_pylist()
+        ingest_ms = integers(rows, "ingest_time") // 1000
+        counts = np.array([not s.startswith(SOURCE_PREFIX) and s not in without for s in sources])
+        found += [int(ingest_ms[counts].max())] if counts.any() else []
+    return found

@@ -1,0 +1,83 @@
+"""How far raw is complete after an import: what it may say, and what a person should know of it."""
+
+from __future__ import annotations
+
+from batch.importing.job import Import
+from batch.landing.cursor import Landed
+from impressions.errors import UsageError
+from impressions.slot import format_utc, next_slot_ms
+
+
+def valid_through_ms(
+    job: Import, newest_ms: int, landed: Landed | None, begins_ms: int | None, left_out: int
+) -> int | None:
+    """What the commit says; None leaves it to the commits before.
+
+    Everything up to the slot after the newest row, but never a time that has not come yet. Nothing
+    where a topic is landed (its landings say it), or where a directory held files that were left
+    out. Where a topic is configured but not landed yet, its records may come from its first one on,
+    or from now on: the rest of the newest row's slot is not the files' to speak for.
+
+    Args:
+        newest_ms: ingest time of the newest valid row.
+        begins_ms: of the topic's first record, if there is one.
+        left_out: files that were left out of directories.
+
+    Raises:
+        UsageError: the caller says a time that lies before the rows, or in the future.
+    """
+    now_ms = job.clock()
+    needed_ms = min(next_slot_ms(newest_ms, job.spec), now_ms)
+    if job.valid_through_ms is not None:
+        _check(job, needed_ms, newest_ms, now_ms)
+    if landed is not None:
+        job.report.note(
+            f"how far raw is complete is for topic {job.settings.kafka.topic} to say: "
+            "impressions land"
+        )
+        return None
+    if left_out and job.valid_through_ms is None:
+        job.report.note(
+            "files were left out, so nothing is said of how far raw is complete; if they hold no "
+            f"rows of this history: --valid-through {format_utc(needed_ms)}"
+        )
+        return None
+    chosen_ms = _cut(job, job.valid_through_ms or needed_ms, begins_ms, now_ms)
+    job.report.extra["valid_through"] = format_utc(chosen_ms)
+    return chosen_ms
+
+
+def _cut(job: Import, wanted_ms: int, begins_ms: int | None, now_ms: int) -> int:
+    from impressions.kafka.client import find_bootstrap
+
+    topic, until_ms = job.settings.kafka.topic, wanted_ms
+    if find_bootstrap(job.settings) is not None:
+        until_ms = min(wanted_ms, begins_ms if begins_ms is not None else now_ms)
+    if until_ms < wanted_ms:
+        job.report.note(
+            f"valid through {format_utc(until_ms)} only: from then on topic {topic} may hold more"
+        )
+    elif job.valid_through_ms is None:
+        job.report.note(f"valid through {format_utc(until_ms)}: the slot after the newest row")
+    return until_ms
+
+
+def _check(job: Import, needed_ms: int, newest_ms: int, now_ms: int) -> None:
+    asked_ms = job.valid_through_ms or 0
+    if asked_ms < needed_ms:
+        raise UsageError(
+            f"--valid-through {format_utc(asked_ms)}: the files hold rows ingested at "
+            f"{format_utc(newest_ms)}, expected {format_utc(needed_ms)} or later",
+            hint=f"--valid-through {format_utc(needed_ms)}",
+        )
+    refuse_future(asked_ms, now_ms)
+
+
+def refuse_future(asked_ms: int, now_ms: int) -> None:
+    """Raises UsageError: nobody knows that no more is to come before a time that lies ahead."""
+    if asked_ms > now_ms:
+        raise UsageError(
+            f"--valid-through {format_utc(asked_ms)} lies in the future, expected "
+            f"{format_utc(now_ms)} or earlier",
+            hint="leave it out: valid-through is then the slot after the newest row",
+        )

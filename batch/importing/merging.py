@@ -1,0 +1,218 @@
+"""New rows become part of raw: place by place with the rows that stand there, in one commit.
+
+A place that an import touches is written again: rows that stand there and new ones together, copies
+numbered, duplicates decided, in closed form. So is a closed place right after one, whose flags
+depend on it. For a history import that is the plain case: nothing stands there yet.
+
+Neighbouring places are merged by one task, so that each part of a run is read once. The commit
+replaces exactly the files that were read; when another commit came first, only places whose files
+changed are merged again.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from batch import partitions
+from batch.closing import place as places
+from batch.closing.duplicates import Earlier
+from batch.closing.place import NEW, ROW_BYTES, Closed, Inputs, Sources, Task, files_of
+from batch.closing.slots import followers
+from batch.importing.copies import numbered
+from batch.importing.events import ORIGINAL
+from batch.importing.staging import Opened, Run
+from batch.lake.committing import discard
+from batch.lake.files import LiveFile, Place, files_by_place, slot_states
+from batch.lake.reading import Profiles
+from batch.lake.writing import Target, target_of
+from batch.tasks import Runner
+from impressions.spec import DAY_MS, Spec
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from pyiceberg.manifest import DataFile
+    from pyiceberg.table import Table
+
+    from impressions.decay import Int
+
+_PLACES_MOST = 256
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Neighbouring places; travels to Spark's executors.
+
+    Attributes:
+        writes: False counts only (a dry run).
+    """
+
+    places: tuple[Task, ...]
+    runs: tuple[Run, ...]
+    identified: bool
+    by_content: bool
+    writes: bool
+
+
+@dataclass
+class Merge:
+    """One merge over all its attempts.
+
+    Attributes:
+        runs: the new rows.
+        identified, by_content: see copies.py.
+        done: inputs of a place -> what was written, of attempts that met a conflict.
+    """
+
+    spec: Spec
+    runner: Runner
+    runs: Sequence[Run]
+    identified: bool
+    by_content: bool
+    memory_bytes: int
+    done: dict[Inputs, Closed] = field(default_factory=dict)
+
+    def merged(
+        self, table: Table | None, snapshot_id: int | None, writes: bool = True
+    ) -> tuple[list[Closed], list[DataFile]]:
+        """The places as they will be, and the files they replace."""
+        tasks = self._tasks(table, snapshot_id)
+        now = {task.inputs: task for task in tasks}
+        vain = [self.done.pop(key) for key in self.done.keys() - now.keys()]
+        discard(table, files_of(vain))
+        new = [task for key, task in now.items() if key not in self.done]
+
+        def forget(results: Iterable[list[Closed]]) -> None:
+            discard(table, files_of(one for chunk in results for one in chunk))
+
+        chunks = list(self._chunks(new, writes))
+        for chunk, closed in zip(
+            chunks, self.runner.run("write raw", merge, chunks, forget), strict=True
+        ):
+            self.done |= {task.inputs: one for task, one in zip(chunk.places, closed, strict=True)}
+        replaced = [file.data for task in tasks for file in task.files]
+        return [self.done[task.inputs] for task in tasks], replaced
+
+    def _tasks(self, table: Table | None, snapshot_id: int | None) -> list[Task]:
+        """In the order of runs: by shard, then by slot."""
+        new_rows: Counter[Place] = Counter()
+        for run in self.runs:
+            new_rows.update({place: n for place, (_, n) in run.index.items()})
+        standing = self._standing(table, snapshot_id, new_rows)
+        target = target_of(table) if table is not None else Target("", {})
+        wanted = set(new_rows) | self._after(table, snapshot_id, new_rows, standing)
+        share = self.runner.share(self.memory_bytes)
+        return [
+            places.task_of(place, standing, target, self.spec, share, new_rows=new_rows[place])
+            for place in sorted(wanted, key=lambda place: (place[1], place[0]))
+        ]
+
+    def _standing(
+        self, table: Table | None, snapshot_id: int | None, new: Collection[Place]
+    ) -> dict[Place, list[LiveFile]]:
+        """Files of raw by place, near the places that are touched."""
+        if table is None:
+            return {}
+        slots = {slot for slot, _ in new}
+        near = slots | partitions.before(slots, self.spec) | self._next(slots)
+        return files_by_place(table, snapshot_id, near)
+
+    def _next(self, slots: Collection[int]) -> set[int]:
+        return {slot + self.spec.slot_ms for slot in slots} | {
+            (slot // DAY_MS + 1) * DAY_MS for slot in slots
+        }
+
+    def _after(
+        self,
+        table: Table | None,
+        snapshot_id: int | None,
+        new: Collection[Place],
+        standing: Collection[Place],
+    ) -> set[Place]:
+        """Closed places right after one that is touched, where rows have log ids to compare."""
+        if table is None or not standing:
+            return set()
+        states = slot_states(table, snapshot_id)
+        closed = followers({slot for slot, _ in new}, states, self.spec)
+        return {
+            (slot, shard)
+            for slot, shard in standing
+            if slot in closed
+            and any((at, shard) in new for at in partitions.before({slot}, self.spec))
+        }
+
+    def _chunks(self, tasks: Sequence[Task], writes: bool) -> Iterator[Chunk]:
+        most = self.runner.share(self.memory_bytes) // ROW_BYTES
+        held: list[Task] = []
+        for task in tasks:
+            rows = sum(one.rows for one in held)
+            if held and (rows + task.rows > most or len(held) >= _PLACES_MOST):
+                yield self._chunk(held, writes)
+                held = []
+            held.append(task)
+        if held:
+            yield self._chunk(held, writes)
+
+    def _chunk(self, tasks: Sequence[Task], writes: bool) -> Chunk:
+        wanted = {at for t in tasks for at in (t.place, *t.before)}
+        runs = tuple(run for run in self.runs if wanted & run.index.keys())
+        return Chunk(tuple(tasks), runs, self.identified, self.by_content, writes)
+
+
+def merge(chunk: Chunk) -> list[Closed]:
+    """Merges the places of a chunk, one after the other."""
+    target = chunk.places[0].target
+    opened = Opened(target.io if target.metadata_json else None)
+    return [_merged(chunk, task, opened) for task in chunk.places]
+
+
+def _merged(chunk: Chunk, task: Task, opened: Opened) -> Closed:
+    def sampled() -> Iterator[Int]:
+        yield from places.sampled(task)
+        for run in chunk.runs:
+            yield from run.sampled(task.place, opened)
+
+    sources = Sources(
+        lambda profiles: _rows(chunk, task, profiles, opened),
+        lambda profiles: _earlier(chunk, task, profiles, opened),
+    )
+    return places.write_closed(
+        task.place,
+        task.slot_ms,
+        sources,
+        places.ranges_of(task.rows, task.memory_bytes, sampled),
+        task.target if chunk.writes else None,
+    )
+
+
+def _rows(chunk: Chunk, task: Task, profiles: Profiles, opened: Opened) -> pa.Table:
+    """New rows and standing ones, kept apart by NEW."""
+    import pyarrow as pa
+
+    standing = places.standing_rows(task, profiles)
+    new = [r for run in chunk.runs for r in run.slice(task.place, profiles, opened)]
+    parts = [standing.append_column(NEW, pa.array(np.zeros(standing.num_rows, np.bool_)))]
+    if new:
+        fresh = pa.concat_tables(new).unify_dictionaries()
+        if chunk.identified:
+            fresh = numbered(fresh, standing, chunk.by_content)
+        parts.append(fresh.drop_columns([ORIGINAL]))
+    parts = [part for part in parts if part.num_rows] or parts[:1]
+    return pa.concat_tables(parts, promote_options="permissive").unify_dictionaries()
+
+
+def _earlier(chunk: Chunk, task: Task, profiles: Profiles, opened: Opened) -> Earlier:
+    """Logs of the places before: those that stand there, and new ones."""
+    found = [places.earlier_logs(task, profiles)]
+    if chunk.identified:
+        found += [
+            places.earlier_of(rows, task.place, task.slot_ms)
+            for at in task.before
+            for run in chunk.runs
+            for rows in run.slice(at, profiles, opened)
+        ]
+    return places.joined(found)
