@@ -1,17 +1,16 @@
-"""Spark jobs: topic and files become raw impressions, raw becomes aggregates, these SST files.
+"""The batch path: topic and files become raw impressions, raw becomes aggregates, these SST files.
 
-Four verbs, each a `spark-submit`-able file: land, close, compact, export. What each consists of:
+Four verbs, each a file that runs by itself or under `spark-submit`: land, close, compact, export.
+What each consists of:
 
-    land      from Kafka: landed, land_plan (pure); kafka_log, kafka_source, land_rows (reading);
-              guarded (the commit); shortfall, land_repair; land_job, land_pass, landing, land_loop
-              from files: mapping, sources, reading, canonical, validity, ids, shard, copies,
-              survey, imported, merging, import_job, importing; both: overlap
-    close     closing, duplicates
+    land      landing/ (the topic), importing/ with files/ and mapping/ (histories). No Java
+    close     closing/. No Java
     compact   window_branch, aggregate, audits, audit_facts, audit_sample, published, compare, refs,
-              stale
+              spark_io
     export    sst_input, ema_rows, packing, sst_sink, storage, sweep
 
-Shared: session (the one Spark factory), java and jars, tables (names, columns, layout), snapshots
-(what commits say), report (the one-line run report), stages (progress), failpoint (for tests).
+Shared: lake/ (Iceberg without a JVM), tasks (threads, or tasks of Spark), partitions, report (the
+one-line run report), stale (generations that lack rows). Of Spark: session (the one factory),
+spark_pinned, spark_errors, stages (progress), shard, java and jars.
 Modules are light to import; pyspark is imported inside functions.
 """

@@ -1,7 +1,8 @@
 """`impressions close`: brings slots that are over into their final form.
 
-Sorted by (profile, title, event time), one file per shard, duplicates flagged. By default all slots
-that are over and not closed, and closed ones right after one of them; one commit.
+Sorted by (profile, title, event time), duplicates flagged, row-level deletes applied, late rows in
+files of their own. By default all slots that are over and not closed, and closed ones right after
+one of them; one commit. A plain process; spark-submitted, a task of the cluster per (slot, shard).
 """
 
 from __future__ import annotations
@@ -18,10 +19,10 @@ from impressions.shell.settings import Settings
 from impressions.slot import format_utc, parse_logical_date
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
-
-    from batch import closing, snapshots
+    from batch.lake.commits import State
+    from batch.lake.files import SlotState
     from batch.report import RunReport
+    from batch.tasks import Runner
 
 _Slot = Annotated[
     list[str] | None,
@@ -66,7 +67,7 @@ def command(
     impressions close --slot 2026-11-14
     """
     from batch.report import start_report
-    from batch.session import using_spark
+    from batch.tasks import runner_of_submission
 
     if slot and through:
         raise UsageError("--slot and --through: expected one of the two")
@@ -78,47 +79,48 @@ def command(
     report = start_report(
         "close", {"slot": slot or [], "through": through, "again": again, "dry_run": dry_run}
     )
-    with using_spark(settings, "close") as spark:
-        run_close(spark, settings, request, report, dry_run)
+    run_close(settings, request, report, runner_of_submission(), dry_run)
     report.emit(json=json, summary=_summary(report, dry_run))
 
 
 def run_close(
-    spark: SparkSession, settings: Settings, request: Request, report: RunReport, dry_run: bool
+    settings: Settings, request: Request, report: RunReport, runner: Runner, dry_run: bool = False
 ) -> None:
     """Does it; fills the report. Raises NotReady for a slot that is not over."""
-    from batch import closing, snapshots, tables
-    from batch.stages import stages
+    from batch.closing.rewrite import Rewrite
+    from batch.lake import commits, tables
+    from batch.lake.files import slot_names, slot_states
+    from batch.lake.retry import retried
 
-    tables.require(spark, settings, tables.RAW, hint="impressions land --from-files ...")
-    name = tables.full_name(settings, tables.RAW)
+    rewrite = Rewrite(settings, runner)
 
     def attempt() -> None:
-        base = snapshots.state(spark, name)
-        states = closing.slot_states(spark, settings, base.snapshot_id)
+        table = tables.require(settings, tables.RAW, hint="impressions land --from-files ...")
+        base = commits.state(table)
+        states = slot_states(table, base.snapshot_id)
         slots = chosen_slots(request, states, base, settings)
-        rows = sum(states[slot].rows for slot in slots)
-        report.counts.update(slots=len(slots), rows=rows)
-        report.extra["slots"] = closing.slot_names(slots, settings.spec.slot_ms)
+        report.counts.update(slots=len(slots), rows=sum(states[slot].rows for slot in slots))
+        report.extra["slots"] = slot_names(slots, settings.spec.slot_ms)
         report.snapshots[tables.RAW] = base.snapshot_id
         if not slots or dry_run:
             return
-        with stages(spark, f"close {len(slots)} slots"):
-            closing.rewrite(spark, settings, base, slots, {snapshots.RUN_ID: report.run_id})
+        snapshot_id, closed = rewrite.attempt(table, base, slots, {commits.RUN_ID: report.run_id})
         report.changed = True
-        report.snapshots[tables.RAW] = snapshots.ref_snapshot_id(spark, name)
+        report.snapshots[tables.RAW] = snapshot_id
+        report.counts.update(
+            rows=sum(one.rows for one in closed),
+            duplicates=sum(one.duplicates for one in closed),
+            files=sum(len(one.files) for one in closed),
+        )
 
-    closing.retried(attempt)
+    retried(attempt)
 
 
 def chosen_slots(
-    request: Request,
-    states: dict[int, closing.SlotState],
-    base: snapshots.State,
-    settings: Settings,
+    request: Request, states: dict[int, SlotState], base: State, settings: Settings
 ) -> set[int]:
     """Slots to rewrite now. Raises NotReady."""
-    from batch import closing
+    from batch.closing.slots import due_slots, followers
 
     spec, reached_ms = settings.spec, base.valid_through_ms or 0
     asked_ms = [slot + spec.slot_ms for slot in request.slots]
@@ -126,13 +128,13 @@ def chosen_slots(
         asked_ms.append(request.through_ms)
     _check_over(asked_ms, base)
     until_ms = reached_ms if request.through_ms is None else request.through_ms
-    due = closing.due_slots(states, until_ms, spec, request.again)
+    due = due_slots(states, until_ms, spec, request.again)
     if request.slots:
         due &= set(request.slots)
-    return due | closing.followers(due, states, spec)
+    return due | followers(due, states, spec)
 
 
-def _check_over(ends_ms: Sequence[int], base: snapshots.State) -> None:
+def _check_over(ends_ms: Sequence[int], base: State) -> None:
     late = max(ends_ms, default=0)
     reached_ms = base.valid_through_ms
     if reached_ms is None and ends_ms:

@@ -19,10 +19,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from batch import audits, overlap, published, refs, tables
+from batch import audits, published, refs
+from batch.importing.overlap import history_until_ms
+from batch.lake import commits, tables
 from batch.published import Generation, History
 from batch.report import RunReport, start_report
-from batch.snapshots import RUN_ID, snapshots, state
 from batch.stages import stages
 from batch.window_branch import Survey, pin, survey
 from impressions.errors import AuditFailed, NotReady, Refused
@@ -36,6 +37,7 @@ from impressions.slot import format_utc, parse_logical_date
 from impressions.spec import Spec
 
 if TYPE_CHECKING:
+    from pyiceberg.table import Table
     from pyspark.sql import DataFrame, SparkSession
 
 
@@ -62,7 +64,7 @@ def command(
     cutover_ms = parse_logical_date(logical_date, settings.spec)
     report = start_report("compact", {"logical_date": logical_date, "recompute": recompute})
     with using_spark(settings, f"compact {generation_id(cutover_ms)}") as spark:
-        job = Job.of(spark, settings, cutover_ms, report)
+        job = Job(spark, settings, cutover_ms, report)
         if recompute:
             recompute_published(job)
         else:
@@ -78,21 +80,18 @@ class Job:
     settings: Settings
     cutover_ms: int
     report: RunReport
-    limits: Audits
-    raw: str
-    ema: str
 
-    @classmethod
-    def of(
-        cls,
-        spark: SparkSession,
-        settings: Settings,
-        cutover_ms: int,
-        report: RunReport,
-        limits: Audits | None = None,
-    ) -> Job:
-        raw, ema = (tables.full_name(settings, table) for table in (tables.RAW, tables.EMA))
-        return cls(spark, settings, cutover_ms, report, limits or settings.audits, raw, ema)
+    @property
+    def raw(self) -> str:
+        return tables.full_name(self.settings, tables.RAW)
+
+    @property
+    def ema(self) -> str:
+        return tables.full_name(self.settings, tables.EMA)
+
+    @property
+    def limits(self) -> Audits:
+        return self.settings.audits
 
     @property
     def spec(self) -> Spec:
@@ -111,15 +110,14 @@ def compact(job: Job, *, dry_run: bool = False) -> RunReport:
         Refused: the date was published with another content, or main is past it.
         AuditFailed: main is untouched and the audit branch is kept.
     """
-    tables.require(
-        job.spark, job.settings, tables.RAW, hint="impressions land --from-files PATH... --map FILE"
-    )
+    hint = "impressions land --from-files PATH... --map FILE"
+    raw = tables.require(job.settings, tables.RAW, hint)
     if not dry_run:
-        tables.create_if_missing(job.spark, job.settings, tables.EMA)
+        tables.create_if_missing(job.settings, tables.EMA)
     known = _history(job)
     if not dry_run:
         known = published.heal(job.spark, job.ema, known)
-    window = _survey_main(job)
+    window = _survey_main(job, raw)
     if generation := known.of(job.cutover_ms):
         return _already(job, generation, window)
     _refuse_earlier(job, known)
@@ -140,7 +138,7 @@ def compute(job: Job, window: Survey) -> tuple[DataFrame, DataFrame]:
     from batch.aggregate import aggregate, exchanges
 
     refs.set_tag(job.spark, job.raw, ref_name("src", job.cutover_ms), at=window.source_id)
-    source = job.spark.table(pin(job.spark, job.raw, window, job.cutover_ms, job.spec))
+    source = job.spark.table(pin(job.spark, job.settings, window, job.cutover_ms))
     failpoint("after-window")
     rows = aggregate(source, job.cutover_ms, job.spec)
     job.report.extra["exchanges"] = count = exchanges(rows)
@@ -213,18 +211,16 @@ def recompute_published(job: Job) -> RunReport:
             reason="recompute_differs",
         )
     refs.drop_branch(job.spark, job.ema, branch)
-    return _report(job, "recomputed, the same", window, generation.snapshot_id, changed=False)
+    return _report(job, "recomputed, the same", window, generation.snapshot_id)
 
 
 def _history(job: Job) -> History:
-    if not tables.exists(job.spark, job.settings, tables.EMA):
-        return History({}, None)
-    return published.history(job.spark, job.ema)
+    return published.history(tables.find(job.settings, tables.EMA))
 
 
-def _survey_main(job: Job) -> Survey:
+def _survey_main(job: Job, raw: Table) -> Survey:
     """The window in raw's newest snapshot, which reaches the cutover. Raises NotReady."""
-    now = state(job.spark, job.raw)
+    now = commits.state(raw)
     through_ms = now.valid_through_ms
     if now.snapshot_id is None or through_ms is None or through_ms < job.cutover_ms:
         reach = "nowhere yet" if through_ms is None else f"up to {format_utc(through_ms)}"
@@ -234,19 +230,20 @@ def _survey_main(job: Job) -> Survey:
             f"--valid-through {format_utc(job.cutover_ms)}",
             reason="not_valid_through",
         )
-    return survey(job.spark, job.raw, now.snapshot_id, job.cutover_ms, job.spec)
+    return survey(raw, now.snapshot_id, job.cutover_ms, job.spec)
 
 
 def _survey_source(job: Job, generation: Generation) -> Survey:
     """The window in the snapshot that a generation was computed from."""
-    if generation.source_id not in snapshots(job.spark, job.raw):
+    raw = tables.require(job.settings, tables.RAW, hint="impressions land")
+    if generation.source_id not in commits.snapshots(raw):
         raise NotReady(
             f"snapshot {generation.source_id} of {job.raw}, from which {job.name} was computed, "
             "has expired",
             hint=f"it is kept for {refs.TAG_DAYS} days by tag {ref_name('src', job.cutover_ms)}",
             reason="source_expired",
         )
-    window = survey(job.spark, job.raw, generation.source_id, job.cutover_ms, job.spec)
+    window = survey(raw, generation.source_id, job.cutover_ms, job.spec)
     return _same_content(job, generation, window)
 
 
@@ -254,7 +251,7 @@ def _already(job: Job, generation: Generation, window: Survey) -> RunReport:
     """The date is published: finished what was left, or refused if the content is another."""
     _same_content(job, generation, window)
     job.report.note(f"generation {job.name} is already published, nothing to do")
-    return _report(job, "already published", window, generation.snapshot_id, changed=False)
+    return _report(job, "already published", window, generation.snapshot_id)
 
 
 def _same_content(job: Job, generation: Generation, window: Survey) -> Survey:
@@ -295,7 +292,7 @@ def _require_closed(job: Job, window: Survey) -> None:
 def _properties(job: Job, window: Survey) -> dict[str, str]:
     """What both commits of a generation say about where it comes from."""
     return {
-        RUN_ID: job.report.run_id,
+        commits.RUN_ID: job.report.run_id,
         published.CUTOVER: str(job.cutover_ms),
         published.SOURCE: str(window.source_id),
         published.WINDOW: window.digest,
@@ -310,16 +307,15 @@ def _sign(job: Job, window: Survey, findings: list[audits.Finding], facts: audit
     properties = _properties(job, window)
     properties |= {published.TOTAL + name: repr(value) for name, value in sums.items()}
     properties |= {published.AUDIT + finding.name: finding.found for finding in findings}
-    until_ms = overlap.history_until_ms(job.spark, job.settings, window.source_id, job.cutover_ms)
+    raw = tables.require(job.settings, tables.RAW, hint="impressions land")
+    until_ms = history_until_ms(raw, window.source_id, job.cutover_ms)
     properties[published.HISTORY] = str(until_ms)
     published.sign_off(job.spark, job.ema, job.cutover_ms, properties)
 
 
-def _report(
-    job: Job, status: str, window: Survey, ema_id: int | None = None, *, changed: bool | None = None
-) -> RunReport:
+def _report(job: Job, status: str, window: Survey, ema_id: int | None = None) -> RunReport:
     report = job.report
-    report.changed = status == "published" if changed is None else changed
+    report.changed = status == "published"
     report.counts |= {"slots": len(window.slots), "files": window.files, "rows": window.rows}
     report.snapshots |= {"raw": window.source_id, "ema": ema_id}
     report.extra |= {

@@ -6,7 +6,7 @@ the file, by (title, location, tail day); blocks want the tail day first (batch/
 
     open    every file, for its footer, which says where its profiles begin
     read    batch by batch, and only files that may hold a profile at hand
-    cut     what is below `safe`, the first profile that may have more rows, is whole
+    cut     what is below `safe`, the first profile that may have more rows, is complete
 
 Memory: of each file at hand a batch and what its reader holds, and the rows of one profile, however
 large the shard. `compact` leaves disjoint files, so one is at hand, or two where the first ends
@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from batch.lake.locations import local_path
 from impressions.decay import Int
 from impressions.errors import CorruptData
 
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
 BATCH_ROWS = 65_536
 _BUFFER_BYTES = 1 << 20
 _PROFILE = "profile_id"
-_LOCAL = "file:"
 
 
 def whole_profiles_of(
@@ -59,20 +59,22 @@ def whole_profiles_of(
 
 
 def open_parquet(path: str, storage: Mapping[str, str]) -> pq.ParquetFile:
-    """A data file, by the path that Iceberg has of it.
+    """A data file, by the path that Iceberg has of it; checksums of pages are verified.
 
     Args:
         storage: properties of pyiceberg's FileIO, such as `s3.endpoint`; local files need none.
     """
     import pyarrow.parquet as pq
 
-    if path.startswith(("/", _LOCAL)):
-        local = "/" + path.removeprefix(_LOCAL).lstrip("/")
-        return pq.ParquetFile(local, pre_buffer=False, buffer_size=_BUFFER_BYTES)
+    # As a Path: in a text pyarrow takes `%20` for an escape.
+    if (local := local_path(path)) is not None:
+        return pq.ParquetFile(
+            local, pre_buffer=False, buffer_size=_BUFFER_BYTES, page_checksum_verification=True
+        )
     from pyiceberg.io import load_file_io
 
     source = load_file_io(dict(storage), path).new_input(path).open()
-    return pq.ParquetFile(source, pre_buffer=True)
+    return pq.ParquetFile(source, pre_buffer=True, page_checksum_verification=True)
 
 
 class _File:

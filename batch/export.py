@@ -2,7 +2,7 @@
 
     1. plan        the tag gen_<date>: its snapshot, its files by shard and their rows (metadata)
     2. write       a task for each shard reads those files and writes SST files; Spark starts the
-                   tasks and tells which attempts count    batch/sst_input.py, batch/sst_sink.py
+                   tasks and says which attempts count    batch/sst_input.py, batch/sst_sink.py
     3. check       the winning attempts only: every shard, every row, key ranges disjoint
     4. manifest    report.json, then manifest.json, the last file: without it there is no generation
 
@@ -24,7 +24,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from batch import published, sst_input, tables
+from batch import published, sst_input
+from batch.lake import tables
 from batch.published import Generation
 from batch.report import RunReport, start_report
 from batch.sst_input import DataFile
@@ -58,7 +59,7 @@ def command(
     generation: Annotated[str | None, typer.Option(help="Name, such as 2026-11-15.")] = None,
     logical_date: Annotated[str | None, typer.Option(help="Its cutover, instead.")] = None,
     force: Annotated[
-        bool, typer.Option("--force", help="Write it anew although it is there.")
+        bool, typer.Option("--force", help="Write it again although it is there.")
     ] = False,
     sweep_files: Annotated[
         bool, typer.Option("--sweep", help="Remove old files no manifest lists.")
@@ -162,7 +163,7 @@ def export(job: Job, *, force: bool = False, dry_run: bool = False) -> RunReport
 def check_complete(
     files: Sequence[SstFile], written: Mapping[int, int], expected: Mapping[int, int]
 ) -> None:
-    """Refuse an export that is not the whole table.
+    """Refuse an export that is not the complete table.
 
     Args:
         files: ascending by (shard, min_key).
@@ -200,8 +201,7 @@ def _cutover_ms(settings: Settings, generation: str | None, logical_date: str | 
 
 def _published(job: Job) -> Generation:
     hint = f"impressions compact --logical-date {job.name}"
-    tables.require(job.spark, job.settings, tables.EMA, hint=hint)
-    known = published.history(job.spark, job.ema)
+    known = published.history(tables.require(job.settings, tables.EMA, hint))
     if job.cutover_ms in known.tagged:
         return known.tagged[job.cutover_ms]
     names = ", ".join(g.name for _, g in sorted(known.tagged.items())) or "none"
@@ -219,7 +219,9 @@ def _manifest(job: Job) -> Manifest | None:
     try:
         there = manifests.decode(data, f"{shown(job.uri)}/{MANIFEST}")
     except CorruptData as error:
-        raise CorruptData(error.message, hint="impressions export --force writes it anew") from None
+        raise CorruptData(
+            error.message, hint="impressions export --force writes it again"
+        ) from None
     manifests.check_fits(there, job.settings.spec, job.settings.partitions)
     return there
 
@@ -238,7 +240,7 @@ def _write(job: Job, files: Sequence[DataFile], *, upload: bool) -> list[Written
         register_source(job.spark, SstSink)
         try:
             rows.write.format(NAME).option(OPTION, plan.encode()).mode("append").save()
-        except Exception as error:
+        except Exception as error:  # py4j's, Spark's or Python's: whatever a task raised
             raise _failed(job, error) from error
         return read_result(Path(plan.result))
 
@@ -325,7 +327,7 @@ def _require_files(job: Job, there: Manifest) -> None:
             raise Refused(
                 f"{shown(job.uri)}/{file.path}: {sizes.get(file.path, 'no')} bytes, "
                 f"expected {file.size_bytes}",
-                hint="impressions export --force writes the generation anew",
+                hint="impressions export --force writes the generation again",
                 reason="missing_file",
             )
 

@@ -3,10 +3,10 @@
 A lock file says which bytes: `jars.toml` here, what Spark needs beside its own; others for whatever
 else runs on Java. The Ivy that pyspark ships knows where they come from, so no address stands in
 this repository. Absent jars are fetched in one run into a directory inside the cache, each is
-compared with its pin, and renamed into place: a file under a jar's name is whole and right.
+compared with its pin, and renamed into place: a file under a jar's name is complete and right.
 
 At each use the pin is checked again, cheaply: a stamp beside the jar holds the sha256, size and
-modification time that were verified; only if one of them differs is the file hashed anew. That
+modification time that were verified; only if one of them differs is the file hashed again. That
 finds an exchanged or cut file, not one altered in place with its old size and time.
 
 A mirror or a proxy is the environment's matter: HTTPS_PROXY, JAVA_TOOL_OPTIONS, or Spark's own
@@ -36,7 +36,7 @@ from impressions.clock import monotonic_s
 from impressions.errors import CorruptData, MissingDependency
 from impressions.shell.console import Bar, human_bytes, progress, say
 from impressions.shell.extras import require
-from impressions.shell.paths import cache_dir
+from impressions.shell.paths import cache_dir, expanded
 from impressions.shell.settings import Settings
 
 LOCK_FILE = Path(__file__).with_name("jars.toml")
@@ -74,7 +74,7 @@ def read_lock(path: Path = LOCK_FILE) -> tuple[Jar, ...]:
 def jars_dir(settings: Settings) -> Path:
     """Where jars are kept: the setting, else the user's cache directory."""
     if settings.spark.jars_dir is not None:
-        return settings.spark.jars_dir.expanduser().absolute()
+        return expanded(settings.spark.jars_dir)
     return cache_dir() / "jars"
 
 
@@ -255,15 +255,15 @@ def _run_ivy(command: list[str], work: Path, bar: Bar) -> str:
 def _downloaded_bytes(work: Path) -> int:
     total = 0
     for path in (work / "ivy").rglob("*.jar*"):
-        with contextlib.suppress(OSError):  # Ivy renames a part when it is whole
+        with contextlib.suppress(OSError):  # Ivy renames a part when it is complete
             total += path.stat().st_size
     return total
 
 
 def _failed(absent: Sequence[Jar], directory: Path, log: str) -> MissingDependency:
     words = ("not found", "ERROR", "rror:", "xception", "timed out", "no byte arrived", "refused")
-    told = [line.strip(" \t:") for line in log.splitlines() if any(w in line for w in words)]
-    detail = "; ".join(dict.fromkeys(told[:3])) or "Ivy brought no file"
+    said = [line.strip(" \t:") for line in log.splitlines() if any(w in line for w in words)]
+    detail = "; ".join(dict.fromkeys(said[:3])) or "Ivy brought no file"
     return MissingDependency(
         f"download of {', '.join(jar.coordinate for jar in absent)} failed: {detail}",
         hint=f"check the network (HTTPS_PROXY; a mirror: spark.jars.ivySettings) and run "

@@ -1,22 +1,24 @@
 """`impressions land`: brings impressions into raw, from the source topic or from files.
 
-Without --from-files: the topic (batch/landing.py). With it: a history (batch/importing.py).
+Without --from-files: the topic (batch/landing/). With it: a history (batch/importing/). A plain
+process; spark-submitted, the same code in tasks of the cluster, one per partition of the topic or
+per part of a file: for histories of terabytes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from batch.mapping_flags import IngestTime, Map, MappingFile
+from batch.mapping import flags
 from impressions.errors import UsageError
 from impressions.shell.command import DryRun, Json, run, verb
 from impressions.shell.settings import Settings
 
 if TYPE_CHECKING:
+    from batch.mapping.grammar import ImportMapping
     from batch.report import RunReport
 
 _Once = Annotated[bool, typer.Option("--once", help="One round, then exit; so by default.")]
@@ -32,14 +34,27 @@ _Until = Annotated[
         help="Leave what is ingested from then on; with --every: end once raw is valid through it.",
     ),
 ]
+_Partitions = Annotated[
+    str | None,
+    typer.Option(
+        "--partitions", metavar="0-3,7", help="Only these; other landers land the others."
+    ),
+]
 _AcceptLoss = Annotated[
     bool,
-    typer.Option("--accept-loss", help="Go on behind records or rows that are gone; note it."),
+    typer.Option(
+        "--accept-loss",
+        help="Records that the topic no longer holds, or that bear their producer's time, and rows "
+        "that were deleted, are given up: "
+        "they will be in no aggregate. The commit says which.",
+    ),
 ]
 _Files = Annotated[
     list[str] | None,
     typer.Option(
-        "--from-files", metavar="PATH", help="Parquet or CSV: file, directory or glob; repeatable."
+        "--from-files",
+        metavar="PATH",
+        help="Parquet, CSV, TSV or JSON lines: file, directory or glob; repeatable.",
     ),
 ]
 _More = Annotated[list[str] | None, typer.Argument(metavar="[PATH]...", help="Further paths.")]
@@ -52,6 +67,17 @@ _ValidThrough = Annotated[
         show_default="the slot after the newest row",
     ),
 ]
+_Yes = Annotated[
+    bool, typer.Option("--yes", help="Import although most of a file's first rows are rejected.")
+]
+_Forget = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--forget",
+        metavar="FILE|SOURCE",
+        help="Undo an import: its rows and rejected rows go, duplicates are decided again.",
+    ),
+]
 
 
 @verb
@@ -60,13 +86,21 @@ def command(
     once: _Once = False,
     every: _Every = None,
     until: _Until = None,
+    partitions: _Partitions = None,
     accept_loss: _AcceptLoss = False,
     from_files: _Files = None,
     more: _More = None,
-    map_: Map = None,
-    mapping: MappingFile = None,
-    ingest_time: IngestTime = None,
+    map_: flags.Map = None,
+    mapping: flags.MappingFile = None,
+    ingest_time: flags.IngestTime = None,
+    separator: flags.Separator = None,
+    encoding: flags.Encoding = None,
+    no_header: flags.NoHeader = False,
+    timezone: flags.Timezone = None,
+    location: flags.Location = None,
     valid_through: _ValidThrough = None,
+    yes: _Yes = False,
+    forget: _Forget = None,
     json: Json = False,
     dry_run: DryRun = False,
 ) -> None:
@@ -80,17 +114,19 @@ def command(
       impressions land                      what is there now, then exit
       impressions land --every 1h           for ever; SIGTERM finishes the round and exits 0
       impressions land --every 10s --until 2026-11-15    until raw is valid through that day's start
+      impressions land --every 1h --partitions 0-31      one of several landers
 
     \b
     From files; read = applied + duplicate + rejected:
       impressions land --from-files events/*.parquet \\
         --map profile_id=user_id --map title_id=video_id --map event_time=time_ms:ms \\
         --map ingest_time=received_at:iso --map log_id=batch:hash --map dwell_s=play_ms:ms
+      impressions land --forget events/2026-10.parquet   as if that file had never come
 
     \b
     Targets: profile_id title_id event_time (needed), ingest_time (or --ingest-time event),
     log_id location row position played dwell_s device_type app_version.
-    Units: times s ms us ns iso timestamp; ids int hash; dwell_s s ms us ns.
+    Units: times s ms us ns iso timestamp strptime(...); ids int hash; dwell_s s ms us ns.
 
     One log: rows with the same profile, log_id and ingest time; a row that repeats another of them
     in every mapped column is the log sent again. With --ingest-time event a row is identified by
@@ -98,22 +134,50 @@ def command(
     --map 'log_id=hash(user_id,sent_at)'.
     """
     paths = [*(from_files or []), *(more or [])]
-    of_kafka = {"--once": once, "--every": every, "--until": until, "--accept-loss": accept_loss}
+    of_kafka = {
+        "--once": once, "--every": every, "--until": until, "--partitions": partitions,
+        "--accept-loss": accept_loss,
+    }  # fmt: skip
     of_files = {
         "--map": map_, "--mapping": mapping, "--ingest-time": ingest_time,
-        "--valid-through": valid_through,
+        "--separator": separator, "--encoding": encoding, "--no-header": no_header,
+        "--timezone": timezone, "--location": location, "--valid-through": valid_through,
+        "--yes": yes,
     }  # fmt: skip
+    _check_flags(paths, from_files, more, forget, of_kafka, of_files)
+    if forget:
+        _forget(settings, forget, json, dry_run)
+    elif paths:
+        from batch.mapping.grammar import read_mapping
+
+        columns = read_mapping(
+            map_ or [], mapping, ingest_time, separator=separator, encoding=encoding,
+            header=False if no_header else None, timezone=timezone, locations=location or [],
+        )  # fmt: skip
+        _from_files(settings, paths, columns, valid_through, yes, json, dry_run)
+    else:
+        _from_kafka(settings, once, every, until, partitions, accept_loss, json, dry_run)
+
+
+def _check_flags(
+    paths: list[str],
+    from_files: list[str] | None,
+    more: list[str] | None,
+    forget: list[str] | None,
+    of_kafka: Mapping[str, object],
+    of_files: Mapping[str, object],
+) -> None:
+    """Raises UsageError for flags that do not go together."""
     if from_files is None and more:
         raise UsageError(f"{more[0]}: paths follow --from-files")
-    foreign = [flag for flag, value in (of_kafka if paths else of_files).items() if value]
-    if foreign:
+    if forget and paths:
+        raise UsageError("--forget: not together with --from-files")
+    others = {**of_kafka, **of_files} if forget else of_kafka if paths else of_files
+    if foreign := [flag for flag, value in others.items() if value]:
         where = "the topic, not files" if paths else "files: --from-files PATH"
+        if forget:
+            where = "landing, not for --forget"
         raise UsageError(f"{', '.join(foreign)}: only for landing from {where}")
-    if paths:
-        chosen = (map_ or [], mapping, ingest_time, valid_through)
-        _from_files(settings, paths, chosen, json, dry_run)
-    else:
-        _from_kafka(settings, once, every, until, accept_loss, json, dry_run)
 
 
 def _from_kafka(
@@ -121,50 +185,66 @@ def _from_kafka(
     once: bool,
     every: str | None,
     until: str | None,
+    partitions: str | None,
     accept_loss: bool,
     json: bool,
     dry_run: bool,
 ) -> None:
-    from batch import land_loop
-    from batch.land_job import Landing
-    from batch.landing import land, look
+    from batch.landing import loop
+    from batch.landing.job import Landing
+    from batch.landing.round import land, look
     from batch.report import start_report
-    from batch.session import using_spark
+    from batch.tasks import runner_of_submission
     from impressions.clock import now_ms
     from impressions.kafka.client import bootstrap
     from impressions.slot import parse_logical_date
 
     if every and (once or dry_run):
         raise UsageError("--every: not together with --once or --dry-run")
-    every_s = land_loop.parse_every(every) if every else 0
+    every_s = loop.parse_every(every) if every else 0
     until_ms = parse_logical_date(until, settings.spec) if until else None
-    bootstrap(settings)  # no broker is said before Spark starts
+    chosen = _partitions(partitions, settings)
+    bootstrap(settings)
+    runner = runner_of_submission()
 
     def one_round() -> int:
-        arguments = {"until": until, "accept_loss": accept_loss, "dry_run": dry_run}
+        arguments = {
+            "until": until, "partitions": partitions, "accept_loss": accept_loss,
+            "dry_run": dry_run,
+        }  # fmt: skip
         report = start_report("land", {"every": every, **arguments})
-        job = Landing(spark, settings, now_ms, report, until_ms, accept_loss)
+        job = Landing(settings, now_ms, report, runner, until_ms, accept_loss, chosen)
         through_ms = look(job) if dry_run else land(job)
         report.emit(json=json, summary=_kafka_summary(report, dry_run))
         return through_ms
 
-    with using_spark(settings, "land") as spark:
-        if every_s:
-            _rounds(settings, one_round, every_s, until_ms)
-        else:
-            one_round()
+    if every_s:
+        _rounds(settings, one_round, every_s, until_ms)
+    else:
+        one_round()
+
+
+def _partitions(text: str | None, settings: Settings) -> tuple[int, ...] | None:
+    from impressions.shell.settings import parse_shards
+
+    if text is None:
+        return None
+    try:
+        return parse_shards(text, settings.partitions)
+    except ValueError as error:
+        raise UsageError(f"--partitions {text}: {error}") from None
 
 
 def _rounds(
     settings: Settings, one_round: Callable[[], int], every_s: int, until_ms: int | None
 ) -> None:
-    from batch import land_loop
+    from batch.landing import loop
     from impressions.shell import log
     from impressions.shell.running import registered
 
     log.configure(process="land")
-    with registered(settings, "land"), land_loop.stopped_by_sigterm() as stop:
-        land_loop.repeat(one_round, every_s, until_ms, stop)
+    with registered(settings, "land"), loop.stopped_by_sigterm() as stop:
+        loop.repeat(one_round, every_s, until_ms, stop)
 
 
 def _kafka_summary(report: RunReport, dry_run: bool) -> str:
@@ -184,21 +264,19 @@ def _kafka_summary(report: RunReport, dry_run: bool) -> str:
 def _from_files(
     settings: Settings,
     paths: list[str],
-    chosen: tuple[list[str], Path | None, str | None, str | None],
+    columns: ImportMapping,
+    valid_through: str | None,
+    yes: bool,
     json: bool,
     dry_run: bool,
 ) -> None:
-    from batch.import_job import Import
-    from batch.importing import run_import
-    from batch.mapping import read_mapping
+    from batch.importing.job import Import
+    from batch.importing.run import run_import
     from batch.report import start_report
-    from batch.session import using_spark
-    from batch.sources import find_files
+    from batch.tasks import runner_of_submission
+    from impressions.clock import now_ms
     from impressions.slot import parse_logical_date
 
-    pairs, mapping, ingest_time, valid_through = chosen
-    columns = read_mapping(pairs, mapping, ingest_time)
-    find_files(paths)  # a path that is not there is said before Spark starts
     until_ms = parse_logical_date(valid_through, settings.spec) if valid_through else None
     report = start_report(
         "land",
@@ -209,18 +287,34 @@ def _from_files(
             "dry_run": dry_run,
         },
     )
-    with using_spark(settings, "land") as spark:
-        run_import(Import(spark, settings, paths, columns, until_ms, dry_run, report))
-    report.emit(json=json, summary=_summary(report, dry_run))
+    runner = runner_of_submission()
+    run_import(Import(settings, paths, columns, until_ms, dry_run, report, runner, now_ms, not yes))
+    report.emit(json=json, summary=_files_summary(report, dry_run))
 
 
-def _summary(report: RunReport, dry_run: bool) -> str:
+def _files_summary(report: RunReport, dry_run: bool) -> str:
     counts = report.finish().counts
     verb = "would import" if dry_run else "imported" if report.changed else "imported nothing from"
     return (
         f"{verb} {counts['files_new']:,} of {counts['files']:,} files in {report.seconds:.1f} s: "
         f"read {counts['read']:,} = applied {counts['applied']:,} + duplicate "
         f"{counts['duplicate']:,} + rejected {counts['rejected']:,}"
+    )
+
+
+def _forget(settings: Settings, names: list[str], json: bool, dry_run: bool) -> None:
+    from batch.importing.forget import Forgetting, forget
+    from batch.report import start_report
+    from batch.tasks import runner_of_submission
+
+    report = start_report("forget", {"forget": names, "dry_run": dry_run})
+    forget(Forgetting(settings, names, report, runner_of_submission(), dry_run))
+    counts = report.finish().counts
+    verb = "would take out" if dry_run else "took out"
+    report.emit(
+        json=json,
+        summary=f"{verb} {counts['rows']:,} rows of {counts['slots']:,} slots and "
+        f"{counts['rejected']:,} rejected rows in {report.seconds:.1f} s",
     )
 
 

@@ -5,26 +5,21 @@
                        history in slots of 20 s would be half a million partitions
 
 A partition is named by its start; with slots of a day the two are the same. What a slot is does not
-change: duplicates are decided by the slot number of each row's ingest time (batch/duplicates.py),
+change: duplicates are decided by the slot number of each row's ingest time (closing/duplicates.py),
 and a cutover that would cut through a day of history is refused (batch/window_branch.py).
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import TYPE_CHECKING
 
+from impressions.decay import Int
 from impressions.spec import DAY_MS, Spec
 
-if TYPE_CHECKING:
-    from pyspark.sql import Column
 
-
-def history_start_ms(ingest_ms: Column) -> Column:
-    """bigint: start of the partition of a row that came from a file."""
-    from pyspark.sql import functions as F
-
-    return ingest_ms - F.pmod(ingest_ms, F.lit(DAY_MS))
+def history_start_ms(ingest_ms: Int) -> Int:
+    """(n,) start of the partition of rows that came from a file."""
+    return ingest_ms - ingest_ms % DAY_MS
 
 
 def before(partitions: Collection[int], spec: Spec) -> set[int]:

@@ -15,12 +15,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from batch import refs
-from batch.snapshots import RUN_ID, Snapshot, snapshots, writer
+from batch.lake import commits
+from batch.lake.commits import RUN_ID, Snapshot
+from batch.spark_io import writer
 from impressions.errors import Refused
 from impressions.generation import generation_id, ref_name
 from impressions.shell.failpoint import failpoint
 
 if TYPE_CHECKING:
+    from pyiceberg.table import Table
     from pyspark.sql import DataFrame, SparkSession
 
 CUTOVER = "impressions.cutover-ms"
@@ -77,12 +80,14 @@ class History:
         return [known[c] for c in earlier[:count]]
 
 
-def history(spark: SparkSession, ema: str) -> History:
-    """What the table's refs and snapshots say."""
-    commits = snapshots(spark, ema)
+def history(ema: Table | None) -> History:
+    """What the table's refs and snapshots say; nothing where there is no table."""
+    if ema is None:
+        return History({}, None)
+    snapshots = commits.snapshots(ema)
     tagged, main = {}, None
-    for name, snapshot_id in refs.refs(spark, ema).items():
-        generation = _generation(commits.get(snapshot_id))
+    for name, snapshot_id in commits.refs(ema).items():
+        generation = generation_of(snapshots.get(snapshot_id))
         if generation is None:
             continue
         if name == "main":
@@ -93,7 +98,7 @@ def history(spark: SparkSession, ema: str) -> History:
 
 
 def write(rows: DataFrame, ema: str, cutover_ms: int, properties: Mapping[str, str]) -> str:
-    """Write rows to the audit branch, which starts anew from main; returns the name to read it."""
+    """Write rows to the audit branch, which starts again from main; returns the name to read it."""
     from pyspark.sql import functions as F
 
     branch = ref_name("audit", cutover_ms)
@@ -116,7 +121,7 @@ def publish(spark: SparkSession, ema: str, cutover_ms: int) -> int:
     branch, tag = ref_name("audit", cutover_ms), ref_name("gen", cutover_ms)
     try:
         snapshot_id = refs.fast_forward(spark, ema, branch)
-    except Exception as error:
+    except Exception as error:  # Java's, by way of py4j: only its text says what it is
         if "ancestor" not in str(error):
             raise
         raise Refused(
@@ -146,7 +151,7 @@ def heal(spark: SparkSession, ema: str, found: History) -> History:
     return History({main.cutover_ms: main, **found.tagged}, main)
 
 
-def _generation(commit: Snapshot | None) -> Generation | None:
+def generation_of(commit: Snapshot | None) -> Generation | None:
     """None for a snapshot that is no signed generation."""
     if commit is None or CUTOVER not in commit.summary:
         return None

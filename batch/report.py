@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from impressions.clock import Clock, monotonic_s, now_ms
+from impressions.clock import monotonic_s, now_ms
 from impressions.shell.console import emit, say
 from impressions.slot import format_utc
 
@@ -71,6 +71,6 @@ class RunReport:
         emit(self.finish().as_dict(), json=json, table=summary)
 
 
-def start_report(job: str, arguments: Mapping[str, Any], clock: Clock = now_ms) -> RunReport:
+def start_report(job: str, arguments: Mapping[str, Any]) -> RunReport:
     """The report of a run that starts now."""
-    return RunReport(job, arguments, run_id=uuid.uuid4().hex[:12], started_ms=clock())
+    return RunReport(job, arguments, run_id=uuid.uuid4().hex[:12], started_ms=now_ms())

@@ -11,27 +11,35 @@ Three ways in, one result (a session whose catalog is that of the settings):
 What is set, and why:
 
     python of the workers     this one; any other has no pyarrow
-    UTC                       days, slots and `--logical-date` are UTC
-    zstd, TIMESTAMP_MICROS    Parquet that Iceberg can prune (INT96 has no usable bounds)
+    pinned                    whatever changes numbers, refused with another value (spark_pinned.py)
+    zstd                      Parquet as the tables have it
     preserve-data-grouping    scans of raw stay grouped by shard: the weekly plan has no Exchange
     shuffle.partitions        max(P, 2 x cores); 200 small tasks hurt on few cores
-    nanosAsLong               pandas writes timestamps in nanoseconds; the import reads those
 
-Precedence: what was submitted > settings `spark.conf` > the table above. pyspark is imported late.
+Precedence: what was submitted > settings `spark.conf` > the table above, but for what is pinned.
+No property stands in a command line, where every user of the machine could read it: the JVM is
+started with a file that only its owner may read and that is gone once it runs. pyspark is imported
+late.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import pwd
+import shlex
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from impressions.errors import ImpressionsError, MissingDependency
+from batch.spark_errors import rotten_files_named
+from batch.spark_pinned import PINNED, check_pinned
+from impressions.errors import ImpressionsError, MissingDependency, NotReady
 from impressions.shell.catalog import spark_catalog
 from impressions.shell.extras import require
+from impressions.shell.java_environment import java_environment
 from impressions.shell.settings import Settings
 
 if TYPE_CHECKING:
@@ -40,13 +48,12 @@ if TYPE_CHECKING:
 
 _EXTENSIONS = "org.apache.iceberg.spark.extensions.IcebergSparkSessionExtensions"
 _STDERR = 2
+_SUBMIT_ARGS = "PYSPARK_SUBMIT_ARGS"
 
 _SESSION_CONF = {
-    "spark.sql.session.timeZone": "UTC",
+    **PINNED,
     "spark.sql.parquet.compression.codec": "zstd",
-    "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
     "spark.sql.iceberg.planning.preserve-data-grouping": "true",
-    "spark.sql.legacy.parquet.nanosAsLong": "true",
 }
 
 
@@ -61,8 +68,10 @@ def spark_session(settings: Settings, app_name: str) -> SparkSession:
 
     settings.home_dir.mkdir(parents=True, exist_ok=True)
     if SparkContext._active_spark_context is not None:
-        return _configured(_any_session().newSession(), settings)
+        return _configured(_build({}).newSession(), settings)
     submitted = _submitted_conf()
+    check_pinned(submitted or {}, "spark-submit --conf")
+    check_pinned(settings.spark.conf, "settings spark.conf")
     conf = _context_conf(settings, app_name) if submitted is None else {}
     conf |= _SESSION_CONF | {"spark.sql.extensions": _EXTENSIONS} | spark_catalog(settings)
     conf |= settings.spark.conf
@@ -80,7 +89,8 @@ def using_spark(settings: Settings, app_name: str) -> Iterator[SparkSession]:
     ours = SparkContext._active_spark_context is None
     session = spark_session(settings, app_name)
     try:
-        yield session
+        with rotten_files_named(settings):
+            yield session
     finally:
         if ours:
             session.stop()
@@ -92,8 +102,7 @@ def register_source(spark: SparkSession, source: type[DataSource]) -> None:
     Spark asks the *active* session whether the name is taken; where a process has several, that
     may be another one, which knows it from an earlier job, and then this one stays without.
     """
-    session: Any = spark
-    session._get_j_spark_session_class(session._jvm).setActiveSession(session._jsparkSession)
+    _activate(spark)
     spark.dataSource.register(source)
 
 
@@ -107,7 +116,9 @@ def _context_conf(settings: Settings, app_name: str) -> dict[str, str]:
     from batch.jars import ensure
     from batch.java import find_java
 
+    _check_user()
     os.environ["JAVA_HOME"] = str(find_java().home)
+    os.environ.update(java_environment(os.environ))
     # A JVM started from Python takes the workers' python from here, not from the conf.
     os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
     scratch = settings.home_dir / "tmp" / "spark"
@@ -118,6 +129,7 @@ def _context_conf(settings: Settings, app_name: str) -> dict[str, str]:
         "spark.jars": ",".join(map(str, ensure(settings))),
         "spark.driver.memory": settings.spark.driver_memory,
         "spark.local.dir": str(scratch),
+        "spark.jars.ivy": str(scratch / "ivy"),  # by default below HOME, which there may not be
         "spark.sql.warehouse.dir": f"file://{scratch / 'no-hive-warehouse'}",
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
@@ -125,6 +137,19 @@ def _context_conf(settings: Settings, app_name: str) -> dict[str, str]:
         "spark.pyspark.python": sys.executable,
         "spark.pyspark.driver.python": sys.executable,
     }
+
+
+def _check_user() -> None:
+    """Raises NotReady where Hadoop's login would fail with "invalid null input: name"."""
+    try:
+        pwd.getpwuid(os.getuid())
+    except KeyError:
+        raise NotReady(
+            f"user id {os.getuid()} has no name on this machine, which Spark asks for",
+            hint="add a line for it to /etc/passwd of the image (OpenShift: nss_wrapper does it); "
+            "land, close, speed and serve need none",
+            reason="no_user_name",
+        ) from None
 
 
 def _submitted_conf() -> dict[str, str] | None:
@@ -142,9 +167,9 @@ def _start(conf: dict[str, str], settings: Settings) -> SparkSession:
     log = log_file(settings)
     log.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with _stderr_to(log):
+        with _stderr_to(log), _launch_file(conf, settings):
             return _build(conf)
-    except Exception as error:
+    except Exception as error:  # pyspark raises RuntimeError, py4j its own, the system OSError
         if isinstance(error, ImpressionsError):
             raise
         first_line = str(error).strip().partition("\n")[0]
@@ -153,6 +178,40 @@ def _start(conf: dict[str, str], settings: Settings) -> SparkSession:
             hint=f"its own messages are in {log}; `impressions doctor` checks Java and the jars",
             reason="spark_start",
         ) from error
+
+
+@contextlib.contextmanager
+def _launch_file(conf: dict[str, str], settings: Settings) -> Iterator[None]:
+    """The JVM is launched in this block, by a file instead of arguments."""
+    from pyspark import SparkContext
+
+    descriptor, name = tempfile.mkstemp(dir=settings.home_dir / "tmp" / "spark", suffix=".conf")
+    before = os.environ.get(_SUBMIT_ARGS)
+    try:
+        with os.fdopen(descriptor, "w", encoding="ascii") as file:  # mkstemp: 0600
+            file.writelines(f"{escaped(key)} {escaped(value)}\n" for key, value in conf.items())
+        os.environ[_SUBMIT_ARGS] = f"--properties-file {shlex.quote(name)} pyspark-shell"
+        SparkContext._ensure_initialized()
+        yield
+    finally:
+        Path(name).unlink(missing_ok=True)
+        os.environ.pop(_SUBMIT_ARGS)
+        if before is not None:
+            os.environ[_SUBMIT_ARGS] = before
+
+
+def escaped(text: str) -> str:
+    """A key or value as a Java properties file has it."""
+    out = []
+    for sign in text:
+        if sign in "\\ :=#!":
+            out.append("\\" + sign)
+        elif " " < sign <= "~":
+            out.append(sign)
+        else:
+            units = sign.encode("utf-16-be")
+            out += [f"\\u{units[i]:02x}{units[i + 1]:02x}" for i in range(0, len(units), 2)]
+    return "".join(out)
 
 
 def _start_submitted(conf: dict[str, str], settings: Settings) -> SparkSession:
@@ -177,12 +236,6 @@ def _build(conf: dict[str, str]) -> SparkSession:
     return SparkSession.builder.config(map={**conf}).getOrCreate()
 
 
-def _any_session() -> SparkSession:
-    from pyspark.sql import SparkSession
-
-    return SparkSession.builder.getOrCreate()
-
-
 def _configured(session: SparkSession, settings: Settings) -> SparkSession:
     """The runtime properties of this session; a catalog is looked up at its first use."""
     conf = _SESSION_CONF | spark_catalog(settings) | settings.spark.conf
@@ -192,7 +245,14 @@ def _configured(session: SparkSession, settings: Settings) -> SparkSession:
     for key, value in conf.items():
         if key.startswith("spark.sql.catalog.") or session.conf.isModifiable(key):
             session.conf.set(key, value)
+    _activate(session)  # a catalog is made with the properties of the active one
     return session
+
+
+def _activate(spark: SparkSession) -> None:
+    """Makes it the session that Spark asks where nobody says which."""
+    session: Any = spark
+    session._get_j_spark_session_class(session._jvm).setActiveSession(session._jsparkSession)
 
 
 @contextlib.contextmanager

@@ -3,7 +3,7 @@
     straight     a task opens the files of its shard by itself (batch/ema_rows.py); of Spark it gets
                  a number, a place to run and another attempt
     by Spark     Spark scans and sorts, and hands rows to the task: slower by far. Used where a file
-                 alone does not tell its rows (delete files), is no Parquet, is not sorted by
+                 alone does not say its rows (delete files), is no Parquet, is not sorted by
                  profile, or cannot be opened from Python (`obstacle`)
 
 `compact` leaves nothing of the kind; somebody's own hands might. Both give the same bytes.
@@ -96,7 +96,7 @@ def obstacle(files: Sequence[DataFile], table: Any, storage: Mapping[str, str]) 
     try:
         for file in files[:1]:
             open_parquet(file.path, storage)
-    except Exception as error:
+    except Exception as error:  # of whatever storage: Spark can read what Python cannot
         return f"{file.path} cannot be opened from Python: {error}".partition("\n")[0]
     return ""
 

@@ -1,13 +1,12 @@
-"""Progress of Spark's work on a terminal: a bar that counts the tasks of the running stages.
+"""Progress of Spark's work: a bar that counts the tasks of the running stages, or lines where
+stderr is no terminal (impressions/shell/console.py).
 
-Spark's status tracker is asked a few times a second from a thread beside the action. Where stderr
-is no terminal nothing is asked and nothing printed.
+Spark's status tracker is asked a few times a second from a thread beside the action.
 """
 
 from __future__ import annotations
 
 import contextlib
-import sys
 import threading
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -23,9 +22,6 @@ _ASK_EVERY_S = 0.25
 @contextlib.contextmanager
 def stages(spark: SparkSession, description: str) -> Iterator[None]:
     """A bar named `description` while the block runs Spark actions."""
-    if not sys.stderr.isatty():
-        yield
-        return
     done = threading.Event()
     with progress(description, unit="items") as bar:
         watcher = threading.Thread(target=_watch, args=(spark, bar, done), daemon=True)

@@ -6,7 +6,7 @@ from impressions/generation.py.
 
     put        copies a local file and returns its sha256, computed on the way
     replace    small files: readers see the old or the new one, never a part. Locally by temp, fsync
-               and rename; on an object store an upload appears whole or not at all.
+               and rename; on an object store an upload appears complete or not at all.
 """
 
 from __future__ import annotations

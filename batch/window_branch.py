@@ -15,18 +15,22 @@ its events, because a device's clock may run ahead of the broker's (impressions/
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from batch.refs import branch_of, refs, set_branch
-from batch.snapshots import snapshots
+from batch.lake import commits, tables
+from batch.lake.files import LiveFile, bound, live_files, slot_states
+from batch.refs import branch_of, set_branch
 from impressions import window
 from impressions.errors import Refused
 from impressions.generation import ref_name
+from impressions.shell.settings import Settings
 from impressions.slot import format_utc, next_slot_ms
 from impressions.spec import Spec
 
 if TYPE_CHECKING:
+    from pyiceberg.table import Table
     from pyspark.sql import SparkSession
 
 
@@ -51,39 +55,42 @@ class Survey:
     open_slots: tuple[int, ...]
 
 
-def survey(spark: SparkSession, raw: str, source_id: int, cutover_ms: int, spec: Spec) -> Survey:
+def survey(raw: Table, source_id: int, cutover_ms: int, spec: Spec) -> Survey:
     """Look at the window of `cutover_ms` in one snapshot of raw; reads metadata only."""
-    files = _files(spark, raw, str(source_id))
+    files = live_files(raw, source_id)
     first_ms = window.first_slot_ms(cutover_ms, spec)
-    inside = [file for file in files if first_ms <= file["slot_ms"] < cutover_ms]
-    _check_not_cut(inside, cutover_ms, spec)
+    inside = [file for file in files if first_ms <= file.place[0] < cutover_ms]
+    _check_not_cut(raw, inside, cutover_ms, spec)
+    states = slot_states(raw, source_id)
+    slots = sorted({file.place[0] for file in inside})
     return Survey(
         source_id=source_id,
-        slots=tuple(sorted({file["slot_ms"] for file in inside})),
+        slots=tuple(slots),
         files=len(inside),
-        rows=sum(file["rows"] for file in inside),
+        rows=sum(file.data.record_count for file in inside),
         outside=len(files) - len(inside),
-        digest=_digest(file["path"] for file in inside),
-        open_slots=tuple(sorted({file["slot_ms"] for file in inside if file["undecided"]})),
+        digest=_digest(file.path for file in inside),
+        open_slots=tuple(slot for slot in slots if not states[slot].closed),
     )
 
 
-def pin(spark: SparkSession, raw: str, found: Survey, cutover_ms: int, spec: Spec) -> str:
+def pin(spark: SparkSession, settings: Settings, found: Survey, cutover_ms: int) -> str:
     """Make the window's branch; returns the name to read it by.
 
     Raises:
         Refused: the branch came out as something else than the surveyed files.
     """
-    branch = ref_name("window", cutover_ms)
+    raw, branch = tables.full_name(settings, tables.RAW), ref_name("window", cutover_ms)
     set_branch(spark, raw, branch, at=found.source_id)
     if found.outside:
-        first = format_utc(window.first_slot_ms(cutover_ms, spec))
+        first = format_utc(window.first_slot_ms(cutover_ms, settings.spec))
         spark.sql(
             f"DELETE FROM {branch_of(raw, branch)} WHERE ingest_slot < TIMESTAMP '{first}' "
             f"OR ingest_slot >= TIMESTAMP '{format_utc(cutover_ms)}'"
         )
-        _check_metadata_only(spark, raw, branch)
-    digest = _digest(file["path"] for file in _files(spark, raw, branch))
+        _check_metadata_only(settings, branch)
+    table = tables.require(settings, tables.RAW, hint="impressions land")
+    digest = _digest(file.path for file in live_files(table, commits.refs(table)[branch]))
     if digest != found.digest:
         raise Refused(
             f"branch {branch} of {raw}: its files have digest {digest[:16]}, "
@@ -94,9 +101,10 @@ def pin(spark: SparkSession, raw: str, found: Survey, cutover_ms: int, spec: Spe
     return branch_of(raw, branch)
 
 
-def _check_not_cut(inside: list[dict[str, Any]], cutover_ms: int, spec: Spec) -> None:
+def _check_not_cut(raw: Table, inside: Sequence[LiveFile], cutover_ms: int, spec: Spec) -> None:
     """Refuse a cutover in the middle of a day of history, which is one partition."""
-    newest_ms = max((file["newest_ms"] or 0 for file in inside), default=0)
+    newest = (bound(raw, file.data, "ingest_time", upper=True) for file in inside)
+    newest_ms = max((us // 1000 for us in newest if us is not None), default=0)
     if newest_ms >= cutover_ms:
         first = format_utc(next_slot_ms(newest_ms, spec))
         raise Refused(
@@ -107,35 +115,18 @@ def _check_not_cut(inside: list[dict[str, Any]], cutover_ms: int, spec: Spec) ->
         )
 
 
-def _check_metadata_only(spark: SparkSession, raw: str, branch: str) -> None:
-    head = snapshots(spark, raw)[refs(spark, raw)[branch]]
+def _check_metadata_only(settings: Settings, branch: str) -> None:
+    table = tables.require(settings, tables.RAW, hint="impressions land")
+    head = commits.snapshots(table)[commits.refs(table)[branch]]
     added = [key for key in ("added-data-files", "added-delete-files") if key in head.summary]
     if head.operation != "delete" or added:
         raise Refused(
-            f"branch {branch} of {raw}: taking out other slots was a {head.operation!r} that wrote "
+            f"branch {branch} of raw: taking out other slots was a {head.operation!r} that wrote "
             f"files ({', '.join(added) or 'none'}), expected a delete of metadata only",
             hint="is the table still partitioned by identity(ingest_slot)?",
             reason="window_rewritten",
         )
 
 
-def _files(spark: SparkSession, raw: str, version: str) -> list[dict[str, Any]]:
-    """Path, slot, rows and undecided rows of every file (delete files too) of a version."""
-    rows = (
-        spark.read.option("versionAsOf", version)
-        .table(f"{raw}.files")
-        .selectExpr(
-            "file_path AS path",
-            "unix_millis(partition.ingest_slot) AS slot_ms",
-            "record_count AS rows",
-            "unix_millis(readable_metrics.ingest_time.upper_bound) AS newest_ms",
-            # A file without statistics counts as undecided: closing it again writes them.
-            "coalesce(readable_metrics.duplicate.null_value_count, record_count) AS undecided",
-        )
-        .collect()
-    )
-    return [row.asDict() for row in rows]
-
-
-def _digest(paths: Any) -> str:
+def _digest(paths: Iterable[str]) -> str:
     return hashlib.sha256("\n".join(sorted(paths)).encode()).hexdigest()

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyspark.sql import functions as F
 
-from batch import tables
+from batch.lake import tables
 from tests.integration.conftest import Lake
 
 DAY, MINUTE = 86_400_000, 60_000

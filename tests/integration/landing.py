@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from batch import closing, snapshots, tables
+from batch.lake import commits, tables
+from batch.lake.files import SlotState, slot_states
 from batch.land import command
 from tests.integration.conftest import Lake
 from tests.integration.history import MAPPING, START
@@ -30,11 +31,17 @@ def land(
 
 
 def raw_id(lake: Lake) -> int | None:
-    return snapshots.ref_snapshot_id(lake.spark, tables.full_name(lake.settings, tables.RAW))
+    return table_id(lake, tables.RAW)
 
 
-def states(lake: Lake) -> dict[int, closing.SlotState]:
-    return closing.slot_states(lake.spark, lake.settings, raw_id(lake))
+def table_id(lake: Lake, name: str) -> int | None:
+    """Main's snapshot; None where there is no table, or no commit."""
+    table = tables.find(lake.settings, name)
+    return None if table is None else commits.main_id(table)
+
+
+def states(lake: Lake) -> dict[int, SlotState]:
+    return slot_states(tables.find(lake.settings, tables.RAW), raw_id(lake))
 
 
 def rejected(lake: Lake) -> list[Any]:

@@ -1,8 +1,8 @@
 """A topic with logs in it, landing it, and what the oracle says must come of it.
 
 Logs are those of tests/naive.py without an ingest time: the broker gives it. `arrived` reads the
-whole topic back through the public wire classes, in arrival order per partition, so the oracle sees
-what was sent and when, by way of no code under test.
+topic back from its first record, through the public wire classes and in arrival order per
+partition, so the oracle sees what was sent and when, by way of no code under test.
 """
 
 from __future__ import annotations
@@ -17,10 +17,13 @@ from typing import Any
 from confluent_kafka import Consumer, Producer, TopicPartition
 from pyspark.sql import functions as F
 
-from batch import close, landing, snapshots, tables
-from batch.land_job import Landing
+from batch import close
+from batch.lake import commits, tables
+from batch.landing import round as landing
+from batch.landing.job import Landing
 from batch.report import RunReport, start_report
 from batch.session import spark_session
+from batch.tasks import Runner
 from impressions.clock import now_ms
 from impressions.kafka.admin import connect
 from impressions.shard import shard_of
@@ -139,9 +142,8 @@ def _read(log: ImpressionLog) -> list[dict[str, Any]]:
 
 
 def job_of(lake: Lake, **more: Any) -> Landing:
-    return Landing(
-        lake.spark, lake.settings, more.pop("clock", now_ms), start_report("land", {}), **more
-    )
+    clock = more.pop("clock", now_ms)
+    return Landing(lake.settings, clock, start_report("land", {}), Runner(), **more)
 
 
 def land(lake: Lake, **more: Any) -> RunReport:
@@ -170,8 +172,8 @@ def raw_name(lake: Lake) -> str:
     return tables.full_name(lake.settings, tables.RAW)
 
 
-def state(lake: Lake) -> snapshots.State:
-    return snapshots.state(lake.spark, raw_name(lake))
+def state(lake: Lake) -> commits.State:
+    return commits.state(tables.find(lake.settings, tables.RAW))
 
 
 def raw_rows(lake: Lake) -> Counter[tuple[Any, ...]]:
@@ -217,7 +219,7 @@ def rejected_places(lake: Lake) -> Counter[tuple[Any, ...]]:
 
 
 def close_all(lake: Lake) -> None:
-    close.run_close(lake.spark, lake.settings, close.Request(), start_report("close", {}), False)
+    close.run_close(lake.settings, close.Request(), start_report("close", {}), Runner())
 
 
 def delete_records(settings: Settings, before: dict[int, int]) -> None:
@@ -229,7 +231,7 @@ def delete_records(settings: Settings, before: dict[int, int]) -> None:
 
 
 def recreate(settings: Settings) -> None:
-    """Deletes the source topic and makes it anew, with another id."""
+    """Deletes the source topic and makes it again, with another id."""
     from impressions.kafka import topics
 
     old = topics.source_id(settings)

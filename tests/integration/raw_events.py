@@ -9,7 +9,8 @@ from collections.abc import Iterable
 
 from pyspark.sql import functions as F
 
-from batch import snapshots, tables
+from batch.lake import commits, tables
+from batch.spark_io import writer
 from impressions.generation import generation_id
 from impressions.shard import shard_of
 from impressions.spec import DAY_MS
@@ -99,7 +100,7 @@ def write_closed(
 ) -> None:
     """Append events to raw; `duplicates` with their flag set, all without one if `undecided`."""
     settings = lake.settings
-    tables.create_if_missing(lake.spark, settings, tables.RAW)
+    tables.create_if_missing(settings, tables.RAW)
     flagged = [(row, False) for row in rows] + [(row, True) for row in duplicates]
     values = [
         (
@@ -122,10 +123,10 @@ def write_closed(
         given.get(name, F.lit(None)).cast(kind).alias(name)
         for name, kind in tables.RAW_COLUMNS.items()
     ]
-    snapshots.writer(
+    writer(
         frame.repartitionById(settings.partitions, "shard").select(*columns),
         tables.full_name(settings, tables.RAW),
-        {snapshots.VALID_THROUGH: str(valid_through_ms)},
+        {commits.VALID_THROUGH: str(valid_through_ms)},
     ).append()
 
 

@@ -11,9 +11,12 @@ import pytest
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from batch import closing, snapshots, tables
 from batch.close import command
+from batch.closing import rewrite
+from batch.lake import commits, tables
+from batch.lake.files import SlotState, slot_states
 from batch.shard import shard_column
+from batch.spark_io import writer
 from impressions.errors import NotReady
 from tests import naive
 from tests.integration.conftest import Lake, new_lake
@@ -27,7 +30,7 @@ RAW = "lake.impressions.raw"
 @pytest.fixture
 def empty(spark: SparkSession, tmp_path: Path) -> Lake:
     lake = new_lake(tmp_path / "home")
-    tables.create_if_missing(lake.spark, lake.settings, tables.RAW)
+    tables.create_if_missing(lake.settings, tables.RAW)
     return lake
 
 
@@ -71,9 +74,9 @@ def append(lake: Lake, some: list[Log], valid_through_ms: int, offset: int = 0) 
     for name, type_ in tables.RAW_COLUMNS.items():
         if name not in df.columns:
             df = df.withColumn(name, F.lit(None).cast(type_))
-    properties = {snapshots.VALID_THROUGH: str(valid_through_ms)}
+    properties = {commits.VALID_THROUGH: str(valid_through_ms)}
     ordered = df.select(*tables.RAW_COLUMNS)
-    snapshots.writer(ordered, RAW, properties).append()
+    writer(ordered, RAW, properties).append()
 
 
 def log(day: int, log_id: int | None = 7, profile: int = 1) -> Log:
@@ -87,9 +90,13 @@ def counted_days(lake: Lake) -> list[int]:
     return sorted((key[4] - START) // DAY for key in counting(lake).elements())
 
 
-def states(lake: Lake) -> dict[int, closing.SlotState]:
-    at = snapshots.ref_snapshot_id(lake.spark, RAW)
-    found = closing.slot_states(lake.spark, lake.settings, at)
+def raw_state(lake: Lake) -> commits.State:
+    return commits.state(tables.find(lake.settings, tables.RAW))
+
+
+def states(lake: Lake) -> dict[int, SlotState]:
+    table = tables.find(lake.settings, tables.RAW)
+    found = slot_states(table, commits.main_id(table))
     return {(slot - START) // DAY: state for slot, state in found.items()}
 
 
@@ -118,10 +125,10 @@ def test_closing_what_was_landed_gives_what_the_oracle_counts(
     assert report["counts"]["rows"] == counts["applied"] + counts["duplicate"]
     assert counting(empty) == expected(applied)
     assert all(state.closed for state in states(empty).values())
-    before = snapshots.state(empty.spark, RAW)
+    before = raw_state(empty)
     assert before.valid_through_ms == START + 30 * DAY  # carried forward
     assert not close(empty)["changed"]
-    assert snapshots.state(empty.spark, RAW) == before
+    assert raw_state(empty) == before
 
 
 def test_each_slot_is_sorted_in_one_file_per_shard(
@@ -177,24 +184,26 @@ def test_a_late_row_opens_its_slot_again_and_the_closed_one_after_it(
 def test_rows_that_land_while_a_slot_is_rewritten_are_kept(
     empty: Lake, close: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The commit is refused, the slot computed again with them."""
-    append(empty, [log(0)], START + DAY)
-    write, bases = snapshots.overwrite_partitions, []
+    """The commit is refused; only the shard that got them is computed again."""
+    append(empty, [log(0), log(0, profile=3)], START + DAY)
+    write, tried = rewrite.commit, []
 
-    def interleaved(rows: Any, table: str, base_id: int | None, properties: Any) -> None:
-        bases.append(base_id)
-        if len(bases) == 1:
+    def interleaved(table: Any, added: Any, *more: Any) -> int:
+        tried.append({file.file_path for file in added})
+        if len(tried) == 1:
             append(empty, [log(0), log(0, log_id=8)], START + DAY, offset=10)
-        write(rows, table, base_id, properties)
+        return write(table, added, *more)
 
-    monkeypatch.setattr(closing.snapshots, "overwrite_partitions", interleaved)
+    monkeypatch.setattr(rewrite, "commit", interleaved)
     close(empty)
-    assert len(set(bases)) == 2  # the first attempt met the conflict
-    assert states(empty)[0] == closing.SlotState(rows=3, undecided=0)
-    assert counted_days(empty) == [0, 0]
+    assert len(tried) == 2, "the first attempt met the conflict"
+    assert tried[0] & tried[1], "the place that nobody touched was not done again"
+    assert tried[0] - tried[1], "the other one was"
+    assert states(empty)[0] == SlotState(rows=4, undecided=0)
+    assert counted_days(empty) == [0, 0, 0]
 
 
-def test_again_decides_anew_after_rows_were_deleted_by_hand(
+def test_again_decides_once_more_after_rows_were_deleted_by_hand(
     empty: Lake, close: Callable[..., dict[str, Any]]
 ) -> None:
     """Without the first occurrence the second one counts; only --again looks at closed slots."""
@@ -216,5 +225,5 @@ def test_before_anything_was_landed(
     with pytest.raises(NotReady) as caught:
         close(lake)
     assert "impressions land" in str(caught.value.hint)
-    tables.create_if_missing(lake.spark, lake.settings, tables.RAW)
+    tables.create_if_missing(lake.settings, tables.RAW)
     assert not close(lake)["changed"]

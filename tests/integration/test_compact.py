@@ -5,13 +5,13 @@ import json
 import pytest
 from pyspark.sql import functions as F
 
-from batch import tables
 from batch.aggregate import aggregate, exchanges
 from batch.compact import Job, command, compact, recompute_published
+from batch.lake import tables
+from batch.lake.commits import snapshots
 from batch.published import history
 from batch.refs import branch_of, refs
 from batch.report import start_report
-from batch.snapshots import snapshots
 from impressions.errors import NotReady, Refused, UsageError
 from impressions.spec import DAY_MS
 from tests import naive
@@ -35,8 +35,8 @@ EVENTS = year(SEED)
 DUPLICATES = EVENTS[::9]
 
 
-def job(lake: Lake, cutover_ms: int = CUTOVER_MS, **options) -> Job:
-    return Job.of(lake.spark, lake.settings, cutover_ms, start_report("compact", {}), **options)
+def job(lake: Lake, cutover_ms: int = CUTOVER_MS) -> Job:
+    return Job(lake.spark, lake.settings, cutover_ms, start_report("compact", {}))
 
 
 def names(lake: Lake) -> tuple[str, str]:
@@ -92,7 +92,7 @@ def test_a_filter_on_the_slot_would_bring_the_exchange_back(lake, first):
 
 def test_rows_of_files_behind_the_cutover_are_known(lake, first):
     """No stream ever saw them, so the generation says until when answers lack some."""
-    generation = history(lake.spark, names(lake)[1]).of(CUTOVER_MS)
+    generation = history(tables.find(lake.settings, tables.EMA)).of(CUTOVER_MS)
     assert generation.history_until_ms == max(row[2] for row in EVENTS) + 1 > CUTOVER_MS
 
 
@@ -118,7 +118,10 @@ def test_refs_after_publication(lake, first):
     }
     of_raw = refs(lake.spark, raw)
     assert of_raw["src_2026_11_15"] == of_raw["main"] == first["snapshots"]["raw"]
-    assert snapshots(lake.spark, raw)[of_raw["window_2026_11_15"]].operation == "delete"
+    assert (
+        snapshots(tables.find(lake.settings, tables.RAW))[of_raw["window_2026_11_15"]].operation
+        == "delete"
+    )
 
 
 def test_every_ref_expires(lake, first):
@@ -130,7 +133,7 @@ def test_every_ref_expires(lake, first):
 
 
 def test_results_of_the_audits_are_properties_of_the_published_snapshot(lake, first):
-    summary = snapshots(lake.spark, names(lake)[1])[first["snapshots"]["ema"]].summary
+    summary = snapshots(tables.find(lake.settings, tables.EMA))[first["snapshots"]["ema"]].summary
     assert summary["audit.unique_keys"].startswith("0 ")
     assert summary["impressions.cutover-ms"] == str(CUTOVER_MS)
     assert summary["impressions.source-snapshot-id"] == str(first["snapshots"]["raw"])
@@ -152,10 +155,10 @@ def test_files_are_one_per_shard_and_sorted(lake, first):
 def test_same_date_again_does_nothing(lake, first):
     """Also when raw has got later slots since: the window's content is the same."""
     write_closed(lake, [(7, event(1, CUTOVER_MS + DAY_MS), CUTOVER_MS + DAY_MS)])
-    before = snapshots(lake.spark, names(lake)[1])
+    before = snapshots(tables.find(lake.settings, tables.EMA))
     report = compact(job(lake))
     assert (report.changed, report.extra["status"]) == (False, "already published")
-    assert snapshots(lake.spark, names(lake)[1]) == before
+    assert snapshots(tables.find(lake.settings, tables.EMA)) == before
 
 
 def test_recompute_finds_the_same_and_publishes_nothing(lake, first):
@@ -215,7 +218,7 @@ def fresh(spark, tmp_path):
 def test_nothing_landed_is_not_ready(fresh):
     with pytest.raises(NotReady, match="does not exist yet"):
         compact(job(fresh))
-    tables.create_if_missing(fresh.spark, fresh.settings, tables.RAW)
+    tables.create_if_missing(fresh.settings, tables.RAW)
     with pytest.raises(NotReady, match="raw is complete nowhere yet"):
         compact(job(fresh))
 
@@ -231,7 +234,7 @@ def test_dry_run_changes_nothing(fresh):
     write_closed(fresh, [(1, event(1, CUTOVER_MS - 1), CUTOVER_MS - 1)])
     report = compact(job(fresh), dry_run=True)
     assert (report.extra["status"], report.counts["rows"]) == ("would compute", 1)
-    assert not tables.exists(fresh.spark, fresh.settings, tables.EMA)
+    assert tables.find(fresh.settings, tables.EMA) is None
     assert set(refs(fresh.spark, names(fresh)[0])) == {"main"}
 
 

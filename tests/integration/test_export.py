@@ -5,9 +5,11 @@ from dataclasses import replace
 
 import pytest
 
-from batch import compact, export, refs, snapshots, sst_input, tables
+from batch import compact, export, refs, sst_input
+from batch.lake import commits, tables
 from batch.report import start_report
 from batch.session import spark_session
+from batch.spark_io import writer
 from batch.storage import open_directory
 from batch.sweep import sweep
 from impressions import manifest as manifests
@@ -42,7 +44,7 @@ def export_job(lake: Lake, cutover_ms: int = CUTOVER_MS, **fields) -> export.Job
 
 def publish(lake: Lake, cutover_ms: int = CUTOVER_MS) -> None:
     report = start_report("compact", {})
-    compact.compact(compact.Job.of(lake.spark, lake.settings, cutover_ms, report))
+    compact.compact(compact.Job(lake.spark, lake.settings, cutover_ms, report))
 
 
 def manifest_of(lake: Lake) -> manifests.Manifest:
@@ -177,7 +179,7 @@ def test_storage_settings_are_those_of_the_catalog(spark, tmp_path):
     own = Catalog(properties=both, python_properties={"s3.region": "r"})
     settings = small_settings(tmp_path).model_copy(update={"catalog": own})
     lake = Lake(settings, spark_session(settings, "tests"))
-    tables.create_if_missing(lake.spark, lake.settings, tables.EMA)
+    tables.create_if_missing(lake.settings, tables.EMA)
     java = sst_input.iceberg_table(lake.spark, export_job(lake).ema)
     expected = {"s3.endpoint": "http://a", "s3.access-key-id": "k", "s3.region": "r"}
     assert sst_input.storage_of(java, lake.settings) == expected
@@ -231,12 +233,13 @@ def test_deleted_rows_are_not_exported(spark, tmp_path):
     write_closed(lake, [(i, event(title, now_ms), now_ms) for i in (1, 2) for title in (1, 2)])
     publish(lake)
     job = export_job(lake)
-    signed = snapshots.snapshots(lake.spark, job.ema)[refs.refs(lake.spark, job.ema)[job.tag]]
+    ema = tables.find(lake.settings, tables.EMA)
+    signed = commits.snapshots(ema)[commits.refs(ema)[job.tag]]
     lake.spark.sql(f"ALTER TABLE {job.ema} SET TBLPROPERTIES ('write.delete.mode'='merge-on-read')")
     lake.spark.sql(f"DELETE FROM {job.ema} WHERE profile_id = 1 AND title_id = 2")
     ours = {k: v for k, v in signed.summary.items() if k.startswith(("impressions.", "audit."))}
     nothing = lake.spark.table(job.ema).limit(0)
-    snapshots.writer(nothing, job.ema, ours).append()
+    writer(nothing, job.ema, ours).append()
     refs.set_tag(lake.spark, job.ema, job.tag, refs.refs(lake.spark, job.ema)["main"])
     report = export.export(export_job(lake))
     assert (report.extra["read"], report.counts["entries"]) == ("1 delete files", 3)

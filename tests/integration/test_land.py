@@ -10,7 +10,8 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from batch import merging, snapshots, tables
+from batch.importing import run
+from batch.lake import commits, tables
 from impressions.errors import UsageError
 from impressions.shell.failpoint import hits
 from tests import naive
@@ -27,7 +28,7 @@ from tests.integration.history import (
     write_parquet,
 )
 from tests.integration.jobs import run_job
-from tests.integration.landing import land, one_row, raw_id, rejected, states
+from tests.integration.landing import land, one_row, raw_id, rejected, states, table_id
 
 pytestmark = pytest.mark.spark
 
@@ -90,17 +91,14 @@ def test_the_same_import_again_adds_nothing(
     rows = rows_of(logs(4, n=40))
     path = write_parquet(tmp_path / "e.parquet", rows)
     first = land(empty, capsys, path)
-    before = raw_id(empty), snapshots.snapshots(empty.spark, "lake.impressions.rejected").keys()
+    before = raw_id(empty), table_id(empty, tables.REJECTED)
     (tmp_path / "copy.pq").write_bytes(Path(path).read_bytes())
     again = land(empty, capsys, str(tmp_path / "copy.pq"))
     assert first["changed"]
     assert not again["changed"]
     assert again["counts"]["read"] == 0
     assert any("already imported" in note for note in again["notes"])
-    assert (
-        raw_id(empty),
-        snapshots.snapshots(empty.spark, "lake.impressions.rejected").keys(),
-    ) == (before)
+    assert (raw_id(empty), table_id(empty, tables.REJECTED)) == before
 
 
 def test_a_history_in_parts_gives_what_it_gives_at_once(
@@ -140,16 +138,20 @@ def test_a_slot_imported_later_flags_the_slot_after_it(
     assert [key[4] for key in counting(empty)] == [START + 5]
 
 
-def test_closed_slots_are_sorted_with_one_file_per_shard(
+def test_closed_slots_are_sorted_and_late_rows_lie_apart(
     empty: Lake, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """What an import writes is what `close` writes."""
+    """What an import writes is what `close` writes: of a (slot, shard) one file of recent events,
+    and one of events that are more than a week old."""
     land(empty, capsys, write_parquet(tmp_path / "e.parquet", rows_of(logs(8))))
     files = empty.spark.sql(
-        "SELECT file_path, partition.ingest_slot AS slot, partition.shard AS shard "
+        "SELECT file_path, unix_millis(partition.ingest_slot) AS slot, partition.shard AS shard, "
+        "unix_millis(readable_metrics.event_time.lower_bound) AS oldest_ms "
         "FROM lake.impressions.raw.files"
     ).collect()
-    assert len({(f["slot"], f["shard"]) for f in files}) == len(files) > 20
+    kinds = Counter((f["slot"], f["shard"], f["oldest_ms"] < f["slot"] - 7 * DAY) for f in files)
+    assert set(kinds.values()) == {1}
+    assert {late for _, _, late in kinds} == {True, False}
     for file in files:
         table = pq.read_table(file["file_path"].removeprefix("file:"))
         keys = list(zip(*(table[c].to_pylist() for c in ("profile_id", "title_id")), strict=True))
@@ -177,6 +179,7 @@ def test_a_run_killed_between_its_two_commits_is_finished_by_the_next(
     assert {k: report["counts"][k] for k in counts} == counts
     assert len(rejected(empty)) == counts["rejected"]
     assert counting(empty) == expected(applied)
+    assert list((empty.settings.home_dir / "tmp").glob("import-*/*")) == []
 
 
 def test_a_commit_that_comes_between_is_not_lost_nor_unseen(
@@ -191,15 +194,15 @@ def test_a_commit_that_comes_between_is_not_lost_nor_unseen(
         for d in range(2)
     ]
     land(empty, capsys, write_parquet(tmp_path / "x.parquet", [one_row(arrived=START + 9 * DAY)]))
-    write, fired = snapshots.overwrite_partitions, []
+    write, fired = run.commit, []
 
-    def interleaved(*arguments: Any) -> None:
+    def interleaved(*arguments: Any) -> int:
         if not fired:
             fired.append(True)
             land(empty, capsys, paths[0])
-        write(*arguments)
+        return write(*arguments)
 
-    monkeypatch.setattr(merging.snapshots, "overwrite_partitions", interleaved)
+    monkeypatch.setattr(run, "commit", interleaved)
     land(empty, capsys, paths[1])
     assert fired
     assert sorted(key[4] for key in counting(empty)) == [START, START + 9 * DAY]
@@ -216,19 +219,20 @@ def test_a_commit_to_the_same_slot_makes_the_import_start_over(
         write_parquet(tmp_path / f"{i}.parquet", [one_row(), one_row(batch=i, place=i)])
         for i in (1, 2)
     ]
-    write, fired = snapshots.overwrite_partitions, []
+    write, fired = run.commit, []
 
-    def interleaved(*arguments: Any) -> None:
+    def interleaved(*arguments: Any) -> int:
         if not fired:
             fired.append(True)
             land(empty, capsys, paths[0])
-        write(*arguments)
+        return write(*arguments)
 
-    monkeypatch.setattr(merging.snapshots, "overwrite_partitions", interleaved)
+    monkeypatch.setattr(run, "commit", interleaved)
     report = land(empty, capsys, paths[1])
     assert fired
     assert report["counts"] == {
         "read": 2, "applied": 1, "duplicate": 1, "rejected": 0, "files": 1, "files_new": 1,
+        "files_left_out": 0,
     }  # fmt: skip
     assert sum(counting(empty).values()) == 3
 
@@ -242,10 +246,9 @@ def test_a_dry_run_counts_the_same_and_writes_nothing(
     parts = [write_parquet(tmp_path / f"{i}.parquet", rows) for i, rows in
              enumerate((half, rows_of(made)[1::2]))]  # fmt: skip
     for path in parts:
-        before = raw_id(empty) if tables.exists(empty.spark, empty.settings, tables.RAW) else None
+        before = raw_id(empty)
         dry = land(empty, capsys, path, dry_run=True)
-        there = tables.exists(empty.spark, empty.settings, tables.RAW)
-        assert (raw_id(empty) if there else None) == before
+        assert raw_id(empty) == before
         assert dry["counts"] == land(empty, capsys, path)["counts"]
 
 
@@ -255,7 +258,7 @@ def test_valid_through_is_the_slot_after_the_newest_row_and_never_goes_back(
     """Later on request, even without a new row; earlier than the rows: refused."""
 
     def reached() -> int | None:
-        return snapshots.state(empty.spark, "lake.impressions.raw").valid_through_ms
+        return commits.state(tables.find(empty.settings, tables.RAW)).valid_through_ms
 
     new = write_parquet(tmp_path / "new.parquet", [one_row(arrived=START + DAY)])
     old = write_parquet(tmp_path / "old.parquet", [one_row()])

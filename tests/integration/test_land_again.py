@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from batch import tables
+from batch.lake import tables
 from impressions.errors import MappingError, UsageError
 from tests.integration.conftest import Lake
 from tests.integration.history import MAPPING, write_parquet
@@ -29,8 +29,8 @@ def test_a_mapping_error_makes_no_tables(
     wrong = [entry.replace("profile_id=", "profile_id=no_such_") for entry in MAPPING]
     with pytest.raises(MappingError):
         land(empty, capsys, path, map_=wrong)
-    assert not tables.exists(empty.spark, empty.settings, tables.RAW)
-    assert not tables.exists(empty.spark, empty.settings, tables.REJECTED)
+    assert tables.find(empty.settings, tables.RAW) is None
+    assert tables.find(empty.settings, tables.REJECTED) is None
 
 
 def test_the_right_mapping_clears_what_the_wrong_one_rejected(
@@ -61,14 +61,14 @@ def test_a_time_without_a_date_is_no_time(
     path.write_text("u,v,t\n1,2,12:30:00\n1,2,2026-01-01T12:30:00Z\n")
     columns = ["profile_id=u", "title_id=v", "event_time=t:iso"]
     report = land(empty, capsys, str(path), map_=columns, ingest_time="event")
-    assert report["rejected_by_reason"] == {"missing_event_time": 1}
+    assert report["rejected_by_reason"] == {"bad_event_time": 1}
     assert report["counts"]["applied"] == 1
 
 
-def test_a_path_that_is_not_there_is_said_before_spark_starts(
-    empty: Lake, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+def test_a_path_that_is_not_there_is_said_before_anything_is_made(
+    empty: Lake, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A typing mistake costs no half minute."""
-    monkeypatch.setattr("batch.session.using_spark", None)
+    """A typing mistake leaves no tables behind."""
     with pytest.raises(UsageError, match="no_such"):
         land(empty, capsys, str(tmp_path / "no_such.parquet"))
+    assert tables.find(empty.settings, tables.RAW) is None

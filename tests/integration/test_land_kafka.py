@@ -9,15 +9,21 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
-from batch import closing, compact, stale
+from batch import compact
+from batch.closing.rewrite import Rewrite
+from batch.lake import tables
+from batch.lake.files import slot_states
+from batch.lake.retry import Conflict
 from batch.report import start_report
 from batch.session import spark_session
+from batch.tasks import Runner
 from impressions.clock import FixedClock, now_ms
 from impressions.errors import Refused
 from impressions.shard import shard_of
 from impressions.slot import slot_start_ms
 from impressions.spec import DAY_MS
 from impressions.v1.impression_record_pb2 import ImpressionRecord
+from local.status_lake import read_lake
 from tests import naive
 from tests.broker import TestBroker
 from tests.compare import differences
@@ -76,7 +82,7 @@ def test_what_was_sent_is_in_raw_once_and_counts_as_the_oracle_says(
     close_all(lake)
     assert counting(lake) == expected_counting(sent, lake.settings.spec.slot_ms)
     assert counting(lake) != raw_rows(lake), "some logs were resent in time to be duplicates"
-    job = compact.Job.of(lake.spark, lake.settings, cutover_ms, start_report("compact", {}))
+    job = compact.Job(lake.spark, lake.settings, cutover_ms, start_report("compact", {}))
     compact.compact(job)
     applied = naive.accept(sent, lake.settings.spec.slot_ms)[0]
     assert differences(ema_rows(lake), naive.answers(applied, cutover_ms), FLOAT64) == []
@@ -117,15 +123,38 @@ class TestValidThrough:
     def test_silent_partitions_stall_nothing_and_it_never_goes_back(
         self, spark: SparkSession, tmp_path: Path, broker: TestBroker
     ) -> None:
-        """Three of four partitions never had a record. An idle round within a slot commits none."""
+        """Three of four partitions never had a record; the lander's clock is hours behind the
+        broker's. An idle round within a slot commits none."""
         lake = live_lake(tmp_path, broker, slot_seconds=86_400, land={"clock_margin_s": 60})
         send(lake, [one_log(1, 1)])
-        noon_ms = slot_start_ms(now_ms(), lake.settings.spec) + DAY_MS + DAY_MS // 2
-        land(lake, clock=FixedClock(noon_ms))
-        assert state(lake).valid_through_ms == noon_ms - 60_000
-        for later_ms, commits in ((-3_600_000, 0), (60_000, 0), (600_000, 1)):
-            assert land(lake, clock=FixedClock(noon_ms + later_ms)).counts["commits"] == commits
-        assert state(lake).valid_through_ms == noon_ms + 540_000
+        early_ms = slot_start_ms(now_ms() - DAY_MS, lake.settings.spec) + DAY_MS // 2
+        land(lake, clock=FixedClock(early_ms))
+        assert state(lake).valid_through_ms == early_ms - 60_000
+        for later_ms, commits in ((0, 0), (60_000, 0), (600_000, 1)):
+            assert land(lake, clock=FixedClock(early_ms + later_ms)).counts["commits"] == commits
+        assert state(lake).valid_through_ms == early_ms + 540_000
+
+    def test_a_clock_that_is_ahead_claims_nothing_and_what_it_claimed_is_taken_back(
+        self,
+        spark: SparkSession,
+        tmp_path: Path,
+        broker: TestBroker,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        """The lander's alone, by a month: the broker's time counts. Once both were ahead; then the
+        next landing says what both show, and says that it took something back."""
+        lake = live_lake(tmp_path, broker, slot_seconds=86_400)
+        send(lake, [one_log(1, 1)])
+        ahead_ms = now_ms() + 30 * DAY_MS
+        land(lake, clock=FixedClock(ahead_ms))
+        assert state(lake).valid_through_ms <= now_ms()
+        with monkeypatch.context() as both:
+            both.setattr("impressions.kafka.broker_clock.now_ms", lambda settings: ahead_ms)
+            land(lake, clock=FixedClock(ahead_ms))
+        assert state(lake).valid_through_ms == ahead_ms
+        report = land(lake)
+        assert state(lake).valid_through_ms <= now_ms()
+        assert any("by a clock that was ahead" in note for note in report.notes)
 
     def test_until_leaves_what_came_later(
         self, spark: SparkSession, tmp_path: Path, broker: TestBroker
@@ -166,43 +195,47 @@ def test_history_and_topic_must_not_overlap(
 
 
 def test_a_row_that_lands_in_a_closed_slot_opens_it_again(
-    spark: SparkSession, tmp_path: Path, broker: TestBroker
+    spark: SparkSession, tmp_path: Path, broker: TestBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The lander's clock is days ahead, so the slot was closed too early. The row is kept, the
-    slot is closed again, and the generation that lacks it is named."""
+    """Both clocks were days ahead, so the slot was closed too early. The row is kept, the slot is
+    closed again, and the generation that lacks it is named."""
     lake = live_lake(tmp_path, broker, slot_seconds=86_400, audits={"sample_profiles": 0})
     cutover_ms = slot_start_ms(now_ms(), lake.settings.spec) + 2 * DAY_MS
     ahead = FixedClock(cutover_ms + DAY_MS)
+    monkeypatch.setattr("impressions.kafka.broker_clock.now_ms", lambda settings: ahead())
     send(lake, [one_log(1, 1), one_log(2, 1)])
     land(lake, clock=ahead)
     close_all(lake)
-    job = compact.Job.of(lake.spark, lake.settings, cutover_ms, start_report("compact", {}))
+    job = compact.Job(lake.spark, lake.settings, cutover_ms, start_report("compact", {}))
     compact.compact(job)
-    assert stale.stale_generations(lake.spark, lake.settings) == []
+    assert [g.lacks for g in read_lake(lake.settings).generations] == [0]
     send(lake, [one_log(1, 1), one_log(1, 2)])  # the first of them resent
     land(lake, clock=ahead)
-    slots = closing.slot_states(lake.spark, lake.settings, state(lake).snapshot_id)
+    slots = slot_states(tables.find(lake.settings, tables.RAW), state(lake).snapshot_id)
     assert sum(slot.undecided for slot in slots.values()) == 2
     close_all(lake)
     sent = arrived(lake.settings)
     assert counting(lake) == expected_counting(sent, DAY_MS)
-    (found,) = stale.stale_generations(lake.spark, lake.settings)
-    assert (found.generation, found.rows) == (job.name, 2)
+    (found,) = read_lake(lake.settings).generations
+    assert (found.generation, found.lacks) == (job.name, 2)
 
 
 def test_a_commit_that_came_between_is_never_overwritten(
     spark: SparkSession, tmp_path: Path, broker: TestBroker
 ) -> None:
-    """A close that was computed before a landing and committed after it takes nothing back."""
+    """A close that was computed before a landing is refused after it, and tried again takes
+    nothing back."""
     lake = live_lake(tmp_path, broker)
     send(lake, [one_log(1, 1)])
     land_through(lake, now_ms() + 1000)
-    before = state(lake)
-    slots = closing.slot_states(lake.spark, lake.settings, before.snapshot_id)
+    before, table = state(lake), tables.find(lake.settings, tables.RAW)
+    slots = slot_states(table, before.snapshot_id)
     send(lake, [one_log(1, 2)])
     land(lake)
-    landed = state(lake)
-    closing.rewrite(lake.spark, lake.settings, before, set(slots), {})
+    landed, rewrite = state(lake), Rewrite(lake.settings, Runner())
+    with pytest.raises(Conflict):
+        rewrite.attempt(table, before, set(slots), {})
+    rewrite.attempt(tables.find(lake.settings, tables.RAW), landed, set(slots), {})
     after = state(lake)
     assert after.snapshot_id != landed.snapshot_id
     assert (after.landed, after.valid_through_ms) == (landed.landed, landed.valid_through_ms)

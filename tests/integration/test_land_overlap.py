@@ -51,7 +51,7 @@ def test_files_from_when_the_topic_had_begun_are_refused(
 
 
 @pytest.mark.parametrize(
-    ("flags", "told"),
+    ("flags", "refusal"),
     [
         ({"every": "1h", "once": True}, "--once"),
         ({"every": "1h", "dry_run": True}, "--dry-run"),
@@ -62,11 +62,11 @@ def test_files_from_when_the_topic_had_begun_are_refused(
         ({"every": "soon"}, "30s"),
     ],
 )
-def test_flags_that_do_not_go_together(tmp_path: Path, flags: dict[str, Any], told: str) -> None:
+def test_flags_that_do_not_go_together(tmp_path: Path, flags: dict[str, Any], refusal: str) -> None:
     """Said before Spark starts."""
     with pytest.raises(UsageError) as wrong:
         command(settings=Settings(home=tmp_path), **flags)
-    assert told in str(wrong.value)
+    assert refusal in str(wrong.value)
 
 
 def test_without_a_broker_nothing_starts(tmp_path: Path) -> None:

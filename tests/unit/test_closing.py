@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from batch.closing import SlotState, due_slots, followers, retried, runs
+from batch.closing.slots import due_slots, followers
+from batch.lake.files import SlotState, runs
+from batch.lake.retry import Conflict, retried
 from impressions.errors import NotReady
 from impressions.spec import DAY_MS, Spec
 
 SPEC = Spec()
 CLOSED, OPEN = SlotState(rows=5, undecided=0), SlotState(rows=5, undecided=2)
+MARKED = SlotState(rows=5, undecided=0, has_deletes=True)
 
 
 def days(*numbers: int) -> set[int]:
@@ -17,11 +20,12 @@ def days(*numbers: int) -> set[int]:
 
 
 def test_a_slot_is_due_when_it_is_over_and_not_decided() -> None:
-    """Day 2 ends after the limit, day 0 is closed; `again` takes it too."""
+    """Day 2 ends after the limit, day 0 is closed; one that waits for deletes is not."""
     states = dict(zip(sorted(days(0, 1, 2)), (CLOSED, OPEN, OPEN), strict=True))
     assert due_slots(states, 3 * DAY_MS - 1, SPEC) == days(1)
     assert due_slots(states, 3 * DAY_MS, SPEC) == days(1, 2)
-    assert due_slots(states, 2 * DAY_MS, SPEC, again=True) == days(0, 1)
+    assert due_slots(states, 2 * DAY_MS, SPEC, closed_too=True) == days(0, 1)
+    assert due_slots({0: MARKED}, 2 * DAY_MS, SPEC) == days(0)
 
 
 def test_a_closed_slot_follows_the_one_before_it() -> None:
@@ -40,18 +44,18 @@ def test_neighbouring_slots_become_one_range() -> None:
 
 
 def test_a_conflict_is_retried_and_nothing_else_is() -> None:
-    """Five conflicts in a row give up, and say that another writer is there."""
+    """Conflicts without end give up, and say that another writer is there."""
     calls: list[int] = []
 
     def conflicting(times: int) -> int:
         calls.append(1)
         if len(calls) <= times:
-            raise RuntimeError("org.apache.iceberg.exceptions.ValidationException: files")
+            raise Conflict("main has moved")
         return len(calls)
 
     assert retried(lambda: conflicting(2)) == 3
     calls.clear()
-    with pytest.raises(NotReady, match="5 attempts"):
+    with pytest.raises(NotReady, match="20 attempts"):
         retried(lambda: conflicting(99))
     with pytest.raises(ZeroDivisionError):
         retried(lambda: 1 // 0)

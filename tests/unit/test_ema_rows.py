@@ -134,7 +134,7 @@ def test_a_file_that_was_cut_is_named(tmp_path, left):
 
 
 def test_a_file_whose_data_rotted_is_named(tmp_path):
-    """The footer is whole, the pages are not: met on reading."""
+    """The footer is complete, the pages are not: met on reading."""
     path = tmp_path / "1.parquet"
     pq.write_table(rows_of(range(1_000)), path, compression="zstd")
     data = bytearray(path.read_bytes())

@@ -154,7 +154,7 @@ def test_an_unwritable_cache_says_which_setting_moves_it(tmp_path: Path, ivy: Pa
 
 
 def test_the_lock_pins_the_iceberg_runtime_of_this_spark() -> None:
-    """Each pin is whole, and the runtime is the one built for pyspark's line."""
+    """Each pin is complete, and the runtime is the one built for pyspark's line."""
     from importlib.metadata import version
 
     lock = {jar.artifact: jar for jar in jars.read_lock()}
@@ -184,7 +184,7 @@ def test_cache_is_per_user_unless_set(monkeypatch: pytest.MonkeyPatch, tmp_path:
     assert jars.jars_dir(Settings()) == tmp_path / "h" / ".cache" / "impressions" / "jars"
 
 
-def test_proxies_are_told_to_java() -> None:
+def test_proxies_are_passed_on_to_java() -> None:
     """Java reads no HTTPS_PROXY; without one nothing is added."""
     assert jars.proxy_flags({}) == []
     assert jars.proxy_flags({"HTTPS_PROXY": "http://user@proxy.example:3128/"}) == [

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import pytest
 
-from batch.land_loop import parse_every, repeat, stopped_by_sigterm
+from batch.landing.loop import parse_every, repeat, stopped_by_sigterm
 from impressions.errors import Refused, ServiceError, UsageError
 
 

@@ -8,8 +8,9 @@ import sys
 import pytest
 from pyspark.sql import functions as F
 
-from batch import compact, published, refs, tables
+from batch import compact, published, refs
 from batch.audit_sample import choose
+from batch.lake import tables
 from batch.refs import branch_of, set_branch
 from batch.report import start_report
 from impressions.errors import AuditFailed
@@ -33,15 +34,16 @@ class Week:
         self.lake, self.spark = lake, lake.spark
         self.ema = tables.full_name(lake.settings, tables.EMA)
         self.branch = branch_of(self.ema, BRANCH)
-        self.known = published.history(lake.spark, self.ema)
-        window = compact._survey_main(self.job())
+        self.known = published.history(tables.find(lake.settings, tables.EMA))
+        window = compact._survey_main(self.job(), tables.find(lake.settings, tables.RAW))
         self.source, rows = compact.compute(self.job(), window)
         self.good = refs.refs(lake.spark, self.ema)[BRANCH]
         self.sampled = choose(rows, NEXT_MS, ONE_PROFILE)
 
     def job(self, limits: Audits = ONE_PROFILE) -> compact.Job:
         report = start_report("compact", {})
-        return compact.Job.of(self.spark, self.lake.settings, NEXT_MS, report, limits or Audits())
+        settings = self.lake.settings.model_copy(update={"audits": limits})
+        return compact.Job(self.spark, settings, NEXT_MS, report)
 
     def row(self, where: str = "tail_day IS NULL", sampled: bool = False) -> str:
         """A condition that holds for exactly one row, of a profile that is sampled or not."""
@@ -74,7 +76,7 @@ class Week:
 def week(lake):
     events = year(seed=5)
     write_closed(lake, events, valid_through_ms=NEXT_MS)
-    job = compact.Job.of(lake.spark, lake.settings, CUTOVER_MS, start_report("compact", {}))
+    job = compact.Job(lake.spark, lake.settings, CUTOVER_MS, start_report("compact", {}))
     compact.compact(job)
     return Week(lake)
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from batch import compact, tables
+from batch import compact
+from batch.lake import tables
 from batch.refs import refs
 from batch.report import start_report
 from impressions.shell.failpoint import hits
@@ -48,7 +49,7 @@ def test_killed_and_run_again(spark, tmp_path, step):
     assert set(refs(lake.spark, ema)) == LEFT_BEHIND[step]
 
     report = start_report("compact", {})
-    compact.compact(compact.Job.of(lake.spark, lake.settings, CUTOVER_MS, report))
+    compact.compact(compact.Job(lake.spark, lake.settings, CUTOVER_MS, report))
     assert set(refs(lake.spark, ema)) == {"main", "gen_2026_11_15"}
     assert report.changed == ("main" not in LEFT_BEHIND[step])
     expected = naive.answers(counted(edges()), CUTOVER_MS)
@@ -66,9 +67,7 @@ def test_tag_missing_after_a_crash_is_set_by_the_next_date(spark, tmp_path):
         failpoint=f"after-fast-forward:kill:1:{fired}",
     )  # fmt: skip
     assert hits(fired) == 1
-    compact.compact(
-        compact.Job.of(lake.spark, lake.settings, later_ms, start_report("compact", {}))
-    )
+    compact.compact(compact.Job(lake.spark, lake.settings, later_ms, start_report("compact", {})))
     ema = tables.full_name(lake.settings, tables.EMA)
     assert set(refs(lake.spark, ema)) == {"main", "gen_2026_11_15", "gen_2026_11_22"}
     expected = naive.answers(counted(edges()), CUTOVER_MS)

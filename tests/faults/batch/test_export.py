@@ -20,9 +20,7 @@ def lake(spark, tmp_path):
     """A published generation that is not exported yet, with rows in every shard."""
     lake = new_lake(tmp_path / "home")
     write_closed(lake, year(seed=13, profiles=20, per_profile=5))
-    compact.compact(
-        compact.Job.of(lake.spark, lake.settings, CUTOVER_MS, start_report("compact", {}))
-    )
+    compact.compact(compact.Job(lake.spark, lake.settings, CUTOVER_MS, start_report("compact", {})))
     return lake
 
 

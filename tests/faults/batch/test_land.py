@@ -8,14 +8,17 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pyspark.sql import SparkSession
 
-from batch import guarded, refs, snapshots, tables
-from batch.landed import LOST
-from batch.session import spark_session
+from batch.lake import commits, retry, tables
+from batch.lake.committing import commit
+from batch.landing import round as landing
+from batch.landing.cursor import LOST
 from impressions.errors import NotReady, Refused
 from impressions.kafka import topics
 from impressions.shell.failpoint import VARIABLE, InjectedFailure, hits
@@ -74,6 +77,7 @@ def command(settings: Settings, *flags: str) -> list[str]:
         "spark.driver_memory": "1g", "kafka.bootstrap": settings.kafka.bootstrap,
         "kafka.topic": settings.kafka.topic, "kafka.deltas_topic": settings.kafka.deltas_topic,
         "kafka.rejected_topic": settings.kafka.rejected_topic,
+        "kafka.clock_topic": settings.kafka.clock_topic,
     }  # fmt: skip
     sets = [part for pair in chosen.items() for part in ("--set", "{}={}".format(*pair))]
     return [sys.executable, "-m", "batch.land", *flags, *sets]
@@ -82,8 +86,8 @@ def command(settings: Settings, *flags: str) -> list[str]:
 def test_killed_between_its_two_commits_and_stopped_after_a_round(
     spark: SparkSession, tmp_path: Path, broker: TestBroker
 ) -> None:
-    """kill -9 leaves rejected rows without the rest, and a branch; `--every` then finishes it and
-    exits 0 on SIGTERM."""
+    """kill -9 leaves rejected rows without the rest; `--every` then finishes it and exits 0 on
+    SIGTERM."""
     lake = live_lake(tmp_path / "home", broker)
     send(lake, logs(1, 60))
     fired = tmp_path / "fired"
@@ -95,7 +99,6 @@ def test_killed_between_its_two_commits_and_stopped_after_a_round(
     assert (killed.returncode, hits(fired)) == (-9, 1), killed.stderr
     assert rejected_places(lake)
     assert state(lake).snapshot_id is None
-    guarded._begin(lake.spark, raw_name(lake), "land_of_the_killed", None)
 
     running = subprocess.Popen(
         command(lake.settings, "--every", "1h", "--json"), stdout=subprocess.PIPE, text=True
@@ -105,7 +108,6 @@ def test_killed_between_its_two_commits_and_stopped_after_a_round(
     running.send_signal(signal.SIGTERM)
     assert running.wait(60) == 0
     check_all_is_in_once(lake)
-    assert set(refs.refs(lake.spark, raw_name(lake))) == {"main"}
 
 
 class TestTwoLanders:
@@ -119,45 +121,81 @@ class TestTwoLanders:
         """They do meet; one that loses again and again may leave the rest to the other."""
         lake = live_lake(tmp_path, broker, land={"max_records": 3})
         send(lake, logs(1, 60))
-        met: list[bool] = []
-        is_conflict = snapshots.is_conflict
-        monkeypatch.setattr(
-            snapshots, "is_conflict", lambda error: bool(met.append(is_conflict(error)) or met[-1])
-        )
+        met = count_conflicts(monkeypatch)
 
-        def one(own: Lake) -> None:
+        def one() -> None:
             with contextlib.suppress(NotReady):
-                land(own)
+                land(lake)
 
-        sessions = [Lake(lake.settings, spark_session(lake.settings, "tests")) for _ in range(2)]
-        threads = [threading.Thread(target=one, args=(own,)) for own in sessions]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        in_threads(one, one)
         check_all_is_in_once(lake)
-        assert any(met)
+        assert met
+
+    def test_each_with_its_partitions_repeats_only_its_commit(
+        self,
+        spark: SparkSession,
+        tmp_path: Path,
+        broker: TestBroker,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        """While one commits, the other has committed: what was read is not read again, and how far
+        raw is complete is what both say."""
+        lake = live_lake(tmp_path, broker)
+        send(lake, logs(1, 60))
+        met, read = count_conflicts(monkeypatch), []
+        real = landing._read
+        monkeypatch.setattr(landing, "_read", lambda *given: read.append(1) or real(*given))
+        real_raw = landing._land_raw
+
+        def meeting(job: Any, before: Any, parts: Any) -> Any:
+            if job.chosen == (0, 1):
+                land(lake, chosen=(2, 3))
+                assert state(lake).valid_through_ms == 0, "partitions 0 and 1 are not landed"
+            return real_raw(job, before, parts)
+
+        monkeypatch.setattr(landing, "_land_raw", meeting)
+        land(lake, chosen=(0, 1))
+        assert (len(read), len(met)) == (2, 1)
+        assert state(lake).valid_through_ms > 0
+        check_all_is_in_once(lake)
 
     def test_rows_computed_from_an_older_snapshot_are_not_published(
         self, spark: SparkSession, tmp_path: Path, broker: TestBroker
     ) -> None:
-        """Also not when the other lander dropped the branch, and the append made it anew."""
+        """A second commit on the same snapshot is a conflict, whatever it brings."""
         lake = live_lake(tmp_path, broker)
         send(lake, logs(1, 20))
         land(lake)
-        name, base = raw_name(lake), state(lake).snapshot_id
-        rows = lake.spark.table(name).limit(3)
-        rows = lake.spark.createDataFrame(rows.collect(), rows.schema)
-        there = guarded.append(rows, name, base, {})
-        with pytest.raises(snapshots.MainMoved):
-            guarded.append(rows, name, base, {})
-        begin_id = guarded._begin(lake.spark, name, "land_dropped", there)
-        guarded.append(rows, name, there, {})
-        refs.drop_branch(lake.spark, name, "land_dropped")
-        lake.spark.sql(f"ALTER TABLE {name} CREATE BRANCH land_dropped")
-        rows.writeTo(refs.branch_of(name, "land_dropped")).append()
-        with pytest.raises(snapshots.MainMoved):
-            guarded._check_parent(lake.spark, name, "land_dropped", begin_id)
+        first, second = raw_table(lake), raw_table(lake)
+        commit(first, [], {"by": "first"})
+        with pytest.raises(retry.Conflict, match="branch main has changed"):
+            commit(second, [], {"by": "second"})
+        assert [c.summary.get("by") for c in state(lake).since] == ["first"]
+
+
+def raw_table(lake: Lake) -> Any:
+    return tables.find(lake.settings, tables.RAW)
+
+
+def count_conflicts(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The conflicts that are made from now on."""
+    met: list[str] = []
+    init = retry.Conflict.__init__
+
+    def noted(self: retry.Conflict, *words: str) -> None:
+        met.append(str(words))
+        init(self, *words)
+
+    monkeypatch.setattr(retry.Conflict, "__init__", noted)
+    return met
+
+
+def in_threads(*functions: Callable[[], None]) -> None:
+    threads = [threading.Thread(target=function) for function in functions]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
 
 
 class TestTheTopic:
@@ -179,11 +217,11 @@ class TestTheTopic:
         assert raw_rows(lake) - before == expected_raw(
             [log for log in arrived(lake.settings) if log[1] > 200_000]
         )
-        head = snapshots.snapshots(lake.spark, raw_name(lake))[state(lake).snapshot_id]
+        head = commits.snapshots(raw_table(lake))[state(lake).snapshot_id]
         assert head.summary[LOST].startswith("partition 2: 5 ")
         assert land(lake).counts["lost"] == 0
 
-    def test_a_topic_made_anew_is_landed_once_the_epoch_says_so(
+    def test_a_topic_made_again_is_landed_once_the_epoch_says_so(
         self, spark: SparkSession, tmp_path: Path, broker: TestBroker
     ) -> None:
         """Its offsets begin at 0 again; the rows of the first one stay."""

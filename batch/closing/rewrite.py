@@ -1,0 +1,87 @@
+"""Slots brought into closed form: every place of them by a task, all in one commit.
+
+The commit replaces exactly the files that the tasks read. When another commit came first, the
+places whose files (and whose earlier files) are still the same keep what was written for them, and
+only the others are done again: a long close beside hourly landings repeats its check and its
+commit, no more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from batch import partitions
+from batch.closing.place import Closed, Inputs, Task, close, files_of, task_of
+from batch.lake import commits
+from batch.lake.committing import commit, discard
+from batch.lake.files import files_by_place
+from batch.lake.writing import target_of
+from batch.tasks import Runner
+from impressions.shell.settings import Settings
+
+if TYPE_CHECKING:
+    from pyiceberg.table import Table
+
+
+@dataclass
+class Rewrite:
+    """One rewrite over all its attempts.
+
+    Attributes:
+        without: rows of these sources are left out.
+        done: input files -> what was written for them, of attempts that met a conflict.
+    """
+
+    settings: Settings
+    runner: Runner
+    without: frozenset[str] = frozenset()
+    done: dict[Inputs, Closed] = field(default_factory=dict)
+
+    def attempt(
+        self,
+        table: Table,
+        base: commits.State,
+        slots: Collection[int],
+        properties: Mapping[str, str],
+    ) -> tuple[int, list[Closed]]:
+        """Closes `slots` on top of `base`, which `table` was loaded at; returns the snapshot.
+
+        Raises:
+            Conflict: another commit came first; call it again with the newer state.
+        """
+        tasks = self.tasks(table, base.snapshot_id, slots)
+        closed = self._closed(table, tasks)
+        removed = [file.data for task in tasks for file in task.files]
+        carried = {commits.OPERATION: commits.CLOSE} | dict(properties)
+        if base.valid_through_ms is not None:
+            carried.setdefault(commits.VALID_THROUGH, str(base.valid_through_ms))
+        # What a landing claimed, two clocks had seen; files alone know this host's only.
+        reached_ms = base.valid_through_ms if base.landed is not None else None
+        return commit(table, files_of(closed), carried, removed, reached_ms), closed
+
+    def tasks(self, table: Table, snapshot_id: int | None, slots: Collection[int]) -> list[Task]:
+        """One per (slot, shard) with rows."""
+        spec, wanted = self.settings.spec, set(slots)
+        needed = wanted | partitions.before(wanted, spec)
+        files = files_by_place(table, snapshot_id, needed)
+        target = target_of(table)
+        memory_bytes = self.runner.share(self.settings.land.memory_mb << 20)
+        return [
+            task_of(place, files, target, spec, memory_bytes, self.without)
+            for place in sorted(files)
+            if place[0] in wanted
+        ]
+
+    def _closed(self, table: Table, tasks: Collection[Task]) -> list[Closed]:
+        """What is written for each task; what an earlier attempt wrote in vain is deleted."""
+        now = {task.inputs: task for task in tasks}
+        vain = [self.done.pop(inputs) for inputs in self.done.keys() - now.keys()]
+        discard(table, files_of(vain))
+        new = [task for inputs, task in now.items() if inputs not in self.done]
+        results = self.runner.run(
+            "close", close, new, discard=lambda closed: discard(table, files_of(closed))
+        )
+        self.done |= {task.inputs: result for task, result in zip(new, results, strict=True)}
+        return [self.done[task.inputs] for task in tasks]

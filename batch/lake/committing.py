@@ -1,0 +1,116 @@
+"""One snapshot on top of exactly the one it was computed from, or a conflict.
+
+Iceberg's libraries rebase an append silently when another commit came first. For rows that carry
+offsets this would be wrong: two landers that read the same records would both be in. A commit is a
+list of updates and of requirements, one of them the id of main's snapshot; the catalog checks them
+and swaps one pointer. So the guard is the commit itself, as long as nobody repeats it elsewhere:
+this module hands it to the catalog once.
+
+An answer that never came is no failure: whether the snapshot is there is looked up.
+
+pyiceberg stamps a snapshot with this host's clock. Iceberg's Java refuses to read a table whose
+snapshots are out of order by more than a minute, for good, and to change one whose newest snapshot
+lies in its future. So none is stamped before what is there, nor later than a second clock has seen,
+where there is one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from batch.lake import durable
+from batch.lake.retry import Conflict
+from impressions.shell.failpoint import failpoint
+
+if TYPE_CHECKING:
+    from pyiceberg.manifest import DataFile
+    from pyiceberg.table import Table, Transaction
+
+
+def commit(
+    table: Table,
+    added: Sequence[DataFile],
+    properties: Mapping[str, str],
+    removed: Collection[DataFile] = (),
+    reached_ms: int | None = None,
+) -> int:
+    """Adds and removes data files on top of the snapshot `table` was loaded at.
+
+    Args:
+        added: written, not yet synced.
+        properties: of the snapshot.
+        reached_ms: a time that another clock than this host's has seen; None: there is no other.
+
+    Returns:
+        The new snapshot's id.
+
+    Raises:
+        Conflict: main has moved, or a file to remove is gone; nothing was published.
+    """
+    from pyiceberg.exceptions import CommitFailedException, ValidationException
+    from pyiceberg.table.update import AssertTableUUID
+
+    durable.sync(file.file_path for file in added)
+    transaction = table.transaction()
+    try:
+        with _producer(transaction, dict(properties), overwrites=bool(removed)) as producer:
+            for file in removed:
+                producer.delete_data_file(file)
+            for file in added:
+                producer.append_data_file(file)
+        failpoint("before-publish")
+        requirements = (*transaction._requirements, AssertTableUUID(uuid=table.metadata.table_uuid))
+        updates = tuple(_in_order(update, table, reached_ms) for update in transaction._updates)
+        _publish(table, requirements, updates, producer.snapshot_id)
+    except (CommitFailedException, ValidationException) as error:
+        producer._clean_all_uncommitted()  # manifests of a commit that certainly did not happen
+        raise Conflict(f"{'.'.join(table.name())}: {error}") from error
+    failpoint("after-publish")
+    return int(producer.snapshot_id)
+
+
+def _producer(transaction: Transaction, properties: dict[str, str], overwrites: bool) -> Any:
+    """pyiceberg's; for tables of format version 3, which it does not write, ours."""
+    if transaction.table_metadata.format_version >= 3:
+        from batch.lake import format3
+
+        format3.allow(transaction._table)
+        return format3.producer(transaction, properties, overwrites)
+    update = transaction.update_snapshot(snapshot_properties=properties)
+    return update.overwrite() if overwrites else update.merge_append()
+
+
+def _in_order(update: Any, table: Table, reached_ms: int | None) -> Any:
+    """The same update; a snapshot that it adds is stamped as said above."""
+    from pyiceberg.table.update import AddSnapshotUpdate
+
+    if not isinstance(update, AddSnapshotUpdate):
+        return update
+    own_ms = update.snapshot.timestamp_ms
+    seen_ms = own_ms if reached_ms is None else min(own_ms, reached_ms)
+    # One that equals the last update is none to pyiceberg: it would say the host's clock again.
+    stamp = {"timestamp_ms": max(seen_ms, table.metadata.last_updated_ms + 1)}
+    return update.model_copy(update={"snapshot": update.snapshot.model_copy(update=stamp)})
+
+
+def discard(table: Table | None, files: Iterable[DataFile]) -> None:
+    """Deletes data files that were written and never committed, as far as that succeeds; without
+    a table (a dry run) none was."""
+    if table is not None:
+        for file in files:
+            with contextlib.suppress(Exception):  # in nobody's way: no table names it
+                table.io.delete(file.file_path)
+
+
+def _publish(table: Table, requirements: tuple, updates: tuple, snapshot_id: int) -> None:  # type: ignore[type-arg]
+    from pyiceberg.exceptions import CommitFailedException
+
+    try:
+        table._do_commit(updates, requirements)
+    except CommitFailedException:
+        raise
+    except Exception:  # of whatever driver: the pointer may be swapped although no answer came
+        if table.catalog.load_table(table.name()).snapshot_by_id(snapshot_id) is None:
+            raise

@@ -1,0 +1,215 @@
+"""The live files of a snapshot, and what their metadata says of each ingest slot. No row is read.
+
+    live_files     data files, each with the row-level deletes that apply to it
+    slot_states    slot -> its rows, how many are undecided, whether rows of it are marked deleted
+
+A slot is *closed* when every row of it has `duplicate` decided (the files count their nulls) and no
+delete of another engine waits to be applied: nothing is scanned to find out.
+
+Which delete applies to which file follows Iceberg's specification, "Scan Planning":
+
+    equality deletes     same partition, written after the file (larger sequence number); or
+                         written unpartitioned, then of every partition
+    position deletes     same partition, written with the file or after it, and naming it
+    deletion vectors     the one file they name
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from impressions.slot import format_utc
+
+if TYPE_CHECKING:
+    from pyiceberg.manifest import DataFile, ManifestFile
+    from pyiceberg.table import Table
+
+Place = tuple[int, int]
+"""(slot start in ms, shard)."""
+
+_PATH_FIELD = 2_147_483_546  # `file_path` of position deletes, by the specification
+
+
+@dataclass(frozen=True)
+class LiveFile:
+    """A data file of a snapshot.
+
+    Attributes:
+        partition: value by field, as Iceberg holds it.
+        sequence: of the commit that added it.
+        deletes: files of row-level deletes to apply to its rows.
+    """
+
+    data: DataFile
+    partition: Mapping[str, Any]
+    sequence: int
+    deletes: tuple[DataFile, ...] = ()
+
+    @property
+    def path(self) -> str:
+        return self.data.file_path
+
+    @property
+    def place(self) -> Place:
+        """Of a file of raw."""
+        return self.partition["ingest_slot"] // 1000, self.partition["shard"]
+
+    @property
+    def identity(self) -> tuple[str, tuple[str, ...]]:
+        """Equal for two snapshots where the file holds the same rows in both."""
+        return self.path, tuple(sorted(delete.file_path for delete in self.deletes))
+
+
+@dataclass(frozen=True)
+class SlotState:
+    """Rows of one slot, how many are not decided yet, and whether deletes wait to be applied."""
+
+    rows: int
+    undecided: int
+    has_deletes: bool = False
+
+    @property
+    def closed(self) -> bool:
+        return self.undecided == 0 and not self.has_deletes
+
+
+def live_files(
+    table: Table,
+    snapshot_id: int | None,
+    wanted: Callable[[Mapping[str, Any]], bool] = lambda partition: True,
+) -> list[LiveFile]:
+    """Data files of a snapshot whose partition is wanted, by path."""
+    from pyiceberg.manifest import DataFileContent
+
+    found: list[LiveFile] = []
+    deletes: list[LiveFile] = []
+    for manifest in _manifests(table, snapshot_id):
+        names = [field.name for field in table.specs()[manifest.partition_spec_id].fields]
+        for entry in manifest.fetch_manifest_entry(table.io):
+            of_file: Any = entry.data_file.partition  # a record that can be walked, untyped
+            partition = dict(zip(names, of_file, strict=True))
+            file = LiveFile(entry.data_file, partition, entry.sequence_number or 0)
+            if file.data.content != DataFileContent.DATA:
+                deletes.append(file)
+            elif wanted(partition):
+                found.append(file)
+    if deletes:
+        found = [LiveFile(f.data, f.partition, f.sequence, _of(f, deletes)) for f in found]
+    return sorted(found, key=lambda file: file.path)
+
+
+def files_by_place(
+    table: Table, snapshot_id: int | None, slots: Collection[int]
+) -> dict[Place, list[LiveFile]]:
+    """Data files of raw in these slots."""
+    found: dict[Place, list[LiveFile]] = {}
+    for file in live_files(table, snapshot_id, lambda of: of["ingest_slot"] // 1000 in slots):
+        found.setdefault(file.place, []).append(file)
+    return found
+
+
+def slot_states(table: Table, snapshot_id: int | None) -> dict[int, SlotState]:
+    """Slot start in ms -> its state, for the files of one snapshot of raw."""
+    from pyiceberg.manifest import ManifestContent
+
+    rows: Counter[int] = Counter()
+    undecided: Counter[int] = Counter()
+    manifests = _manifests(table, snapshot_id)
+    for manifest in manifests:
+        if manifest.content == ManifestContent.DATA:
+            for slot, (n, open_) in _counts(table, manifest).items():
+                rows[slot] += n
+                undecided[slot] += open_
+    marked: set[int] = set()
+    if any(manifest.content != ManifestContent.DATA for manifest in manifests):
+        marked = {f.place[0] for f in live_files(table, snapshot_id) if f.deletes}
+    return {slot: SlotState(n, undecided[slot], slot in marked) for slot, n in rows.items()}
+
+
+def slot_names(slots: Iterable[int], slot_ms: int) -> list[str]:
+    """Ranges of slots for people: `2026-11-01T00:00:00Z .. 2026-11-15T00:00:00Z`, end excluded."""
+    return [f"{format_utc(start)} .. {format_utc(end)}" for start, end in runs(slots, slot_ms)]
+
+
+def runs(slots: Iterable[int], slot_ms: int) -> list[tuple[int, int]]:
+    """Slots as half-open ranges [start, end) of time, neighbours together."""
+    ranges: list[tuple[int, int]] = []
+    for slot in sorted(set(slots)):
+        if ranges and ranges[-1][1] == slot:
+            ranges[-1] = (ranges[-1][0], slot + slot_ms)
+        else:
+            ranges.append((slot, slot + slot_ms))
+    return ranges
+
+
+def bound(table: Table, file: DataFile, column: str, *, upper: bool) -> Any:
+    """The smallest or largest value of a column by a file's metadata; None if it says none."""
+    from pyiceberg.conversions import from_bytes
+
+    field = table.schema().find_field(column)
+    bounds = (file.upper_bounds if upper else file.lower_bounds) or {}
+    data = bounds.get(field.field_id)
+    return None if data is None else from_bytes(field.field_type, data)  # type: ignore[arg-type]
+
+
+def source_bounds(table: Table, file: LiveFile) -> tuple[Any, Any]:
+    """The smallest and the largest `source` in a file, uncut (lake/tables.py); None if unknown."""
+    low, high = (bound(table, file.data, "source", upper=upper) for upper in (False, True))
+    return low, high
+
+
+def nulls(table: Table, file: DataFile, column: str) -> int:
+    """Nulls of a column in a file; all its rows where the file does not say."""
+    field_id = table.schema().find_field(column).field_id
+    return int((file.null_value_counts or {}).get(field_id, file.record_count))
+
+
+_known: dict[str, dict[int, tuple[int, int]]] = {}
+"""By the path of a manifest: one never changes, and a long-lived process asks again and again."""
+
+_KNOWN_MOST = 20_000
+
+
+def _counts(table: Table, manifest: ManifestFile) -> dict[int, tuple[int, int]]:
+    """Slot -> (rows, undecided rows) of one manifest of data files."""
+    path = manifest.manifest_path
+    if path not in _known:
+        names = [field.name for field in table.specs()[manifest.partition_spec_id].fields]
+        at = names.index("ingest_slot")
+        rows: Counter[int] = Counter()
+        undecided: Counter[int] = Counter()
+        for entry in manifest.fetch_manifest_entry(table.io):
+            slot_ms = entry.data_file.partition[at] // 1000
+            rows[slot_ms] += entry.data_file.record_count
+            undecided[slot_ms] += nulls(table, entry.data_file, "duplicate")
+        if len(_known) >= _KNOWN_MOST:
+            _known.clear()
+        _known[path] = {slot: (n, undecided[slot]) for slot, n in rows.items()}
+    return _known[path]
+
+
+def _manifests(table: Table, snapshot_id: int | None) -> list[ManifestFile]:
+    snapshot = None if snapshot_id is None else table.snapshot_by_id(snapshot_id)
+    return snapshot.manifests(table.io) if snapshot else []
+
+
+def _of(file: LiveFile, deletes: Iterable[LiveFile]) -> tuple[DataFile, ...]:
+    return tuple(delete.data for delete in deletes if _applies(delete, file))
+
+
+def _applies(delete: LiveFile, file: LiveFile) -> bool:
+    from pyiceberg.manifest import DataFileContent
+
+    same = delete.data.spec_id == file.data.spec_id and delete.partition == file.partition
+    if delete.data.content == DataFileContent.EQUALITY_DELETES:
+        return (same or not delete.partition) and delete.sequence > file.sequence
+    if not same or delete.sequence < file.sequence:
+        return False
+    path = file.path.encode()
+    low = (delete.data.lower_bounds or {}).get(_PATH_FIELD)
+    high = (delete.data.upper_bounds or {}).get(_PATH_FIELD)
+    # Bounds may be cut: a lower one to less, an upper one to more than any path it stands for.
+    return (low is None or low <= path) and (high is None or path <= high)

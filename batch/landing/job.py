@@ -1,0 +1,103 @@
+"""What one landing from Kafka was asked for, and what one commit of it starts from."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from batch.importing import overlap
+from batch.lake import commits, tables
+from batch.landing import plan, topic
+from batch.landing.cursor import Landed
+from batch.landing.plan import Log, Loss
+from batch.report import RunReport
+from batch.tasks import Runner
+from impressions.clock import Clock
+from impressions.kafka import last_record
+from impressions.kafka.last_record import Found
+from impressions.shell.settings import Settings
+
+if TYPE_CHECKING:
+    from pyiceberg.table import Table
+
+
+@dataclass(frozen=True)
+class Landing:
+    """One `impressions land` from Kafka.
+
+    Attributes:
+        until_ms: records ingested at or after it are left for later; None for all.
+        accept_loss: go on behind records, and rows, that are gone.
+        chosen: partitions that this lander lands; None for all.
+    """
+
+    settings: Settings
+    clock: Clock
+    report: RunReport
+    runner: Runner
+    until_ms: int | None = None
+    accept_loss: bool = False
+    chosen: tuple[int, ...] | None = None
+
+    @property
+    def partitions(self) -> Collection[int]:
+        return range(self.settings.partitions) if self.chosen is None else self.chosen
+
+    @property
+    def margin_ms(self) -> int:
+        return round(self.settings.land.clock_margin_s * 1000)
+
+    def table(self, name: str) -> Table:
+        """Raw or rejected as it is now."""
+        return tables.require(self.settings, name, hint="impressions land")
+
+
+@dataclass(frozen=True)
+class Before:
+    """What a commit starts from.
+
+    Attributes:
+        raw: the table, loaded at `base`.
+        landed: where to read on; behind `lost`, if that was accepted.
+    """
+
+    raw: Table
+    base: commits.State
+    landed: Landed
+    log: Log
+    lost: tuple[Loss, ...] = ()
+
+
+def begin(job: Landing) -> Before:
+    """Main and the topic as they are now.
+
+    Raises:
+        Refused: another topic, or another log in it; records that are gone, files that overlap it.
+    """
+    raw = job.table(tables.RAW)
+    before = begin_at(job, raw, topic.ask(job.settings, job.clock, job.until_ms))
+    lasts = {p: before.landed.cursors[p].last for p in job.partitions}
+    found = last_record.compare(job.settings, before.log.topic, lasts)
+    cut = [p for p, what in found.items() if what is Found.OTHER]
+    said = before.base.landed
+    if not cut or said is None:
+        return before
+    return replace(before, landed=plan.restarted(before.landed, cut, before.log, said.epoch))
+
+
+def begin_at(job: Landing, raw: Table, log: Log) -> Before:
+    """The same of a topic that was asked before."""
+    base = commits.state(raw)
+    landed = plan.begin(base.landed, log, job.settings.stream.epoch)
+    if landed.first_ms is None and log.first_ms is not None:
+        overlap.check_landing(job.settings, raw, base.snapshot_id, log.first_ms)
+    lost = [loss for loss in plan.losses(landed, log) if loss.partition in job.partitions]
+    if not job.accept_loss:
+        plan.refuse(lost, log)
+    return Before(raw, base, plan.skip(landed, lost, log), log, tuple(lost))
+
+
+def claimed(job: Landing, landed: Landed, log: Log) -> Landed:
+    """`landed`, saying how far the partitions of this lander are complete."""
+    return plan.claimed(landed, log, job.margin_ms, job.until_ms, job.partitions)

@@ -1,0 +1,66 @@
+"""When rounds of landing run: once, or every so often until asked to stop.
+
+    --once                one round
+    --every 1h            a round each hour, by the start of the one before; SIGTERM finishes the
+                          round and ends well
+    --every 10s --until T rounds until raw is valid through T
+
+A broker that does not answer, or another writer, is an event in the log and the next round tries
+again, for ten minutes and at least three rounds. What no later round can cure, a refusal, is the
+end at once. Nothing is lost by ending: the next start goes on where raw stands.
+"""
+
+from __future__ import annotations
+
+import re
+import signal
+import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+
+from impressions.clock import monotonic_s
+from impressions.errors import NotReady, ServiceError, UsageError
+from impressions.shell import log
+from impressions.shell.stopping import stopping_on
+
+_UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+_FAILURES, _PATIENCE_S = 3, 600.0
+
+
+def parse_every(text: str) -> int:
+    """Seconds of `90s`, `15m`, `1h` or `1d`. Raises UsageError."""
+    found = re.fullmatch(r"(\d+)([smhd])", text)
+    seconds = int(found[1]) * _UNITS_S[found[2]] if found else 0
+    if not seconds:
+        raise UsageError(f"--every {text}: expected a time such as 30s, 15m, 1h or 1d")
+    return seconds
+
+
+def repeat(
+    one_round: Callable[[], int],
+    every_s: float,
+    until_ms: int | None,
+    stop: threading.Event,
+    patience_s: float = _PATIENCE_S,
+) -> None:
+    """Rounds until `stop`, or until one returns a valid-through that has reached `until_ms`."""
+    failures, well_s = 0, monotonic_s()
+    while not stop.is_set():
+        began_s = monotonic_s()
+        try:
+            through_ms = one_round()
+        except (ServiceError, NotReady) as error:
+            failures += 1
+            if failures >= _FAILURES and monotonic_s() - well_s >= patience_s:
+                raise
+            log.warning("round_failed", reason=error.reason, error=error.message)
+        else:
+            failures, well_s = 0, monotonic_s()
+            if until_ms is not None and through_ms >= until_ms:
+                return
+        stop.wait(max(0.0, began_s + every_s - monotonic_s()))
+
+
+def stopped_by_sigterm() -> AbstractContextManager[threading.Event]:
+    """An event that SIGTERM sets, so that what is under way is finished."""
+    return stopping_on(signal.SIGTERM, said=lambda: log.info("stopping", after="this round"))

@@ -1,0 +1,197 @@
+"""One range of a partition: read, judged, sorted by slot, written as data files of both tables.
+
+What is held of rows is bounded by bytes: when that much has come together it is sorted and written,
+and the range goes on. So a range becomes as many files as its bytes need, at least one per ingest
+slot. Nothing is committed here; a task that dies leaves files that no table names.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from batch.closing.sorting import in_order, sort_order
+from batch.lake.columns import integers
+from batch.lake.writing import Target, write
+from batch.landing import rows as rows_of
+from batch.landing.cursor import source_of
+from batch.landing.plan import Loss, Range, losses_of
+from batch.landing.reading import batches
+from impressions.ingest_time import Carried, ingest_times
+from impressions.kafka.device_time import device_ms
+from impressions.kafka.last_record import LastRecord
+from impressions.kafka.records import Batch, decode
+from impressions.spec import Spec
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from pyiceberg.manifest import DataFile
+
+HELD_FACTOR = 4
+"""Memory that sorting and writing take, as a multiple of the rows that are held."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """What to land; travels to Spark's executors.
+
+    Attributes:
+        client: librdkafka's properties.
+        rejected_from: offset of the first record whose rejected rows are not in their table yet.
+        memory_bytes: what this task may use.
+        accept_loss: pass over records that bear their producer's time.
+    """
+
+    range: Range
+    rejected_from: int
+    client: Mapping[str, Any]
+    topic: str
+    topic_id: str
+    partitions: int
+    slot_ms: int
+    raw: Target
+    rejected: Target
+    memory_bytes: int
+    accept_loss: bool = False
+
+
+@dataclass(frozen=True)
+class Part:
+    """What became of a range: files that are written, not committed.
+
+    Attributes:
+        rejected_from: offset of the first record whose rejected rows are among the files.
+        carried: what its records leave to those that follow.   last: the last of them, if any.
+        passed: records that bear their producer's time and were passed over.
+        doubted: records whose stamp was so far ahead that they count with another time.
+        records: of Kafka.   read, valid: impressions.   rejected: impressions by reason.
+    """
+
+    range: Range
+    rejected_from: int
+    raw: tuple[DataFile, ...]
+    rejected_files: tuple[DataFile, ...]
+    carried: Carried
+    last: LastRecord
+    passed: tuple[Loss, ...]
+    doubted: int
+    records: int
+    read: int
+    valid: int
+    rejected: Mapping[str, int]
+
+    @property
+    def files(self) -> tuple[DataFile, ...]:
+        """Of both tables."""
+        return (*self.raw, *self.rejected_files)
+
+
+@dataclass
+class Reading:
+    """What is known of a range while its records are judged; see `Part`."""
+
+    carried: Carried
+    last: LastRecord = field(default_factory=LastRecord)
+    passed: list[Loss] = field(default_factory=list)
+    doubted: int = 0
+
+
+def land(task: Task) -> Part:
+    """Reads the range and writes it."""
+    part, spec, source = task.range, Spec(slot_ms=task.slot_ms), source_of(task.topic_id)
+    held, at = _Held(task, spec), Reading(Carried(part.ingest_ms, part.suspect_ms))
+    records = read = valid = 0
+    reasons = Counter[str]()
+    for values, offsets, ingest_ms, batch in judged(task, spec, at):
+        records, read = records + len(values), read + batch.read
+        found = rows_of.impressions(batch, offsets, part.partition, source, spec)
+        wrong = rows_of.rejected(batch, values, offsets, ingest_ms, part.partition, source, spec)
+        valid += found.num_rows
+        reasons.update(wrong["reason"].to_pylist())
+        held.add(found, _not_before(wrong, task.rejected_from))
+    raw, rejected = held.close()
+    counts = (records, read, valid, dict(reasons.most_common()))
+    known = (at.carried, at.last, tuple(at.passed), at.doubted)
+    return Part(part, task.rejected_from, raw, rejected, *known, *counts)
+
+
+def judged(
+    task: Task, spec: Spec, at: Reading | None = None
+) -> Iterator[tuple[list[bytes | None], Any, Any, Batch]]:
+    """Values, offsets, ingest times and the judged batch, for each batch of records; `at` goes
+    along with them."""
+    at = Reading(Carried(task.range.ingest_ms, task.range.suspect_ms)) if at is None else at
+    for records in batches(task.client, task.topic, task.range, task.accept_loss):
+        at.passed += losses_of(task.range.partition, records.unstamped)
+        if not records.values:
+            continue
+        values, offsets = records.values, np.array(records.offsets, np.int64)
+        stamps = np.array(records.stamps, np.int64)
+        ingest_ms, at.carried = ingest_times(stamps, at.carried, partial(device_ms, values))
+        at.last = LastRecord.of(records.offsets[-1], records.stamps[-1], values[-1])
+        at.doubted += int((ingest_ms < stamps).sum())
+        batch = decode(values, ingest_ms, task.range.partition, task.partitions, spec)
+        yield values, offsets, ingest_ms, batch
+
+
+@dataclass
+class _Held:
+    """Rows that wait to be sorted and written, and the files so far."""
+
+    task: Task
+    spec: Spec
+    raw: list[pa.Table] = field(default_factory=list)
+    rejected: list[pa.Table] = field(default_factory=list)
+    size_bytes: int = 0
+    raw_files: list[DataFile] = field(default_factory=list)
+    rejected_files: list[DataFile] = field(default_factory=list)
+
+    def add(self, found: pa.Table, wrong: pa.Table) -> None:
+        if found.num_rows:
+            self.raw.append(found)
+        if wrong.num_rows:
+            self.rejected.append(wrong)
+        self.size_bytes += found.nbytes + wrong.nbytes
+        if self.size_bytes * HELD_FACTOR >= self.task.memory_bytes:
+            self._write()
+
+    def close(self) -> tuple[tuple[DataFile, ...], tuple[DataFile, ...]]:
+        self._write()
+        return tuple(self.raw_files), tuple(self.rejected_files)
+
+    def _write(self) -> None:
+        import pyarrow as pa
+
+        if self.raw:
+            rows = pa.concat_tables(self.raw).unify_dictionaries()
+            self.raw_files += write_slots(self.task.raw, rows, self.task.range.partition)
+        if self.rejected:
+            rows = pa.concat_tables(self.rejected)
+            partition = {"source": source_of(self.task.topic_id)}
+            self.rejected_files += write(self.task.rejected, partition, rows)
+        self.raw, self.rejected, self.size_bytes = [], [], 0
+
+
+def write_slots(target: Target, rows: pa.Table, shard: int) -> list[DataFile]:
+    """Files of raw for rows of one shard: of each ingest slot its own, sorted."""
+    import pyarrow as pa
+
+    files: list[DataFile] = []
+    slots = integers(rows, "ingest_slot")
+    for slot_us in np.unique(slots).tolist():
+        of_slot = rows if (slots == slot_us).all() else rows.filter(pa.array(slots == slot_us))
+        keys = [integers(of_slot, name) for name in ("profile_id", "title_id", "event_time")]
+        partition = {"ingest_slot": slot_us, "shard": shard}
+        files += write(target, partition, in_order(of_slot, sort_order(*keys)))
+    return files
+
+
+def _not_before(wrong: pa.Table, first_offset: int) -> pa.Table:
+    import pyarrow.compute as pc
+
+    return wrong.filter(pc.greater_equal(wrong["log_offset"], first_offset))

@@ -1,0 +1,100 @@
+"""Before a commit: rows that were landed and are gone from raw come back from the log.
+
+Two cases. Somebody deleted rows: as many are missing as shortfall.py counted, and less than that
+from the log is a refusal. Or what the landings said is forgotten, because their snapshots expired
+behind a commit of somebody else: then the rows themselves say how far the topic is landed, and
+whatever the log holds before that and raw does not comes back.
+
+Whoever sees it mends it for all partitions: the landing after it hides the commit that took rows.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from batch.lake import commits
+from batch.lake.committing import commit
+from batch.lake.writing import target_of
+from batch.landing import part, rows, shortfall
+from batch.landing.job import Before, Landing, begin
+from batch.landing.part import Task
+from batch.landing.plan import Range
+from batch.landing.reading import client_of
+from impressions.errors import Refused
+
+if TYPE_CHECKING:
+    from pyiceberg.manifest import DataFile
+
+
+def repaired(job: Landing, before: Before) -> Before:
+    """`before`, or the table after a commit that brought rows back.
+
+    Raises:
+        Refused: rows are gone that the log no longer holds.
+        Conflict: another commit came first.
+    """
+    base = before.base
+    if base.snapshot_id is None:
+        return before
+    if base.landed is None:
+        known = shortfall.recovered(before.raw, base.snapshot_id, before.landed)
+        if known is None:
+            return before
+        unknown = dict.fromkeys(range(job.settings.partitions), 0)
+        return _bring_back(job, replace(before, landed=known), unknown)
+    if job.accept_loss:
+        return before
+    missing: Counter[int] = Counter()
+    for (_, shard), count in shortfall.find(before.raw, base, job.settings.spec).items():
+        missing[shard] += count
+    return _bring_back(job, before, missing) if missing else before
+
+
+def _bring_back(job: Landing, before: Before, missing: Mapping[int, int]) -> Before:
+    """`missing`: rows, at least, by partition."""
+    files: list[DataFile] = []
+    for shard, count in missing.items():
+        found, of_shard = _absent(job, before, shard)
+        if found < count:
+            raise Refused(
+                f"{'.'.join(before.raw.name())}, partition {shard}: {count:,} landed rows are "
+                f"gone, of which the topic still holds {found:,}",
+                hint="roll the table back to before they were deleted; or, if they shall be gone, "
+                "`impressions land --accept-loss`",
+                reason="rows_lost",
+            )
+        job.report.counts["repaired"] += found
+        files += of_shard
+    through_ms = before.base.valid_through_ms or 0
+    said = commits.properties(commits.LAND, job.report.run_id, through_ms)
+    commit(before.raw, files, said | before.landed.properties(), reached_ms=before.log.broker_ms)
+    job.report.changed = True
+    total = job.report.counts["repaired"]
+    job.report.note(f"{total:,} rows that were landed and then gone are landed again")
+    return begin(job)
+
+
+def _absent(job: Landing, before: Before, shard: int) -> tuple[int, list[DataFile]]:
+    """Rows of one partition that raw lacks, written: how many, and the files."""
+    log, settings = before.log, job.settings
+    wanted = Range(shard, log.first[shard], before.landed.cursors[shard].next_offset, 0)
+    if wanted.start >= wanted.end:
+        return 0, []
+    target = target_of(before.raw)
+    task = Task(
+        range=wanted, rejected_from=wanted.end, client=client_of(settings), topic=log.topic,
+        topic_id=log.topic_id, partitions=settings.partitions, slot_ms=settings.spec.slot_ms,
+        raw=target, rejected=target, memory_bytes=settings.land.memory_mb << 20,
+    )  # fmt: skip
+    held = shortfall.held(before.raw, before.base.snapshot_id, before.landed.source, shard)
+    found, files = 0, []
+    for _, offsets, _, batch in part.judged(task, settings.spec):
+        landed = rows.impressions(batch, offsets, shard, before.landed.source, settings.spec)
+        lacking = held.absent(landed)
+        if lacking.num_rows:
+            found += lacking.num_rows
+            files += part.write_slots(target, lacking, shard)
+    return found, files

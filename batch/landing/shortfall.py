@@ -1,0 +1,223 @@
+"""Rows that raw should hold, by its offsets, and does not: how many, and which.
+
+Our own commits keep every row (`land` adds, `close` rewrites), so there is something to look for
+only where others committed since the last landing, or where a commit of ours lost rows. Then the
+slots whose files changed are counted, in the snapshot of that landing and now:
+
+    fewer rows    somebody deleted them: whatever of it the log still holds is landed again
+    more rows     somebody added rows under our name: refused, nobody knows which count
+
+A table that was rolled back needs none of this: its offsets went back with it. Rows are compared by
+what they are, so that exactly the missing ones come back: first logs by their number of rows, then
+the rows of those logs that have too few. Slots that no window reaches any more may be deleted;
+nothing is brought back to them.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from batch.lake import commits
+from batch.lake.columns import integers
+from batch.lake.commits import State
+from batch.lake.files import LiveFile, Place, live_files, source_bounds
+from batch.lake.reading import rows_of
+from batch.landing.cursor import Landed
+from impressions import window
+from impressions.errors import Refused
+from impressions.ingest_time import Carried, ingest_times
+from impressions.slot import format_utc, next_slot_ms
+from impressions.spec import Spec
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from pyiceberg.table import Table
+
+    from impressions.decay import Int
+
+_IDENTITY = (
+    "log_offset", "log_index", "profile_id", "title_id", "location", "row", "position",
+    "event_time", "played", "dwell_s", "log_id",
+)  # fmt: skip
+_INDEX_BITS = 20  # a record holds fewer logs
+
+
+def suspicious(state: State) -> bool:
+    """Whether a commit since the last landing may have taken or added rows of it."""
+    return any(
+        commits.OPERATION not in commit.summary
+        or int(commit.summary.get("deleted-records", 0))
+        > int(commit.summary.get("added-records", 0))
+        for commit in state.since
+        if commit.summary.get(commits.OPERATION) != commits.FORGET
+    )
+
+
+def find(table: Table, state: State, spec: Spec) -> dict[Place, int]:
+    """Rows of the topic that are missing, by slot and shard. Reads metadata, then changed slots.
+
+    Raises:
+        Refused: there are more rows than were landed.
+    """
+    if state.landed is None or not suspicious(state):
+        return {}
+    reached_ms = next_slot_ms(state.valid_through_ms or 0, spec)
+    first_ms = window.first_slot_ms(reached_ms, spec)
+    then_files, now_files = (live_files(table, at) for at in (state.landed_id, state.snapshot_id))
+    changed = {f.identity for f in then_files} ^ {f.identity for f in now_files}
+    slots = {f.place[0] for f in (*then_files, *now_files) if f.identity in changed}
+    slots = {slot for slot in slots if slot >= first_ms}
+    source = state.landed.source
+    then, now = (
+        _counts(table, [f for f in files if f.place[0] in slots], source)
+        for files in (then_files, now_files)
+    )
+    for (slot, shard), count in now.items():
+        if count > then[slot, shard]:
+            raise Refused(
+                f"{'.'.join(table.name())}, slot {format_utc(slot)}, shard {shard}: {count:,} rows "
+                f"of topic {state.landed.topic}, expected the {then[slot, shard]:,} that were "
+                "landed: somebody added rows that count twice",
+                hint=f"roll the table back to snapshot {state.landed_id} and land again",
+                reason="rows_added",
+            )
+    return {at: n - now[at] for at, n in then.items() if n > now[at]}
+
+
+def recovered(table: Table, snapshot_id: int | None, start: Landed) -> Landed | None:
+    """The cursors of a table whose landings were forgotten, from its rows; None without any.
+
+    Expiring snapshots may forget what was said of the topic, behind a commit of somebody else. How
+    far the ingest time has come is found by its own rule, slot by slot: a row that is weeks ahead
+    of all others, which a record may be alone, does not decide how far raw is complete.
+    """
+    cursors, first_ms = list(start.cursors), None
+    files = sorted(live_files(table, snapshot_id), key=lambda file: file.place)
+    for (_, shard), of_place in groupby(files, key=lambda file: file.place):
+        offsets, ingest_ms = _records(table, of_place, start.source)
+        if not len(offsets):
+            continue
+        before = cursors[shard]
+        after = _following(ingest_ms, before.carried)
+        cursors[shard] = replace(
+            before,
+            next_offset=max(before.next_offset, int(offsets[-1]) + 1),
+            ingest_ms=after.newest_ms,
+            suspect_ms=after.suspect_ms,
+        )
+        first_ms = min(first_ms or int(ingest_ms.min()), int(ingest_ms.min()))
+    return None if first_ms is None else replace(start, cursors=tuple(cursors), first_ms=first_ms)
+
+
+def _following(ingest_ms: Int, before: Carried) -> Carried:
+    """What these records leave; each vouches for itself, for it was landed with this time."""
+    return ingest_times(ingest_ms, before, lambda: ingest_ms)[1]
+
+
+def _records(table: Table, files: Iterable[LiveFile], source: str) -> tuple[Int, Int]:
+    """(r,) offsets, ascending, and ingest times of the records that rows of a topic come from."""
+    found = [
+        np.stack((integers(rows, "log_offset"), integers(rows, "ingest_time") // 1000))
+        for rows in _rows_of(table, files, source, ("log_offset", "ingest_time"))
+    ]
+    offsets, ingest_ms = np.concatenate([np.zeros((2, 0), np.int64), *found], axis=1)
+    order = np.lexsort((ingest_ms, offsets))
+    records, first = np.unique(offsets[order], return_index=True)
+    return records, ingest_ms[order][first]
+
+
+@dataclass(frozen=True)
+class Held:
+    """What raw holds of one partition of a topic: the number of rows of each log.
+
+    Attributes:
+        keys: ascending; of (offset, index).   counts: rows of each.
+    """
+
+    table: Table
+    files: tuple[LiveFile, ...]
+    source: str
+    keys: Int
+    counts: Int
+
+    def absent(self, landed: pa.Table) -> pa.Table:
+        """Those of the rows of raw that were landed, and that it does not hold."""
+        import pyarrow as pa
+
+        keys = _keys(landed)
+        logs, counts = np.unique(keys, return_counts=True)
+        short = logs[self._count(logs) < counts]
+        rows = landed.filter(pa.array(np.isin(keys, short)))
+        partly = short[self._count(short) > 0]
+        if not len(partly):
+            return rows
+        there = Counter(self._identities(partly))
+        left = []
+        for i, identity in enumerate(_identities(rows)):
+            if there[identity]:
+                there[identity] -= 1
+            else:
+                left.append(i)
+        return rows.take(pa.array(left, pa.int64()))
+
+    def _count(self, keys: Int) -> Int:
+        at = np.searchsorted(self.keys, keys)
+        at[at == len(self.keys)] = 0
+        if not len(self.keys):
+            return np.zeros(len(keys), np.int64)
+        return np.where(self.keys[at] == keys, self.counts[at], 0)
+
+    def _identities(self, keys: Int) -> Iterator[tuple[object, ...]]:
+        import pyarrow as pa
+
+        for rows in _rows_of(self.table, self.files, self.source, _IDENTITY):
+            yield from _identities(rows.filter(pa.array(np.isin(_keys(rows), keys))))
+
+
+def held(table: Table, snapshot_id: int | None, source: str, shard: int) -> Held:
+    """Reads offsets and indexes of one shard's rows of a topic."""
+    files = live_files(table, snapshot_id, lambda partition: partition["shard"] == shard)
+    columns = ("log_offset", "log_index")
+    found = [_keys(rows) for rows in _rows_of(table, files, source, columns)]
+    keys = np.concatenate([np.zeros(0, np.int64), *found])
+    return Held(table, tuple(files), source, *np.unique(keys, return_counts=True))
+
+
+def _counts(table: Table, files: Iterable[LiveFile], source: str) -> Counter[Place]:
+    """Rows of a topic by place; read only where a file also holds other rows, or deleted ones."""
+    counts: Counter[Place] = Counter()
+    for file in files:
+        if source_bounds(table, file) == (source, source) and not file.deletes:
+            counts[file.place] += file.data.record_count
+        else:
+            counts[file.place] += sum(map(len, _rows_of(table, [file], source, ())))
+    return counts
+
+
+def _rows_of(
+    table: Table, files: Iterable[LiveFile], source: str, columns: Sequence[str]
+) -> Iterator[pa.Table]:
+    """Rows of a source; files whose bounds exclude it stay closed."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    for file in files:
+        low, high = source_bounds(table, file)
+        if low is None or low <= source <= high:
+            for rows in rows_of(file, table.io, table.schema(), ("source", *columns)):
+                mine = pc.equal(rows["source"].cast(pa.string()), source)
+                yield rows.filter(pc.fill_null(mine, False))
+
+
+def _keys(rows: pa.Table) -> Int:
+    return (integers(rows, "log_offset") << _INDEX_BITS) | integers(rows, "log_index")
+
+
+def _identities(rows: pa.Table) -> Iterator[tuple[object, ...]]:
+    return zip(*(rows[name].to_pylist() for name in _IDENTITY), strict=True)

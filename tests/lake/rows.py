@@ -1,0 +1,58 @@
+"""Small imports in a warehouse of their own, without Spark."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from batch.importing.job import Import
+from batch.importing.run import run_import
+from batch.lake import commits, tables
+from batch.lake.files import LiveFile, live_files
+from batch.lake.reading import rows_of
+from batch.mapping.grammar import read_mapping
+from batch.report import RunReport, start_report
+from batch.tasks import Runner
+from impressions.clock import Clock, now_ms
+from impressions.shell.settings import Settings
+from tests.integration.history import MAPPING, write_parquet
+
+
+def bring_in(
+    settings: Settings, *paths: str, flags: Sequence[str] = tuple(MAPPING), clock: Clock = now_ms,
+    **more: Any,
+) -> RunReport:  # fmt: skip
+    """One import."""
+    mapping = read_mapping(list(flags), None, more.pop("ingest_time", None))
+    job = {
+        "valid_through_ms": None, "dry_run": False, "report": start_report("land", {}),
+        "runner": Runner(), "clock": clock,
+    } | more  # fmt: skip
+    run_import(Import(settings, paths, mapping, **job))
+    return job["report"]
+
+
+def file_of(path: Path, rows: list[dict[str, Any]]) -> str:
+    return write_parquet(path, rows)
+
+
+def files(settings: Settings, name: str = tables.RAW) -> list[LiveFile]:
+    table = tables.require(settings, name, hint="")
+    return live_files(table, commits.main_id(table))
+
+
+def rows(settings: Settings, name: str = tables.RAW) -> list[dict[str, Any]]:
+    """All rows of a table."""
+    table = tables.require(settings, name, hint="")
+    columns = list(tables.columns_of(name, settings.spec))
+    found = [
+        r for f in files(settings, name) for r in rows_of(f, table.io, table.schema(), columns)
+    ]
+    return pa.concat_tables(found, promote_options="permissive").to_pylist() if found else []
+
+
+def through_ms(settings: Settings) -> int | None:
+    return commits.state(tables.require(settings, tables.RAW, hint="")).valid_through_ms
