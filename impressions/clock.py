@@ -27,7 +27,7 @@ def monotonic_s() -> float:
 
 @dataclass
 class FixedClock:
-    """A clock that stands still until it is told to move."""
+    """A clock that stands still until it is moved."""
 
     at_ms: int
 

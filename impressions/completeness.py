@@ -20,7 +20,7 @@ class Incomplete(Enum):
     PAST_TAIL_HORIZON = "past_tail_horizon"
     """The query time is so far past the cutover that days have left the window unnoticed."""
     NO_GENERATION = "no_generation"
-    """Nothing but the live stream answers: whatever was before it is missing."""
+    """Nothing but the live stream answers, if there is one: whatever was before it is missing."""
     STREAM_BEHIND = "stream_behind"
     """The stream has not come as close to now as the server's bound wants it."""
     DELTAS_MISSING = "deltas_missing"
@@ -44,8 +44,14 @@ class StreamState:
     restoring: bool
 
 
-def reasons(query_ms: int, cutover_ms: int, spec: Spec) -> tuple[Incomplete, ...]:
-    """Why an answer at `query_ms` from this generation is not complete; () if it is."""
+def reasons(query_ms: int, cutover_ms: int | None, spec: Spec) -> tuple[Incomplete, ...]:
+    """Why the stored half of an answer at `query_ms` is not complete; () if it is.
+
+    Args:
+        cutover_ms: of the generation that answers; None where there is none.
+    """
+    if cutover_ms is None:
+        return (Incomplete.NO_GENERATION,)
     if query_ms >= horizon_ms(cutover_ms, spec):
         return (Incomplete.PAST_TAIL_HORIZON,)
     return ()
@@ -62,8 +68,6 @@ def stream_reasons(
         max_lag_ms: how far `through_ms` may lie behind `now_ms`.
     """
     found = []
-    if cutover_ms is None:
-        found.append(Incomplete.NO_GENERATION)
     if stream.restoring:
         found.append(Incomplete.RESTORING)
     elif stream.through_ms is None or (cutover_ms is not None and cutover_ms < stream.since_ms):

@@ -4,16 +4,17 @@ Used by the import, the lander and the stream. An impression comes in as columns
 for each that must not count (0 = it counts) and the event time it counts with:
 
     missing_*          a profile, title or time is absent, or a log id where logs are identified
-    bad_*              an id or location outside its range (see impressions/item.py)
+    bad_*_time         there, but no time that can be read; bad_log_id likewise
+    bad_*              an id or location outside its range (see impressions/item.py), or unreadable
     bad_dwell          dwell negative, NaN, or above 1e9 s: sums of it must fit a float32
     out_of_window      older at ingest than window - tail = 337 days: it could leave the window
                        while the stream still holds it
+    future             of files: ingested more than a slot after now, so a wrong unit or clock
     clamped            event time more than 5 min after ingest: a wrong device clock; it counts
                        with its ingest time. Up to 5 min ahead is kept as it is.
 
-Checks run in the order of `Reason`; the first that fails names the reason. Rejected impressions go
+Checks run in the order of `ORDER`; the first that fails names the reason. Rejected impressions go
 with it to a dead-letter table or topic, so that read = applied + duplicate + rejected balances.
-`batch/validity.py` states the same rule as Spark expressions and is tested equal to this.
 """
 
 from __future__ import annotations
@@ -55,10 +56,36 @@ class Reason(IntEnum):
     UNDECODABLE = 11
     WRONG_PARTITION = 12
     TOO_LARGE = 13
+    # Of a file: a value is there, but is no time or id; and an ingest time that is yet to come.
+    BAD_EVENT_TIME = 14
+    BAD_INGEST_TIME = 15
+    BAD_LOG_ID = 16
+    FUTURE = 17
 
     @property
     def label(self) -> str:
         return self.name.lower()
+
+
+ORDER = (
+    Reason.UNDECODABLE,
+    Reason.MISSING_PROFILE,
+    Reason.MISSING_TITLE,
+    Reason.MISSING_EVENT_TIME,
+    Reason.BAD_EVENT_TIME,
+    Reason.MISSING_INGEST_TIME,
+    Reason.BAD_INGEST_TIME,
+    Reason.MISSING_LOG_ID,
+    Reason.BAD_LOG_ID,
+    Reason.BAD_PROFILE,
+    Reason.BAD_TITLE,
+    Reason.BAD_LOCATION,
+    Reason.BAD_DWELL,
+    Reason.OUT_OF_WINDOW,
+    Reason.FUTURE,
+)
+"""What is asked first of an impression; the numbers of `Reason` are names only. (WRONG_PARTITION
+and TOO_LARGE are of a whole log, before its impressions are looked at.)"""
 
 
 def check(

@@ -29,6 +29,7 @@ REPORT = "report.json"
 CURRENT = "CURRENT"
 LOADED = "loaded.json"
 STORE = "db"
+LOADING = "loading"
 REPLACED = ".replaced"
 REMOVED = ".removed"
 ROLLED_BACK = "ROLLED_BACK"
@@ -88,7 +89,7 @@ class HostPaths:
         self.root = data_dir
         self.current = data_dir / CURRENT
         self.generations = data_dir / "generations"
-        self.loading = data_dir / "loading"
+        self.loading = data_dir / LOADING
 
     def generation(self, generation: str) -> Path:
         return self.generations / generation

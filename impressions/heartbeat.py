@@ -1,8 +1,9 @@
 """The heartbeat: how far the stream has come in one partition, as one Kafka value.
 
     key       := "heartbeat"               one per partition of the delta topic
-    heartbeat := version:u8=1 kind:u8='H' spec:u32 partition:u32 partitions:u32 epoch:u32
+    heartbeat := version:u8=2 kind:u8='H' spec:u32 partition:u32 partitions:u32 epoch:u32
                  topic:byte{16} deltas:byte{16} offset:i64 newest_ms:i64 since_ms:i64 through_ms:i64
+                 suspect_ms:i64 last_offset:i64 last_digest:i64
 
 Little-endian. It is published behind the delta blocks it speaks of, in the same partition, so who
 has read it has read them. The ranges are half-open:
@@ -13,10 +14,15 @@ has read it has read them. The ranges are half-open:
                   a generation with cutover >= since_ms needs none of them. The smallest int64 where
                   the source was read from its first record
     through_ms    every record ingested before this is in the blocks
+    suspect_ms    a stamp that the next record may confirm (impressions/ingest_time.py); 0: none
+    last_*        the newest record in the blocks, to know the log again by
+                  (impressions/kafka/last_record.py); -1 and 0: none is known
 
 `epoch` and `topic` (Kafka's id of the source topic) name the incarnation that offsets belong to;
 `deltas` is the id of the topic that holds the blocks. Where that topic was recreated under a
 worker, its heartbeat speaks of blocks that nobody can read any more, and counts as none.
+
+Version 1 ends behind `through_ms`, and is read as one that knows no more.
 """
 
 from __future__ import annotations
@@ -28,10 +34,10 @@ from impressions.errors import CorruptData, Refused
 from impressions.spec import Spec
 
 KEY = b"heartbeat"
-VERSION = 1
+VERSION = 2
 FROM_THE_FIRST_MS = -(1 << 63)
 _KIND = ord("H")
-_LAYOUT = struct.Struct("<BBIIII16s16sqqqq")
+_LAYOUTS = {1: struct.Struct("<BBIIII16s16sqqqq"), 2: struct.Struct("<BBIIII16s16sqqqqqqq")}
 
 
 @dataclass(frozen=True)
@@ -47,6 +53,9 @@ class Heartbeat:
     newest_ms: int
     since_ms: int
     through_ms: int
+    suspect_ms: int = 0
+    last_offset: int = -1
+    last_digest: int = 0
 
     @property
     def progress(self) -> tuple[int, int]:
@@ -58,10 +67,11 @@ class Heartbeat:
 
 def encode(beat: Heartbeat, spec: Spec) -> bytes:
     """The bytes of one heartbeat."""
-    return _LAYOUT.pack(
+    return _LAYOUTS[VERSION].pack(
         VERSION, _KIND, spec.tag, beat.partition, beat.partitions, beat.epoch,
         beat.topic_id, beat.deltas_id,
         beat.offset, beat.newest_ms, beat.since_ms, beat.through_ms,
+        beat.suspect_ms, beat.last_offset, beat.last_digest,
     )  # fmt: skip
 
 
@@ -77,16 +87,17 @@ def decode(data: bytes, spec: Spec) -> Heartbeat:
     """
     if data[1:2] != bytes([_KIND]):
         raise CorruptData(f"heartbeat: kind {data[1:2].hex() or 'none'}, expected {_KIND:02x}")
-    if data[0] != VERSION:
+    layout = _LAYOUTS.get(data[0])
+    if layout is None:
         raise Refused(
             f"the delta topic was written in format version {data[0]}, expected {VERSION}",
             hint="install the version that writes it; or give this one a topic of its own: "
             "another kafka.deltas_topic and speed.group, then impressions topics create",
             reason="format_version",
         )
-    if len(data) != _LAYOUT.size:
-        raise CorruptData(f"heartbeat: {len(data)} bytes, expected {_LAYOUT.size}")
-    _, _, tag, *fields = _LAYOUT.unpack(data)
+    if len(data) != layout.size:
+        raise CorruptData(f"heartbeat: {len(data)} bytes, expected {layout.size}")
+    _, _, tag, *fields = layout.unpack(data)
     if tag != spec.tag:
         raise Refused(
             f"the delta topic was written with spec {tag:08x}, expected {spec.tag:08x}",

@@ -10,7 +10,7 @@ producer is idempotent with acks=all: the client's own retries neither lose nor 
 
 Memory is bounded: when the queue is full, `send` blocks until the broker has taken some of it, and
 raises after `block_s`. What cannot be delivered is counted, never dropped in silence: by `flush`,
-and by leaving the `with` block, which raises for what no flush has told.
+and by leaving the `with` block, which raises for what no flush has reported.
 
 Thread-safe: any number of threads may send. Not to be carried over a fork.
 """
@@ -102,7 +102,7 @@ class Producer:
         self._counting = threading.Lock()  # never is: deliveries take it, and they make that room
         self._counts: Counter[str] = Counter()
         self._errors: Counter[str] = Counter()
-        self._told = 0
+        self._reported = 0
         self._closed = threading.Event()
         self._client = Client(
             librdkafka(
@@ -167,8 +167,8 @@ class Producer:
                     self._produce(record, deadline_s)
         self._client.flush(max(0.0, deadline_s - monotonic_s()))
         counts = self.counts
-        self._told = counts.sent - counts.delivered
-        return self._told
+        self._reported = counts.sent - counts.delivered
+        return self._reported
 
     @property
     def counts(self) -> Counts:
@@ -198,9 +198,9 @@ class Producer:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        told = self._told
+        reported = self._reported
         left = self.close() if error is None else self.close(timeout_s=5)
-        if left > told and error is None:
+        if left > reported and error is None:
             reasons = "; ".join(f"{text} ({n})" for text, n in self.errors.items())
             raise ServiceError(
                 f"{left:,} of {self.counts.sent:,} logs were not delivered: "

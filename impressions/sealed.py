@@ -50,7 +50,7 @@ def check_version(body: dict[str, Any], name: str, expected: int, rebuild: str) 
     """Take the format's version out of an object that was unsealed.
 
     Raises:
-        FormatVersionError: another than `expected`, with both; `rebuild` writes the file anew.
+        FormatVersionError: another than `expected`, with both; `rebuild` writes the file again.
     """
     found = body.pop("format", 1)
     if type(found) is not int or found != expected:

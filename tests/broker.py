@@ -38,18 +38,23 @@ if pid := PidFile(Path(sys.argv[1])).holder():
 """
 
 
+def guard_of(broker: Broker) -> subprocess.Popen[bytes]:
+    """A process that kills the broker, if it still runs, when its standard input ends."""
+    return subprocess.Popen(
+        [sys.executable, "-c", _GUARD, str(broker.pid_file.path)],
+        stdin=subprocess.PIPE,
+        start_new_session=True,
+    )
+
+
 class TestBroker:
     """A running broker and its address."""
 
     __test__ = False
 
     def __init__(self, home: Path) -> None:
-        self._broker = Broker(Settings(home=home))
-        self._guard = subprocess.Popen(
-            [sys.executable, "-c", _GUARD, str(self._broker.pid_file.path)],
-            stdin=subprocess.PIPE,
-            start_new_session=True,
-        )
+        self._home, self._broker = home, Broker(Settings(home=home))
+        self._guard = guard_of(self._broker)
         self.start()
 
     def start(self) -> None:
@@ -68,6 +73,17 @@ class TestBroker:
     def kill(self) -> None:
         """kill -9."""
         self._broker.kill()
+
+    def cut(self, topic: str, partition: int = 0) -> None:
+        """It comes up again without anything that it had acknowledged of a partition."""
+        self.stop()
+        (log,) = self._home.rglob(f"{topic}-{partition}")
+        for file in log.iterdir():
+            if file.name != "partition.metadata":
+                file.unlink()
+        for checkpoint in log.parent.glob("*-checkpoint"):
+            checkpoint.unlink()
+        self.start()
 
 
 @pytest.fixture(scope="session")
@@ -99,6 +115,7 @@ def stream_settings(
         "topic": f"impressions-{n}",
         "deltas_topic": f"impression-deltas-{n}",
         "rejected_topic": f"impressions-rejected-{n}",
+        "clock_topic": f"impressions-clock-{n}",
     }
     sections = {"speed": {"group": f"speed-{n}"}} | sections
     settings = Settings(

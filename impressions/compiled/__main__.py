@@ -1,11 +1,12 @@
-"""`python -m impressions.compiled`: compile reads now, so that no server's first start has to.
+"""`python -m impressions.compiled`: compile now, so that no first start of a process has to.
 
-For images and machines that are prepared before they serve; does nothing the second time.
+For images and machines that are prepared before they work; does nothing the second time.
 """
 
-from impressions.compiled.stored import prepare
+from impressions.compiled import logs, stored
 from impressions.shell import log
 
 if __name__ == "__main__":
     log.configure()
-    prepare()
+    stored.prepare()
+    logs.reader()

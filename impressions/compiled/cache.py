@@ -1,7 +1,7 @@
 """Where compiled code is kept: one directory for each state of what it was made from and for.
 
 numba keeps code by the path and the time of the function's file and by the processor, and makes it
-anew when one of them changes, without a word; though not when a file changes whose functions or
+again when one of them changes, without a word; though not when a file changes whose functions or
 constants were compiled into it. So the directory is named after all of them:
 
     $XDG_CACHE_HOME/impressions/compiled/<digest>       by default in ~/.cache
@@ -11,11 +11,15 @@ and whatever is in it fits: a second clone on the same machine has a directory o
 
 from __future__ import annotations
 
+import atexit
+import functools
 import hashlib
+import shutil
 import tempfile
 from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import impressions
 from impressions.shell import log
@@ -23,8 +27,9 @@ from impressions.shell.paths import cache_dir
 
 _PACKAGE = Path(impressions.__file__).parent
 _SOURCES = (
-    "columns.py", "decay.py", "delta_block.py", "item.py", "profile_block.py", "spec.py",
-    "compiled/merge.py", "compiled/runs.py", "compiled/table.py", "compiled/wanted.py",
+    "columns.py", "decay.py", "delta_block.py", "event.py", "item.py", "profile_block.py",
+    "spec.py", "compiled/merge.py", "compiled/records.py", "compiled/runs.py", "compiled/table.py",
+    "compiled/wanted.py", "kafka/framing.py",
 )  # fmt: skip
 
 
@@ -33,10 +38,37 @@ def directory() -> Path:
     path = cache_dir() / "compiled" / digest(_PACKAGE)
     try:
         path.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path):  # as numba asks: it reads only where it may write
+            return path
     except OSError as error:
-        log.warning("not-cached", path=path, because=error.strerror)
-        return Path(tempfile.mkdtemp(prefix="impressions-compiled-"))
-    return path
+        log.once("not-cached", path=path, because=error.strerror)
+        return _passing()
+
+
+@functools.cache
+def _passing() -> Path:
+    """A directory for this process alone; gone when it ends."""
+    path = tempfile.mkdtemp(prefix="impressions-compiled-")
+    atexit.register(shutil.rmtree, path, ignore_errors=True)
+    return Path(path)
+
+
+def kept(signature: Any) -> Any:
+    """A decorator: compiled for `signature` when it is defined, or loaded from the cache.
+
+    Where code cannot be kept (no room, no place that may be written), it is compiled each time.
+    """
+    from numba import njit  # an optional package
+
+    def compiled(function: Any) -> Any:
+        options: Any = {"nogil": True, "error_model": "numpy"}
+        try:
+            return njit(signature, cache=True, **options)(function)
+        except (OSError, RuntimeError) as error:
+            log.once("not-cached", because=error)
+            return njit(signature, **options)(function)
+
+    return compiled
 
 
 def digest(package: Path) -> str:
@@ -56,6 +88,6 @@ def _origin(package: Path) -> Iterator[bytes]:
         yield (package / name).read_bytes()
 
 
-def is_filled() -> bool:
-    """Whether this machine has compiled these sources, from this place, before."""
-    return any(directory().rglob("*.nbi"))
+def is_filled(function: str) -> bool:
+    """Whether this machine has compiled this function of `kept`, from this place, before."""
+    return any(directory().rglob(f"*.{function}-*.nbi"))

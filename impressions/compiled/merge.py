@@ -18,10 +18,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit, types
+from numba import types
 
 from impressions import delta_block, profile_block
 from impressions.columns import F32, F64
+from impressions.compiled.cache import kept
 from impressions.compiled.runs import order_of, slots_of
 from impressions.compiled.table import (
     BAD,
@@ -260,7 +261,7 @@ def _add_exact(data, start, n, rows, slots, factors, sums):  # type: ignore[no-u
             out[slots[i]] += stored[base + rows[i]] * factor
 
 
-@njit(_SIGNATURE, nogil=True, cache=True, error_model="numpy")
+@kept(_SIGNATURE)
 def merge_bytes(  # type: ignore[no-untyped-def]
     block, deltas, sizes, times, half_lives_ms, rooted, integral, tag, limits,
     titles, any_title, locations, any_location, by_title,

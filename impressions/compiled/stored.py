@@ -71,7 +71,7 @@ def prepare() -> None:
 
     For whoever is about to start several processes, which would each do it.
     """
-    if can_compile() and not cache.is_filled():
+    if can_compile() and not cache.is_filled("merge_bytes"):
         log.info("compiling", what="reads, once on this machine", to=cache.directory())
         Compiled(Spec()).warm()
 

@@ -30,12 +30,13 @@ _POLL_S = 0.02
 
 @dataclass(frozen=True)
 class Found:
-    """What one topic is; `topic_id` is 16 bytes."""
+    """What one topic is; `topic_id` is 16 bytes, `replicas` of the partition that has fewest."""
 
     name: str
     topic_id: bytes
     partitions: int
     configs: Mapping[str, str]
+    replicas: int = 1
 
 
 @dataclass(frozen=True)
@@ -52,19 +53,32 @@ class Admin:
 
     def identities(self, names: Sequence[str]) -> dict[str, tuple[bytes, int]]:
         """Topic -> (id, partitions), of those that exist."""
+        found = {}
+        for name, topic in self._described(names).items():
+            bits = topic.topic_id
+            high, low = bits.get_most_significant_bits(), bits.get_least_significant_bits()
+            found[name] = (struct.pack(">qq", high, low), len(topic.partitions))
+        return found
+
+    def replicas(self, names: Sequence[str]) -> dict[str, int]:
+        """Topic -> copies of the partition that has fewest, of those that exist."""
+        return {
+            name: min((len(p.replicas) for p in topic.partitions), default=1)
+            for name, topic in self._described(names).items()
+        }
+
+    def _described(self, names: Sequence[str]) -> dict[str, Any]:
+        """Topic -> confluent-kafka's description, of those that exist."""
         from confluent_kafka import KafkaError, TopicCollection
 
-        found = {}
         asked = self.client.describe_topics(
             TopicCollection(list(names)), request_timeout=self.timeout_s
         )
-        for name, future in asked.items():
-            told = _unless(future, KafkaError.UNKNOWN_TOPIC_OR_PART)
-            if told is not None:
-                bits = told.topic_id
-                high, low = bits.get_most_significant_bits(), bits.get_least_significant_bits()
-                found[name] = (struct.pack(">qq", high, low), len(told.partitions))
-        return found
+        found = {
+            name: _unless(future, KafkaError.UNKNOWN_TOPIC_OR_PART)
+            for name, future in asked.items()
+        }
+        return {name: topic for name, topic in found.items() if topic is not None}
 
     def describe(self, names: Sequence[str]) -> dict[str, Found]:
         """Topic -> what it is, of those that exist."""
@@ -79,7 +93,12 @@ class Admin:
             resource.name: {name: str(entry.value) for name, entry in future.result().items()}
             for resource, future in asked.items()
         }
-        return {name: Found(name, *ids[name], configs[name]) for name in ids}
+        replicas = self.replicas(list(ids))
+        return {
+            name: Found(name, *ids[name], configs[name], replicas[name])
+            for name in ids
+            if name in replicas
+        }
 
     def create(
         self, name: str, partitions: int, replication_factor: int, configs: Mapping[str, str]

@@ -72,8 +72,13 @@ def librdkafka(settings: Settings, **more: Any) -> dict[str, Any]:
     }
 
 
+FETCH_BYTES = 16 << 10
+"""Of one partition in one answer of the broker, compressed; or one batch, where that is larger.
+librdkafka unpacks an answer at once, and what a device sends may compress a thousandfold."""
+
+
 def reading(settings: Settings, **more: Any) -> dict[str, Any]:
-    """Configuration of a consumer that is told its partitions and commits nothing.
+    """Configuration of a consumer that is given its partitions and commits nothing.
 
     It sees what is there, also of transactions that are open or were aborted, as the worker's
     client does: an offset, and the end of a log, must mean the same to all.
@@ -82,9 +87,10 @@ def reading(settings: Settings, **more: Any) -> dict[str, Any]:
         "group_id": "impressions-readers",  # wanted by the library, used for nothing
         "enable_auto_commit": False,
         "enable_auto_offset_store": False,
+        "fetch_message_max_bytes": FETCH_BYTES,
         "auto_offset_reset": "error",  # never to the end, past records that nobody has seen
     }
-    # Over `kafka.properties`, which aiokafka is not told.
+    # Over `kafka.properties`, which aiokafka does not get.
     return librdkafka(settings, **options | more) | {"isolation.level": "read_uncommitted"}
 
 

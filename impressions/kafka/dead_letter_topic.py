@@ -1,22 +1,48 @@
-"""Reading the rejected topic from its beginning to its end of now."""
+"""Reading the rejected topic from its beginning to its end of now.
+
+Anybody may have written there. A message that is none of ours is a `Stray`: it is reported,
+and reading goes on.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar
 
-from confluent_kafka import TopicPartition
+from confluent_kafka import Message, TopicPartition
 
 from impressions.errors import ServiceError
-from impressions.kafka.dead_letters import DeadLetter, read_letter
+from impressions.kafka.dead_letters import DeadLetter, read_dead_letter
 from impressions.kafka.offsets import reader, watermarks
-from impressions.shell import log
 from impressions.shell.settings import Settings
 
-_AT_ONCE, _POLL_S = 1_000, 1.0
+_AT_ONCE, _POLL_S = 100, 1.0
+"""Messages of a poll: of 8 MiB each, they have to fit the memory."""
 
 
-def dead_letters(settings: Settings) -> Iterator[DeadLetter]:
-    """Every dead letter once, partition by partition, in the order it was first written.
+@dataclass(frozen=True)
+class Stray:
+    """A message of the rejected topic that is no dead letter: where it lies, and why it is none."""
+
+    topic: str
+    partition: int
+    offset: int
+    value: bytes
+    because: str
+
+    reasons: ClassVar[tuple[str]] = ("unreadable",)
+    counts: ClassVar[int] = 1
+
+    @property
+    def identity(self) -> str:
+        """Its own place: where it came from is not known."""
+        return f"{self.topic}:{self.partition}:{self.offset}"
+
+
+def dead_letters(settings: Settings) -> Iterator[DeadLetter | Stray]:
+    """Every dead letter once, partition by partition, in the order it was first written; and every
+    message that is none.
 
     Raises:
         ServiceError: the broker does not answer, or stops to.
@@ -27,13 +53,25 @@ def dead_letters(settings: Settings) -> Iterator[DeadLetter]:
         for partition in range(settings.partitions):
             first, end = watermarks(consumer, topic, partition)
             consumer.assign([TopicPartition(topic, partition, first)])
-            for letter in _until(consumer, end) if first < end else ():
-                if letter.identity not in seen:
-                    seen.add(letter.identity)
-                    yield letter
+            for message in _until(consumer, end) if first < end else ():
+                found = parsed(message)
+                if isinstance(found, Stray):
+                    yield found
+                elif found.identity not in seen:
+                    seen.add(found.identity)
+                    yield found
 
 
-def _until(consumer: object, end: int) -> Iterator[DeadLetter]:
+def parsed(message: Message) -> DeadLetter | Stray:
+    """What a message says."""
+    value = message.value() or b""
+    try:
+        return read_dead_letter(value, message.headers() or [])
+    except ValueError as error:
+        return Stray(message.topic(), message.partition(), message.offset(), value, str(error))
+
+
+def _until(consumer: object, end: int) -> Iterator[Message]:
     at, idle = 0, 0
     while at < end:
         messages = consumer.consume(_AT_ONCE, _POLL_S)  # type: ignore[attr-defined]
@@ -41,10 +79,6 @@ def _until(consumer: object, end: int) -> Iterator[DeadLetter]:
         if idle > 10:
             raise ServiceError("the rejected topic could not be read to its end", reason="broker")
         for message in messages:
-            if message.error() is not None:
-                continue
-            at = message.offset() + 1
-            try:
-                yield read_letter(message.value() or b"", message.headers() or [])
-            except (KeyError, ValueError):
-                log.once("not-a-dead-letter", offset=message.offset())
+            if message.error() is None:
+                at = message.offset() + 1
+                yield message

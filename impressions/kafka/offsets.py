@@ -1,18 +1,49 @@
-"""Where the partitions of a topic begin and end, asked of the broker now."""
+"""Where the partitions of a topic begin and end, asked of the broker now.
+
+A leader that was elected a moment ago does not say where its log ends until its copies have what
+the one before had acknowledged, and for as long nobody may know who leads. Both pass by themselves.
+"""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
-from typing import Any
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
+from impressions.clock import monotonic_s
 from impressions.errors import ServiceError
 from impressions.kafka.client import reading
 from impressions.shell.settings import Settings
 
 _TIMEOUT_S = 10.0
+_POLL_S = 0.1
+_ELECTING = (
+    KafkaError.OFFSET_NOT_AVAILABLE,
+    KafkaError.LEADER_NOT_AVAILABLE,
+    KafkaError.NOT_LEADER_FOR_PARTITION,
+    KafkaError.FENCED_LEADER_EPOCH,
+    KafkaError.UNKNOWN_LEADER_EPOCH,
+)
+_Answer = TypeVar("_Answer")
+
+
+def once_elected(ask: Callable[[], _Answer], timeout_s: float = _TIMEOUT_S) -> _Answer:
+    """What `ask` returns; asked again while a partition has no leader that could say.
+
+    Raises:
+        KafkaException: of `ask`, at once where it is about something else.
+    """
+    deadline_s = monotonic_s() + timeout_s
+    while True:
+        try:
+            return ask()
+        except KafkaException as error:
+            if error.args[0].code() not in _ELECTING or monotonic_s() > deadline_s:
+                raise
+        time.sleep(_POLL_S)
 
 
 @contextlib.contextmanager
@@ -41,8 +72,11 @@ def watermarks(
     consumer: Consumer, topic: str, partition: int, timeout_s: float = _TIMEOUT_S
 ) -> tuple[int, int]:
     """The same with a consumer that is there."""
+    at = TopicPartition(topic, partition)
     try:
-        found = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=timeout_s)
+        found = once_elected(
+            lambda: consumer.get_watermark_offsets(at, timeout=timeout_s), timeout_s
+        )
     except KafkaException as error:
         raise ServiceError(
             f"topic {topic}, partition {partition}: {error.args[0].str()}",

@@ -1,13 +1,16 @@
-"""The three topics: what each must be, creating them, and refusing one that is wrong.
+"""The four topics: what each must be, creating them, and refusing one that is wrong.
 
     source     devices' logs. Stamped by the broker: who appended when decides which layer counts an
                impression, so a producer's own clock must not.
     deltas     the stream's aggregates, the last of each key. Old slots are dropped by time as well,
                but not before the stream could no longer catch up with them.
     rejected   dead letters.
+    clock      empty records that the broker stamps, to know its time (broker_clock.py).
 
-All have P partitions. Only what would make answers wrong is refused: larger limits and longer
-retention than ours are an operator's choice.
+All have P partitions, but the clock, which has one. Only what would make answers wrong is refused:
+larger limits and longer retention than ours are an operator's choice. Of several copies of a
+partition all but one must have a record before it is acknowledged, and one that lacks
+acknowledged records never becomes the leader: else a broker's end loses what was promised.
 """
 
 from __future__ import annotations
@@ -26,6 +29,7 @@ MAX_MESSAGE_BYTES = 16 << 20
 MAX_RECORD_BYTES = MAX_MESSAGE_BYTES // 2
 """The largest record of the source: its dead letter holds all of it and more."""
 
+_MIN_INSYNC = "min.insync.replicas"
 _HOUR_MS, _DAY_MS = 3_600_000, 86_400_000
 
 
@@ -66,13 +70,14 @@ class Topic:
         return {config.name: config.value for config in self.configs}
 
 
-def wanted(settings: Settings) -> tuple[Topic, Topic, Topic]:
-    """Source, deltas and rejected, as the settings have them."""
+def wanted(settings: Settings) -> tuple[Topic, ...]:
+    """Source, deltas, rejected and clock, as the settings have them."""
     kafka, keep_days = settings.kafka, settings.stream.keep_days
     largest = Config("max.message.bytes", str(MAX_MESSAGE_BYTES), "at least")
 
-    def topic(name: str, *configs: Config) -> Topic:
-        return Topic(name, settings.partitions, kafka.replication_factor, configs)
+    def topic(name: str, *configs: Config, partitions: int = settings.partitions) -> Topic:
+        safe = (*configs, *_kept(kafka.replication_factor))
+        return Topic(name, partitions, kafka.replication_factor, safe)
 
     def retention(days: int) -> Config:
         return Config("retention.ms", str(days * _DAY_MS), "at least")
@@ -87,6 +92,9 @@ def wanted(settings: Settings) -> tuple[Topic, Topic, Topic]:
         ),
         topic(
             kafka.deltas_topic,
+            # Its acknowledgements tell the broker's time, and no worker's clock decides how long
+            # the broker keeps a block.
+            Config("message.timestamp.type", "LogAppendTime"),
             Config("cleanup.policy", "compact,delete"),
             # A stream that lags by more than the source is kept has lost records anyway.
             retention(keep_days + kafka.retention_days + 1),
@@ -97,6 +105,22 @@ def wanted(settings: Settings) -> tuple[Topic, Topic, Topic]:
         topic(
             kafka.rejected_topic, Config("cleanup.policy", "delete"), retention(keep_days), largest
         ),
+        topic(
+            kafka.clock_topic,
+            Config("message.timestamp.type", "LogAppendTime"),
+            Config("cleanup.policy", "delete"),
+            Config("retention.ms", str(_HOUR_MS), "at most"),
+            Config("segment.ms", str(_HOUR_MS), "at most"),
+            partitions=1,
+        ),
+    )
+
+
+def _kept(replicas: int) -> tuple[Config, Config]:
+    """What keeps an acknowledged record, of that many copies."""
+    return (
+        Config(_MIN_INSYNC, str(max(1, replicas - 1)), "at least"),
+        Config("unclean.leader.election.enable", "false"),
     )
 
 
@@ -144,7 +168,7 @@ def create(
 
 
 def check(settings: Settings, *, timeout_s: float = TIMEOUT_S) -> dict[str, Found]:
-    """All three topics, by name; they are right.
+    """All four topics, by name; they are right.
 
     Raises:
         NotReady: a topic is absent.
@@ -162,7 +186,7 @@ def check(settings: Settings, *, timeout_s: float = TIMEOUT_S) -> dict[str, Foun
 
 
 def source_id(settings: Settings, *, timeout_s: float = TIMEOUT_S) -> bytes:
-    """Kafka's 16-byte id of the source topic: with another one, it was made anew.
+    """Kafka's 16-byte id of the source topic: with another one, it was made again.
 
     Raises:
         NotReady: it is absent.
@@ -183,13 +207,13 @@ def _judge(topic: Topic, found: Found, settings: Settings, partitions_only: bool
     _judge_partitions(topic, found.partitions)
     wrong = _wrong(topic, found)
     if wrong and not partitions_only:
-        told = "; ".join(
+        differences = "; ".join(
             f"{c.name} is {found.configs.get(c.name, 'not set')}, expected {c.expected}"
             for c in wrong
         )
         values = ",".join(f"{c.name}={_quoted(c.value)}" for c in wrong)
         raise Refused(
-            f"topic {topic.name}: {told}",
+            f"topic {topic.name}: {differences}",
             hint="impressions topics create --fix; or with Kafka's own tool: "
             f"kafka-configs.sh --bootstrap-server {bootstrap(settings)} --alter "
             f"--entity-type topics --entity-name {topic.name} --add-config '{values}'",
@@ -209,7 +233,11 @@ def _judge_partitions(topic: Topic, found: int) -> None:
 
 
 def _wrong(topic: Topic, found: Found) -> list[Config]:
-    return [c for c in topic.configs if not c.allows(found.configs.get(c.name, ""))]
+    """What must be set otherwise. A topic with fewer copies than the settings say is judged by
+    those it has: with more to be in sync than there are, nothing could be written to it."""
+    fewer = min(topic.replication_factor, found.replicas)
+    configs = [c if c.name != _MIN_INSYNC else _kept(fewer)[0] for c in topic.configs]
+    return [c for c in configs if not c.allows(found.configs.get(c.name, ""))]
 
 
 def _quoted(value: str) -> str:

@@ -2,7 +2,7 @@
 
     parent    `Child`: starts `python -m <module>`, starts it again when it dies, after a pause that
               grows while it does not stay, and stops it
-    child     reads what it is told from the first line of standard input, which then stays open:
+    child     reads its settings from the first line of standard input, which then stays open:
               when the parent is gone, even by SIGKILL, the child reads the end of file and stops
 
 Children are started fresh, never forked: neither gRPC nor librdkafka survives a fork.
@@ -10,6 +10,7 @@ Children are started fresh, never forked: neither gRPC nor librdkafka survives a
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -29,7 +30,7 @@ class Child:
     """One place for a child: the process in it now, and when the next may start."""
 
     def __init__(self, kind: str, module: str, message: Mapping[str, Any], **log_fields: object):
-        """Start `python -m module`, which is told `message`; `kind` is its name in the log."""
+        """Start `python -m module`, which receives `message`; `kind` is its name in the log."""
         self._kind, self._module, self._message = kind, module, json.dumps(message)
         self._log_fields = log_fields
         self._pause_s, self._restart_at_s = _FIRST_PAUSE_S, 0.0
@@ -83,16 +84,18 @@ class Child:
         )
         self._started_s, self._died = monotonic_s(), False
         assert self.process.stdin is not None
-        self.process.stdin.write(self._message.encode() + b"\n")
-        self.process.stdin.flush()
+        with contextlib.suppress(BrokenPipeError):  # it was stopped at once: `look` sees its end
+            self.process.stdin.write(self._message.encode() + b"\n")
+            self.process.stdin.flush()
 
     def _close_pipes(self) -> None:
         for pipe in (self.process.stdin, self.process.stdout):
             if pipe is not None:
-                pipe.close()
+                with contextlib.suppress(BrokenPipeError):  # what it never read
+                    pipe.close()
 
 
-def told() -> Any:
+def received() -> Any:
     """In a child: what the parent said; None if it is gone already."""
     line = sys.stdin.buffer.readline()
     return json.loads(line) if line else None

@@ -1,10 +1,12 @@
 """A verb of the command line: settings in, errors out.
 
-A verb is a plain function in a file of its own. `@verb` gives it `--config` and `--set` and hands
-it the settings they make; `run` makes the same function a program, for `spark-submit file.py` and
-`python -m`. Whatever is raised ends here, in this order:
+A verb is a plain function in a file of its own. `@verb` gives it `--config` and `--set`, hands it
+the settings they make and lets it open as many files as the system allows; `run` makes the same
+function a program, for `spark-submit file.py` and `python -m`. Whatever is raised ends here, in
+this order:
 
     ImpressionsError          its exit code; "error: ... / hint: ..." on stderr
+    a catalog that is away    exit 8, or 4 where it is damaged (catalog_errors.py)
     a missing extra           exit 3 and the install line
     wrong usage               exit 2
     Ctrl-C                    exit 130
@@ -29,10 +31,18 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from impressions.errors import ImpressionsError, UsageError
+from impressions.shell import program
+from impressions.shell.catalog_errors import as_catalog_error
+from impressions.shell.descriptors import exhausted, raise_limit
 from impressions.shell.extras import missing
 
 if TYPE_CHECKING:
     from impressions.shell.settings import Settings
+
+# prometheus_client reads these once, when it is imported, and would then write the metrics of every
+# process into a directory of another program; processes of ours are distinguished by themselves.
+for _name in ("PROMETHEUS_MULTIPROC_DIR", "prometheus_multiproc_dir"):
+    os.environ.pop(_name, None)
 
 # The flags that all verbs spell alike.
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
@@ -68,6 +78,7 @@ def verb(function: Callable[..., None]) -> Callable[..., None]:
         context: typer.Context = arguments.pop("ctx")
         config: Path | None = arguments.pop("config")
         overrides: list[str] = arguments.pop("set_") or []
+        raise_limit()
         return function(settings=_settings(context, config, overrides), **arguments)
 
     own = [
@@ -100,9 +111,14 @@ def as_app(function: Callable[..., None], name: str | None = None) -> typer.Type
     return app
 
 
-def run(function: Callable[..., None]) -> NoReturn:
-    """Runs one verb as the whole program: the last line of a file that is spark-submitted."""
-    sys.exit(main(as_app(function), sys.argv[1:], prog=Path(sys.argv[0]).name))
+def run(function: Callable[..., None], *, service: bool = False) -> NoReturn:
+    """Runs one verb as the whole program: the last line of a file that is spark-submitted.
+
+    Args:
+        service: see `program.begin`.
+    """
+    program.begin(service=service)
+    program.leave(main(as_app(function), sys.argv[1:], prog=Path(sys.argv[0]).name))
 
 
 def main(app: typer.Typer, argv: Sequence[str], prog: str) -> int:
@@ -121,12 +137,13 @@ def main(app: typer.Typer, argv: Sequence[str], prog: str) -> int:
         return 130
     except ModuleNotFoundError as error:
         return report(missing(error) or error, as_json)
-    except Exception as error:
+    except Exception as error:  # every verb ends with a message and an exit code
         return report(error, as_json)
 
 
 def report(error: Exception, as_json: bool) -> int:
     """Prints an error the way a person or a program wants it; returns its exit code."""
+    error = exhausted(error) or as_catalog_error(error) or error
     unexpected = not isinstance(error, ImpressionsError)
     if unexpected and os.environ.get("IMPRESSIONS_DEBUG", "") not in ("", "0"):
         traceback.print_exception(error)

@@ -1,9 +1,9 @@
 """What a person sees: messages and progress on stderr, data on stdout.
 
     say / warn         one line on stderr
-    progress           bars on stderr, on a terminal only; elsewhere silent, same calls
+    progress           bars on stderr; where that is no terminal, lines (stage_lines.py)
     emit               the verb's result on stdout: one JSON document, or a table for people
-    human_*            numbers and ages in words
+    human_*            numbers and ages in words (in_words.py)
 
 NO_COLOR and TERM=dumb are honoured by rich. rich is imported on first use, so that a verb that
 prints JSON does not pay for it.
@@ -21,9 +21,17 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from impressions.shell.in_words import human_age, human_bytes, human_time
+from impressions.shell.stage_lines import stage_lines
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress, TaskID
+
+__all__ = [
+    "Bar", "Table", "Unit", "emit", "human_age", "human_bytes", "human_time", "progress", "say",
+    "warn",
+]  # fmt: skip
 
 Unit = Literal["bytes", "items"]
 _PIPE_COLUMNS = 200  # a table in a pipe is not cut at 80 columns
@@ -56,14 +64,6 @@ class Bar(Protocol):
     def describe(self, text: str) -> None: ...
 
 
-class _Silent:
-    def advance(self, by: float = 1) -> None: ...
-
-    def set(self, completed: float, total: float | None = None) -> None: ...
-
-    def describe(self, text: str) -> None: ...
-
-
 class _RichBar:
     def __init__(self, progress: Progress, task: TaskID):
         self._progress, self._task = progress, task
@@ -82,11 +82,12 @@ class _RichBar:
 def progress(description: str, total: float | None = None, unit: Unit = "items") -> Iterator[Bar]:
     """A bar while the block runs; `total=None` pulses until `set` says how much there is.
 
-    Nothing is written unless stderr is a terminal. The bar disappears at the end: what remains is
-    what the verb says with `say`.
+    The bar disappears at the end: what remains is what the verb says with `say`. Where stderr is no
+    terminal there is a line every 30 s and one at the end of all that took longer than 2 s.
     """
     if not sys.stderr.isatty():
-        yield _Silent()
+        with stage_lines(description, total, unit, say) as lines:
+            yield lines
         return
     from rich import progress as rich
 
@@ -134,40 +135,6 @@ def emit(data: object, *, json: bool, table: Table | str | None = None) -> None:
             print(f"{key!s:<{width}}  {value}")
     else:
         print(data, flush=True)
-
-
-def human_bytes(size: float) -> str:
-    """`1536` -> `1.5 KiB`."""
-    if abs(size) < 1024:
-        return f"{size:.0f} B"
-    for unit in ("KiB", "MiB", "GiB", "TiB"):
-        size /= 1024
-        if abs(size) < 1024:
-            return f"{size:.1f} {unit}"
-    return f"{size / 1024:.1f} PiB"
-
-
-def human_age(seconds: float) -> str:
-    """A duration in its two largest units: `93784` -> `1 d 2 h`; under a minute `4.2 s`."""
-    if seconds < 0:
-        return f"-{human_age(-seconds)}"
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    sizes = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
-    rest = int(seconds)
-    parts: list[str] = []
-    for unit, size in sizes:
-        if rest >= size or parts:
-            parts.append(f"{rest // size} {unit}" if rest // size else "")
-            rest %= size
-        if len(parts) == 2:
-            break
-    return " ".join(part for part in parts if part)
-
-
-def human_time(at_ms: int) -> str:
-    """Milliseconds since 1970 as `2026-11-15 00:00:00Z`."""
-    return dt.datetime.fromtimestamp(at_ms / 1000, dt.UTC).strftime("%Y-%m-%d %H:%M:%SZ")
 
 
 def _print_table(table: Table) -> None:

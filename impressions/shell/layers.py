@@ -21,10 +21,14 @@ from pydantic_settings import BaseSettings, EnvSettingsSource
 from pydantic_settings import SettingsError as SourceError
 
 from impressions.errors import ImpressionsError, SettingsError
+from impressions.shell.secrets import MASK, is_secret, masked
 
 DEFAULT_FILE = Path("impressions.toml")
 PREFIX = "IMPRESSIONS_"
-_NOT_SETTINGS = {"IMPRESSIONS_DEBUG"}
+# Switches of the product and of its tests; not settings.
+_NOT_SETTINGS = {
+    f"{PREFIX}{name}" for name in ("DEBUG", "FAILPOINT", "FAULTS", "FAUST_DEBUG", "TEST_SEED")
+}
 
 
 @dataclass(frozen=True)
@@ -77,24 +81,31 @@ def read_file(model: type[BaseModel], path: Path | None) -> Layer:
 
 def read_environment(model: type[BaseSettings], environ: Mapping[str, str]) -> Layer:
     """IMPRESSIONS_* variables. Others may use the prefix too (Kubernetes does, for a service of
-    that name), so at the top level only what looks like a misspelt setting is refused."""
-    known = [key.split(".")[0] for key in known_keys(model)]
-    sections = {key.partition(".")[0] for key in known_keys(model) if "." in key}
+    that name), so at the top level only what looks like a misspelt setting is refused: nearly the
+    name of one, or a key of a section with one underscore where two are meant."""
+    keys = known_keys(model)
+    known = [key.split(".")[0] for key in keys]
+    sections = {key.partition(".")[0] for key in keys if "." in key}
+    flat = {key.replace(".", "_"): key for key in keys if "." in key}
     for name in environ:
         rest = name.removeprefix(PREFIX).lower()
         if not name.startswith(PREFIX) or name in _NOT_SETTINGS or rest in known:
             continue
+        if key := _meant(rest, flat):
+            raise _unknown(name, "the environment", _variable(key))
         if "__" not in rest and (near := difflib.get_close_matches(rest, known, 1, 0.8)):
             raise _unknown(name, "the environment", PREFIX + near[0].upper())
         section = rest.partition("__")[0]
         if "__" in rest and section not in sections:
             near = difflib.get_close_matches(section, sections, 1, 0.6)
             raise _unknown(name, "the environment", PREFIX + near[0].upper() + "__" if near else "")
-    for key in _tables(known_keys(model)):
-        name = PREFIX + key.upper().replace(".", "__")
+    for key in _tables(keys):
+        name = _variable(key)
         if name in environ and not _is_json_object(environ[name]):
             raise SettingsError(
-                f"setting {key} (from {name}): found {environ[name]!r}, expected a JSON object",
+                f"setting {key} (from {name}): found {len(environ[name])} "
+                "characters that are none (not shown, lest they hold secrets), expected a JSON "
+                "object",
                 hint=f'export {name}=\'{{"key": "value"}}\'',
             )
     try:
@@ -104,7 +115,7 @@ def read_environment(model: type[BaseSettings], environ: Mapping[str, str]) -> L
             f"environment: {error}", hint="a whole section in one variable is written as JSON"
         ) from None
     _refuse_unknown(model, values, "the environment")
-    return Layer(values, lambda key: PREFIX + key.upper().replace(".", "__"))
+    return Layer(values, _variable)
 
 
 def read_overrides(model: type[BaseModel], overrides: Sequence[str]) -> Layer:
@@ -154,12 +165,32 @@ def explain(
         key = ".".join(str(part) for part in item["loc"])
         where = origins.get(key, "default")
         expected = item["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
-        found = "" if isinstance(item["input"], BaseModel | dict) else f"found {item['input']!r}, "
+        shown = MASK if is_secret(key) else masked(item["input"])
+        found = "" if isinstance(item["input"], BaseModel | dict) else f"found {shown!r}, "
         expected = expected if expected.startswith("expected") else f"expected {expected}"
         lines.append(f"setting {key} (from {where}): {found}{expected}")
         if hint is None and key in keys:
             hint = f"{key}: {keys[key].description} (default {keys[key].default!r})"
     return SettingsError("\n".join(lines), hint=hint or "impressions config prints every setting")
+
+
+def _variable(key: str) -> str:
+    return PREFIX + key.upper().replace(".", "__")
+
+
+def _meant(rest: str, flat: Mapping[str, str]) -> str | None:
+    """The key of a section whose underscores are miscounted in `rest`: `host_shards` and
+    `host___shards` for host.shards, and nearly so in a section whose name is right."""
+    single = "_".join(part for part in rest.split("_") if part)
+    if rest in {key.replace(".", "__") for key in flat.values()}:
+        return None
+    if single in flat:
+        return flat[single]
+    if "__" in rest:
+        return None
+    own = [name for name, key in flat.items() if single.startswith(key.partition(".")[0] + "_")]
+    near = difflib.get_close_matches(single, own, 1, 0.9)
+    return flat[near[0]] if near else None
 
 
 def _tables(keys: Mapping[str, Any]) -> list[str]:
@@ -193,7 +224,7 @@ def _refuse_unknown(
         if isinstance(annotation, type) and issubclass(annotation, BaseModel):
             if not isinstance(value, Mapping):
                 raise SettingsError(
-                    f"setting {name} (from {where}): found {value!r}, expected a table",
+                    f"setting {name} (from {where}): found {masked(value)!r}, expected a table",
                     hint=f"for example: {name}.{next(iter(annotation.model_fields))} = ...",
                 )
             _refuse_unknown(annotation, value, where, f"{prefix}{name}.")

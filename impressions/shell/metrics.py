@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 from prometheus_client import CollectorRegistry, start_http_server
 from prometheus_client.metrics_core import Metric
@@ -21,6 +22,7 @@ from prometheus_client.registry import Collector
 from impressions.errors import Refused
 
 _FETCH_S = 1.0
+_IDLE_S = 10.0
 _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
@@ -34,6 +36,7 @@ def serve(registry: CollectorRegistry, listen: str) -> Iterator[str]:
     host, _, port = listen.rpartition(":")
     try:
         server, thread = start_http_server(int(port), host.strip("[]"), registry)
+        server.RequestHandlerClass = _brief(server.RequestHandlerClass)
     except OSError as error:
         raise Refused(
             f"metrics cannot listen on {listen} ({error.strerror})",
@@ -46,6 +49,11 @@ def serve(registry: CollectorRegistry, listen: str) -> Iterator[str]:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+def _brief(handler: Any) -> Any:
+    """The handler, which closes a connection that asks nothing: it takes a thread and a file."""
+    return type("Brief", (handler,), {"timeout": _IDLE_S})
 
 
 class OfChildren(Collector):

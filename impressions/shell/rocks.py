@@ -40,6 +40,7 @@ from rocksdict import (
 
 from impressions.errors import CorruptData, ImpressionsError, NotReady, Refused
 from impressions.generation import shard_dir
+from impressions.shell.descriptors import exhausted
 
 BLOOM_BITS_PER_KEY = 10
 CACHE_BYTES = 64 << 20
@@ -113,7 +114,8 @@ class Store:
         """The value of a key of this shard; None if it is not there.
 
         Raises:
-            Exception: what RocksDB says of a damaged block or index.
+            Exception: what RocksDB says of a damaged block or index, or of no descriptor left
+                (impressions/shell/descriptors.py `exhausted` tells).
         """
         value: bytes | None = self._databases[shard].get(key)
         if value is None:
@@ -144,6 +146,7 @@ def open_read_only(path: Path, shards: Iterable[int]) -> Store:
 
     Raises:
         CorruptData: one of them is not there or cannot be opened.
+        TooManyFiles: no descriptor is left to open them.
     """
     plain: dict[int, Rdict] = {}
     verifying: dict[int, Rdict] = {}
@@ -154,6 +157,8 @@ def open_read_only(path: Path, shards: Iterable[int]) -> Store:
             verifying[shard] = _open_shard(directory, generation_options(verify_index=True))
         except Exception as error:  # rocksdict raises bare Exceptions
             Store(plain, verifying).close()
+            if (full := exhausted(error)) is not None:
+                raise full from error
             raise CorruptData(f"store {directory} cannot be opened ({error})") from error
     return Store(plain, verifying)
 
@@ -170,8 +175,9 @@ def _open_shard(directory: Path, options: Options) -> Rdict:
 class Table:
     """A database that is read and rewritten.
 
-    Every method raises CorruptData for a damaged block, and NotReady, reason "store", when the disk
-    says no; a primary that got the latter must be opened again.
+    Every method raises CorruptData for a damaged block, TooManyFiles without a descriptor left, and
+    NotReady, reason "store", when the disk says no; a primary that got one of the latter two must
+    be opened again.
     """
 
     def __init__(self, db: Rdict, logged: bool = True):
@@ -190,12 +196,12 @@ class Table:
             return []
         try:
             return list(self._db.get(list(keys)) or ())
-        except Exception as error:
+        except Exception as error:  # rocksdict raises bare Exceptions
             raise _failure(error) from error
 
     def values(self, prefix: bytes, lower: bytes, upper: bytes) -> list[bytes]:
         """The values of lower..upper, ascending by key; all of these keys begin with `prefix`, the
-        first bytes that `open_primary` was told of."""
+        first bytes that `open_primary` was given."""
         return [value for _, value in _scan(self._db, lower, upper, of_prefix=bool(prefix))]
 
     def scan(self, lower: bytes = b"", upper: bytes | None = None) -> Iterator[tuple[bytes, bytes]]:
@@ -211,7 +217,7 @@ class Table:
             batch.delete(key)
         try:
             self._db.write(batch, _UNLOGGED if self._filling or not self._logged else None)
-        except Exception as error:
+        except Exception as error:  # rocksdict raises bare Exceptions
             raise _failure(error) from error
 
     def fill(self) -> None:
@@ -230,7 +236,7 @@ class Table:
             return
         try:
             self._db.flush()
-        except Exception as error:
+        except Exception as error:  # rocksdict raises bare Exceptions
             raise _failure(error) from error
         self._compact_at(_FILES)
         self._filling = False
@@ -238,15 +244,22 @@ class Table:
     def _compact_at(self, files: int) -> None:
         try:
             self._db.set_options({"level0_file_num_compaction_trigger": str(files)})
-        except Exception as error:
+        except Exception as error:  # rocksdict raises bare Exceptions
             raise _failure(error) from error
 
     def catch_up(self) -> None:
         """Of a secondary: see what the primary has written by now."""
         try:
             self._db.try_catch_up_with_primary()
-        except Exception as error:
+        except Exception as error:  # rocksdict raises bare Exceptions
             raise _failure(error) from error
+
+    @property
+    def cache(self) -> tuple[int, int]:
+        """(capacity, usage) of the block cache that RocksDB says it reads through, in bytes."""
+        names = ("rocksdb.block-cache-capacity", "rocksdb.block-cache-usage")
+        capacity, used = (self._db.property_int_value(name) or 0 for name in names)
+        return capacity, used
 
     def close(self) -> None:
         self._db.close()
@@ -265,8 +278,8 @@ def open_primary(path: Path, prefix_bytes: int, logged: bool = True) -> Table:
     """
     path.mkdir(parents=True, exist_ok=True)
     try:
-        return Table(Rdict(str(path), _table_options(prefix_bytes)), logged)
-    except Exception as error:
+        return Table(_open_table(path, prefix_bytes, AccessType.read_write()), logged)
+    except Exception as error:  # rocksdict raises bare Exceptions
         raise _failure(error, path) from error
 
 
@@ -282,9 +295,16 @@ def open_secondary(path: Path, own: Path, prefix_bytes: int) -> Table:
     own.mkdir(parents=True, exist_ok=True)
     access = AccessType.secondary(str(own))
     try:
-        return Table(Rdict(str(path), _table_options(prefix_bytes), access_type=access))
-    except Exception as error:
+        return Table(_open_table(path, prefix_bytes, access))
+    except Exception as error:  # rocksdict raises bare Exceptions
         raise _failure(error, path) from error
+
+
+def _open_table(path: Path, prefix_bytes: int, access: AccessType) -> Rdict:
+    options = _table_options(prefix_bytes)
+    # Options of a family that is not named are those of its first opening, read from a file, which
+    # knows no cache: RocksDB's own then, small and private.
+    return Rdict(str(path), options, {"default": options}, access)
 
 
 @functools.cache
@@ -324,6 +344,8 @@ def _table_options(prefix_bytes: int) -> Options:
 def _failure(error: Exception, path: Path | None = None) -> ImpressionsError:
     """What RocksDB says, as one of our errors; its text names files of this machine, so it stays in
     `__cause__`."""
+    if (full := exhausted(error)) is not None:  # first: it may be the lock that has no descriptor
+        return full
     kind, text = str(error).partition(":")[0], str(error)
     if path is not None and ("LOCK" in text or "lock hold" in text):
         return Refused(
@@ -352,5 +374,7 @@ def _scan(
         rows.next()
     try:
         rows.status()
-    except Exception as error:
+    except Exception as error:  # rocksdict raises bare Exceptions
+        if (full := exhausted(error)) is not None:
+            raise full from error
         raise CorruptData(f"store: a block cannot be read ({error})") from None

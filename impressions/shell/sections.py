@@ -106,6 +106,9 @@ class Kafka(BaseModel):
     rejected_topic: str = Field(
         "impressions-rejected", min_length=1, description="dead letters of the stream"
     )
+    clock_topic: str = Field(
+        "impressions-clock", min_length=1, description="topic that tells the broker's time"
+    )
     replication_factor: int = Field(1, ge=1, description="of topics that are created")
     retention_days: int = Field(
         7, ge=1, description="days the source topic keeps records; land must run within them"
@@ -138,6 +141,11 @@ class Land(BaseModel):
     )
     max_records: int = Field(
         2_000_000, ge=1, description="Kafka records per commit and partition, at most"
+    )
+    memory_mb: int = Field(
+        2048,
+        ge=64,
+        description="MiB that landing, importing and closing may hold of rows; more goes in pieces",
     )
 
 
@@ -208,6 +216,20 @@ class Serving(BaseModel):
     max_titles: int = Field(500, ge=1, description="titles in one request's filter")
     max_request_bytes: ByteSize = Field(
         ByteSize(1 << 20), ge=1024, description="bytes of one request message"
+    )
+    max_answer_bytes: ByteSize = Field(
+        ByteSize(64 << 20),
+        ge=1024,
+        lt=1 << 31,
+        description="bytes of the answer to one call; a larger one is refused",
+    )
+    max_connections: int = Field(
+        10_000,
+        ge=1,
+        description="connections per worker, in at most half of its file descriptors",
+    )
+    max_idle_s: float = Field(
+        300, gt=0, description="seconds until a connection without a call is closed"
     )
     grace_s: float = Field(10, ge=0, description="seconds for running requests after SIGTERM")
     deltas: Literal["auto", "on", "off"] = Field(

@@ -22,6 +22,7 @@ from pydantic import Field, PrivateAttr, ValidationError, ValidationInfo, field_
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from impressions.shell import layers
+from impressions.shell.paths import expanded
 from impressions.shell.sections import (
     Audits,
     Catalog,
@@ -95,7 +96,7 @@ class Settings(BaseSettings):
 
     @property
     def home_dir(self) -> Path:
-        return self.home.expanduser().absolute()
+        return expanded(self.home)
 
     @property
     def spec(self) -> Spec:
@@ -114,16 +115,16 @@ class Settings(BaseSettings):
     def generations(self) -> str:
         """An absolute path or a URI, without a slash at the end."""
         uri = self.generations_uri or str(self.home_dir / "generations")
-        return (uri if "://" in uri else str(Path(uri).expanduser().absolute())).rstrip("/")
+        return (uri if "://" in uri else str(expanded(Path(uri)))).rstrip("/")
 
     @property
     def host_dir(self) -> Path:
-        return (self.host.data_dir or self.home_dir / "host").expanduser().absolute()
+        return expanded(self.host.data_dir or self.home_dir / "host")
 
     @property
     def speed_dir(self) -> Path:
         """Where this worker keeps the state of its partitions."""
-        return (self.speed.state_dir or self.home_dir / "speed").expanduser().absolute()
+        return expanded(self.speed.state_dir or self.home_dir / "speed")
 
     @property
     def deltas_dir(self) -> Path:

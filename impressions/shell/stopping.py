@@ -26,7 +26,7 @@ _CLOSED = 0  # no signal has this number
 
 @contextlib.contextmanager
 def stopping_on(
-    *signals: signal.Signals, said: Callable[[], None] | None = None
+    *signals: signal.Signals, said: Callable[[], object] | None = None
 ) -> Iterator[threading.Event]:
     """An event that the first of these signals sets, for the length of the block.
 

@@ -5,8 +5,8 @@ length, little-endian values. A twin is built from the same descriptors as the p
 descriptor pool of its own, so the public classes are untouched.
 
 One limit: a twin reads a column only where the sender wrote it packed and in one piece, as every
-protobuf library does. Whoever reads bytes of strangers compares the lengths of the columns and the
-size of the message (impressions/kafka/records.py).
+protobuf library does. So it is for messages of our own; those of strangers have a reader that takes
+every form (impressions/kafka/logs.py).
 """
 
 from __future__ import annotations

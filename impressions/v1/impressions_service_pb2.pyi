@@ -284,11 +284,13 @@ class ServedGeneration(_message.Message):
     def __init__(self, generation_id: _Optional[str] = ..., cutover_ms: _Optional[int] = ..., horizon_ms: _Optional[int] = ..., profiles: _Optional[int] = ..., entries: _Optional[int] = ..., raw_snapshot_id: _Optional[int] = ..., ema_snapshot_id: _Optional[int] = ...) -> None: ...
 
 class Limits(_message.Message):
-    __slots__ = ("max_batch", "max_titles", "max_request_bytes")
+    __slots__ = ("max_batch", "max_titles", "max_request_bytes", "max_answer_bytes")
     MAX_BATCH_FIELD_NUMBER: _ClassVar[int]
     MAX_TITLES_FIELD_NUMBER: _ClassVar[int]
     MAX_REQUEST_BYTES_FIELD_NUMBER: _ClassVar[int]
+    MAX_ANSWER_BYTES_FIELD_NUMBER: _ClassVar[int]
     max_batch: int
     max_titles: int
     max_request_bytes: int
-    def __init__(self, max_batch: _Optional[int] = ..., max_titles: _Optional[int] = ..., max_request_bytes: _Optional[int] = ...) -> None: ...
+    max_answer_bytes: int
+    def __init__(self, max_batch: _Optional[int] = ..., max_titles: _Optional[int] = ..., max_request_bytes: _Optional[int] = ..., max_answer_bytes: _Optional[int] = ...) -> None: ...

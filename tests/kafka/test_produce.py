@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import random
 import time
@@ -16,13 +17,14 @@ import pyarrow.parquet as pq
 import pytest
 import typer
 
-from batch.mapping import read_mapping
+from batch.mapping.grammar import read_mapping
 from cli.produce import command
 from cli.replay.logs import arrange
 from cli.replay.pace import due_s
 from impressions.errors import MappingError, UsageError
 from impressions.kafka import records
 from impressions.shell.settings import Settings
+from impressions.spec import Spec
 from tests import naive_files
 from tests.broker import TestBroker, read_topic, stream_settings
 
@@ -190,7 +192,7 @@ def test_rows_that_cannot_be_sent_are_counted_and_bad_ones_are_sent(
     }  # fmt: skip
     report = produce(settings, capsys, write(tmp_path / "e.csv", made), columns)
     assert report["left_out"] == {
-        "missing_profile": 1, "missing_title": 1, "missing_event_time": 1, "missing_log_id": 1,
+        "missing_profile": 1, "missing_title": 1, "bad_event_time": 1, "missing_log_id": 1,
         "bad_profile": 1,
     }  # fmt: skip
     assert (report["read"], report["impressions"]) == (8, 3)
@@ -212,10 +214,10 @@ def test_old_events_are_announced_and_can_be_moved_to_now(
         mapping=None, ingest_time="event", rate=None, replay_speed=None, shift_to_now=False,
         new_log_ids=False, json=False, dry_run=True,
     )  # fmt: skip
-    told = capsys.readouterr()
-    assert "reject 3 of 3 impressions: 3 out_of_window" in told.err
-    assert "--shift-to-now" in told.err
-    assert "would send 3 impressions" in told.out
+    printed = capsys.readouterr()
+    assert "reject 3 of 3 impressions: 3 out_of_window" in printed.err
+    assert "--shift-to-now" in printed.err
+    assert "would send 3 impressions" in printed.out
     produce(settings, capsys, path, columns, shift_to_now=True)
     times = sorted(e["event_ms"] for _, _, shown in sent(settings) for e in shown)
     assert np.diff(times).tolist() == [1000, 1000]
@@ -273,10 +275,56 @@ def test_when_each_log_is_due() -> None:
 
 def test_the_mapping_is_the_imports(tmp_path: Path) -> None:
     """Same grammar, same refusals."""
-    from cli.replay.files import read_files
+    from cli.replay.events import read_events
 
     path = write(tmp_path / "e.jsonl", rows(1, n=2))
     mapping = read_mapping([f"{k}={v}" for k, v in {**COLUMNS, "title_id": "vidoe"}.items()])
     with pytest.raises(MappingError, match="no column 'vidoe'") as caught:
-        list(read_files([path], mapping))
+        read_events([path], mapping, Spec(), START_MS)
     assert "video" in (caught.value.hint or "")
+
+
+def test_what_cannot_be_sent_is_counted_and_what_is_left_out_is_said(tmp_path: Path) -> None:
+    """Broken lines, text that is no time, log ids the wire has no place for; copies once."""
+    from cli.replay.events import read_events
+
+    head = "user,video,seen,batch,note\n"
+    good = f"1,2,{START_MS},3,"
+    content = (
+        head + f'{good}"a\nb"\n{good}x,y\n1,2,soon,3,\n1,2,{START_MS},0,\n1,2,{START_MS},-4,\n'
+    )
+    (tmp_path / "a.csv").write_text(content + f"1,two,{START_MS},3,\n,2,{START_MS},3,\n")
+    (tmp_path / "b.csv").write_bytes((tmp_path / "a.csv").read_bytes())
+    (tmp_path / "c.json").write_text("[]")
+    pairs = ["profile_id=user", "title_id=video", "event_time=seen:ms", "log_id=batch"]
+    mapping = read_mapping(pairs, None, "event")
+    events, left_out, notes = read_events([str(tmp_path)], mapping, Spec(), START_MS)
+    assert events.title_id.tolist() == [2, -1]
+    assert left_out == {
+        "undecodable": 1, "bad_event_time": 1, "missing_log_id": 2, "missing_profile": 1,
+    }  # fmt: skip
+    assert [note.partition(": ")[0] for note in notes] == ["left out", str(tmp_path / "b.csv")]
+    empty, _, _ = read_events([str(write_header(tmp_path))], mapping, Spec(), START_MS)
+    assert len(arrange(empty, ingest_is_event=True, identified=True)) == 0
+
+
+def write_header(tmp_path: Path) -> Path:
+    path = tmp_path / "none" / "e.csv"
+    path.parent.mkdir()
+    path.write_text("user,video,seen,batch\n")
+    return path
+
+
+def test_without_log_ids_a_row_is_named_by_its_place_in_the_file(tmp_path: Path) -> None:
+    """Broken rows count as places, so an id is that of the same line whatever is mapped."""
+    from cli.replay.events import read_events
+    from impressions.ids import LOG_BITS, hash_id
+
+    (tmp_path / "e.csv").write_text(f"user,video,seen\n1,2\n1,2,{START_MS}\n")
+    mapping = read_mapping(
+        ["profile_id=user", "title_id=video", "event_time=seen:ms"], None, "event"
+    )
+    events, left_out, _ = read_events([str(tmp_path)], mapping, Spec(), START_MS)
+    digest = hashlib.sha256((tmp_path / "e.csv").read_bytes()).hexdigest()[:16]
+    assert events.log_id.tolist() == [hash_id(f"file:{digest}:1", LOG_BITS)]
+    assert left_out == {"undecodable": 1}

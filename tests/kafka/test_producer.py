@@ -108,7 +108,7 @@ def test_a_log_that_cannot_be_written_leaves_the_others(tmp_path: Path, broker: 
         producer.send(log(4))
 
 
-def test_what_the_broker_refuses_is_counted_and_told(tmp_path: Path, broker: TestBroker) -> None:
+def test_what_the_broker_refuses_is_counted_and_named(tmp_path: Path, broker: TestBroker) -> None:
     """A topic with a lower limit: the large log fails for good, the small one arrives."""
     settings = stream_settings(tmp_path, broker)
     with connect(settings) as admin:
@@ -120,10 +120,10 @@ def test_what_the_broker_refuses_is_counted_and_told(tmp_path: Path, broker: Tes
         assert producer.flush() == 1
         assert list(producer.errors.values()) == [1]
         producer.send(log(2))
-    untold = Producer(settings)
-    untold.add(7, 3, title_ids=titles, event_time_ms=titles)
+    unreported = Producer(settings)
+    unreported.add(7, 3, title_ids=titles, event_time_ms=titles)
     with pytest.raises(ServiceError, match=r"1 of 1 logs were not delivered: .*large") as caught:
-        untold.__exit__(None, None, None)
+        unreported.__exit__(None, None, None)
     assert caught.value.reason == "not_delivered"
     assert log_ids(settings) == {2: 1}
 

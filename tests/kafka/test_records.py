@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from impressions.event import Reason
+from impressions.kafka.framing import MAX_RECORD_LOGS, MAX_VALUE_BYTES, record_of
 from impressions.kafka.records import ABSENT, Unreadable, decode
 from impressions.shard import shard_of
 from impressions.spec import DAY_MS, Spec
@@ -13,6 +14,7 @@ from impressions.v1.impression_record_pb2 import ImpressionLog, ImpressionRecord
 
 SPEC = Spec()
 INGEST_MS = 20_000 * DAY_MS
+BOTH_WAYS = pytest.mark.parametrize("compiled", [True, False])
 GOOD = {
     "title_ids": [5, 6],
     "locations": [1, 0],
@@ -30,8 +32,9 @@ def record(*logs) -> bytes:
     return ImpressionRecord(logs=logs).SerializeToString()
 
 
-def judged(*values, partition=0, partitions=1):
-    return decode(values, np.full(len(values), INGEST_MS), partition, partitions, SPEC)
+def judged(*values, partition=0, partitions=1, compiled=True):
+    ingest_ms = np.full(len(values), INGEST_MS)
+    return decode(values, ingest_ms, partition, partitions, SPEC, compiled=compiled)
 
 
 def reasons(batch):
@@ -151,6 +154,49 @@ def test_what_cannot_be_read_is_named_and_loses_nothing_else():
     assert batch.unreadable == [Unreadable(0, None), Unreadable(1, 0), Unreadable(2, None)]
     assert batch.read == 3 + 4
     assert reasons(batch) == ["ok"] * 4
+
+
+def test_a_broken_text_costs_its_log_alone():
+    """The rest of the record counts."""
+    broken = log(8, device={"type": "tv?"}).SerializeToString().replace(b"?", b"\xff")
+    batch = judged(record(log()) + record_of(broken) + record(log(9)))
+    assert batch.unreadable == [Unreadable(0, 1, Reason.UNDECODABLE)]
+    assert batch.log_id.tolist() == [7, 9]
+    assert batch.log_index.tolist() == [0, 2]
+
+
+@BOTH_WAYS
+def test_a_record_of_more_than_eight_mebibytes_is_not_looked_into(compiled):
+    """Compressed it may have been a few KB; it is one rejected, and costs nothing."""
+    good = record(log())
+    largest = good + message(99, bytes(MAX_VALUE_BYTES - len(good) - 6))
+    assert len(largest) == MAX_VALUE_BYTES
+    for value in (largest + b"\x10\x00", b"\x0a\x00" * (32 << 20)):
+        batch = judged(value, good, compiled=compiled)
+        assert batch.unreadable == [Unreadable(0, None, Reason.TOO_LARGE)]
+        assert batch.read == 1 + 2
+    assert judged(largest, compiled=compiled).read == 2
+
+
+@BOTH_WAYS
+def test_a_record_has_at_most_a_hundred_thousand_logs(compiled):
+    """Empty ones, which hold nothing, among them."""
+    full = record(log()) + b"\x0a\x00" * (MAX_RECORD_LOGS - 1)
+    assert judged(full, compiled=compiled).read == 2
+    batch = judged(full + b"\x0a\x00", compiled=compiled)
+    assert batch.unreadable == [Unreadable(0, None, Reason.TOO_LARGE)]
+    assert batch.read == 1
+
+
+@BOTH_WAYS
+def test_more_broken_logs_than_a_record_can_hold_are_one_broken_record(compiled):
+    """Three bytes each: a record of a few MB would become a million dead letters."""
+    crumb = b"\x0a\x01\xff"
+    held = record(log(dwell_s=[1.0]), log()) + crumb
+    assert [u.log_index for u in judged(held, compiled=compiled).unreadable] == [0, 2]
+    batch = judged(held + crumb * 9, record(log()), compiled=compiled)
+    assert batch.unreadable == [Unreadable(0, None)]
+    assert batch.record.tolist() == [1]
 
 
 def test_a_log_without_impressions_is_nothing():

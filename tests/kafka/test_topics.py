@@ -14,6 +14,7 @@ from impressions.errors import NotReady, Refused, ServiceError
 from impressions.kafka import client, topics
 from impressions.kafka.admin import connect
 from impressions.kafka.topics import Config
+from impressions.shell.sections import Kafka
 from impressions.shell.settings import Settings
 from tests.broker import TestBroker, compact_soon, read_topic, stream_settings
 
@@ -35,7 +36,7 @@ def test_creating_twice_makes_them_once(tmp_path: Path, broker: TestBroker) -> N
     first = topics.check(settings)
     assert set(topics.create(settings).values()) == {"exists"}
     assert topics.check(settings) == first
-    assert [found.partitions for found in first.values()] == [4, 4, 4]
+    assert [found.partitions for found in first.values()] == [4, 4, 4, 1]
 
 
 def test_the_broker_stamps_records_of_the_source(tmp_path: Path, broker: TestBroker) -> None:
@@ -102,6 +103,30 @@ def test_more_room_than_ours_is_an_operators_choice() -> None:
     assert Config("cleanup.policy", "compact,delete").allows("delete,compact")
 
 
+def test_three_copies_are_kept_by_two() -> None:
+    """Every topic: all copies but one acknowledge; one that lacks records never leads."""
+    for copies, in_sync in ((1, "1"), (2, "1"), (3, "2"), (5, "4")):
+        for topic in topics.wanted(Settings(kafka=Kafka(replication_factor=copies))):
+            assert topic.properties["min.insync.replicas"] == in_sync
+            assert topic.properties["unclean.leader.election.enable"] == "false"
+    rule = Config("min.insync.replicas", "2", "at least")
+    assert [rule.allows(found) for found in ("1", "2", "3")] == [False, True, True]
+
+
+def test_topics_that_may_lose_records_are_refused(tmp_path: Path, broker: TestBroker) -> None:
+    """An unclean election is named with its fix. A topic with one copy, where the settings say
+    three, is not asked to have two in sync: nothing could be written to it."""
+    settings = stream_settings(tmp_path, broker)
+    name = settings.kafka.deltas_topic
+    altered(settings, name, unclean_leader_election_enable="true")
+    with pytest.raises(Refused, match=r"unclean\.leader\.election\.enable is true"):
+        topics.check(settings)
+    assert topics.create(settings, fix=True)[name] == "fixed"
+    kafka = settings.kafka.model_copy(update={"replication_factor": 3})
+    found = topics.check(settings.model_copy(update={"kafka": kafka}))
+    assert {topic.replicas for topic in found.values()} == {1}
+
+
 def test_a_recreated_source_has_another_id(tmp_path: Path, broker: TestBroker) -> None:
     """Same name, same P: only Kafka's id tells."""
     settings = stream_settings(tmp_path, broker)
@@ -158,6 +183,6 @@ def test_verbs_print_what_they_did(
     """One line per topic, and the same as JSON."""
     settings = stream_settings(tmp_path, broker, create=False)
     create(settings=settings, fix=False, json=False, dry_run=False)
-    assert capsys.readouterr().out.count("created") == 3
+    assert capsys.readouterr().out.count("created") == 4
     check(settings=settings, json=True)
     assert settings.kafka.deltas_topic in capsys.readouterr().out

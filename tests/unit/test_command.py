@@ -162,8 +162,23 @@ def test_help_loads_no_verb() -> None:
         assert f"\n  {name} " in answer.stdout
 
 
-def test_progress_is_silent_away_from_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
-    """The same calls write nothing when stderr is a pipe."""
+def test_metrics_stay_out_of_another_programs_directory(tmp_path: Path) -> None:
+    """A shell that has PROMETHEUS_MULTIPROC_DIR set, even to what does not exist, is no matter."""
+    code = (
+        "from impressions.shell.command import main\n"
+        "import prometheus_client as p; p.Counter('a', 'b').inc()"
+    )
+    subprocess.run(
+        [sys.executable, "-c", code], check=True, cwd=ROOT,
+        env=os.environ | {"PROMETHEUS_MULTIPROC_DIR": str(tmp_path / "not-there")},
+    )  # fmt: skip
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_short_progress_is_silent_away_from_a_terminal(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The same calls write nothing when stderr is a pipe and the work takes no time."""
     with console.progress("copy", total=10, unit="bytes") as bar:
         bar.advance(5)
         bar.set(10, 10)

@@ -13,6 +13,7 @@ import pytest
 import impressions
 
 pytest.importorskip("llvmlite")
+from impressions.compiled import cache
 from impressions.compiled.cache import digest
 
 HERE = Path(impressions.__file__).parent
@@ -48,3 +49,33 @@ def test_a_source_that_is_compiled_into_others_counts(clone):
     source.write_text(source.read_text() + "# changed\n")
     os.utime(source, ns=(times.st_atime_ns, times.st_mtime_ns))
     assert digest(clone) != before
+
+
+def test_what_was_compiled_is_known_by_name():
+    """One function in the cache says nothing of another."""
+    pytest.importorskip("impressions.compiled.records")
+    assert cache.is_filled("scan")
+    assert not cache.is_filled("scan_")
+
+
+def test_where_code_cannot_be_kept_it_is_compiled_all_the_same(monkeypatch):
+    """numba refuses to cache where it may not write."""
+    import numba
+
+    def njit(signature, *, cache=False, **options):
+        if cache:
+            raise RuntimeError("no locator available")
+        return lambda function: (function, options)
+
+    monkeypatch.setattr(numba, "njit", njit)
+    assert cache.kept("f8(f8)")(abs)[0] is abs
+
+
+def test_a_directory_that_cannot_be_made_is_replaced_for_this_process(monkeypatch, tmp_path):
+    """The same one each time, or what one module compiled another would not find."""
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    found = cache.directory()
+    assert found.is_dir()
+    assert tmp_path not in found.parents
+    assert cache.directory() == found

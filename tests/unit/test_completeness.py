@@ -2,7 +2,8 @@
 
 import pytest
 
-from impressions.completeness import Incomplete, StreamState, stream_reasons
+from impressions.completeness import Incomplete, StreamState, reasons, stream_reasons
+from impressions.spec import Spec
 
 CUTOVER_MS, NOW_MS, LAG_MS = 1_000_000, 5_000_000, 15_000
 FRESH = StreamState(through_ms=NOW_MS - 100, since_ms=CUTOVER_MS, restoring=False)
@@ -13,7 +14,7 @@ FRESH = StreamState(through_ms=NOW_MS - 100, since_ms=CUTOVER_MS, restoring=Fals
     [
         (FRESH, CUTOVER_MS, ()),
         (FRESH, CUTOVER_MS - 1, (Incomplete.DELTAS_MISSING,)),
-        (FRESH, None, (Incomplete.NO_GENERATION,)),
+        (FRESH, None, ()),
         (StreamState(NOW_MS - LAG_MS, 0, False), CUTOVER_MS, ()),
         (StreamState(NOW_MS - LAG_MS - 1, 0, False), CUTOVER_MS, (Incomplete.STREAM_BEHIND,)),
         (StreamState(NOW_MS + LAG_MS + 1, 0, False), CUTOVER_MS, (Incomplete.STREAM_BEHIND,)),
@@ -29,3 +30,8 @@ FRESH = StreamState(through_ms=NOW_MS - 100, since_ms=CUTOVER_MS, restoring=Fals
 def test_the_live_half_says_what_it_lacks(stream, cutover_ms, expected):
     """Edges: exactly the cutover needs nothing older; exactly the bound is not behind."""
     assert stream_reasons(stream, cutover_ms, NOW_MS, LAG_MS) == expected
+
+
+def test_without_a_generation_nothing_is_complete():
+    """Whether a stream answers or nothing does."""
+    assert reasons(NOW_MS, None, Spec()) == (Incomplete.NO_GENERATION,)

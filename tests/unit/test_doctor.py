@@ -91,7 +91,26 @@ def test_unreachable_catalog_and_generations(settings: Settings, tmp_path: Path)
     assert "is a file" in checks["generations"].found
 
 
-def test_a_taken_port_is_told_but_stops_nothing(settings: Settings) -> None:
+def test_a_uid_without_a_name_and_without_a_home_is_named(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a container that runs under any uid: what Spark needs, and where caches go."""
+
+    def unknown(uid: int) -> None:
+        raise KeyError(uid)
+
+    monkeypatch.setattr("pwd.getpwuid", unknown)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    for name in ("HOME", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    checks = by_name(examine(settings))
+    assert checks["user"].state == "fix"
+    assert "/etc/passwd" in (checks["user"].fix or "")
+    assert (checks["cache directory"].state, checks["cache directory"].required) == ("fix", False)
+    assert "XDG_CACHE_HOME" in (checks["cache directory"].fix or "")
+
+
+def test_a_taken_port_is_named_but_stops_nothing(settings: Settings) -> None:
     """Where a server runs already, the port is its own."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -111,7 +130,7 @@ def test_a_configured_broker_must_answer(settings: Settings) -> None:
     assert "kafka.bootstrap" in (checks["broker"].fix or "")
 
 
-def test_a_local_broker_that_is_down_is_told_but_stops_nothing(settings: Settings) -> None:
+def test_a_local_broker_that_is_down_is_named_but_stops_nothing(settings: Settings) -> None:
     """After a crash its address stays behind; the next start cures it."""
     address = address_file(settings)
     address.parent.mkdir(parents=True)

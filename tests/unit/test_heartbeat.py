@@ -1,5 +1,7 @@
 """The heartbeat's bytes, pinned, and what is refused."""
 
+from dataclasses import replace
+
 import pytest
 
 from impressions import heartbeat
@@ -18,13 +20,17 @@ BEAT = Heartbeat(
     1_794_700_800_123,
     FROM_THE_FIRST_MS,
     1_794_700_801_000,
+    1_799_884_801_000,
+    40,
+    -2,
 )
-GOLDEN = (
+BEFORE = (
     "0148" + SPEC.tag.to_bytes(4, "little").hex() + "03000000" + "08000000" + "01000000"
     "000102030405060708090a0b0c0d0e0f"
     "101112131415161718191a1b1c1d1e1f" + "2900000000000000" + "7bf080dca1010000"
     "0000000000000080" + "e8f380dca1010000"
 )
+GOLDEN = "02" + BEFORE[2:] + "e8837e11a3010000" + "2800000000000000" + "feffffffffffffff"
 
 
 def test_the_bytes_of_a_heartbeat_stay_as_they_are():
@@ -32,13 +38,18 @@ def test_the_bytes_of_a_heartbeat_stay_as_they_are():
     assert heartbeat.decode(bytes.fromhex(GOLDEN), SPEC) == BEAT
 
 
+def test_a_heartbeat_of_the_version_before_knows_no_suspect_and_no_last_record():
+    found = heartbeat.decode(bytes.fromhex(BEFORE), SPEC)
+    assert found == replace(BEAT, suspect_ms=0, last_offset=-1, last_digest=0)
+
+
 def test_another_version_kind_or_length_is_refused():
     data = heartbeat.encode(BEAT, SPEC)
-    with pytest.raises(Refused, match="version 2, expected 1") as caught:
-        heartbeat.decode(b"\x02" + data[1:], SPEC)
+    with pytest.raises(Refused, match="version 3, expected 2") as caught:
+        heartbeat.decode(b"\x03" + data[1:], SPEC)
     assert caught.value.reason == "format_version"
     with pytest.raises(CorruptData, match="kind 44, expected 48"):
-        heartbeat.decode(b"\x01D" + data[2:], SPEC)
+        heartbeat.decode(b"\x02D" + data[2:], SPEC)
     for length in range(len(data)):
         with pytest.raises(CorruptData):
             heartbeat.decode(data[:length], SPEC)

@@ -40,7 +40,7 @@ def test_a_parent_shows_its_children_each_with_its_name():
     with serve(registries[0], "127.0.0.1:0") as a, serve(registries[1], "127.0.0.1:0") as b:
         parent.register(OfChildren(lambda: {"a": a, "b": b, "gone": "127.0.0.1:1"}))
         with serve(parent, "127.0.0.1:0") as address:
-            told = read(address)
-    assert told.count("# TYPE impressions_calls_total counter") == 1
-    assert 'impressions_calls_total{code="OK",process="a"} 1.0' in told
-    assert 'impressions_calls_total{code="OK",process="b"} 2.0' in told
+            text = read(address)
+    assert text.count("# TYPE impressions_calls_total counter") == 1
+    assert 'impressions_calls_total{code="OK",process="a"} 1.0' in text
+    assert 'impressions_calls_total{code="OK",process="b"} 2.0' in text

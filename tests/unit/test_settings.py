@@ -69,9 +69,37 @@ def test_misspelt_variable_is_refused(name: str, monkeypatch: pytest.MonkeyPatch
         load()
 
 
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("HOST_SHARDS", "HOST__SHARDS"),
+        ("HOST_SHARD", "HOST__SHARDS"),
+        ("HOST___SHARDS", "HOST__SHARDS"),
+        ("KAFKA_BOOTSTRAP", "KAFKA__BOOTSTRAP"),
+        ("SERVING_MAX_STREAM_LAG_S", "SERVING__MAX_STREAM_LAG_S"),
+        ("SERVING__MAX__BATCH", "SERVING__MAX_BATCH"),
+    ],
+)
+def test_one_underscore_where_two_are_meant_is_refused_with_the_right_name(
+    name: str, meant: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ignored, it would leave the default in force without a word."""
+    monkeypatch.setenv(f"IMPRESSIONS_{name}", "1")
+    with pytest.raises(SettingsError, match=f"IMPRESSIONS_{name} ") as caught:
+        load()
+    assert caught.value.hint == f"did you mean IMPRESSIONS_{meant}?"
+
+
 def test_variables_of_others_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """Kubernetes sets these for a service named impressions; they are not settings."""
-    for name in ("SERVICE_HOST", "SERVICE_PORT", "PORT", "PORT_50051_TCP_ADDR", "DEBUG"):
+    for name in (
+        "SERVICE_HOST",
+        "SERVICE_PORT",
+        "PORT",
+        "PORT_50051_TCP_ADDR",
+        "DEBUG",
+        "FAILPOINT",
+    ):
         monkeypatch.setenv(f"IMPRESSIONS_{name}", "1")
     assert load() == Settings()
 
@@ -153,13 +181,21 @@ def test_paths_derive_from_home(clean_place: Path) -> None:
     assert load(overrides=["generations_uri=s3://b/g/"]).generations == "s3://b/g"
 
 
+def test_a_home_directory_that_nobody_knows_is_named() -> None:
+    """As `~/data` is for a container's user without a name and without HOME."""
+    settings = Settings(home=Path("~nobody-of-this-name/data"))
+    with pytest.raises(SettingsError, match="no home directory is known") as found:
+        _ = settings.host_dir
+    assert found.value.hint == "write the path out, or set HOME"
+
+
 def test_both_engines_mean_the_same_catalog(clean_place: Path) -> None:
     """One SQLite file, one name, one warehouse, schema V1 on both sides."""
     settings = load(overrides=["home=state"])
     spark, python = spark_catalog(settings), python_catalog(settings)
     database = clean_place / "state" / "catalog.db"
     assert spark["spark.sql.catalog.lake.uri"] == f"jdbc:sqlite:{database}"
-    assert python["uri"] == f"sqlite:///{database}"
+    assert python["uri"] == f"sqlite:///file:{database}?uri=true&timeout=30"
     assert spark["spark.sql.catalog.lake.warehouse"] == python["warehouse"]
     assert spark["spark.sql.catalog.lake.jdbc.schema-version"] == "V1"
     assert python["schema_version"] == "v1"
