@@ -22,4 +22,4 @@ def command(settings: Settings) -> None:
         follow(settings, stopping, "127.0.0.1:0")
 
 
-run(command)
+run(command, service=True)

@@ -6,12 +6,14 @@ consumer group: what was read is known from the store alone, and a kill at any m
 of one batch at most, which changes nothing.
 
     begin    at max(own next offset, log start). A copy of another topic of this name, or of one
-             that was cut short, starts from nothing
+             that was cut short, starts from nothing; so does one that has dropped slots which by
+             this host's clock nobody may drop yet: some clock was ahead when it did
     restore  `restoring` until the position reaches the end that was asked for at the beginning. The
              records just before that end may have been compacted away, so the position may never
              get there: silence counts as the end too, if another look finds nothing before it
     follow   each heartbeat says through when the blocks before it are complete; slots older than
-             `stream.keep_days` before that are dropped (deltas/sweep.py)
+             `stream.keep_days` before that, and before this host's clock, are dropped
+             (deltas/sweep.py)
 
 While the broker is away it keeps trying; what the store says of its age tells the readers. A
 consumer that stands still while the topic goes on, as another client sees it, ends the follower:
@@ -33,7 +35,7 @@ from deltas import versions
 from deltas.store import KEY_BYTES, DeltaStore, PartitionState, slot_of_key
 from deltas.sweep import Sweep, delete_partition, floor_of
 from impressions import heartbeat
-from impressions.clock import monotonic_s
+from impressions.clock import Clock, monotonic_s, now_ms
 from impressions.errors import CorruptData, NotReady, Refused, ServiceError
 from impressions.kafka import client
 from impressions.kafka.admin import Admin
@@ -64,8 +66,15 @@ class Follower:
         states: what the store says of each partition that was begun.
     """
 
-    def __init__(self, settings: Settings, store: DeltaStore, partitions: Sequence[int]):
+    def __init__(
+        self,
+        settings: Settings,
+        store: DeltaStore,
+        partitions: Sequence[int],
+        clock: Clock = now_ms,
+    ):
         self._settings, self._store, self._partitions = settings, store, tuple(partitions)
+        self._clock = clock
         self.spec, self._topic = settings.spec, settings.kafka.deltas_topic
         self._bootstrap = client.bootstrap(settings)
         common = {
@@ -79,6 +88,7 @@ class Follower:
                 settings,
                 enable_partition_eof=True,
                 fetch_wait_max_ms=100,
+                fetch_message_max_bytes=1 << 20,  # blocks are the worker's, and bounded
             )
             | common
         )
@@ -185,9 +195,16 @@ class Follower:
         state = self._store.state(partition)
         if state is None:
             return PartitionState(topic_id, low, restoring=True)
-        if state.topic_id == topic_id and state.next_offset <= high:
+        early = state.floor_ms > floor_of(self._clock(), self._settings) + self.spec.slot_ms
+        if state.topic_id == topic_id and state.next_offset <= high and not early:
             return replace(state, next_offset=max(state.next_offset, low))
-        log.warning("start-over", partition=partition, had=state.next_offset, end=high)
+        log.warning(
+            "start-over",
+            partition=partition,
+            had=state.next_offset,
+            end=high,
+            dropped_too_early=early,
+        )
         # A kill in between finds a copy of no topic at all, and starts over again.
         self._save(partition, PartitionState(_NOWHERE, low, restoring=True))
         delete_partition(self._store, partition, self._settings.partitions)
@@ -268,14 +285,14 @@ class Follower:
                 reason="partitions",
             )
         if beat.deltas_id != state.topic_id:
-            # Of a worker that did not notice yet that the topic was made anew.
+            # Of a worker that did not notice yet that the topic was made again.
             log.once("heartbeat-of-another-topic", partition=partition)
             return state
         if state.heartbeat is not None:
             held = heartbeat.decode(state.heartbeat, self.spec)
             if beat.progress < held.progress:
                 return state
-        floor_ms = floor_of(beat.through_ms, self._settings)
+        floor_ms = floor_of(min(beat.through_ms, self._clock()), self._settings)
         return replace(state, heartbeat=value, floor_ms=max(state.floor_ms, floor_ms))
 
     def _reached(self, partition: int) -> bool:
@@ -345,6 +362,7 @@ def restore_partition(
     partition: int,
     stop: threading.Event | None = None,
     moved: Callable[[], None] = lambda: None,
+    clock: Clock = now_ms,
 ) -> int:
     """Copy one partition up to its present end; the next offset after it.
 
@@ -355,7 +373,7 @@ def restore_partition(
         NotReady: reason "stopped".
         Refused, CorruptData: see `Follower.poll`.
     """
-    follower = Follower(settings, store, (partition,))
+    follower = Follower(settings, store, (partition,), clock)
     try:
         follower.restore(stop or threading.Event(), moved)
         return follower.states[partition].next_offset

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,7 +31,7 @@ from deltas.store import DeltaStore, open_primary
 from impressions import heartbeat
 from impressions.clock import now_ms
 from impressions.errors import CorruptData, ImpressionsError, Refused
-from impressions.shell import child, log, metrics, running
+from impressions.shell import child, log, metrics, program, running
 from impressions.shell.command import report
 from impressions.shell.settings import Settings
 from impressions.shell.stopping import END, stopping_on
@@ -49,7 +48,7 @@ def store_dir(settings: Settings) -> Path:
 def main() -> int:
     """The exit code of a child."""
     with stopping_on(*END) as stopping:
-        message = child.told()
+        message = child.received()
         if message is None:
             return 0
         child.stop_with_parent(stopping)
@@ -83,7 +82,7 @@ def _follow_with(
 ) -> None:
     follower: Follower | None = None
     try:
-        follower = Follower(settings, store, settings.host_shards)
+        follower = Follower(settings, store, settings.host_shards, now_ms)
         counted = FollowerMetrics(follower)
         with (
             metrics.serve(counted.registry, metrics_listen) as address,
@@ -98,7 +97,7 @@ def _follow_with(
 
 
 def _open(path: Path, stopping: threading.Event) -> DeltaStore | None:
-    """The store, once nobody else writes it; None if told to stop before."""
+    """The store, once nobody else writes it; None if asked to stop before."""
     standing_by = False
     while not stopping.is_set():
         try:
@@ -156,4 +155,5 @@ class FollowerMetrics(Collector):
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    program.begin(service=True)
+    program.leave(main())

@@ -2,8 +2,9 @@
 
 A partition's floor is the start of the slot that lies `stream.keep_days` before what the stream has
 come through; whatever is below it may be missing from the copy, and the state says so *before*
-anything is deleted. The deleting itself is housekeeping: a pass over all keys now and then, a piece
-per step, so that the follower never stops following.
+anything is deleted. How far that is two clocks say, the stream's and that of whoever deletes: one
+that is ahead deletes nothing. The deleting itself is housekeeping: a pass over all keys now and
+then, a piece per step, so that the follower never stops following.
 """
 
 from __future__ import annotations
@@ -25,9 +26,13 @@ KEYS_PER_STEP = 5_000
 _LEAST_PAUSE_S = 600.0
 
 
-def floor_of(through_ms: int, settings: Settings) -> int:
-    """Slots that start before this are dropped once the stream has come so far."""
-    expired_ms = through_ms - settings.stream.keep_days * DAY_MS
+def floor_of(vouched_ms: int, settings: Settings) -> int:
+    """Slots that start before this are dropped once the stream has come so far.
+
+    Args:
+        vouched_ms: the smaller of what the stream is complete through and the own clock.
+    """
+    expired_ms = vouched_ms - settings.stream.keep_days * DAY_MS
     return max(NOTHING_DROPPED_MS, slot_start_ms(expired_ms, settings.spec))
 
 

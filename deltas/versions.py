@@ -4,7 +4,7 @@ In: records of the delta topic in their order, and what the store holds of their
 put and what to delete. Only headers are read. Of several blocks of one key in a batch the newest
 wins, wherever it stands: a worker that lost its partition may still append an older one.
 
-A value that is no delta block is kept as it is. Its readers are told that data is lost, never given
+A value that is no delta block is kept as it is. Its readers learn that data is lost, never given
 a number, and the next good block replaces it. It has the lowest version there is.
 """
 

@@ -5,6 +5,9 @@ The only file that touches Faust's insides, and why:
     seek            Faust resumes at the group's committed offsets; ours are in the state, which is
                     what was really published. So `perform_seek` of its consumer is replaced, and
                     an event is neither skipped nor read twice, whatever the group remembers
+    size            a broker bounds records compressed, and a few KB may become gigabytes. A value
+                    that is too large to be looked into is cut where it is unpacked, and a poll
+                    ends where the values under way fill their room (speed/room.py)
     fetch wait      Faust lets the broker hold a fetch for 1.5 s. One that is under way does not
                     cover partitions with records in hand, so their next record would wait for it
     generation      a take buffer survives a rebalance; fetches of an older generation are dropped
@@ -26,6 +29,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -42,10 +46,14 @@ from impressions.kafka.client import aiokafka
 from impressions.shell.settings import Settings
 from speed.fetches import Fetch, Piece, Polls
 from speed.place import member_name
+from speed.room import Room
 
 _FETCH_BYTES = 8 << 20
+_UNDER_WAY_BYTES = 64 << 20
+"""Of values, uncompressed, that are polled and not yet applied; the last one may go beyond, by
+8 MiB at most."""
 _FETCHES_AT_ONCE = 64
-"""Pieces, of all partitions together: at most 16 MB and 8 * `batch_records`."""
+"""Pieces, of all partitions together: some 16 MB, uncompressed, and 8 * `batch_records`."""
 _FETCH_WAIT_MS = 50
 _COMMIT_S = 1.0
 _ANSWER_S = 10.0
@@ -57,7 +65,7 @@ class Engine:
 
     Args:
         handle: gets fetches, in offset order within a partition.
-        assigned: told the partitions of this worker after each rebalance, before records flow.
+        assigned: gets the partitions of this worker after each rebalance, before records flow.
         start_of: the next offset to apply of an assigned partition; 0 while that is unknown.
     """
 
@@ -72,6 +80,7 @@ class Engine:
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._settings, self._topic_name = settings, settings.kafka.topic
         self._handle, self._assigned, self._start_of = handle, assigned, start_of
+        self._room = Room(_UNDER_WAY_BYTES)
         self._app = self._make_app(directory)
         self._app.on_rebalance_complete.connect(self._rebalanced, weak=False)
         topic = self._app.topic(
@@ -164,6 +173,7 @@ class Engine:
         )
         start_of, name, has_room = self._start_of, self._topic_name, self._has_room
         polls: Polls[TP] = Polls(settings.speed.batch_records)
+        room = self._room
 
         class ConsumerThread(AIOKafkaConsumerThread):
             async def _seek_wait(self, consumer: Any, partitions: Mapping[TP, int]) -> None:
@@ -171,11 +181,20 @@ class Engine:
                 await super()._seek_wait(consumer, partitions)
 
             async def _fetch_records(self, *args: Any, **options: Any) -> Any:
-                return polls.cut(await super()._fetch_records(*args, **options))
+                room.measure()
+                if room.full:
+                    await asyncio.sleep(_FETCH_WAIT_MS / 1000)
+                    return {}
+                options["max_records"] = room
+                pieces = polls.cut(await super()._fetch_records(*args, **options))
+                for piece in chain.from_iterable(pieces.values()):
+                    room.hold(piece)
+                return pieces
 
             def _create_worker_consumer(self, transport: Any) -> Any:
                 consumer = super()._create_worker_consumer(transport)
                 consumer._fetch_max_wait_ms = _FETCH_WAIT_MS
+                consumer._value_deserializer = room.keep
                 return consumer
 
         class Consumer(FaustConsumer):
@@ -229,7 +248,7 @@ class Engine:
             assignment = self._app.consumer.assignment()
             mine = {tp.partition for tp in assignment if tp.topic == self._topic_name}
             await self._assigned(frozenset(mine))
-        except Exception as error:
+        except Exception as error:  # Faust would log it and go on: `failed` ends the worker
             self._fail(error)
             raise
 
@@ -238,7 +257,9 @@ class Engine:
         try:
             async for events in stream.noack_take(_FETCHES_AT_ONCE, within=within_s):
                 await self._handle([Fetch.of(event) for event in events])
-        except Exception as error:
+                for event in events:  # Faust holds them until the next ones come
+                    self._room.free(event.message.value)
+        except Exception as error:  # Faust would log it and go on: `failed` ends the worker
             self._fail(error)
             raise
 
@@ -254,7 +275,7 @@ async def _seek(consumer: Any, tps: Sequence[TP], start_of: Callable[[int], int]
     await consumer.seek_wait(starts)
     for tp, start in starts.items():
         consumer._read_offset[tp] = start or None
-        consumer._committed_offset[tp] = None  # whatever it was: say it anew
+        consumer._committed_offset[tp] = None  # whatever it was: say it again
 
 
 def _credentials(client: Mapping[str, Any]) -> Any:

@@ -70,13 +70,12 @@ class Fetch:
     def of(cls, event: Any) -> Fetch:
         """From a Faust event whose value is a piece of aiokafka's records."""
         message, piece = event.message, event.message.value
-        return cls(
-            message.partition,
-            message.generation_id,
-            piece.start,
-            [Record(each.offset, each.timestamp, each.value) for each in piece.records],
-            all(each.timestamp_type == _LOG_APPEND_TIME for each in piece.records),
-        )
+        records = [
+            Record(r.offset, r.timestamp, r.value, r.timestamp_type == _LOG_APPEND_TIME)
+            for r in piece.records
+        ]
+        stamped = all(record.stamped for record in records)
+        return cls(message.partition, message.generation_id, piece.start, records, stamped)
 
     @property
     def first(self) -> int:

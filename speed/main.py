@@ -1,4 +1,4 @@
-"""`impressions speed` and `python -m speed`: one worker of the stream, until told to stop.
+"""`impressions speed` and `python -m speed`: one worker of the stream, until asked to stop.
 
 SIGTERM and SIGINT finish the batch under way and exit 0. Whatever keeps it from working ends it
 with another code: something above (systemd, Kubernetes, `impressions dev`) starts it again.
@@ -10,13 +10,23 @@ import asyncio
 import gc
 import logging
 import os
-import signal
+from typing import Annotated
+
+import typer
 
 from impressions.clock import now_ms
 from impressions.shell.command import Json, report, verb
 from impressions.shell.console import emit
 from impressions.shell.settings import Settings
 
+_AcceptLoss = Annotated[
+    bool,
+    typer.Option(
+        "--accept-loss",
+        help="Records that bear their producer's time are passed over: they will be in no answer. "
+        "The log says which, and answers say that something is missing.",
+    ),
+]
 _QUIET = ("faust", "mode", "aiokafka")
 _GARBAGE_AFTER = 100_000
 """New objects, before Python looks for cycles among them. A batch makes tens of thousands, which
@@ -24,7 +34,7 @@ live until it is published: to look after every 700, the default, took 5 to 10 %
 
 
 @verb
-def command(settings: Settings, json: Json = False) -> None:
+def command(settings: Settings, accept_loss: _AcceptLoss = False, json: Json = False) -> None:
     """Keep the deltas: apply the live stream and publish each profile's recent aggregates.
 
     \b
@@ -33,6 +43,7 @@ def command(settings: Settings, json: Json = False) -> None:
 
     Start as many as there are cores; they share the partitions. Topics are checked first.
     """
+    from impressions.compiled.logs import reader
     from impressions.kafka import topics
     from impressions.shell import log
 
@@ -42,24 +53,25 @@ def command(settings: Settings, json: Json = False) -> None:
             logging.DEBUG if os.environ.get("IMPRESSIONS_FAUST_DEBUG") else logging.CRITICAL
         )
     topics.check(settings)
+    reader()  # compiled or loaded before the group waits for a sign of life
     gc.freeze()  # modules stay: they need not be looked through
     gc.set_threshold(_GARBAGE_AFTER)
-    asyncio.run(_work(settings, json))
+    asyncio.run(_work(settings, accept_loss, json))
 
 
-async def _work(settings: Settings, json: bool) -> None:
+async def _work(settings: Settings, accept_loss: bool, json: bool) -> None:
     from impressions.shell import log, metrics, running
+    from impressions.shell.stopping import END, stopping_on
     from speed.metrics import Metrics
     from speed.place import take_place
     from speed.worker import Worker, describe
 
     place = take_place(settings.speed_dir)
     own = Metrics()
-    stopping = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    stopping, loop = asyncio.Event(), asyncio.get_running_loop()
     try:
         with (
+            stopping_on(*END, said=lambda: loop.call_soon_threadsafe(stopping.set)),
             metrics.serve(own.registry, settings.speed.metrics_listen) as address,
             running.registered(settings, "speed", metrics=address),
         ):
@@ -69,13 +81,15 @@ async def _work(settings: Settings, json: bool) -> None:
                 json=json,
                 table=f"working; metrics on http://{address}/metrics",
             )
-            await Worker(settings, place.path, now_ms, own).run(stopping)
+            await Worker(settings, place.path, now_ms, own, accept_loss).run(stopping)
             log.info("stopped")
-    except Exception as error:
+    except Exception as error:  # whatever it was: logged, then raised as an error of ours
         log.LOGGER.error("%s", log.line("ended", error=repr(error)))
-        told = describe(error)
-        if told.reason == "stuck":  # a thread that waits for the broker would keep the process
-            os._exit(report(told, json))
-        raise told from error
+        described = describe(error)
+        if described.reason == "stuck":  # a thread that waits for the broker would keep the process
+            os._exit(report(described, json))
+        if described is error:
+            raise
+        raise described from error
     finally:
         place.release()

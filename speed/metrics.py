@@ -39,6 +39,11 @@ class Metrics:
             "Blocks of a former owner that were overwritten.",
             registry=registry,
         )
+        self._passed_over = Counter(
+            "impressions_passed_over_records",
+            "Records without the broker's time that --accept-loss passed over.",
+            registry=registry,
+        )
         self._lag = Gauge(
             "impressions_speed_watermark_lag_seconds",
             "Now less the ingest time up to which everything is published.",
@@ -87,6 +92,9 @@ class Metrics:
         self._lag.labels(partition).set(max(0, now_ms - max(beat.through_ms, 0)) / 1000)
         self._offset.labels(partition).set(beat.offset)
         self._end.labels(partition).set(end_offset)
+
+    def passed_over(self, records: int) -> None:
+        self._passed_over.inc(records)
 
     def republished(self) -> None:
         self._republished.inc()

@@ -1,4 +1,4 @@
-"""Opening a partition: restored from the delta topic, then told where the source goes on.
+"""Opening a partition: restored from the delta topic, then with the place where the source goes on.
 
 Also the two topics' identities, which offsets are worth nothing without: a topic that is deleted
 and made again has the same name and begins at 0.
@@ -15,8 +15,10 @@ from deltas.follower import restore_partition
 from deltas.store import DeltaStore, open_primary
 from impressions.clock import Clock, monotonic_s
 from impressions.errors import CorruptData, NotReady, Refused
-from impressions.kafka import offsets
+from impressions.heartbeat import Heartbeat
+from impressions.kafka import broker_clock, last_record, offsets
 from impressions.kafka.admin import connect
+from impressions.kafka.last_record import Found, LastRecord
 from impressions.shell import log
 from impressions.shell.settings import Settings
 from speed.state import Partition, state_of, state_path
@@ -41,17 +43,22 @@ def open_partition(
 
     Raises:
         NotReady: stopped.
-        Refused: see `state_of`, and deltas/follower.py.
+        Refused: see `state_of`, `check_same_log`, and deltas/follower.py.
     """
     started_s, topic = monotonic_s(), settings.kafka.topic
     store = open_copy(state_path(directory, number), number)
     try:
-        restore_partition(settings, store, number, stop, moved)
+        restore_partition(settings, store, number, stop, moved, clock)
         held = store.state(number)
         assert held is not None, "a restored partition has a state"
         source = offsets.range_of(settings, topic, number)
-        beat, lost = state_of(held, settings, number, source_id, source, clock())
-    except BaseException:
+        at_ms = clock()
+        beat, lost = state_of(held, settings, number, source_id, source, at_ms)
+        if beat.since_ms >= at_ms:  # the later of both clocks: what was lost is not older
+            at_ms = max(at_ms, broker_clock.now_ms(settings))
+            beat, lost = state_of(held, settings, number, source_id, source, at_ms)
+        check_same_log(settings, beat)
+    except BaseException:  # also a cancelled thread: the store is never left open
         store.close()
         raise
     if lost:
@@ -63,7 +70,22 @@ def open_partition(
         source_offset=beat.offset,
         seconds=round(monotonic_s() - started_s, 2),
     )
-    return Partition(settings, store, beat, lost)
+    return Partition(settings, store, beat, lost, clock)
+
+
+def check_same_log(settings: Settings, beat: Heartbeat) -> None:
+    """Refuse a source that was cut before what was applied and filled again; blocking.
+
+    Raises:
+        Refused: reason "topic_cut".
+        ServiceError: the broker does not answer.
+    """
+    topic, last = settings.kafka.topic, LastRecord(beat.last_offset, beat.last_digest)
+    for partition, found in last_record.compare(settings, topic, {beat.partition: last}).items():
+        if found is Found.OTHER:
+            raise last_record.refused(topic, partition, last, beat.epoch)
+        if found is Found.GONE:
+            log.info("not-compared", partition=partition, gone=last.offset)
 
 
 def open_copy(path: Path, number: int) -> DeltaStore:
@@ -102,7 +124,7 @@ def identities(settings: Settings) -> Identities:
 
 
 def check_same(settings: Settings, before: Identities, now: Identities) -> None:
-    """Refuse to go on with a topic that was made anew."""
+    """Refuse to go on with a topic that was made again."""
     for name, old, new in zip(
         (settings.kafka.topic, settings.kafka.deltas_topic), before, now, strict=True
     ):

@@ -2,7 +2,7 @@
 
 A worker without partitions is right where there are more workers than partitions. It is wrong where
 partitions have no owner: the group's leader assigned from metadata that did not show the topic yet,
-or a member of the past still stands for them. Joining anew cures it; so the worker ends.
+or a member of the past still stands for them. Joining again cures it; so the worker ends.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from impressions.clock import monotonic_s
 
 
 class Progress:
-    """Told by the worker's loop and by restoring threads, asked by the watchdog."""
+    """Fed by the worker's loop and by restoring threads, asked by the watchdog."""
 
     def __init__(self) -> None:
         self._moved_s: dict[int, float] = {}

@@ -8,15 +8,17 @@ costs more than the record).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
+from aiokafka.errors import MessageSizeTooLargeError
 
 from impressions.kafka.client import aiokafka
 from impressions.kafka.dead_letters import DeadLetter
 from impressions.kafka.topics import MAX_MESSAGE_BYTES
 from impressions.shell.settings import Settings
+from speed.through import BrokerTimes
 
 Pair = tuple[bytes, bytes]
 """(key, value) of a record."""
@@ -28,13 +30,19 @@ _BATCH_BYTES = 1 << 20
 _COMPRESSION = "snappy"
 """aiokafka's lz4 is lz4's strongest level: 60 MB/s for 0.69 of a block, snappy 1,500 for 0.75."""
 _TIMEOUT_MS = 30_000
+_LOG_APPEND_TIME = 1
+_REJECTED_AT_ONCE, _REJECTED_BYTES = 1_000, 8 << 20
 
 
 class Publisher:
-    """Writes to the delta topic and to the rejected topic."""
+    """Writes to the delta topic and to the rejected topic.
+
+    Attributes:
+        times: the brokers' clocks, by the stamps of what was acknowledged.
+    """
 
     def __init__(self, settings: Settings):
-        self._settings = settings
+        self._settings, self.times = settings, BrokerTimes()
         self._producer: AIOKafkaProducer | None = None
 
     async def start(self) -> None:
@@ -84,32 +92,54 @@ class Publisher:
         for batch in batches:
             batch.close()
         sent = [await producer.send_batch(batch, topic, partition=partition) for batch in batches]
-        done = await asyncio.gather(*sent)
+        acks = await asyncio.gather(*sent)
+        if acks and acks[-1].timestamp_type == _LOG_APPEND_TIME:
+            self.times.stamped(partition, acks[-1].timestamp)
         return [
-            (told.offset, told.offset + batch.record_count())
-            for told, batch in zip(done, batches, strict=True)
+            (ack.offset, ack.offset + batch.record_count())
+            for ack, batch in zip(acks, batches, strict=True)
         ]
 
-    async def reject(self, letters: Sequence[DeadLetter]) -> None:
-        """Send dead letters, and wait for the broker."""
-        producer, topic = self._started(), self._settings.kafka.rejected_topic
-        await asyncio.gather(
-            *[
-                await producer.send(
-                    topic,
-                    key=letter.identity.encode(),
-                    value=letter.value,
-                    partition=letter.partition,
-                    headers=letter.headers(),
-                )
-                for letter in letters
-            ]
+    async def reject(self, dead_letters: Iterable[DeadLetter]) -> None:
+        """Send dead letters, some at a time, and wait for the broker."""
+        for some in _slices(dead_letters):
+            sent = [await self._reject(dead_letter) for dead_letter in some]
+            results = await asyncio.gather(*sent, return_exceptions=True)
+            for dead_letter, result in zip(some, results, strict=True):
+                if isinstance(result, MessageSizeTooLargeError):
+                    # The topic takes less than it was made for: a part says what the record was.
+                    await (await self._reject(dead_letter.cut()))
+                elif isinstance(result, BaseException):
+                    raise result
+
+    async def _reject(self, dead_letter: DeadLetter) -> asyncio.Future[Any]:
+        sent: asyncio.Future[Any] = await self._started().send(
+            self._settings.kafka.rejected_topic,
+            key=dead_letter.identity.encode(),
+            value=dead_letter.value,
+            partition=dead_letter.partition,
+            headers=dead_letter.headers(),
         )
+        return sent
 
     def _started(self) -> AIOKafkaProducer:
         if self._producer is None:
             raise RuntimeError("the publisher was not started")
         return self._producer
+
+
+def _slices(dead_letters: Iterable[DeadLetter]) -> Iterator[list[DeadLetter]]:
+    """In order, so few at a time that they fit the memory: bad logs may be many."""
+    some: list[DeadLetter] = []
+    held_bytes = 0
+    for dead_letter in dead_letters:
+        some.append(dead_letter)
+        held_bytes += len(dead_letter.value)
+        if held_bytes >= _REJECTED_BYTES or len(some) == _REJECTED_AT_ONCE:
+            yield some
+            some, held_bytes = [], 0
+    if some:
+        yield some
 
 
 def _append(batch: Any, record: Pair) -> bool:

@@ -11,7 +11,8 @@ when on the partition is whole (`since_ms`), and answers that need more say that
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -21,31 +22,37 @@ import numpy as np
 from deltas.store import DeltaStore, PartitionState
 from deltas.sweep import Sweep, floor_of
 from impressions import delta_block, heartbeat
+from impressions.clock import Clock, now_ms
 from impressions.decay import Int
 from impressions.delta_block import DeltaBlock
 from impressions.errors import CorruptData, Refused
 from impressions.event import Reason
 from impressions.heartbeat import FROM_THE_FIRST_MS, Heartbeat
-from impressions.kafka.dead_letters import DeadLetter, letters_of
+from impressions.ingest_time import Carried, ingest_times
+from impressions.kafka.dead_letters import DeadLetter, dead_letters_of
+from impressions.kafka.device_time import device_ms
+from impressions.kafka.last_record import LastRecord
 from impressions.kafka.records import Batch, decode
 from impressions.shell import log
 from impressions.shell.settings import Settings
+from impressions.slot import format_utc, slot_start_ms
 from impressions.spec import Spec
 from speed.apply import apply
 from speed.parts import Key
 from speed.publisher import Offsets
+from speed.through import next_through_ms
 
-_BELIEVED_MS = 10_000
 _HELD_ROWS = 1_000_000
 """In memory, beside the store: some 160 MB, or as many empty blocks."""
 
 
 class Record(NamedTuple):
-    """One record of the source topic. `append_ms` is the broker's time."""
+    """One record of the source topic. `append_ms` is the broker's time, where it is `stamped`."""
 
     offset: int
     append_ms: int
     value: bytes | None
+    stamped: bool = True
 
 
 @dataclass(frozen=True)
@@ -55,7 +62,7 @@ class Flush:
     Attributes:
         blocks, encoded: the changed blocks, and their (key, value).
         progress: the heartbeat that stands behind them.
-        letters: dead letters of the records.
+        dead_letters: dead letters of the records, made as they are taken, once.
         counts: impressions applied, duplicate, replayed, rejected, read.
         rejected: the rejected by reason.
     """
@@ -63,7 +70,7 @@ class Flush:
     blocks: dict[Key, DeltaBlock]
     encoded: list[tuple[bytes, bytes]]
     progress: Heartbeat
-    letters: list[DeadLetter]
+    dead_letters: Iterator[DeadLetter]
     counts: dict[str, int]
     rejected: dict[str, int]
 
@@ -72,11 +79,16 @@ class Partition:
     """State of one partition while it is assigned to this worker."""
 
     def __init__(
-        self, settings: Settings, store: DeltaStore, progress: Heartbeat, lost: bool = False
+        self,
+        settings: Settings,
+        store: DeltaStore,
+        progress: Heartbeat,
+        lost: bool = False,
+        clock: Clock = now_ms,
     ):
         """`lost`: the source begins behind `progress`; the first record says since when."""
         self.number, self.progress = progress.partition, progress
-        self._store, self._lost = store, lost
+        self._store, self._lost, self._clock = store, lost, clock
         self._settings, self._spec = settings, settings.spec
         self._topic = settings.kafka.topic
         self._sweep = Sweep(store, settings)
@@ -91,6 +103,11 @@ class Partition:
         return self.progress.offset + 1
 
     @property
+    def last_record(self) -> LastRecord:
+        """The newest record that was applied."""
+        return LastRecord(self.progress.last_offset, self.progress.last_digest)
+
+    @property
     def next_delta_offset(self) -> int:
         """Where the delta topic goes on behind what the store holds."""
         return self._state().next_offset
@@ -99,25 +116,29 @@ class Partition:
         """Apply records that follow `progress`, in offset order."""
         offsets = np.array([record.offset for record in records], np.int64)
         append_ms = np.array([record.append_ms for record in records], np.int64)
-        ingest_ms = np.maximum(np.maximum.accumulate(append_ms), self.progress.newest_ms)
         values = [record.value for record in records]
         beat = self.progress
+        before = Carried(beat.newest_ms, beat.suspect_ms)
+        ingest_ms, carried = ingest_times(append_ms, before, lambda: device_ms(values))
         batch = decode(values, ingest_ms, self.number, beat.partitions, self._spec)
         done = apply(batch, offsets, self._block, beat.epoch, self._spec)
         rejected = _rejected(batch)
-        newest_ms = int(ingest_ms[-1])
+        last = LastRecord.of(*records[-1][:3])
         progress = replace(
             beat,
-            offset=int(offsets[-1]),
-            newest_ms=newest_ms,
-            since_ms=self._since_ms(int(ingest_ms[0]), newest_ms),
-            through_ms=max(beat.through_ms, newest_ms),
+            offset=last.offset,
+            newest_ms=carried.newest_ms,
+            suspect_ms=carried.suspect_ms,
+            since_ms=self._since_ms(append_ms, ingest_ms),
+            through_ms=next_through_ms(beat.through_ms, carried.newest_ms, self._clock()),
+            last_offset=last.offset,
+            last_digest=last.digest,
         )
         return Flush(
             done.blocks,
             _encoded(done.blocks, self._spec),
             progress,
-            list(letters_of(batch, values, offsets, self._topic, self.number, ingest_ms)),
+            dead_letters_of(batch, values, offsets, self._topic, self.number, ingest_ms),
             {
                 "read": batch.read,
                 "applied": done.applied,
@@ -180,18 +201,33 @@ class Partition:
         self._held[key] = block
         self._held_rows += 1 + (0 if block is None else len(block.rows))
 
-    def _since_ms(self, first_ms: int, newest_ms: int) -> int:
-        """From when on the blocks are whole, after a flush of records ingested in between."""
+    def _since_ms(self, append_ms: Int, ingest_ms: Int) -> int:
+        """From when on the blocks are whole, after a flush of these records."""
         if self._damaged:
-            return newest_ms + 1
-        return first_ms + 1 if self._lost else self.progress.since_ms
+            return int(ingest_ms.max()) + 1
+        since_ms = int(ingest_ms[0]) + 1 if self._lost else self.progress.since_ms
+        doubted = ingest_ms[ingest_ms < append_ms]
+        if not len(doubted):
+            return since_ms
+        log.warning(
+            "stamps-ahead",
+            partition=self.number,
+            records=len(doubted),
+            stamped=format_utc(int(append_ms.max())),
+            counted_from=format_utc(int(doubted.min())),
+        )
+        # In a slot that was over: a generation that was made since may lack it.
+        over_ms = slot_start_ms(self.progress.through_ms, self._spec)
+        return max(since_ms, over_ms + 1) if doubted.min() < over_ms else since_ms
 
     def _write(
         self, puts: Sequence[tuple[bytes, bytes]], progress: Heartbeat, wrote: Iterable[Offsets]
     ) -> None:
         value = heartbeat.encode(progress, self._spec)
         held = self._state()
-        floor_ms = max(held.floor_ms, floor_of(progress.through_ms, self._settings))
+        # Two clocks: what is swept is gone from the blocks that are published next.
+        vouched_ms = min(progress.through_ms, self._clock())
+        floor_ms = max(held.floor_ms, floor_of(vouched_ms, self._settings))
         self._beyond += wrote
         next_offset, self._beyond = reached(held.next_offset, self._beyond)
         state = replace(held, next_offset=next_offset, heartbeat=value, floor_ms=floor_ms)
@@ -230,9 +266,9 @@ def state_of(
     )  # fmt: skip
     beat, (first_offset, end_offset) = fresh, source
     if held.heartbeat is not None:
-        told = heartbeat.decode(held.heartbeat, settings.spec)
-        if told.deltas_id == held.topic_id:
-            beat = _continued(told, fresh, settings, now_ms)
+        kept = heartbeat.decode(held.heartbeat, settings.spec)
+        if kept.deltas_id == held.topic_id:
+            beat = _continued(kept, fresh, settings, now_ms)
     check_not_cut(beat, end_offset)
     lost = first_offset > beat.offset + 1
     return (after_loss(beat, first_offset, now_ms) if lost else beat), lost
@@ -256,22 +292,14 @@ def reached(next_offset: int, known: Iterable[Offsets]) -> tuple[int, list[Offse
     return next_offset, behind
 
 
-def next_through_ms(said_ms: int, before_ms: int) -> int:
-    """Through when a partition is whole that has nothing left to apply.
-
-    That is `before_ms`, by the worker's clock, but not less than it has said: unless that is so far
-    ahead that some clock was wrong when it was said. To say less is always true.
-    """
-    return said_ms if before_ms <= said_ms <= before_ms + _BELIEVED_MS else before_ms
-
-
 def check_not_cut(beat: Heartbeat, end_offset: int) -> None:
     """Refuse a source that ends before what was applied: its offsets mean other records now."""
     if end_offset <= beat.offset:
         raise Refused(
             f"partition {beat.partition} of the source ends at offset {end_offset}, but offset "
             f"{beat.offset} was applied: the topic was recreated, or the broker lost its end",
-            hint=f"stream.epoch = {beat.epoch + 1} for every worker and for land starts anew there",
+            hint=f"stream.epoch = {beat.epoch + 1} for every worker and for land: both begin with "
+            "an empty state",
             reason="source_cut",
         )
 
@@ -316,7 +344,6 @@ def _encoded(blocks: dict[Key, DeltaBlock], spec: Spec) -> list[tuple[bytes, byt
 def _rejected(batch: Batch) -> dict[str, int]:
     codes: Int = np.bincount(batch.reason[batch.reason != Reason.OK], minlength=1)
     found = {Reason(code).label: int(n) for code, n in enumerate(codes) if n}
-    if batch.unreadable:
-        label = Reason.UNDECODABLE.label
-        found[label] = found.get(label, 0) + len(batch.unreadable)
+    for reason, n in Counter(bad.reason.label for bad in batch.unreadable).items():
+        found[reason] = found.get(reason, 0) + n
     return found

@@ -97,7 +97,7 @@ class Watchdog:
             forget_name(self._directory)
             raise ServiceError(
                 f"partitions {sorted(left)} have no owner, and this worker was given none",
-                hint="start it again: it joins the group anew",
+                hint="start it: it joins the group as new",
                 reason="unowned",
             )
         self._progress.watch(())

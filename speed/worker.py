@@ -14,8 +14,9 @@ no log of its own: after a kill it is as it was some writes before, and the rest
 
 Partitions have their steps side by side: while one waits for the broker, another computes.
 
-A partition is opened (restored from the delta topic) before its records flow. Three things run
-beside the loop: heartbeats of partitions without traffic, the guard, and the watchdog.
+A partition is opened (restored from the delta topic) before its records flow. Beside the loop run
+the heartbeats of partitions without traffic (speed/beats.py), a look for a source that was cut
+(speed/cuts.py), what other writers' records mean (speed/foreign.py) and the watchdog.
 """
 
 from __future__ import annotations
@@ -23,68 +24,77 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import defaultdict
-from collections.abc import Coroutine, Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from functools import partial
 from itertools import dropwhile
 from pathlib import Path
 from typing import Any
 
-from impressions import heartbeat
 from impressions.clock import Clock, monotonic_s
-from impressions.errors import CorruptData, ImpressionsError, Refused, ServiceError
-from impressions.kafka import offsets, topics
+from impressions.errors import ImpressionsError, ServiceError
+from impressions.kafka import topics
 from impressions.shell import log
 from impressions.shell.failpoint import failpoint
 from impressions.shell.settings import Settings
-from impressions.spec import Spec
+from speed import cuts, foreign, unstamped
+from speed.beats import Beats
 from speed.engine import Engine
 from speed.fetches import Fetch, chunks, jumps, split_connected
-from speed.guard import Foreign, Guard, version_of
 from speed.metrics import Metrics
 from speed.opening import Identities, check_same, identities, open_partition
-from speed.progress import Progress
-from speed.publisher import Publisher
-from speed.state import Flush, Partition, Record, check_not_cut, next_through_ms
+from speed.partitions import Partitions
+from speed.state import Flush, Partition, Record
 from speed.watchdog import Watchdog
 
-_SILENCE_S = 3.0
 _END_S = 15.0
 
 
 class Worker:
-    """One member of the group. `run` returns after `stopping`, or raises."""
+    """One member of the group. `run` returns after `stopping`, or raises.
 
-    def __init__(self, settings: Settings, directory: Path, clock: Clock, metrics: Metrics):
-        self._settings, self._directory, self._clock = settings, directory, clock
-        self._metrics = metrics
+    Args:
+        accept_loss: pass over records that bear their producer's time.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        directory: Path,
+        clock: Clock,
+        metrics: Metrics,
+        accept_loss: bool = False,
+    ):
+        self._settings, self._directory = settings, directory
+        self._metrics, self._accept_loss = metrics, accept_loss
         self._ids: Identities | None = None
-        self._publisher = Publisher(settings)
+        self._partitions = Partitions(settings, clock, metrics)
         self._engine = Engine(settings, directory, self._handle, self._assigned, self._start_of)
-        self._guard = Guard(settings, self._foreign_found)
-        self._foreign: asyncio.Queue[Foreign] = asyncio.Queue()
-        self._loop = asyncio.get_running_loop()
-        self._partitions: dict[int, Partition] = {}
+        self._cuts = cuts.Cuts(settings)
         self._sought: set[int] = set()
-        self._waiting: dict[int, tuple[int, float]] = {}
-        self._busy = asyncio.Lock()
         self._closing = threading.Event()
-        self._progress = Progress()
-        self._watchdog = Watchdog(
-            settings, directory, self._progress, self._engine.alive, lambda: self._ids
-        )
+        self._beside: list[Callable[[], Coroutine[Any, Any, None]]] = [
+            Beats(self._partitions, self._engine).run,
+            partial(cuts.look_on, self._cuts, self._partitions, self._closing),
+            partial(foreign.compare, self._partitions),
+            Watchdog(
+                settings,
+                directory,
+                self._partitions.progress,
+                self._engine.alive,
+                lambda: self._ids,
+            ).watch,
+        ]
 
     async def run(self, stopping: asyncio.Event) -> None:
-        """Work until told to stop; the flush under way is finished.
+        """Work until `stopping`; the flush under way is finished.
 
         Raises:
             ImpressionsError: this worker cannot work; its process should end and be restarted.
         """
-        await self._publisher.start()
-        self._guard.start()
+        await self._partitions.publisher.start()
+        self._partitions.guard.start()
         await self._engine.start()
-        beside = [self._beat_on(), self._watchdog.watch(), self._compare_foreign()]
-        tasks = [asyncio.create_task(each) for each in beside]
+        tasks = [asyncio.create_task(each()) for each in self._beside]
         stop = asyncio.create_task(stopping.wait())
         ends: list[asyncio.Future[Any]] = [stop, self._engine.failed, *tasks]
         try:
@@ -103,52 +113,59 @@ class Worker:
 
     async def _end(self, tasks: Sequence[asyncio.Future[Any]]) -> None:
         """The flush under way is finished, then everything is let go."""
-        async with self._busy:
+        partitions = self._partitions
+        async with partitions.busy:
             for task in tasks:
                 task.cancel()
             await self._engine.stop()
-            await asyncio.to_thread(self._guard.stop)
-            await self._publisher.stop()
-            for partition in self._partitions.values():
-                partition.close()
-            self._partitions.clear()
+            await asyncio.to_thread(partitions.guard.stop)
+            await partitions.publisher.stop()
+            partitions.close()
 
     # -- assignment ------------------------------------------------------------------------------
 
     async def _assigned(self, mine: frozenset[int]) -> None:
-        async with self._busy:
+        partitions, held = self._partitions, self._partitions.open
+        async with partitions.busy:
             ids = await asyncio.to_thread(identities, self._settings)
             if self._ids is not None:
                 check_same(self._settings, self._ids, ids)
             self._ids = ids
-            for number in self._partitions.keys() - mine:
-                self._partitions.pop(number).close()
-            for number in sorted(mine - self._partitions.keys()):
-                self._progress.watch([number])
-                self._partitions[number] = await asyncio.to_thread(
-                    open_partition,
-                    self._settings,
-                    self._directory,
-                    number,
-                    ids[0],
-                    self._clock,
-                    self._closing,
-                    partial(self._progress.moved, number),
-                )
+            new = sorted(mine - held.keys())
+            epochs = await asyncio.to_thread(cuts.leader_epochs, self._settings, new)
+            for number in held.keys() - mine:
+                held.pop(number).close()
+            for number in new:
+                held[number] = await self._opened(number, ids)
             self._sought.clear()
-            self._guard.watch({n: p.next_delta_offset for n, p in self._partitions.items()})
-            self._progress.watch(mine)
+            partitions.guard.watch({n: p.next_delta_offset for n, p in held.items()})
+            self._cuts.watch({n: p.last_record for n, p in held.items()}, epochs)
+            partitions.progress.watch(mine)
         self._metrics.assigned(mine)
         log.info("assigned", partitions=sorted(mine), generation=self._engine.generation)
 
+    async def _opened(self, number: int, ids: Identities) -> Partition:
+        progress = self._partitions.progress
+        progress.watch([number])
+        return await asyncio.to_thread(
+            open_partition,
+            self._settings,
+            self._directory,
+            number,
+            ids[0],
+            self._partitions.clock,
+            self._closing,
+            partial(progress.moved, number),
+        )
+
     def _start_of(self, number: int) -> int:
-        partition = self._partitions.get(number)
+        partition = self._partitions.open.get(number)
         return 0 if partition is None else partition.next_offset
 
     # -- the loop --------------------------------------------------------------------------------
 
     async def _handle(self, fetches: Sequence[Fetch]) -> None:
-        async with self._busy:
+        async with self._partitions.busy:
             by_partition: dict[int, list[Fetch]] = defaultdict(list)
             for fetch in fetches:
                 if fetch.generation == self._engine.generation:
@@ -156,23 +173,50 @@ class Worker:
             mine = [
                 self._apply(partition, of_partition)
                 for number, of_partition in by_partition.items()
-                if (partition := self._partitions.get(number)) is not None
+                if (partition := self._partitions.open.get(number)) is not None
             ]
             await together(mine)
 
     async def _apply(self, partition: Partition, fetches: Sequence[Fetch]) -> None:
-        if not all(fetch.stamped for fetch in fetches):
-            topics.check(self._settings)  # names the setting and the command that fixes it
-            raise Refused(f"topic {self._settings.kafka.topic}: records without append time")
+        self._check_stamped(partition, fetches)
         generation, at_most = fetches[0].generation, self._settings.speed.batch_records
         log_start = 0
         if jumps(fetches, partition.next_offset):
             log_start = await self._engine.first_offset(partition.number)
         while fetches:
             run, fetches = await self._next_run(partition, fetches, log_start)
-            for chunk in chunks([record for fetch in run for record in fetch.records], at_most):
-                if not await self._flush(partition, chunk, generation):
-                    return
+            records = [record for fetch in run for record in fetch.records]
+            for alike in unstamped.runs(records):
+                if not alike[0].stamped:
+                    self._pass_over(partition, alike)
+                    continue
+                for chunk in chunks(alike, at_most):
+                    if not await self._flush(partition, chunk, generation):
+                        return
+
+    def _check_stamped(self, partition: Partition, fetches: Sequence[Fetch]) -> None:
+        """Raises Refused where a record bears its producer's time, unless that is accepted."""
+        if all(fetch.stamped for fetch in fetches):
+            return
+        topics.check(self._settings)  # names the setting and the command that fixes it
+        if not self._accept_loss:
+            records = [record for fetch in fetches for record in fetch.records]
+            found = unstamped.ranges(r for r in records if r.offset >= partition.next_offset)
+            if found:
+                raise unstamped.refused(self._settings.kafka.topic, partition.number, found)
+
+    def _pass_over(self, partition: Partition, records: Sequence[Record]) -> None:
+        left = [record for record in records if record.offset >= partition.next_offset]
+        if left:
+            log.warning(
+                "passed-over",
+                partition=partition.number,
+                records=len(left),
+                offsets=f"{left[0].offset}..{left[-1].offset + 1}",
+                because="they bear their producer's time",
+            )
+            self._metrics.passed_over(len(left))
+            partition.lose_until(left[-1].offset + 1, self._partitions.latest_ms(partition.number))
 
     async def _flush(self, partition: Partition, chunk: Sequence[Record], generation: int) -> bool:
         """Steps 2 to 5; False where the assignment has changed meanwhile."""
@@ -185,25 +229,22 @@ class Worker:
         if generation != self._engine.generation:
             return False
         await self._publish(partition, flush)
-        self._progress.moved(partition.number)
+        self._partitions.progress.moved(partition.number)
         self._metrics.flushed(
             partition.number,
             flush,
             monotonic_s() - started_s,
-            self._clock() - records[-1].append_ms,
+            self._partitions.clock() - records[-1].append_ms,
         )
         return True
 
     async def _publish(self, partition: Partition, flush: Flush) -> None:
-        if flush.letters:
-            await self._publisher.reject(flush.letters)
-        value = heartbeat.encode(flush.progress, self._settings.spec)
-        wrote = await self._publisher.publish(
-            partition.number, flush.encoded, (heartbeat.KEY, value)
-        )
-        self._guard.wrote(partition.number, wrote)
+        partitions = self._partitions
+        await partitions.publisher.reject(flush.dead_letters)
+        wrote = await partitions.publish(partition, flush.encoded, flush.progress)
         failpoint("after-publish")
         partition.commit(flush, wrote)
+        self._cuts.applied(partition.number, partition.last_record)
         failpoint("after-write")
 
     async def _next_run(
@@ -217,7 +258,7 @@ class Worker:
         again; what was under way meanwhile begins too late as well, and is dropped until then.
         """
         number, next_up = partition.number, fetches[0]
-        self._note_loss(partition, min(log_start, next_up.first))
+        self._partitions.note_loss(partition, min(log_start, next_up.first))
         if number in self._sought:
             fetches = list(dropwhile(lambda fetch: fetch.start > partition.next_offset, fetches))
             if fetches:
@@ -230,103 +271,6 @@ class Worker:
             return (), ()
         return split_connected(fetches, log_start)
 
-    def _note_loss(self, partition: Partition, first: int) -> None:
-        """Where records before `first` are not there any more, go on there, and say so."""
-        if first > partition.next_offset:
-            log.warning(
-                "records-lost",
-                partition=partition.number,
-                applied_through=partition.progress.offset,
-                log_starts_at=first,
-            )
-            partition.lose_until(first, self._clock())
-
-    # -- beside the loop -------------------------------------------------------------------------
-
-    async def _beat_on(self) -> None:
-        """Say how far partitions without traffic are whole."""
-        speed = self._settings.speed
-        while True:
-            await asyncio.sleep(speed.heartbeat_s)
-            async with self._busy:
-                before_ms = self._clock() - round(speed.clock_margin_s * 1000)
-                if self._partitions:
-                    ends = await self._engine.end_offsets(sorted(self._partitions))
-                    await asyncio.gather(
-                        *[
-                            self._beat(self._partitions[n], end, before_ms)
-                            for n, end in ends.items()
-                        ]
-                    )
-
-    async def _beat(self, partition: Partition, end: int, before_ms: int) -> None:
-        """`end` was asked after `before_ms` of the broker's clock."""
-        self._metrics.seen(partition.number, partition.progress, end, self._clock())
-        check_not_cut(partition.progress, end)
-        if partition.next_offset < end and not await self._has_nothing(partition, end):
-            return
-        self._progress.moved(partition.number)
-        beat = partition.progress
-        through_ms = next_through_ms(beat.through_ms, before_ms)
-        if through_ms == beat.through_ms:
-            return
-        beat = replace(beat, through_ms=through_ms, offset=max(beat.offset, end - 1))
-        value = heartbeat.encode(beat, self._settings.spec)
-        wrote = await self._publisher.publish(partition.number, (), (heartbeat.KEY, value))
-        self._guard.wrote(partition.number, wrote)
-        partition.beat(beat, wrote)
-
-    async def _has_nothing(self, partition: Partition, end: int) -> bool:
-        """Whether no record lies before `end`: a log may end with the marker of a transaction,
-        which nobody is given, or have lost everything. Asked where nothing has come for a while."""
-        number, at = partition.number, partition.next_offset
-        seen, since_s = self._waiting.get(number, (-1, 0.0))
-        if seen != at:
-            self._waiting[number] = (at, monotonic_s())
-            return False
-        if monotonic_s() - since_s < _SILENCE_S:
-            return False
-        self._waiting[number] = (at, monotonic_s())
-        source = self._settings.kafka.topic
-        try:
-            self._note_loss(partition, min(await self._engine.first_offset(number), end))
-        except ServiceError:
-            return False  # asked again soon
-        at = partition.next_offset
-        return await asyncio.to_thread(offsets.is_empty, self._settings, source, number, at, end)
-
-    def _foreign_found(self, foreign: Foreign) -> None:
-        self._loop.call_soon_threadsafe(self._foreign.put_nowait, foreign)
-
-    async def _compare_foreign(self) -> None:
-        """The verdicts of speed/guard.py."""
-        spec = self._settings.spec
-        while True:
-            foreign = await self._foreign.get()
-            async with self._busy:
-                if self._guard.is_own(foreign.partition, foreign.offset):
-                    continue
-                partition = self._partitions.get(foreign.partition)
-                ours = None if partition is None else partition.published(foreign.key)
-                if partition is None or ours is None:
-                    continue
-                theirs = _version(foreign, spec)
-                held = version_of(foreign.key, ours, spec)
-                if theirs > held and foreign.offset >= partition.next_delta_offset:
-                    raise ServiceError(
-                        f"partition {foreign.partition} has another owner: its delta offset "
-                        f"{foreign.offset} is at {theirs}, this worker at {held}",
-                        reason="fenced",
-                    )
-                if theirs < held:
-                    log.warning("older-block", partition=foreign.partition, offset=foreign.offset)
-                    wrote = await self._publisher.publish(partition.number, (), (foreign.key, ours))
-                    self._guard.wrote(partition.number, wrote)
-                    partition.saw(wrote)
-                    self._metrics.republished()
-                if theirs <= held:
-                    partition.saw([(foreign.offset, foreign.offset + 1)])
-
 
 async def together(works: Iterable[Coroutine[Any, Any, None]]) -> None:
     """All of them, side by side; where one raises, the others are ended before that is raised."""
@@ -334,16 +278,8 @@ async def together(works: Iterable[Coroutine[Any, Any, None]]) -> None:
         async with asyncio.TaskGroup() as group:
             for work in works:
                 group.create_task(work)
-    except BaseExceptionGroup as failed:
+    except BaseExceptionGroup as failed:  # what TaskGroup raises; callers expect the cause
         raise failed.exceptions[0] from None
-
-
-def _version(foreign: Foreign, spec: Spec) -> tuple[int, int]:
-    """Its version; older than any where it is no block at all."""
-    try:
-        return version_of(foreign.key, foreign.value, spec)
-    except CorruptData:
-        return -1, -1
 
 
 def describe(error: BaseException) -> ImpressionsError:

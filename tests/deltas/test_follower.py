@@ -12,6 +12,7 @@ from deltas.follower import Follower, restore_partition
 from deltas.process import follow, store_dir
 from deltas.store import open_primary, open_secondary
 from impressions import heartbeat
+from impressions.clock import FixedClock
 from impressions.delta_block import key
 from impressions.errors import CorruptData, NotReady, Refused, ServiceError
 from impressions.kafka import topics
@@ -105,10 +106,10 @@ def test_expired_slots_are_left_out_and_dropped_and_the_state_says_so_first(tmp_
         tmp_path, broker, partitions=1, slot_seconds=86_400, stream={"keep_days": 3}
     )
     stream, store = Publisher(settings), open_primary(tmp_path / "store")
-    days = [NOW_MS - d * DAY_MS for d in range(6)]
+    days, clock = [NOW_MS - d * DAY_MS for d in range(6)], FixedClock(NOW_MS + 10)
     stream.events([(PROFILE, EVENT, day_ms) for day_ms in days])
     stream.beat(NOW_MS - 2 * DAY_MS)
-    follower = restored(Follower(settings, store, (0,)))
+    follower = restored(Follower(settings, store, (0,), clock))
     follow_until(follower, lambda: len(store.blocks(PROFILE)) == 6, "all six are kept as yet")
     stream.beat(NOW_MS + 5)
     follow_until(follower, lambda: store.state(0).floor_ms == NOW_MS - 3 * DAY_MS, "the floor")
@@ -116,9 +117,53 @@ def test_expired_slots_are_left_out_and_dropped_and_the_state_says_so_first(tmp_
     follow_until(follower, lambda: store.blocks(2), "a block above the floor came")
     assert len(store.blocks(2)) == 1, "the expired one was left out"
     follower.close()
-    restored(Follower(settings, store, (0,))).close()  # a sweep comes first, then every slot
+    restored(Follower(settings, store, (0,), clock)).close()  # a sweep first, then every slot
     assert store.blocks(PROFILE) == store.blocks(PROFILE, NOW_MS - 3 * DAY_MS)
     assert len(store.blocks(PROFILE)) == 4
+    store.close()
+
+
+@pytest.mark.parametrize("ahead_days", [1, 30, 338, 3 * 365])
+@pytest.mark.parametrize("whose", ["the stream's", "this host's"])
+def test_one_clock_that_is_ahead_drops_nothing(tmp_path, broker, whose, ahead_days):
+    """The floor lies keep_days before the smaller of what the stream says and the host's clock."""
+    settings = stream_settings(
+        tmp_path, broker, partitions=1, slot_seconds=86_400, stream={"keep_days": 3}
+    )
+    ahead_ms = ahead_days * DAY_MS
+    says_ms = NOW_MS + 5 + (ahead_ms if whose == "the stream's" else 0)
+    clock = FixedClock(NOW_MS + 5 + (ahead_ms if whose == "this host's" else 0))
+    stream, store = Publisher(settings), open_primary(tmp_path / "store")
+    stream.events([(PROFILE, EVENT, NOW_MS - day * DAY_MS) for day in range(4)])
+    stream.beat(says_ms)
+    follower = restored(Follower(settings, store, (0,), clock))
+    follow_until(follower, lambda: through_of(store, 0, settings) == says_ms, "the heartbeat")
+    assert store.state(0).floor_ms == NOW_MS - 3 * DAY_MS
+    assert len(store.blocks(PROFILE)) == 4
+    follower.close()
+    store.close()
+
+
+def test_a_copy_that_has_dropped_slots_too_early_is_made_again(tmp_path, broker):
+    """Both clocks were ahead once; now the floor lies in this host's future, and it reads the
+    topic from its first record."""
+    settings = stream_settings(
+        tmp_path, broker, partitions=1, slot_seconds=86_400, stream={"keep_days": 3}
+    )
+    clock = FixedClock(NOW_MS + 30 * DAY_MS)
+    stream, store = Publisher(settings), open_primary(tmp_path / "store")
+    stream.events([(PROFILE, EVENT, NOW_MS - day * DAY_MS) for day in range(3)])
+    stream.beat(clock())
+    restored(Follower(settings, store, (0,), clock)).close()
+    restored(Follower(settings, store, (0,), clock)).close()  # a sweep drops all
+    assert store.blocks(PROFILE) == []
+    stream.beat(NOW_MS + 5)
+    clock.at_ms = NOW_MS + 6
+    follower = restored(Follower(settings, store, (0,), clock))
+    follow_until(follower, lambda: through_of(store, 0, settings) == NOW_MS + 5, "the heartbeat")
+    assert len(store.blocks(PROFILE)) == 3
+    assert store.state(0).floor_ms == NOW_MS - 3 * DAY_MS
+    follower.close()
     store.close()
 
 

@@ -114,7 +114,7 @@ def test_restoring_until_the_end_that_was_asked_for_at_the_start(settings, strea
         seen.append((store.state(partition).restoring, store.state(partition).next_offset))
     assert (True, 0) in seen or any(restoring for restoring, _ in seen[:-1])
     assert all(restoring == (at < 5001) for restoring, at in seen)
-    told = threading.Event()
-    told.set()
+    stopping = threading.Event()
+    stopping.set()
     with pytest.raises(NotReady, match="stopped"):
-        restore_partition(settings, open_primary(settings.home / "other"), 0, told)
+        restore_partition(settings, open_primary(settings.home / "other"), 0, stopping)

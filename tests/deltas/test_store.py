@@ -1,5 +1,6 @@
 """The store of delta blocks: ranges, atomic batches, readers beside the writer, damage."""
 
+import random
 import shutil
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from deltas.store import (
 )
 from impressions.delta_block import key
 from impressions.errors import CorruptData, FormatVersionError, NotReady, Refused
+from impressions.shell import rocks
 
 OPEN = """
 import sys
@@ -205,7 +207,7 @@ def test_a_damaged_block_is_an_error_not_a_shorter_answer(tmp_path):
     opened.write([(key(1, slot), value) for slot, value in enumerate(values)], {})
     opened.close()
     opened = open_primary(tmp_path / "store")  # replays its log into an SST file
-    assert opened.blocks(1) == values
+    assert [value for _, value in opened.scan()] == values  # a scan leaves the block cache as it is
     opened.close()
     (file,) = (tmp_path / "store").glob("*.sst")
     data = bytearray(file.read_bytes())
@@ -236,3 +238,63 @@ def test_a_reader_sees_the_state_written_before_the_writer_was_opened_again(tmp_
     assert [reader.state(partition).next_offset for partition in (0, 1)] == [2, 9]
     writer.close()
     reader.close()
+
+
+def test_every_store_of_a_process_reads_through_one_cache(tmp_path):
+    """First opening, later ones and readers: 64 MiB that all of them share, by RocksDB's own
+    account, and the options of the store's own file."""
+    first = open_primary(tmp_path / "a")
+    assert capacity(first) == rocks.CACHE_BYTES
+    first.write([(key(1, slot), b"\xa5" * 6_000) for slot in range(64)], {})
+    first.fill()
+    first.filled()  # into a file, which is read through the cache
+    first.close()
+    again, other = open_primary(tmp_path / "a"), open_primary(tmp_path / "b")
+    reader = open_secondary(tmp_path / "a", tmp_path / "own")
+    before = used(other)
+    assert len(again.blocks(1)) == 64
+    grown = used(other) - before
+    assert grown > 64 * 6_000, "what one reads, the other's cache holds"
+    assert len(reader.blocks(1)) == 64
+    for store in (again, other, reader):
+        assert capacity(store) == rocks.CACHE_BYTES
+        assert used(store) == used(other)
+    newest = max((tmp_path / "a").glob("OPTIONS-*"), key=lambda path: int(path.name[8:]))
+    options = dict(
+        line.strip().split("=", 1) for line in newest.read_text().splitlines() if "=" in line
+    )
+    assert options["compression"] == "kLZ4Compression"
+    assert options["write_buffer_size"] == str(16 << 20)
+    assert options["level0_stop_writes_trigger"] == "60"
+    for store in (again, other, reader):
+        store.close()
+
+
+def capacity(store):
+    return store._table.cache[0]
+
+
+def used(store):
+    return store._table.cache[1]
+
+
+def test_after_a_restart_many_stores_stay_within_the_bound_of_one_cache(tmp_path):
+    """A worker's: eight stores of 2 MiB opened again and read; one cache holds all of it once."""
+    for n in range(8):
+        made = open_primary(tmp_path / str(n))
+        made.write(
+            [(key(1, slot), random.Random(slot).randbytes(8_000)) for slot in range(256)], {}
+        )
+        made.fill()
+        made.filled()
+        made.close()
+    stores = [open_primary(tmp_path / str(n)) for n in range(8)]
+    before = used(stores[0])
+    for store in stores:
+        assert len(store.blocks(1)) == 256
+    assert {capacity(store) for store in stores} == {rocks.CACHE_BYTES}
+    assert {used(store) for store in stores} == {used(stores[0])}
+    assert used(stores[0]) - before + rocks.CACHE_BYTES // 8 > 8 * 256 * 8_000
+    assert used(stores[0]) <= rocks.CACHE_BYTES
+    for store in stores:
+        store.close()

@@ -63,12 +63,12 @@ class State:
 
 def stream_of(drawn):
     """Records in order of ingest, and the oracle's logs."""
-    stream, told, ingest_ms = [], [], NOW_MS
+    stream, sent, ingest_ms = [], [], NOW_MS
     for gap_ms, of_record in drawn:
         ingest_ms += gap_ms
         stream.append((ingest_ms, record_bytes(*of_record)))
-        told += [(profile, log_id, ingest_ms, found) for profile, log_id, found in of_record]
-    return stream, told
+        sent += [(profile, log_id, ingest_ms, found) for profile, log_id, found in of_record]
+    return stream, sent
 
 
 def assert_exact(state: State, applied, query_ms: int):
@@ -82,7 +82,7 @@ def assert_exact(state: State, applied, query_ms: int):
 @given(records, st.data())
 def test_any_split_with_any_replay_gives_what_the_oracle_counts(drawn, data):
     """Batches end anywhere; after each the last few records may come again."""
-    stream, told = stream_of(drawn)
+    stream, sent = stream_of(drawn)
     state, counts, at = State(), {"applied": 0, "duplicate": 0, "rejected": 0}, 0
     while at < len(stream):
         end = data.draw(st.integers(at + 1, len(stream)))
@@ -94,7 +94,7 @@ def test_any_split_with_any_replay_gives_what_the_oracle_counts(drawn, data):
         again, _ = state.feed(stream, data.draw(st.integers(0, end)), end)
         assert (again.applied, again.duplicate, again.blocks) == (0, 0, {})
         at = end
-    applied, expected = naive.accept(told, SPEC.slot_ms)
+    applied, expected = naive.accept(sent, SPEC.slot_ms)
     assert counts == expected
     assert_exact(state, applied, NOW_MS + 2 * DAY_MS)
 

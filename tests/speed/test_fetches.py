@@ -76,7 +76,7 @@ def test_after_a_seek_a_piece_begins_where_the_consumer_was_sent():
     st.lists(st.sets(st.integers(1, 5), min_size=1), min_size=1, max_size=6),
     st.sets(st.integers(0, 12)),
 )
-def test_what_was_not_delivered_can_be_told_from_what_never_was(polled, skipped):
+def test_what_was_not_delivered_can_be_distinguished_from_what_never_was(polled, skipped):
     """Gaps between records, polls and pieces are none; whoever takes only pieces that begin no
     later than what it expects has every record up to there."""
     polls, every, expected, taken = Polls(16), [], 0, []

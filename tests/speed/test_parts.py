@@ -27,20 +27,20 @@ def small(monkeypatch):
 
 def hot_stream(pick: random.Random, records: int):
     """Two profiles over three slots, a third of the logs sent before."""
-    stream, told, ingest_ms = [], [], NOW_MS
+    stream, sent, ingest_ms = [], [], NOW_MS
     for _ in range(records):
         ingest_ms += pick.randint(0, 3 * SPEC.slot_ms // records)
         logs = []
         for _ in range(pick.randint(1, 3)):
-            if told and pick.random() < 0.3:
-                profile, log_id, _, events = pick.choice(told[-60:])
+            if sent and pick.random() < 0.3:
+                profile, log_id, _, events = pick.choice(sent[-60:])
             else:
                 profile, log_id = pick.randint(1, 2), pick.randint(1, 10_000)
                 events = [event(pick) for _ in range(pick.randint(1, 6))]
             logs.append((profile, log_id, events))
         stream.append((ingest_ms, record_bytes(*logs)))
-        told += [(profile, log_id, ingest_ms, events) for profile, log_id, events in logs]
-    return stream, told
+        sent += [(profile, log_id, ingest_ms, events) for profile, log_id, events in logs]
+    return stream, sent
 
 
 def contents(state: State) -> dict:
@@ -62,7 +62,7 @@ def event(pick):
 @pytest.mark.parametrize("seed", range(_SEED, _SEED + 8))
 def test_any_split_gives_the_same_parts_and_what_the_oracle_counts(small, seed):
     pick = random.Random(seed)
-    stream, told = hot_stream(pick, 60)
+    stream, sent = hot_stream(pick, 60)
     whole, pieces, at = State(), State(), 0
     whole.feed(stream, 0, len(stream))
     while at < len(stream):
@@ -73,15 +73,15 @@ def test_any_split_gives_the_same_parts_and_what_the_oracle_counts(small, seed):
         at = end
     assert contents(pieces) == contents(whole)
     assert any(ms % SPEC.slot_ms > 1 for _, ms in whole.blocks), "some slot has three parts"
-    assert_exact(whole, naive.accept(told, SPEC.slot_ms)[0], NOW_MS + SPEC.slot_ms * 4)
-    assert_exact(pieces, naive.accept(told, SPEC.slot_ms)[0], NOW_MS + SPEC.slot_ms * 4)
+    assert_exact(whole, naive.accept(sent, SPEC.slot_ms)[0], NOW_MS + SPEC.slot_ms * 4)
+    assert_exact(pieces, naive.accept(sent, SPEC.slot_ms)[0], NOW_MS + SPEC.slot_ms * 4)
 
 
 @pytest.mark.parametrize("seed", range(_SEED, _SEED + 20))
 def test_whichever_of_the_changed_parts_were_published_a_replay_completes_them(small, seed):
     """A flush of several parts was cut short; any of its blocks may be in the topic."""
     pick = random.Random(seed)
-    stream, told = hot_stream(pick, 60)
+    stream, sent = hot_stream(pick, 60)
     state, at = State(), 0
     lost = 0
     while at < len(stream):
@@ -96,7 +96,7 @@ def test_whichever_of_the_changed_parts_were_published_a_replay_completes_them(s
         state.feed(stream, at, end)
         at = end
     assert lost > 5
-    assert_exact(state, naive.accept(told, SPEC.slot_ms)[0], NOW_MS + SPEC.slot_ms * 4)
+    assert_exact(state, naive.accept(sent, SPEC.slot_ms)[0], NOW_MS + SPEC.slot_ms * 4)
 
 
 def test_a_full_block_never_changes_again(small):

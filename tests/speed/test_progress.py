@@ -24,7 +24,7 @@ def test_a_partition_that_stands_still_is_not_hidden_by_one_that_moves(clock):
 
 
 def test_a_long_restore_counts_for_nobody_else_and_moves_with_what_it_reads(clock):
-    """Two partitions are there, a third is opened for two minutes; then all begin anew."""
+    """Two partitions are there, a third is opened for two minutes; then all begin again."""
     progress = Progress()
     progress.watch([0, 1])
     clock[0] += 10

@@ -7,9 +7,11 @@ import pytest
 
 from impressions import heartbeat
 from impressions.kafka.admin import connect
+from impressions.kafka.dead_letters import DeadLetter, read_dead_letter
+from impressions.kafka.framing import KEPT_BYTES
 from speed.publisher import Publisher
 from tests.broker import stream_settings
-from tests.live import last_values
+from tests.live import last_values, messages_of
 
 pytestmark = pytest.mark.kafka
 
@@ -51,3 +53,47 @@ def test_a_heartbeat_is_not_published_when_a_block_before_it_was_refused(setting
     with pytest.raises(Exception, match="MessageSizeTooLarge"):
         publish(settings, blocks_of([100, 900_000, 900_000, 100]))
     assert heartbeat.KEY not in last_values(settings)
+
+
+def dead_letter(offset: int, size: int) -> DeadLetter:
+    """Of a record that does not compress."""
+    return DeadLetter("t", 0, offset, -1, 1, ("undecodable",), (), os.urandom(size))
+
+
+def reject(settings, dead_letters) -> None:
+    async def run():
+        publisher = Publisher(settings)
+        await publisher.start()
+        try:
+            await publisher.reject(dead_letters)
+        finally:
+            await publisher.stop()
+
+    asyncio.run(run())
+
+
+def rejected(settings) -> list[DeadLetter]:
+    messages = messages_of(settings, settings.kafka.rejected_topic)
+    return [read_dead_letter(m.value(), m.headers()) for m in messages]
+
+
+def test_dead_letters_of_any_number_and_size_are_all_there_in_order(settings):
+    """More than are sent at a time, and one as large as a record can be."""
+    dead_letters = [dead_letter(i, 10) for i in range(2_500)] + [
+        dead_letter(2_500, 8 << 20),
+        dead_letter(2_501, 10),
+    ]
+    reject(settings, iter(dead_letters))
+    assert rejected(settings) == dead_letters
+
+
+def test_a_dead_letter_that_its_topic_does_not_take_is_cut(settings):
+    """Somebody has lowered the topic's limit: the worker goes on; the dead letter says its size."""
+    with connect(settings) as admin:
+        admin.alter(settings.kafka.rejected_topic, {"max.message.bytes": "500000"})
+    dead_letters = [dead_letter(0, 10), dead_letter(1, 600_000), dead_letter(2, 10)]
+    reject(settings, dead_letters)
+    reject(settings, dead_letters)
+    found = {each.offset: each for each in rejected(settings)}
+    assert {k: len(x.value) for k, x in found.items()} == {0: 10, 1: KEPT_BYTES, 2: 10}
+    assert (found[1].value_bytes, found[1].value) == (600_000, dead_letters[1].value[:KEPT_BYTES])

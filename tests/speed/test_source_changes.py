@@ -110,7 +110,7 @@ def test_what_the_source_lost_while_a_worker_stood_still_is_said(settings, start
     assert worker.log.count("WARNING gap") == 0
 
 
-def test_a_source_made_anew_ends_the_worker_and_a_raised_epoch_goes_on(settings, start, tmp_path):
+def test_a_source_made_again_ends_the_worker_and_a_raised_epoch_goes_on(settings, start, tmp_path):
     """It does not take the new records for old ones; what the old topic brought stays counted."""
     worker = start().ready()
     send(settings, 50)
@@ -118,7 +118,7 @@ def test_a_source_made_anew_ends_the_worker_and_a_raised_epoch_goes_on(settings,
     recreate(settings, settings.kafka.topic)
     assert worker.popen.wait(60) in (5, 7), "it saw no topic, or the other one"
     codes = [start().popen.wait(60)]
-    if codes == [8]:  # the group had assigned nothing yet; joining anew cures that
+    if codes == [8]:  # the group had assigned nothing yet; joining again cures that
         codes.append(start().popen.wait(60))
     assert codes[-1] == 7, "nor does it start on the other one"
     send(settings, 30, seed=2)
@@ -127,7 +127,7 @@ def test_a_source_made_anew_ends_the_worker_and_a_raised_epoch_goes_on(settings,
     assert beat_of(settings).since_ms > FROM_THE_FIRST_MS
 
 
-def test_a_delta_topic_made_anew_is_filled_again_from_the_source(settings, start, tmp_path):
+def test_a_delta_topic_made_again_is_filled_again_from_the_source(settings, start, tmp_path):
     """A heartbeat that speaks of blocks in the topic before counts as none."""
     worker = start().ready()
     send(settings, 60)

@@ -21,9 +21,9 @@ def test_live_traffic_is_exact_and_its_counts_balance(tmp_path, broker):
         traffic.send(400)
         traffic.flush()
         assert_exact(settings, tmp_path, at_least=500)
-        told = everything_sent(settings)
+        sent = everything_sent(settings)
         until(
-            lambda: worker.metric("impressions_events_total") == sum(len(log[3]) for log in told),
+            lambda: worker.metric("impressions_events_total") == sum(len(log[3]) for log in sent),
             "applied + duplicate + rejected = read",
         )
         for outcome in ("applied", "duplicate", "rejected"):

@@ -18,13 +18,15 @@ _OPEN = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 class WorkerProcess:
     """`python -m speed` with these settings; `module` may be one that changes it and runs it."""
 
-    def __init__(self, settings: Settings, tmp_path, module: str = "speed", **environment: str):
+    def __init__(
+        self, settings: Settings, tmp_path, module: str = "speed", flags=(), **environment: str
+    ):
         self.log_path = tmp_path / f"speed-{time.monotonic_ns()}.log"
-        config = self.log_path.with_suffix(".toml")
-        config.write_text(toml_of(settings.model_dump(mode="json", exclude_defaults=True)))
+        self.config = self.log_path.with_suffix(".toml")
+        self.config.write_text(toml_of(settings.model_dump(mode="json", exclude_defaults=True)))
         with self.log_path.open("wb") as log:
             self.popen = subprocess.Popen(
-                [sys.executable, "-m", module, "--config", str(config), "--json"],
+                [sys.executable, "-m", module, "--config", str(self.config), "--json", *flags],
                 stdout=subprocess.PIPE,
                 stderr=log,
                 env={**os.environ, **environment},
