@@ -3,6 +3,8 @@
 import sys
 
 from bulkload.cli import app
+from impressions.shell import program
 from impressions.shell.command import main
 
-sys.exit(main(app, sys.argv[1:], prog="bulkload"))
+program.begin()
+program.leave(main(app, sys.argv[1:], prog="bulkload"))

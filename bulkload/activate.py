@@ -20,6 +20,7 @@ from impressions.clock import Clock, now_ms
 from impressions.errors import CorruptData, NotReady, Refused, UsageError
 from impressions.manifest import check_fits
 from impressions.pointer import Pointer
+from impressions.shell.descriptors import exhausted
 from impressions.shell.failpoint import failpoint
 from impressions.shell.settings import Settings
 
@@ -217,7 +218,9 @@ def _prove_ready(host: Host, held: Held, settings: Settings) -> None:
 def _read_one(db: Store, shard: int, held: Held, key: str, settings: Settings, again: str) -> None:
     try:
         value = db.get(shard, bytes.fromhex(key))
-    except Exception as error:
+    except Exception as error:  # rocksdict raises bare Exceptions
+        if (full := exhausted(error)) is not None:
+            raise full from error
         raise _damaged(f"generation {held.generation}: key {key}: {error}", again) from error
     if value is None:
         raise _damaged(f"generation {held.generation}: key {key} is missing", again)

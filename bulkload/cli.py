@@ -29,6 +29,15 @@ OptionalGeneration = Annotated[
 ]
 
 
+def _name_strays(settings: Settings) -> None:
+    """Warn of what lies among this host's generations and is none."""
+    from bulkload.host import Host
+    from bulkload.status import NO_LOAD
+
+    for path in Host(settings.host_dir).strays():
+        warn(f"{path}: {NO_LOAD}")
+
+
 @app.command("list")
 @verb
 def list_published(settings: Settings, json: Json = False) -> None:
@@ -56,6 +65,7 @@ def list_published(settings: Settings, json: Json = False) -> None:
     emit(found, json=json, table=Table([*columns, "fits"], [row(item) for item in found]))
     if not found:
         say(f"{settings.generations}: nothing is published; impressions export writes there")
+    _name_strays(settings)
 
 
 @app.command("load")
@@ -91,6 +101,7 @@ def load_generation(
             f"of {len(report.shards)} shards in {human_age(report.seconds)}"
         )
     emit(report, json=json, table=text)
+    _name_strays(settings)
     if report.action == "loaded":
         say(f"next: impressions bulkload activate {name}")
 
@@ -123,6 +134,7 @@ def verify_generation(
         lines = [f"  {problem.reason}: {problem.message}" for problem in report.problems]
         table = "\n".join([f"damaged: {what}", *lines])
     emit(report, json=json, table=table)
+    _name_strays(settings)
     if not report.ok:
         repair = f"impressions bulkload load {report.generation} --again"
         rewrite = f"impressions export --generation {report.generation} --force"
@@ -244,4 +256,5 @@ def collect(
     rows = [[r.name, human_bytes(r.size_bytes), r.why] for r in report.removed]
     table = Table([word, "size", "why"], rows) if rows else "nothing to remove"
     emit(report, json=json, table=table)
+    _name_strays(settings)
     say(f"{word} {human_bytes(report.size_bytes)}; kept: {', '.join(report.kept) or 'none'}")

@@ -18,7 +18,7 @@ from bulkload.retry import retrying
 from impressions.errors import Refused
 from impressions.manifest import SstFile
 
-_HINT = "copy it again, or write it anew: impressions export --force; nothing was changed here"
+_HINT = "copy it again, or write it once more: impressions export --force; nothing was changed here"
 
 
 def check_size(published: Published, generation: str, file: SstFile) -> None:
@@ -50,7 +50,7 @@ def copy_verified(
     """Copy one file to `target` (None: only read it) and prove that it is what the manifest says.
 
     Args:
-        advance: told the bytes copied; a repeated attempt takes its own back first.
+        advance: gets the bytes copied; a repeated attempt takes its own back first.
 
     Raises:
         Refused: `missing_file`, `wrong_size` or `wrong_checksum`; `disk_full` for the target.

@@ -2,6 +2,8 @@
 
 write_durably    temporary file, fsync, rename, fsync of the directory: old or new, never a part
 sync_dir         makes renames in a directory durable
+sync_tree        makes everything below a directory durable
+is_stray         what is no directory of ours: never followed, never removed
 local_disk       a full or failing disk becomes an error for people
 chunks_of        the bytes of a file on their way, without memory of their own for each piece
 """
@@ -17,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from impressions.errors import ImpressionsError, Refused
+from impressions.shell.descriptors import exhausted
 
 CHUNK_BYTES = 4 << 20
 """How much of a file is read at a time; an object store is asked once for each."""
@@ -26,6 +29,7 @@ def write_durably(path: Path, data: bytes) -> None:
     """Replace `path` by a file with these bytes. One writer at a time (bulkload/host.py locks)."""
     temporary = path.with_name(path.name + ".tmp")
     with local_disk(path):
+        temporary.unlink(missing_ok=True)  # a symlink there would be written through
         try:
             with temporary.open("wb", buffering=0) as file:
                 file.write(data)
@@ -33,7 +37,7 @@ def write_durably(path: Path, data: bytes) -> None:
             if temporary.stat().st_size != len(data):
                 raise OSError(errno.ENOSPC, "short write")
             temporary.rename(path)
-        except BaseException:
+        except BaseException:  # nothing half written stays, also after Ctrl-C
             temporary.unlink(missing_ok=True)
             raise
         sync_dir(path.parent)
@@ -46,6 +50,23 @@ def sync_dir(directory: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def sync_tree(directory: Path) -> None:
+    """Make every file and name below a directory durable, and its own names."""
+    for root, _, names in os.walk(directory, topdown=False):
+        for name in names:
+            descriptor = os.open(os.path.join(root, name), os.O_RDONLY | os.O_NOFOLLOW)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+        sync_dir(Path(root))
+
+
+def is_stray(path: Path) -> bool:
+    """Whether this is a symlink or anything else than a directory."""
+    return path.is_symlink() or not path.is_dir()
 
 
 def tree_bytes(directory: Path) -> int:
@@ -70,11 +91,14 @@ def local_disk(path: Path) -> Iterator[None]:
 
     Raises:
         Refused: reason `disk_full`.
+        TooManyFiles: no descriptor is left.
         ImpressionsError: reason `disk`, any other failure.
     """
     try:
         yield
     except OSError as error:
+        if (full := exhausted(error)) is not None:
+            raise full from error
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise Refused(
                 f"{path}: the disk is full, {free_bytes(path.parent)} bytes are free",

@@ -1,9 +1,10 @@
 """What may be removed from this host, and its removal.
 
 Kept: the active generation, its backup, and everything not older than the `keep`-th newest usable
-one (loaded, not rolled back); a newer one that waits for its activation is kept too. Removed: older
-ones, directories that no load finished, and what dead loads left. Of a generation that was rolled
-back the mark stays behind, a few bytes, so that "latest" never brings it back by itself.
+one (loaded, not rolled back); a newer one that waits for its activation is kept too, and whatever
+no load brought (`Host.strays`). Removed: older ones, directories that no load finished, and what
+dead loads left; nothing behind a symlink. Of a generation that was rolled back the mark stays
+behind, a few bytes, so that "latest" never brings it back by itself.
 
 A generation leaves by a rename into loading/, under the pointer lock; the bytes go after that. A gc
 that is killed is finished by the next one.
@@ -14,7 +15,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
-from bulkload.files import local_disk, sync_dir, tree_bytes
+from bulkload.files import is_stray, local_disk, sync_dir, tree_bytes
 from bulkload.host import Host, checked
 from impressions.errors import Refused, UsageError
 from impressions.generation import REMOVED
@@ -94,6 +95,8 @@ def _left_by_dead_loads(host: Host) -> list[Removal]:
 
 
 def _unwanted(host: Host, keep: int, generation: str | None) -> list[Removal]:
+    if host.paths.generations.is_symlink():
+        return []
     pointer = host.pointer()
     in_use = {pointer.generation, pointer.previous} if pointer else set()
     if generation is not None:
@@ -128,8 +131,10 @@ def _beyond(host: Host, keep: int) -> dict[str, str]:
 
 
 def _is_mark_only(host: Host, name: str) -> bool:
-    mark = host.paths.rolled_back(name)
-    return set(host.paths.generation(name).iterdir()) == {mark}
+    paths = host.paths
+    records = (paths.manifest(name), paths.loaded(name))
+    has_more = any(map(os.path.lexists, records)) or not is_stray(paths.store(name))
+    return host.is_rolled_back(name) and not has_more
 
 
 def _put_aside(host: Host, name: str) -> None:
@@ -145,7 +150,7 @@ def _put_aside(host: Host, name: str) -> None:
             host.paths.loaded(name).unlink(missing_ok=True)
             host.paths.manifest(name).unlink(missing_ok=True)
             home = host.paths.store(name)
-        if home.exists():
+        if not is_stray(home):
             home.rename(aside)
         sync_dir(host.paths.generations)
     failpoint("put-aside")

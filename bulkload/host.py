@@ -7,6 +7,10 @@ Two locks, both released by the kernel when their holder dies:
 
 A load takes hours and a rollback must not wait for it, hence two. Whoever needs both takes `load`
 first.
+
+Ours are directories with our names. Whatever else lies in generations/ or loading/ (`strays`: a
+symlink, a file, a directory of another name) is named, and otherwise as if it were not there:
+it ends nothing, and nothing removes it or what it points at.
 """
 
 from __future__ import annotations
@@ -14,6 +18,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import re
 import shutil
 import time
 from collections.abc import Iterator
@@ -21,11 +26,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from bulkload.files import local_disk, sync_dir, tree_bytes, write_durably
+from bulkload.files import is_stray, local_disk, sync_dir, tree_bytes, write_durably
 from impressions import manifest as manifests
 from impressions import sealed
 from impressions.errors import CorruptData, NotReady
-from impressions.generation import REPLACED, HostPaths, cutover_of, generation_id, is_generation
+from impressions.generation import (
+    LOADING,
+    REMOVED,
+    REPLACED,
+    HostPaths,
+    cutover_of,
+    generation_id,
+    is_generation,
+)
 from impressions.manifest import Manifest
 from impressions.pointer import (
     Loaded,
@@ -39,6 +52,7 @@ Lock = Literal["load", "pointer"]
 
 LOCK_WAIT_S = {"load": 1.0, "pointer": 10.0}
 _POLL_S = 0.02
+_OF_A_LOAD = re.compile(rf"\d+({re.escape(REPLACED)}|{re.escape(REMOVED)})?")
 
 
 @dataclass(frozen=True)
@@ -80,10 +94,7 @@ class Host:
 
     def names(self) -> list[str]:
         """Every directory under generations/ that is named like one, oldest first."""
-        try:
-            return sorted(p.name for p in self.paths.generations.iterdir() if is_generation(p.name))
-        except FileNotFoundError:
-            return []
+        return [p.name for p in _inside(self.paths.generations, follow=True) if _is_ours(p)]
 
     def has_loaded(self, generation: str) -> bool:
         """Whether a load of it was finished, whatever happened to it since."""
@@ -108,8 +119,8 @@ class Host:
             loaded = decode_loaded(self.paths.loaded(generation).read_bytes())
             data = self.paths.manifest(generation).read_bytes()
             manifest = manifests.decode(data)
-        except FileNotFoundError as error:
-            raise CorruptData(f"{error.filename}: not found", hint=f"{hint} --again") from None
+        except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
+            raise CorruptData(f"{error.filename}: not a file", hint=f"{hint} --again") from None
         except CorruptData as error:
             raise CorruptData(f"{where}: {error.message}", hint=f"{hint} --again") from None
         if (loaded.generation, manifest.generation) != (generation, generation):
@@ -147,11 +158,14 @@ class Host:
         return self.paths.workdir(generation, os.getpid())
 
     def unfinished(self) -> list[Path]:
-        """What lies in loading/: of a load under way, or left by one that died."""
-        try:
-            return sorted(self.paths.loading.iterdir())
-        except FileNotFoundError:
-            return []
+        """Directories of loads in loading/: of one under way, or left by one that died."""
+        return [path for path in _inside(self.paths.loading) if _is_ours(path)]
+
+    def strays(self) -> list[Path]:
+        """What lies where generations and loads lie and is neither."""
+        places = (self.paths.generations, self.paths.loading)
+        wrong = [path for path in places if os.path.lexists(path) and is_stray(path)]
+        return wrong + [p for place in places for p in _inside(place) if not _is_ours(p)]
 
     def clear_unfinished(self) -> list[tuple[str, int]]:
         """Remove what dead loads left, and finish what they were putting back.
@@ -165,12 +179,15 @@ class Host:
         for path in self.unfinished():
             generation = path.name.partition(".")[0]
             home = self.paths.generation(generation)
-            if path.name.endswith(REPLACED) and not home.exists():
-                path.rename(home)
-                sync_dir(self.paths.generations)
+            if path.name.endswith(REPLACED) and is_stray(home):
+                if not os.path.lexists(home):  # else a stray has its place: it stays aside
+                    path.rename(home)
+                    sync_dir(self.paths.generations)
                 continue
-            removed.append((path.name, tree_bytes(path)))
-            shutil.rmtree(path)
+            size_bytes = tree_bytes(path)
+            with contextlib.suppress(OSError):  # what this user may not remove, `status` names
+                shutil.rmtree(path)
+                removed.append((path.name, size_bytes))
         return removed
 
     # ---- locks
@@ -185,7 +202,7 @@ class Host:
         path = self.paths.lock(which)
         with local_disk(path):
             self.paths.root.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
         try:
             if not _taken(descriptor, LOCK_WAIT_S[which]):
                 holder = os.pread(descriptor, 64, 0).decode("ascii", "replace").strip()
@@ -210,6 +227,20 @@ class Host:
             return not _taken(descriptor, 0.0)
         finally:
             os.close(descriptor)
+
+
+def _inside(directory: Path, *, follow: bool = False) -> list[Path]:
+    """What lies in a directory, by name; of a symlink to one only with `follow`."""
+    if not directory.is_dir() or (directory.is_symlink() and not follow):
+        return []
+    return sorted(directory.iterdir())
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether this is a directory of a generation, or of a load of one."""
+    name, dot, rest = path.name.partition(".")
+    named = is_generation(name) and (not dot or _OF_A_LOAD.fullmatch(rest) is not None)
+    return named and bool(dot) == (path.parent.name == LOADING) and not is_stray(path)
 
 
 def _taken(descriptor: int, wait_s: float) -> bool:

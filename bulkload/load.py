@@ -4,18 +4,19 @@
     2. disk       this host's shards must fit and leave `host.reserve_bytes` free
     3. copy       every file to loading/<id>.<pid>/, hashed on the way, two at a time
     4. ingest     all files of a shard in one call into a fresh RocksDB
-    5. check      every row, because ingest verifies no checksum (bulkload/store_check.py)
+    5. check      every row, because ingest verifies no checksum (bulkload/store_check.py); fsync
     6. install    manifest.json, then loaded.json, fsync, one rename to generations/<id>
 
 Until the rename of step 6 nothing outside loading/ has changed, and a refusal removes what lies
 there. A generation that is loaded already is a success that does nothing. It is loaded again, and
 takes the place of the old directory, when this host's shards have grown or on `again`; servers that
-have the old directory open go on reading it until they open the generation anew.
+have the old directory open go on reading it until they open the generation again.
 """
 
 from __future__ import annotations
 
 import errno
+import os
 import shutil
 from dataclasses import dataclass
 from itertools import count
@@ -25,7 +26,7 @@ from typing import Literal
 from bulkload import parallel
 from bulkload.admission import admit
 from bulkload.copying import check_size, copy_verified
-from bulkload.files import free_bytes, local_disk, sync_dir, write_durably
+from bulkload.files import free_bytes, is_stray, local_disk, sync_dir, sync_tree, write_durably
 from bulkload.host import Host, checked
 from bulkload.published import Published, decode_manifest, open_published
 from bulkload.store_check import check_store
@@ -35,6 +36,7 @@ from impressions.generation import LOADED, MANIFEST, REPLACED, ROLLED_BACK, STOR
 from impressions.manifest import Manifest, SstFile
 from impressions.pointer import Loaded, encode_loaded
 from impressions.shell.console import human_bytes, progress
+from impressions.shell.descriptors import exhausted
 from impressions.shell.failpoint import failpoint
 from impressions.shell.settings import Settings
 
@@ -43,7 +45,7 @@ LATEST = "latest"
 STORE_OVERHEAD_BYTES = 1 << 20
 """RocksDB's own files beside the SST files (log, options, manifest): measured 40 KB, with room."""
 
-MAX_TOLD = 5
+MAX_SHOWN = 5
 """Problems of rows in one message: a key that no file should have, then the file that has it."""
 
 Action = Literal["loaded", "already_loaded", "would_load"]
@@ -141,6 +143,7 @@ def _admitted(settings: Settings, generation: str, source: Published) -> _Job:
 
 def _plan(job: _Job, again: bool) -> Action:
     """What a load would do. Takes no lock, writes nothing."""
+    _check_place(job)
     if not again and _is_loaded(job):
         return "already_loaded"
     _check_room_and_sizes(job)
@@ -148,12 +151,24 @@ def _plan(job: _Job, again: bool) -> Action:
 
 
 def _carry_out(job: _Job, again: bool, clock: Clock) -> Action:
+    _check_place(job)
     with job.host.lock("load"):
         job.host.clear_unfinished()
         if not again and _is_loaded(job):
             return "already_loaded"
         _load(job, clock)
     return "loaded"
+
+
+def _check_place(job: _Job) -> None:
+    """Refuse to put a generation where something lies that no load brought."""
+    home = job.host.paths.generation(job.generation)
+    if os.path.lexists(home) and is_stray(home):
+        raise Refused(
+            f"{home}: a symlink or a file, expected a directory or nothing",
+            hint=f"move it away; then impressions bulkload load {job.generation}",
+            reason="stray",
+        )
 
 
 def _is_loaded(job: _Job) -> bool:
@@ -208,10 +223,12 @@ def _load(job: _Job, clock: Clock) -> None:
         copies = _copy(job, workdir / "sst")
         _ingest(job, workdir / STORE, copies)
         _check(job, workdir / STORE)
+        with local_disk(workdir):
+            sync_tree(workdir / STORE)  # before the record that says that it is there
         shutil.rmtree(workdir / "sst", ignore_errors=True)
         _write_records(job, workdir, clock)
         _install(job, workdir)
-    except BaseException:
+    except BaseException:  # nothing half loaded stays, also after Ctrl-C
         shutil.rmtree(workdir, ignore_errors=True)
         raise
 
@@ -246,6 +263,8 @@ def _ingest(job: _Job, store: Path, copies: dict[int, list[Path]]) -> None:
         try:
             rocks.create(store, copies)
         except Exception as error:  # rocksdict raises bare Exceptions
+            if (full := exhausted(error)) is not None:
+                raise full from error
             if free_bytes(store) < STORE_OVERHEAD_BYTES:
                 raise OSError(errno.ENOSPC, "the disk is full") from error
             raise Refused(
@@ -266,10 +285,10 @@ def _check(job: _Job, store: Path) -> None:
             advance=bar.advance,
         )
     if problems:
-        told = "; ".join(problem.message for problem in problems[:MAX_TOLD])
-        more = f" (and {len(problems) - MAX_TOLD} more)" if len(problems) > MAX_TOLD else ""
+        shown = "; ".join(problem.message for problem in problems[:MAX_SHOWN])
+        more = f" (and {len(problems) - MAX_SHOWN} more)" if len(problems) > MAX_SHOWN else ""
         raise Refused(
-            f"generation {job.generation}: {told}{more}",
+            f"generation {job.generation}: {shown}{more}",
             hint="impressions export --force; nothing on this host was changed",
             reason=problems[0].reason,
         )

@@ -42,7 +42,7 @@ def each(items: Iterable[T], work: Callable[[T, GoOn], R]) -> list[R]:
         try:
             go_on()
             return work(item, go_on)
-        except BaseException:
+        except BaseException:  # the others give up for any failure; it is raised below
             failed.set()
             raise
 
@@ -50,7 +50,7 @@ def each(items: Iterable[T], work: Callable[[T, GoOn], R]) -> list[R]:
         futures = [pool.submit(run, item) for item in items]
         try:
             wait(futures, return_when=FIRST_EXCEPTION)
-        except BaseException:
+        except BaseException:  # Ctrl-C: threads end only where they ask `go_on`
             failed.set()
             raise
     errors = [error for future in futures if (error := future.exception()) is not None]

@@ -122,7 +122,7 @@ def open_published(uri: str) -> Published:
 
 def decode_manifest(data: bytes, name: str) -> Manifest:
     """Read a published manifest. Raises Refused: `corrupt_manifest` or `format_version`."""
-    hint = "impressions export --force writes it anew from the same table"
+    hint = "impressions export --force writes it again from the same table"
     try:
         return manifests.decode(data, name)
     except FormatVersionError as error:

@@ -18,6 +18,8 @@ from impressions.shell.console import human_age
 from impressions.shell.settings import Settings
 from impressions.window import horizon_ms
 
+NO_LOAD = "no load brought it: left alone"
+
 
 @dataclass(frozen=True)
 class GenerationStatus:
@@ -93,6 +95,7 @@ def status(settings: Settings, clock: Clock = now_ms) -> HostStatus:
     )
     problems += _pointer_problems(host, active)
     problems += [(g.problem, g.hint) for g in generations if g.problem]
+    problems += [(f"{path}: {NO_LOAD}", "move it away") for path in host.strays()]
     unfinished = _unfinished(host)
     if stopped := [item.name for item in unfinished if not item.running]:
         left = f"left by a load that was stopped: {', '.join(stopped)}"

@@ -169,7 +169,7 @@ def check_store(
     """Scan a generation's store; every problem found.
 
     Args:
-        digests: also recompute each file's content digest.   advance: told the rows done.
+        digests: also recompute each file's content digest.   advance: gets the rows done.
     """
     from impressions.shell import rocks
 

@@ -8,9 +8,11 @@ In the order in which a reader needs it:
     generations, generation which generation answers, swaps, leases
     service                 the four methods
     requests, reads, wire   request -> query -> answer -> response
+    budget                  how many bytes an answer may have
     frames                  responses put together from the answer's own columns
     live                    the live half: this host's copy of the deltas (deltas/)
     now, metrics            what the server says of itself: Describe, health, /metrics
+    connections             how many are let in, and for how long
     calls, limits, turns    what is let in, refused, computed now, given up
     unsent, streams         answers that nobody reads; open streams
     status, auth, health    errors as rich statuses; tokens and TLS; health per concern

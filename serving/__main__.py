@@ -3,4 +3,4 @@
 from impressions.shell.command import run
 from serving.main import command
 
-run(command)
+run(command, service=True)

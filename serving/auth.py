@@ -15,6 +15,7 @@ from pathlib import Path
 import grpc
 
 from impressions.errors import NotReady, SettingsError
+from impressions.shell.paths import expanded
 from impressions.shell.sections import Serving
 from serving.health import HEALTH_SERVICE
 from serving.limits import Count, Handler, refusing
@@ -75,6 +76,6 @@ def server_credentials(serving: Serving) -> grpc.ServerCredentials | None:
 
 def _read(path: Path, setting: str) -> bytes:
     try:
-        return path.expanduser().read_bytes()
+        return expanded(path).read_bytes()
     except OSError as error:
         raise SettingsError(f"{setting} {path}: cannot be read ({error.strerror})") from None

@@ -60,7 +60,7 @@ def unary(
             unsent.hold(peer, context, len(answer))
             count(grpc.StatusCode.OK)
             return answer
-        except Exception as error:
+        except Exception as error:  # every call ends with a status; gRPC would answer UNKNOWN
             failure = error
         count(code_of(failure))
         return abort(context, failure)
@@ -88,7 +88,7 @@ def stream(
                 response = method(request, turn)
                 count(grpc.StatusCode.OK)
                 return response
-        except Exception as error:
+        except Exception as error:  # one request of the stream is refused, the others go on
             deadline.check()
             count(code_of(error))
             log_unexpected(error)

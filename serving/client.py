@@ -102,22 +102,37 @@ class ImpressionsClient:
     ) -> list[ProfileResult | CallFailed]:
         """Many profiles: a result or its error for each, in order.
 
-        Split into calls of the server's `max_batch`, each with the client's timeout and each from
-        the generation that is served then. Raises CallFailed when a call as a whole fails.
+        Split into calls of the server's `max_batch`, and again where an answer has more bytes than
+        one may, each with the client's timeout and each from the generation that is served then.
+        Raises CallFailed when a call as a whole fails.
         """
         wanted = projection_of(**projection)
         results: list[ProfileResult | CallFailed] = []
         size = self._batch_size()
         for start in range(0, len(profile_ids), size):
-            request = _message(
-                pb.BatchGetProfilesRequest,
-                profile_ids=profile_ids[start : start + size],
-                projection=wanted,
-                query_time_ms=at_ms,
-            )
-            response = self._call(lambda stub: stub.batch, request)
-            results += [_result_or_failure(result, wanted) for result in response.results]
+            results += self._batch(profile_ids[start : start + size], wanted, at_ms)
         return results
+
+    def _batch(
+        self, profile_ids: Sequence[int], wanted: pb.Projection, at_ms: int | None
+    ) -> list[ProfileResult | CallFailed]:
+        request = _message(
+            pb.BatchGetProfilesRequest,
+            profile_ids=profile_ids,
+            projection=wanted,
+            query_time_ms=at_ms,
+        )
+        try:
+            response = self._call(lambda stub: stub.batch, request)
+        except CallFailed as error:
+            if error.reason != "answer_too_large":
+                raise
+            if len(profile_ids) == 1:
+                return [error]
+            half = len(profile_ids) // 2
+            parts = (profile_ids[:half], profile_ids[half:])
+            return [result for part in parts for result in self._batch(part, wanted, at_ms)]
+        return [_result_or_failure(result, wanted) for result in response.results]
 
     def stream(
         self, profile_ids: Iterable[int], *, at_ms: int | None = None, **projection: Any
@@ -262,13 +277,23 @@ def _options(target: str, retries: bool) -> list[tuple[str, Any]]:
         config["healthCheckConfig"] = {"serviceName": ""}
     return [
         ("grpc.service_config", json.dumps(config)),
+        # A proxy of the environment is for other hosts; it cannot reach this one's loopback.
+        ("grpc.enable_http_proxy", int(not _is_loopback(target))),
         ("grpc.use_local_subchannel_pool", 1),
         # By default gRPC waits ever longer before it connects again, up to two minutes: longer than
         # calls are retried, so they would fail although the server is back.
         ("grpc.initial_reconnect_backoff_ms", 100),
         ("grpc.max_reconnect_backoff_ms", 1_000),
+        # Before the server closes an idle connection (serving.max_idle_s), which gRPC would open
+        # again at once though nobody calls.
+        ("grpc.client_idle_timeout_ms", 240_000),
         ("grpc.max_receive_message_length", -1),
     ]
+
+
+def _is_loopback(target: str) -> bool:
+    host = target.rpartition("/")[2].rpartition(":")[0].strip("[]")
+    return host in ("localhost", "::1") or host.startswith("127.")
 
 
 def _result(answer: Any, projection: pb.Projection) -> ProfileResult:

@@ -20,6 +20,7 @@ from impressions.pointer import Loaded, decode_loaded
 from impressions.profile_block import ProfileBlock
 from impressions.shard import shard_of
 from impressions.shell import rocks
+from impressions.shell.descriptors import exhausted
 from impressions.spec import Spec
 from serving.status import ShardNotOwned
 
@@ -56,6 +57,7 @@ class ServedGeneration:
         Raises:
             ShardNotOwned: another host answers for this profile.
             CorruptData: the block cannot be read.
+            TooManyFiles: no descriptor is left to read it.
         """
         data = self.stored_in(self._owned_shard(profile_id), profile_id)
         return None if data is None else profile_block.decode(data, self._spec)
@@ -64,7 +66,7 @@ class ServedGeneration:
         """The bytes of the same, for whoever knows the shard, one of `shards`, already."""
         try:
             return self._store.get(shard, profile_key(profile_id))
-        except Exception as error:
+        except Exception as error:  # rocksdict raises bare Exceptions
             raise self._unreadable(error) from error
 
     def acquire(self) -> bool:
@@ -114,7 +116,9 @@ class ServedGeneration:
             raise ShardNotOwned(shard, self.shards)
         return shard
 
-    def _unreadable(self, error: Exception) -> CorruptData:
+    def _unreadable(self, error: Exception) -> ImpressionsError:
+        if (full := exhausted(error)) is not None:
+            return full
         # RocksDB's own text names files of this machine: it goes to the log by way of __cause__.
         kind = str(error).partition(":")[0]
         return CorruptData(
@@ -136,6 +140,7 @@ def open_generation(
     Raises:
         NotReady: it is not loaded here.
         CorruptData: a damaged manifest, load record or store.
+        TooManyFiles: no descriptor is left to open it.
         Refused: made with another spec, P or partitioner than this host's.
     """
     manifest = manifests.decode(_read(paths.manifest(name), name))
@@ -166,6 +171,8 @@ def _read(path: Path, name: str) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
+        if (full := exhausted(error)) is not None:
+            raise full from error
         raise NotReady(
             f"generation {name} is not loaded on this host ({error.strerror})",
             hint=f"impressions bulkload load {name}",

@@ -4,7 +4,9 @@ Every `poll_s` a thread reads `CURRENT`. When it names another generation that o
 read, one reference is replaced and the old generation is retired; its store closes when its last
 request is done. Whatever goes wrong (pointer damaged or gone, directory missing, wrong spec)
 changes nothing: the generation that answers goes on, the problem is logged once, and the next look
-tries again. A first start without a generation is not a failure either, only not ready.
+tries again. Some file descriptors are kept back for this: a server whose callers have taken all
+others still follows a rollback. A first start without a generation is not a failure either, only
+not ready.
 """
 
 from __future__ import annotations
@@ -17,8 +19,11 @@ from impressions.errors import ImpressionsError, NotReady
 from impressions.generation import HostPaths
 from impressions.pointer import Pointer, decode_pointer
 from impressions.shell import log
+from impressions.shell.descriptors import Spare, exhausted, limit
 from impressions.shell.settings import Settings
 from serving.generation import ServedGeneration, open_generation, read_loaded
+
+_SPARE, _SPARE_SHARE = 64, 8
 
 OnChange = Callable[[ServedGeneration], None]
 
@@ -38,6 +43,7 @@ class Generations:
         self._paths = HostPaths(settings.host_dir)
         self._current: ServedGeneration | None = None
         self._problem: str | None = None
+        self._spare = Spare(min(_SPARE, limit() // _SPARE_SHARE))
         self._stopping = threading.Event()
         self._watcher = threading.Thread(target=self._watch, name="generations", daemon=True)
 
@@ -73,16 +79,27 @@ class Generations:
         generation, self._current = self._current, None
         if generation is not None:
             generation.retire()
+        self._spare.close()
 
     def refresh(self) -> None:
         """Follow the pointer once."""
         try:
-            pointer = self._pointer()
-            if pointer is not None and not self._serves(pointer.generation):
-                self._swap(self._open(pointer.generation))
+            self._spare.refill()
+            try:
+                self._follow()
+            except (ImpressionsError, OSError) as error:
+                if exhausted(error) is None:
+                    raise
+                with self._spare.lent():
+                    self._follow()
             self._problem = None
         except (ImpressionsError, OSError) as error:
             self._note(error)
+
+    def _follow(self) -> None:
+        pointer = self._pointer()
+        if pointer is not None and not self._serves(pointer.generation):
+            self._swap(self._open(pointer.generation))
 
     def _acquire(self) -> ServedGeneration | None:
         while (generation := self._current) is not None:

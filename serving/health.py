@@ -11,9 +11,9 @@ UNKNOWN rather than NOT_SERVING for the stream: an alert on NOT_SERVING must not
 was never given one. A damaged pointer or a missing newer generation changes no health: the old
 generation still answers. Health answers without a token and while the server is full.
 
-Watchers are told by one thread that holds no lock. grpcio's servicer sends while it holds its own,
-and waits for gRPC's thread, which waits for that lock when a watcher leaves at that moment: the
-server would never stop (https://github.com/grpc/grpc/pull/43403).
+Watchers are notified by one thread that holds no lock; grpcio's servicer sends while it holds its
+own, and waits for gRPC's thread, which waits for that lock when a watcher leaves at that moment:
+the server would never stop (https://github.com/grpc/grpc/pull/43403).
 """
 
 from __future__ import annotations
@@ -24,8 +24,12 @@ from typing import Any
 
 import grpc
 from grpc_health.v1 import health, health_pb2
+from grpc_status import rpc_status
 
-from serving.limits import on_pool
+from impressions.errors import NotReady
+from serving.connections import Watchers
+from serving.limits import end_with, on_pool
+from serving.status import status_of
 
 READY = ""
 SERVICE = "impressions.v1.ImpressionsService"
@@ -42,7 +46,7 @@ class Health:
     def __init__(self, pool: ThreadPoolExecutor, *, live: bool = False):
         """`live`: a stream is configured."""
         self._servicer = health.HealthServicer()
-        self._pool = pool
+        self._pool, self._watchers = pool, Watchers()
         self._teller = ThreadPoolExecutor(1, thread_name_prefix="health-watch")
         for name in (READY, SERVICE, BATCH):
             self._servicer.set(name, _Status.NOT_SERVING)
@@ -86,6 +90,10 @@ class Health:
 
     def _watch(self, request: Any, context: grpc.ServicerContext, send: Callable[..., None]) -> Any:
         """Watch, with answers sent in order by a thread without the servicer's lock."""
+        try:
+            self._watchers.enter(context)
+        except NotReady as error:
+            return end_with(rpc_status.to_status(status_of(error)), context, send)
         return self._servicer.Watch(request, context, lambda r: self._teller.submit(send, r))
 
     def stopping(self) -> None:

@@ -99,13 +99,20 @@ def refusing(error: Exception) -> Handler:
     status = rpc_status.to_status(status_of(error))
 
     def refuse(_: Any, context: grpc.ServicerContext, send: Callable[[None], None]) -> None:
-        context.set_code(status.code)
-        context.set_details(status.details)
-        context.set_trailing_metadata(status.trailing_metadata)
-        send(None)
+        end_with(status, context, send)
 
     behaviour = on_pool(_AT_ONCE, refuse, experimental_non_blocking=True)
     return grpc.stream_stream_rpc_method_handler(behaviour)
+
+
+def end_with(
+    status: grpc.Status, context: grpc.ServicerContext, send: Callable[[None], object]
+) -> None:
+    """End a call of a handler that sends for itself with this status."""
+    context.set_code(status.code)
+    context.set_details(status.details)
+    context.set_trailing_metadata(status.trailing_metadata)
+    send(None)
 
 
 class Wall(int):

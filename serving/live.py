@@ -8,7 +8,7 @@ The state is read before the blocks and again after them. What the stream is com
 said by the first reading: the blocks are as new or newer. What is *missing* is said by the second:
 dropped slots and a copy that starts over are written down before anything is deleted.
 
-A secondary can show old data without an error (docs/decisions/0015). So the copy is opened anew
+A secondary can show old data without an error (docs/decisions/0015). So the copy is opened again
 when a follower has opened it, and where no partition's state changes for some seconds: a matter of
 milliseconds, done ever more rarely while the follower really writes nothing.
 """
@@ -127,7 +127,7 @@ class LiveDeltas:
         self.on_look()
 
     def _is_stuck(self, store: DeltaStore) -> bool:
-        """Whether no state has changed for so long that the copy is better opened anew."""
+        """Whether no state has changed for so long that the copy is better opened again."""
         states = [store.state_bytes(shard) for shard in self._shards]
         now_s = monotonic_s()
         if states != self._seen:

@@ -1,4 +1,4 @@
-"""`impressions serve` and `python -m serving`: answer gRPC requests until told to stop.
+"""`impressions serve` and `python -m serving`: answer gRPC requests until asked to stop.
 
 Settings in, one server (or a crew of workers) out; SIGTERM and SIGINT stop it in order and exit 0.
 """

@@ -35,12 +35,17 @@ class Now:
     Attributes:
         at_ms: the moment.
         generation: what is served; None before the first.
-        shards: by number, those that this host answers for.
+        shards: by number, those that this host is to answer for, also where it cannot.
     """
 
     at_ms: int
     generation: ServedGeneration | None
     shards: dict[int, Shard]
+
+    @property
+    def answered(self) -> tuple[int, ...]:
+        """Those whose profiles are not refused as another host's."""
+        return tuple(self.shards) if self.generation is None else self.generation.shards
 
     @property
     def reasons(self) -> tuple[Incomplete, ...]:
@@ -70,7 +75,7 @@ def reasons(
 ) -> tuple[Incomplete, ...]:
     """Why an answer from this generation and this stream is not complete; () if it is."""
     cutover_ms = None if generation is None else generation.cutover_ms
-    found = () if cutover_ms is None else completeness.reasons(query_ms, cutover_ms, settings.spec)
+    found = completeness.reasons(query_ms, cutover_ms, settings.spec)
     if stream is None:
         return found
     if generation is not None:  # what files brought until then, the stream never saw
@@ -86,11 +91,13 @@ def look(
     stream_of: StreamOf | None,
     now_ms: int,
 ) -> Now:
-    """The host as it is; a shard whose state cannot be read is one of which nothing is known."""
+    """The host as it is; a shard whose state cannot be read is one of which nothing is known, and
+    one that the generation was loaded without has none."""
     shards = {}
-    for number in settings.host_shards if generation is None else generation.shards:
+    for number in settings.host_shards:
         stream = None if stream_of is None else _state(stream_of, number)
-        shards[number] = Shard(stream, reasons(now_ms, generation, stream, now_ms, settings))
+        of = generation if generation is not None and number in generation.shards else None
+        shards[number] = Shard(stream, reasons(now_ms, of, stream, now_ms, settings))
     return Now(now_ms, generation, shards)
 
 

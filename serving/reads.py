@@ -7,7 +7,7 @@ when they were read. Without a stream there are none; without a generation there
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from time import perf_counter
 from typing import NamedTuple
 
@@ -18,10 +18,11 @@ from impressions.errors import CorruptData, ImpressionsError
 from impressions.merge import Selection, check_query_time
 from impressions.shard import shard_of
 from impressions.shell.settings import Settings
+from serving.budget import Budget
 from serving.generation import ServedGeneration
 from serving.metrics import ServerMetrics
 from serving.requests import check_profile_id, in_field
-from serving.status import ShardNotOwned
+from serving.status import AnswerTooLarge, ShardNotOwned
 from serving.turns import Turn
 
 
@@ -75,10 +76,16 @@ class Reader:
         selection: Selection,
         query_ms: int,
         turn: Turn,
+        budget: Budget,
+        times: int = 1,
     ) -> Found:
         """The answer about one profile; no rows if it was never seen.
 
+        Args:
+            times: how often the response will hold it.
+
         Raises:
+            AnswerTooLarge: it would not fit into the budget.
             NotReady: a large answer, and too many of them are asked for.
             ShardNotOwned: another host answers for it.
             CorruptData: what is stored of it cannot be read.
@@ -92,6 +99,7 @@ class Reader:
             block = None if generation is None else generation.stored_in(shard, profile_id)
             deltas = self._deltas_of(shard, profile_id, cutover_ms or 0)
             self._metrics.store_get_s.observe(perf_counter() - begun_s)
+            budget.foresee(block, deltas.blocks, times)
             with turn.of(_entries(block, deltas.blocks, selection)):
                 begun_s = perf_counter()
                 rows = self._merge(
@@ -107,18 +115,30 @@ class Reader:
     def profiles(
         self,
         generation: ServedGeneration | None,
-        profile_ids: Sequence[int],
+        places: Mapping[int, Sequence[int]],
         query: Query,
         selection: Selection,
         query_ms: int,
         turn: Turn,
+        budget: Budget,
     ) -> Iterator[Found | Exception]:
-        """An answer or an error for each id, in order; the turn is asked before each."""
-        for i, profile_id in enumerate(profile_ids):
+        """An answer or an error for each id, in order; the turn is asked before each.
+
+        Args:
+            places: the ids asked for, each with its positions in the request.
+
+        Raises:
+            AnswerTooLarge: all of them would not fit into the budget.
+        """
+        for profile_id, at in places.items():
             turn.check()
             try:
-                check_profile_id(profile_id, f"profile_ids[{i}]")
-                yield self.profile(generation, profile_id, query, selection, query_ms, turn)
+                check_profile_id(profile_id, f"profile_ids[{at[0]}]")
+                yield self.profile(
+                    generation, profile_id, query, selection, query_ms, turn, budget, len(at)
+                )
+            except AnswerTooLarge:
+                raise
             except ImpressionsError as error:
                 yield error
 

@@ -29,7 +29,7 @@ from impressions.shell import log
 from impressions.shell.sections import Serving
 from impressions.shell.settings import Settings
 from impressions.v1 import impressions_service_pb2 as pb
-from serving import calls
+from serving import calls, connections
 from serving.auth import RequireToken, read_tokens, server_credentials
 from serving.family import Pids, present
 from serving.generations import Generations
@@ -150,6 +150,7 @@ def create_server(
             ("grpc.max_receive_message_length", int(serving.max_request_bytes)),
             ("grpc.server.max_pending_requests", _QUEUED_CALLS),
             ("grpc.server.max_pending_requests_hard_limit", 2 * _QUEUED_CALLS),
+            *connections.options(serving),
         ],
         maximum_concurrent_rpcs=wall,
     )

@@ -18,6 +18,7 @@ from impressions.spec import PARTITIONER, Spec
 from impressions.v1 import impressions_service_pb2 as pb
 from impressions.window import horizon_ms
 from serving import frames
+from serving.budget import Budget
 from serving.calls import log_unexpected
 from serving.frames import Frame
 from serving.generation import ServedGeneration
@@ -75,11 +76,17 @@ class ImpressionsService:
         ids = batch_ids_of(request, self._limits.max_batch)
         now_ms = self._clock()
         query_ms = query_time_of(request, now_ms)
-        response: list[Frame] = []
+        places: dict[int, list[int]] = {}
+        for i, profile_id in enumerate(ids):
+            places.setdefault(profile_id, []).append(i)
+        budget = Budget(self._limits.max_answer_bytes, query, selection, self._spec)
+        of_ids: dict[int, Frame] = {}
         with self._generations.lease() as generation:
             check_time(query_ms, generation)
-            results = self._reader.profiles(generation, ids, query, selection, query_ms, turn)
-            for profile_id, found in zip(ids, results, strict=True):
+            results = self._reader.profiles(
+                generation, places, query, selection, query_ms, turn, budget
+            )
+            for (profile_id, at), found in zip(places.items(), results, strict=True):
                 if isinstance(found, Found):
                     context = self._context(generation, query_ms, found.stream, now_ms)
                     answer = answer_frame(profile_id, found.answer, context)
@@ -87,8 +94,9 @@ class ImpressionsService:
                 else:
                     log_unexpected(found)
                     result = frames.of(failed_result(profile_id, found))
-                response.append(frames.inside(_RESULTS, result))
-        return frames.joined(response)
+                of_ids[profile_id] = frames.inside(_RESULTS, result)
+                budget.add(of_ids[profile_id].size, len(at))
+        return frames.joined(of_ids[profile_id] for profile_id in ids)
 
     def describe(self, request: pb.DescribeRequest, turn: Turn) -> pb.DescribeResponse:
         """`Describe`; answers without a generation too."""
@@ -97,7 +105,7 @@ class ImpressionsService:
             spec=spec_message(self._spec),
             partitions=settings.partitions,
             partitioner=PARTITIONER,
-            shards=now.shards,
+            shards=now.answered,
             complete=not now.reasons,
             reasons=[reason_value(reason) for reason in now.reasons],
             stream_through_ms=now.stream_through_ms,
@@ -110,6 +118,7 @@ class ImpressionsService:
                 max_batch=limits.max_batch,
                 max_titles=limits.max_titles,
                 max_request_bytes=limits.max_request_bytes,
+                max_answer_bytes=limits.max_answer_bytes,
             ),
             server_version=_server_version(),
         )
@@ -123,13 +132,18 @@ class ImpressionsService:
         query = query_of(request.projection, self._spec)
         selection = selection_of(request.projection, self._limits.max_titles)
         profile_id = profile_id_of(request)
+        budget = Budget(self._limits.max_answer_bytes, query, selection, self._spec)
         now_ms = self._clock()
         query_ms = query_time_of(request, now_ms)
         with self._generations.lease() as generation:
             check_time(query_ms, generation)
-            found = self._reader.profile(generation, profile_id, query, selection, query_ms, turn)
+            found = self._reader.profile(
+                generation, profile_id, query, selection, query_ms, turn, budget
+            )
             context = self._context(generation, query_ms, found.stream, now_ms)
-            return answer_frame(profile_id, found.answer, context)
+            answer = answer_frame(profile_id, found.answer, context)
+            budget.add(answer.size)
+            return answer
 
     def _context(
         self,

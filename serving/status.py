@@ -6,6 +6,8 @@
     no generation loaded, server stopping    UNAVAILABLE            RetryInfo
     corrupt block                            DATA_LOSS              (for that profile only)
     full                                     RESOURCE_EXHAUSTED     RetryInfo
+    an answer above the limit of bytes       RESOURCE_EXHAUSTED
+    no file descriptor left                  UNAVAILABLE            RetryInfo
     deadline passed                          DEADLINE_EXCEEDED
     no or wrong token                        UNAUTHENTICATED
     everything else                          INTERNAL               a defect or a broken install
@@ -58,6 +60,7 @@ BY_CLASS: dict[type[ImpressionsError], grpc.StatusCode] = {
 # A reason that has a code of its own.
 BY_REASON: dict[str, grpc.StatusCode] = {
     "overloaded": Code.RESOURCE_EXHAUSTED,
+    "answer_too_large": Code.RESOURCE_EXHAUSTED,
     "deadline_exceeded": Code.DEADLINE_EXCEEDED,
     "cancelled": Code.CANCELLED,
     "unauthenticated": Code.UNAUTHENTICATED,
@@ -77,6 +80,12 @@ class ShardNotOwned(Refused):
             f"shard {shard} is not served by this host, which owns shards {self.owned or 'none'}",
             hint="ask a host that owns the shard; DescribeResponse.shards lists them",
         )
+
+
+class AnswerTooLarge(Refused):
+    """An answer of more bytes than a call may have; asking again for the same does not help."""
+
+    reason = "answer_too_large"
 
 
 def code_of(error: Exception) -> grpc.StatusCode:
@@ -116,6 +125,6 @@ def _details(error: Exception, code: grpc.StatusCode) -> list[Any]:
     if isinstance(error, InvalidField):
         violation = details.BadRequest.FieldViolation(field=error.field, description=error.message)
         found.append(details.BadRequest(field_violations=[violation]))
-    if code in _RETRY_MAY_HELP:
+    if code in _RETRY_MAY_HELP and not isinstance(error, AnswerTooLarge):
         found.append(details.RetryInfo(retry_delay=Duration(nanos=RETRY_AFTER_MS * 1_000_000)))
     return found

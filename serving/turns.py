@@ -169,7 +169,7 @@ class Turn:
         try:
             self._work.take(self._held, self._deadline)
             self._deadline.check()
-        except BaseException:
+        except BaseException:  # a turn is given back, whatever ends the wait for it
             self.give_back()
             raise
 

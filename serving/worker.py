@@ -1,15 +1,13 @@
 """A worker process: `python -m serving.worker`, started by serving/workers.py and by nobody else.
 
-Is told its settings as every child (impressions/shell/child.py), says `ready` on standard output
+Receives its settings as every child (impressions/shell/child.py), says `ready` on standard output
 once it listens, and stops at SIGTERM or when its parent is gone.
 """
 
 from __future__ import annotations
 
-import sys
-
 from impressions.errors import ImpressionsError
-from impressions.shell import child, log
+from impressions.shell import child, log, program
 from impressions.shell.command import report
 from impressions.shell.settings import Settings
 from impressions.shell.stopping import END, stopping_on
@@ -20,7 +18,7 @@ def main() -> int:
     from serving.server import run
 
     with stopping_on(*END) as stopping:
-        message = child.told()
+        message = child.received()
         if message is None:
             return 0
         log.configure(worker=message["number"])
@@ -39,4 +37,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    program.begin(service=True)
+    program.leave(main())

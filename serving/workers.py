@@ -62,6 +62,8 @@ class Crew:
                 if monotonic_s() > give_up_s:
                     raise ServiceError(f"worker {number}: not ready in {_READY_WITHIN_S} s")
             if not _says_ready(worker):
+                if stopping.wait(_LOOK_S):
+                    return  # systemd stops all processes of a unit at once
                 raise ServiceError(
                     f"worker {number} ended with code {worker.process.wait()} at its start",
                     hint="its own message stands above",

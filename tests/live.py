@@ -33,13 +33,13 @@ def until(condition: Callable[[], object], what: str, deadline_s: float = 30) ->
 
 def everything_sent(settings: Settings) -> list[tuple]:
     """The oracle's logs, partition by partition: (profile, log_id, ingest_ms, events)."""
-    told, newest_ms = [], dict.fromkeys(range(settings.partitions), 0)
+    sent, newest_ms = [], dict.fromkeys(range(settings.partitions), 0)
     for message in messages_of(settings, settings.kafka.topic):
         partition, append_ms = message.partition(), message.timestamp()[1]
         newest_ms[partition] = max(newest_ms[partition], append_ms)
         for log in ImpressionRecord.FromString(message.value()).logs:
-            told.append((log.profile_id, log.log_id, newest_ms[partition], events_of(log)))
-    return told
+            sent.append((log.profile_id, log.log_id, newest_ms[partition], events_of(log)))
+    return sent
 
 
 def last_values(settings: Settings) -> dict[bytes, bytes]:

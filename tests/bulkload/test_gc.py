@@ -39,10 +39,10 @@ def test_the_newest_few_stay(five):
 def test_a_dry_run_says_the_same_and_removes_nothing(five):
     """Names and bytes as in the real run."""
     before = five.snapshot()
-    foretold = gc(five.settings, 1, dry_run=True)
+    planned = gc(five.settings, 1, dry_run=True)
     assert five.snapshot() == before
     done = gc(five.settings, 1)
-    assert (foretold.removed, foretold.kept) == (done.removed, done.kept)
+    assert (planned.removed, planned.kept) == (done.removed, done.kept)
 
 
 def test_the_active_one_and_its_backup_stay_however_old(five):
@@ -86,8 +86,8 @@ def test_what_a_dead_load_left_goes(five):
     left = five.paths.loading / f"{E}.4194304"
     left.mkdir()
     (left / "half.sst").write_bytes(b"x" * 1000)
-    foretold = gc(five.settings, 5, dry_run=True)
-    assert [(r.name, r.size_bytes) for r in foretold.removed] == [(left.name, 1000)]
+    planned = gc(five.settings, 5, dry_run=True)
+    assert [(r.name, r.size_bytes) for r in planned.removed] == [(left.name, 1000)]
     assert left.exists()
     gc(five.settings, 5)
     assert not left.exists()

@@ -178,7 +178,7 @@ def test_a_replacement_that_died_between_its_two_renames_is_undone(world):
 
 
 def test_two_loads_at_once_do_not_collide(world, monkeypatch):
-    """The second is told who is at work and changes nothing."""
+    """The second learns who is at work and changes nothing."""
     monkeypatch.setattr("bulkload.host.LOCK_WAIT_S", {"load": 0.05, "pointer": 0.05})
     with HostDir(world.settings.host_dir).lock("load"):
         before = world.snapshot()
@@ -202,3 +202,21 @@ def test_many_files_of_a_shard_become_one_store(empty):
     report = load(empty.settings, manifest.generation)
     assert report.files == len(manifest.files) == 6
     assert stored(empty.paths, manifest.generation) == blocks_of(EVENTS, OLD_MS - WEEK_MS)
+
+
+def test_everything_is_on_the_disk_before_the_record_that_says_so(world, monkeypatch):
+    """Every file and directory of the store is synced before loaded.json is written."""
+    synced, fsync = [], os.fsync
+
+    def noted(descriptor):
+        number = descriptor if isinstance(descriptor, int) else descriptor.fileno()
+        synced.append(os.readlink(f"/proc/self/fd/{number}"))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    load(world.settings, NEW)
+    store = world.paths.store(NEW)
+    names = ["db", *(f"db/{path.relative_to(store)}" for path in store.rglob("*"))]
+    before = synced[: next(i for i, path in enumerate(synced) if "loaded.json" in path)]
+    assert [name for name in names if not any(path.endswith(name) for path in before)] == []
+    assert len(names) > 2 * PARTITIONS

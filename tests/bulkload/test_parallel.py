@@ -1,4 +1,4 @@
-"""Work on several things at once: results in order, the first failure told, the rest given up."""
+"""Work on several things at once: results in order, the first failure raised, the rest given up."""
 
 import threading
 
@@ -23,7 +23,7 @@ def test_results_come_in_the_order_of_the_items():
 
 
 def test_a_failure_ends_what_is_under_way_and_begins_nothing_more():
-    """Work that asks whether to go on is told not to; items behind it are never begun."""
+    """Work that asks whether to go on gets the answer no; items behind it are never begun."""
     begun = []
 
     def work(item, go_on):
@@ -38,7 +38,7 @@ def test_a_failure_ends_what_is_under_way_and_begins_nothing_more():
     assert len(begun) <= THREADS
 
 
-def test_of_several_failures_the_first_in_order_is_told():
+def test_of_several_failures_the_first_in_order_is_named():
     """Whichever came first in time."""
     both = threading.Barrier(2, timeout=10)
 
@@ -52,7 +52,7 @@ def test_of_several_failures_the_first_in_order_is_told():
 
 
 def test_an_interrupt_ends_the_work(monkeypatch):
-    """Ctrl-C while waiting: the work is told, and the interrupt goes on."""
+    """Ctrl-C while waiting: the work learns of it, and the interrupt goes on."""
     ended = threading.Event()
 
     def interrupted(*_, **__):

@@ -11,15 +11,19 @@ import time
 
 
 class Process:
-    """`python -m serving` on a host's data; logs into a file, at debug unless told otherwise."""
+    """`python -m serving` on a host's data; logs into a file, at debug unless asked otherwise."""
 
-    def __init__(self, settings, tmp_path, *flags: str, debug: bool = True):
+    def __init__(
+        self, settings, tmp_path, *flags: str, debug: bool = True, descriptors: int | None = None
+    ):
+        """`descriptors`: how many it and its children may have; None = as this process."""
         self.log_path = tmp_path / f"log.{time.monotonic_ns()}"
         arguments = [f"home={settings.home}", "serving.poll_s=0.05", "serving.grace_s=5"]
         sets = [text for pair in arguments for text in ("--set", pair)]
+        limited = ["sh", "-c", f'ulimit -n {descriptors} && exec "$@"', "sh"] if descriptors else []
         with self.log_path.open("wb") as log:
             self.popen = subprocess.Popen(
-                [sys.executable, "-m", "serving", "--json", *sets, *flags],
+                [*limited, sys.executable, "-m", "serving", "--json", *sets, *flags],
                 stdout=subprocess.PIPE,
                 stderr=log,
                 env={**os.environ, "IMPRESSIONS_DEBUG": "1" if debug else ""},

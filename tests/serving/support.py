@@ -74,6 +74,11 @@ def until(condition, what: str, within_s: float = 30.0):
     raise AssertionError(f"not within {within_s} s: {what}")
 
 
+def metric(server, name: str, **labels) -> float | None:
+    """A sample of this server's /metrics."""
+    return server.metrics.registry.get_sample_value(name, labels)
+
+
 def expected(events, cutover_ms: int, query_ms: int) -> dict:
     """{(profile, title, location): row} that a generation with this cutover must answer."""
     return naive.answers([e for e in events if e[2] < cutover_ms], query_ms)

@@ -74,7 +74,7 @@ def test_reflection_and_unknown_methods_want_the_token_and_health_does_not(guard
 
 
 def test_an_empty_or_absent_token_file_is_refused_at_the_start(tmp_path):
-    """A server that was told to want a token never starts without one."""
+    """A server that was set to want a token never starts without one."""
     empty = tmp_path / "empty"
     empty.write_text("\n")
     with pytest.raises(SettingsError, match="empty, expected one token per line"):

@@ -6,12 +6,14 @@ from google.rpc import error_details_pb2 as details
 from grpc_status import rpc_status
 
 from impressions import errors
+from impressions.clock import FixedClock
 from impressions.shard import shard_of
 from impressions.v1 import impressions_service_pb2 as pb
 from serving import requests, status
 from serving.client import CallFailed, Top
+from serving.result import reason_words
 from tests.generations import CUTOVER_MS
-from tests.serving.support import client_of, install, serving, settings_in, until
+from tests.serving.support import client_of, install, metric, serving, settings_in, until
 
 GET = "/impressions.v1.ImpressionsService/GetProfile"
 
@@ -90,7 +92,7 @@ def test_a_shard_of_another_host_is_refused_with_the_shards_of_this_one(tmp_path
     assert (batch[0].profile_id, batch[1].reason) == (ours, "shard_not_owned")
 
 
-def test_without_a_generation_calls_are_told_to_try_again_until_there_is_one(tmp_path):
+def test_without_a_generation_calls_are_asked_to_try_again_until_there_is_one(tmp_path):
     """The server was started first; it picks the generation up by itself."""
     settings = settings_in(tmp_path)
     with serving(settings) as server, client_of(server, retries=False) as client:
@@ -99,10 +101,26 @@ def test_without_a_generation_calls_are_told_to_try_again_until_there_is_one(tmp
         assert (caught.value.code, caught.value.reason) == ("UNAVAILABLE", "no_generation")
         assert caught.value.retry_after_s > 0
         assert "bulkload activate" in caught.value.hint
-        assert not client.describe().HasField("generation")
+        described = client.describe()
+        assert not described.HasField("generation")
+        assert (described.complete, reason_words(described.reasons)) == (False, ("no_generation",))
+        assert metric(server, "impressions_incomplete", reason="no_generation") == 8
         install(settings)
         until(lambda: server.generations.current, "the generation is picked up")
         assert client.get(1, at_ms=CUTOVER_MS).context.generation == "2026-11-15"
+        assert metric(server, "impressions_incomplete", reason="no_generation") == 0
+
+
+def test_a_shard_that_the_generation_was_loaded_without_is_not_complete(tmp_path):
+    """Loaded for shards 0 to 2; then the host is given shard 3, too, or only that one."""
+    install(settings_in(tmp_path, host={"shards": "0-2"}))
+    for shards, answered in (("0-3", [0, 1, 2]), ("3", [])):
+        settings = settings_in(tmp_path, host={"shards": shards})
+        with serving(settings, clock=FixedClock(CUTOVER_MS)) as server, client_of(server) as client:
+            described = client.describe()
+            assert list(described.shards) == answered
+            assert reason_words(described.reasons) == ("no_generation",)
+            assert metric(server, "impressions_incomplete", reason="no_generation") == 1
 
 
 @pytest.mark.parametrize(

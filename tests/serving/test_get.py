@@ -6,14 +6,15 @@ import re
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
-from cli.get import command
+from cli.get import _refuse_rows_of_later, command
 from impressions.errors import SettingsError, UsageError
 from impressions.ids import PROFILE_BITS, TITLE_BITS, hash_id
 from impressions.shell.settings import Settings
 from impressions.spec import DAY_MS
-from serving.client import CallFailed
+from serving.client import CallFailed, Context, ProfileResult
 from tests.generations import CUTOVER_MS, blocks_of
 from tests.serving.support import EVENTS, expected_of, install, serving, settings_in
 from tests.tolerance import FLOAT32_STORED
@@ -174,3 +175,20 @@ def test_errors_are_json_under_json_with_exit_code_8():
     document = json.loads(run.stdout)
     assert (run.returncode, document["reason"]) == (8, "unavailable")
     assert "impressions serve" in document["hint"]
+
+
+def test_an_answer_for_a_time_before_its_newest_impression_is_not_shown():
+    """Each later impression would weigh more than 1; at the newest one's own time it weighs 1."""
+    at_ms = 1_000_000
+    context = Context("", 0, None, at_ms, False, ("no_generation",))
+
+    def answer(*last_seen_ms: int) -> ProfileResult:
+        n = len(last_seen_ms)
+        seen = np.array(last_seen_ms, np.int64)
+        return ProfileResult(7, context, n, np.arange(n), None, seen, {}, {}, {}, {})
+
+    for fine in (answer(), answer(at_ms), answer(1, at_ms)):
+        _refuse_rows_of_later(fine)
+    with pytest.raises(UsageError, match="1 of 2 rows hold later impressions") as caught:
+        _refuse_rows_of_later(answer(5, at_ms + 1))
+    assert caught.value.reason == "query_before_events"

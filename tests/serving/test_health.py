@@ -46,7 +46,7 @@ def test_a_damaged_pointer_changes_no_health(tmp_path, caplog):
         assert health_of(channel, READY) == health_of(channel, BATCH) == SERVING
 
 
-def test_a_watcher_of_health_is_told_that_the_server_stops(tmp_path):
+def test_a_watcher_of_health_learns_that_the_server_stops(tmp_path):
     """Before it stops: that is what balancers wait for."""
     settings = settings_in(tmp_path)
     install(settings)
@@ -61,24 +61,29 @@ def test_a_watcher_of_health_is_told_that_the_server_stops(tmp_path):
     assert seen == [SERVING, NOT_SERVING]
 
 
-def test_a_watcher_that_leaves_while_another_is_told_blocks_nobody():
+def test_a_watcher_that_leaves_while_another_is_informed_blocks_nobody():
     """grpcio's own servicer sends under its lock, for which the end of a watch waits: the server
     could not stop. gRPC's thread is played here, so that the moment is always met."""
-    health, leave, told = Health(ThreadPoolExecutor(1)), [], threading.Event()
-    context = SimpleNamespace(add_callback=leave.append)
+
+    def added(callback):
+        leave.append(callback)
+        return True
+
+    health, leave, informed = Health(ThreadPoolExecutor(1)), [], threading.Event()
+    context = SimpleNamespace(add_callback=added, peer=lambda: "ipv4:127.0.0.1:1")
     request = health_pb2.HealthCheckRequest(service=READY)
 
     def send(response):
         """Waits, as gRPC does, until the completion thread has run the callbacks of the end."""
-        told.set()
+        informed.set()
         done.wait(20)
 
     done = threading.Event()
     health._watch(request, context, send)
     change = threading.Thread(target=health.loaded)
     change.start()
-    assert told.wait(20)
-    ended = threading.Thread(target=leave[0])
+    assert informed.wait(20)
+    ended = threading.Thread(target=leave[-1])
     ended.start()
     ended.join(5)
     change.join(5)

@@ -96,7 +96,7 @@ def test_a_flood_is_refused_more_cheaply(tmp_path, gate):
         request = pb.GetProfileRequest(profile_id=1, query_time_ms=CUTOVER_MS)
         held = [get.future(request) for _ in range(2)]
         until(lambda: gate.entered == 1, "one is computed on, the other waits for its turn")
-        until(lambda: "2 calls" in get.future(request).exception().details(), "a reason is told")
+        until(lambda: "2 calls" in get.future(request).exception().details(), "a reason is given")
         refused = [call.exception() for call in [get.future(request) for _ in range(200)]]
         assert {error.code() for error in refused} == {grpc.StatusCode.RESOURCE_EXHAUSTED}
         assert sum(error.details() == "Concurrent RPC limit exceeded!" for error in refused) > 20

@@ -234,7 +234,7 @@ def test_without_a_copy_the_answer_is_flagged_until_there_is_one(settings, clien
     copy.store.close()
 
 
-def test_a_copy_that_was_made_anew_is_followed(settings, copy, client):
+def test_a_copy_that_was_made_again_is_followed(settings, copy, client):
     """Another store under the same name, as after somebody deleted it."""
     install(settings)
     copy.state()
@@ -263,7 +263,7 @@ def test_what_a_follower_wrote_before_its_restart_is_seen_after_it(settings):
     copy.store.close()
 
 
-def test_a_copy_that_shows_nothing_new_is_opened_anew(settings, monkeypatch):
+def test_a_copy_that_shows_nothing_new_is_opened_again(settings, monkeypatch):
     """A secondary may stop at the end of a log in mid-write, without an error."""
     monkeypatch.setattr(live, "UNCHANGED_S", 0.2)
     opened = []

@@ -125,11 +125,15 @@ def test_what_is_published_is_in_the_answers(settings, stream, start, workers):
             assert_exact(client)
     (parent,) = [entry for entry in running(settings) if entry.kind == "serve"]
     assert (parent.pid, parent.address) == (process.popen.pid, process.address)
-    told = samples(parent.metrics)
+    shown = samples(parent.metrics)
     of_stream = "impressions_incomplete", ("reason", "stream_behind")
     of_worker = ("process", "worker-1") if workers == "2" else None
-    assert ("impressions_follower_lag_seconds", ("partition", "7"), ("process", "follower")) in told
-    assert told[tuple(label for label in (of_stream[0], of_worker, of_stream[1]) if label)] == 0
+    assert (
+        "impressions_follower_lag_seconds",
+        ("partition", "7"),
+        ("process", "follower"),
+    ) in shown
+    assert shown[tuple(label for label in (of_stream[0], of_worker, of_stream[1]) if label)] == 0
     pids = [entry.pid for entry in running(settings)]
     assert len(pids) == (4 if workers == "2" else 2)
     assert process.stop() == 0

@@ -5,10 +5,12 @@ import ctypes
 import os
 import re
 import signal
+import subprocess
 import sys
 import threading
 import time
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
@@ -69,7 +71,7 @@ def more(answered, by: int = 50):
 
 
 def test_sigterm_under_load_exits_0_and_a_retrying_client_sees_no_failure(start):
-    """Two servers, one client over both; the first is told to stop in the middle of it."""
+    """Two servers, one client over both; the first is asked to stop in the middle of it."""
     first, second = start("--listen", "127.0.0.1:0"), start("--listen", "127.0.0.1:0")
     target = f"ipv4:{first.address},{second.address}"
     with ImpressionsClient(target, timeout_s=10) as client, asking(client) as (answered, failures):
@@ -173,3 +175,38 @@ def test_settings_that_cannot_work_end_every_worker_and_the_parent_says_so(start
     assert process.popen.wait(60) != 0
     assert process.address is None
     assert "serving.token_file" in process.log
+
+
+@pytest.mark.parametrize("after_s", [0.0, 0.1, 0.3, 0.6, 1.0, 1.5])
+def test_sigterm_at_any_moment_of_the_start_is_exit_0_and_leaves_no_process(host, after_s):
+    """Also before a handler is there, and when all processes are stopped at once, as by systemd."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", _AS_COMMAND, "--set", f"home={host.home}", "serve",
+         "--listen", "127.0.0.1:0", "--workers", "2"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    with process:
+        assert process.stdout.readline() == "begun\n"
+        time.sleep(after_s)  # the moment of the fault
+        family = [process.pid, *descendants(process.pid)]
+        for pid in family:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGTERM)
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == 0, said
+    assert "Traceback" not in said, said
+    until(lambda: not any(map(alive, family)), "every process to end")
+
+
+_AS_COMMAND = """
+from impressions.shell import program
+begin = program.begin
+program.begin = lambda **service: (begin(**service), print("begun", flush=True))
+from cli.main import main
+main()
+"""
+
+
+def descendants(pid):
+    children = [int(n) for n in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    return children + [one for child in children for one in descendants(child)]

@@ -1,0 +1,82 @@
+"""How many bytes the answer to one call may have: foreseen before it is computed, then counted.
+
+In: what is stored of a profile and the query. An answer has at least a row for each title (or item)
+of the largest stored block, so one that cannot fit is refused before any of it is computed; what is
+computed is counted as it grows. So a call holds no more than its limit and one profile, and gRPC's
+copy of it. A profile that is asked for several times is computed once and counted in each place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from impressions import delta_block, profile_block
+from impressions.answer import Query
+from impressions.compiled.stored import row_count
+from impressions.decay import Int
+from impressions.item import title_of
+from impressions.merge import Selection
+from impressions.spec import Spec
+from serving.status import AnswerTooLarge
+
+
+class Budget:
+    """The bytes of one call's answer."""
+
+    def __init__(self, limit_bytes: int, query: Query, selection: Selection, spec: Spec):
+        self._limit_bytes, self._used_bytes = limit_bytes, 0
+        self._query, self._spec = query, spec
+        self._selects = selection.titles is not None or selection.locations is not None
+        self._row_bytes = row_bytes(query)
+
+    def foresee(self, block: bytes | None, deltas: Sequence[bytes], times: int = 1) -> None:
+        """Before a profile is computed whose answer is given `times` times.
+
+        Raises:
+            AnswerTooLarge: it cannot fit.
+            CorruptData: a block that cannot be read.
+        """
+        left_rows = (self._limit_bytes - self._used_bytes) // (times * self._row_bytes)
+        if self._selects or self._rows(row_count(block, deltas)) <= left_rows:
+            return
+        rows = self._rows(self._least_rows(block, deltas))
+        if rows > left_rows:
+            raise self._too_large(self._used_bytes + times * rows * self._row_bytes)
+
+    def add(self, size_bytes: int, times: int = 1) -> None:
+        """Count the bytes of an answer. Raises AnswerTooLarge above the limit."""
+        self._used_bytes += times * size_bytes
+        if self._used_bytes > self._limit_bytes:
+            raise self._too_large(self._used_bytes)
+
+    def _rows(self, rows: int) -> int:
+        return rows if self._query.top is None else min(rows, self._query.top.k)
+
+    def _least_rows(self, block: bytes | None, deltas: Sequence[bytes]) -> int:
+        stored = [] if block is None else [profile_block.decode(block, self._spec).items()]
+        stored += [delta_block.decode(delta, self._spec).rows.items for delta in deltas]
+        return max(map(self._count, stored), default=0)
+
+    def _count(self, items: Int) -> int:
+        if self._query.by_location or not len(items):
+            return len(items)
+        titles = title_of(items)
+        return 1 + int(np.count_nonzero(titles[1:] != titles[:-1]))
+
+    def _too_large(self, found_bytes: int) -> AnswerTooLarge:
+        return AnswerTooLarge(
+            f"an answer of at least {found_bytes:,} bytes, expected at most {self._limit_bytes:,}",
+            hint="ask for fewer profiles in a call, for titles, top_k or fewer columns; "
+            "serving.max_answer_bytes is the limit",
+        )
+
+
+def row_bytes(query: Query) -> int:
+    """Bytes that each row of an answer takes, in all columns that were asked for."""
+    measures, half_lives = len(query.measures), len(query.half_lives_days)
+    sums = measures * half_lives * (query.decayed + query.ema_rates)
+    columns = 1 + query.last_seen + query.totals * measures + sums
+    columns += query.plays_per_impression * half_lives
+    return 8 * columns + 4 * query.by_location
