@@ -21,8 +21,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from batch import snapshots, tables
+from batch.lake import commits, tables
 from batch.session import spark_session
+from batch.spark_io import writer
 from benchmarks import cores
 from benchmarks.frame import timed_s
 from benchmarks.world import CATALOGUE, CUTOVER_MS, World
@@ -85,14 +86,14 @@ def empty(world: World, name: str, rows: int, rows_of_a_profile: int = ROWS_OF_A
     settings = Settings(home=world.home / name, partitions=SHARDS)
     with cores.all_for_this():
         spark = spark_session(settings, "bench")
-        tables.create_if_missing(spark, settings, tables.RAW)
+        tables.create_if_missing(settings, tables.RAW)
     return Lake(spark, settings, rows, world.seed, rows_of_a_profile)
 
 
 def append(lake: Lake, rows: DataFrame, valid_through_ms: int) -> None:
     """Write rows as each task has them; Iceberg sorts within the task."""
-    properties = {snapshots.VALID_THROUGH: str(valid_through_ms)}
-    snapshots.writer(rows.select(*tables.RAW_COLUMNS), lake.raw, properties).append()
+    properties = {commits.VALID_THROUGH: str(valid_through_ms)}
+    writer(rows.select(*tables.RAW_COLUMNS), lake.raw, properties).append()
 
 
 def whole_logs(rows: int, files: int) -> int:

@@ -147,8 +147,8 @@ def _send(settings: Settings, topic: str, pairs: list[Pair]) -> None:
 def _ours(system: Settings, pairs: list[Pair]) -> Drained:
     """In a process of its own (this module's `main`), which leaves the store behind."""
     home = streams.empty_dir(system.home_dir / "restored")
-    told = {"config": system.model_dump(mode="json", exclude_defaults=True), "store": str(home)}
-    with processes.module("benchmarks.restore", home.parent, json.dumps(told)) as process:
+    request = {"config": system.model_dump(mode="json", exclude_defaults=True), "store": str(home)}
+    with processes.module("benchmarks.restore", home.parent, json.dumps(request)) as process:
         said = process.line()
     store = open_primary(home)
     wrong = [key for key, value in pairs[:: max(1, len(pairs) // 500)] if store.get(key) != value]
@@ -162,7 +162,7 @@ def _ours(system: Settings, pairs: list[Pair]) -> Drained:
 def _peer(system: Settings, group: str, source: str, pairs: list[Pair]) -> Drained:
     """A Faust worker whose directory is empty."""
     home = streams.empty_dir(system.home_dir / "faust")
-    told = {
+    request = {
         "broker": system.kafka.bootstrap,
         "topic": source,
         "group": group,
@@ -171,22 +171,22 @@ def _peer(system: Settings, group: str, source: str, pairs: list[Pair]) -> Drain
         "sample": [key.hex() for key, _ in pairs[:: max(1, len(pairs) // 100)]],
     }
     flags = ("worker", "--loglevel", "error", "--without-web")
-    with processes.peer("faust_table_recovery", home, told, *flags) as peer:
+    with processes.peer("faust_table_recovery", home, request, *flags) as peer:
         said = peer.line()
     expected = {key.hex(): value.hex() for key, value in pairs}
     wrong = [key for key, value in said["values"].items() if expected[key] != value]
-    if wrong or len(said["values"]) != len(told["sample"]):  # type: ignore[arg-type]
+    if wrong or len(said["values"]) != len(request["sample"]):  # type: ignore[arg-type]
         raise AssertionError(f"Faust recovery: {len(wrong)} of {len(said['values'])} differ")
     return Drained(said["impressions"], said["seconds"], said["cpu_s"])
 
 
 def main() -> None:
     """Restore into an empty store; says how long it took."""
-    from benchmarks.peers.told import Count
+    from benchmarks.peers.protocol import Count
 
-    told = json.loads(sys.argv[1])
-    settings, count = Settings(**told["config"]), Count(0)
-    store = open_primary(Path(told["store"]))
+    request = json.loads(sys.argv[1])
+    settings, count = Settings(**request["config"]), Count(0)
+    store = open_primary(Path(request["store"]))
     count.begin()
     restore_partition(settings, store, 0)
     count.say()

@@ -177,7 +177,7 @@ def _peer(
     system = streams.fresh(settings, source.topic)
     group = f"{module}-{system.speed.group}"
     streams.changelog(settings, f"{group}-sums-changelog")
-    told = {
+    request = {
         "broker": settings.kafka.bootstrap,
         "topic": source.topic,
         "group": group,
@@ -188,7 +188,7 @@ def _peer(
         "records": Counter(record.partition for record in source.records),
         "pairs": list(source.expected),
     }
-    with processes.peer(module, system.home_dir, told, *flags, python=python) as peer:
+    with processes.peer(module, system.home_dir, request, *flags, python=python) as peer:
         said = peer.line()
     if said["impressions"] != source.impressions:
         raise AssertionError(f"{module}: {said['impressions']}, expected {source.impressions}")
@@ -198,11 +198,11 @@ def _peer(
     return Drained(said["impressions"], said["seconds"], said["cpu_s"])
 
 
-def _by_pair(told: dict[str, list[float]], query_ms: int) -> streams.Pairs:
+def _by_pair(found: dict[str, list[float]], query_ms: int) -> streams.Pairs:
     """A peer's sums of days, in the oracle's form: decayed to the query time and added."""
     measures, days = ("impressions", "plays", "dwell_s"), pair_sums.HALF_LIVES_DAYS
     out: streams.Pairs = {}
-    for key, held in told.items():
+    for key, held in found.items():
         day, *pair = map(int, key.split(":"))
         age_ms = query_ms - day * pair_sums.DAY_MS
         found: dict[Any, float] = out.setdefault((pair[0], pair[1], pair[2]), {})

@@ -41,7 +41,7 @@ def run(world: World) -> Iterator[Row]:
 
 
 def import_s(world: World, statement: str) -> float:
-    """Seconds of an import, told by an interpreter that does nothing else."""
+    """Seconds of an import, measured by an interpreter that does nothing else."""
     code = f"import time; t = time.perf_counter(); {statement}; print(time.perf_counter() - t)"
     done = subprocess.run(
         [sys.executable, "-c", code],

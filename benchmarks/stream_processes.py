@@ -1,7 +1,7 @@
 """Processes of the stream's stages: a worker as it ships, and its peers, each on the first core.
 
     working    `python -m speed`, default settings but for names and addresses
-    peer       a peer that prints, as its last line, what it did (benchmarks/peers/told.py)
+    peer       a peer that prints, as its last line, what it did (benchmarks/peers/protocol.py)
 
 What a process has used of its core is asked of the system, what the worker has applied of its own
 /metrics: nothing is added to the process under test.
@@ -60,7 +60,7 @@ class Process:
 
     def __init__(self, popen: subprocess.Popen[str], log: Path):
         self.popen, self.log = popen, log
-        self.told: dict[str, Any] = {}
+        self.first_line: dict[str, Any] = {}
 
     def line(self, within_s: float = _LINE_WITHIN_S) -> dict[str, Any]:
         """The next line of JSON it prints; one that says nothing for so long is ended."""
@@ -71,8 +71,8 @@ class Process:
         try:
             while line := self.popen.stdout.readline():
                 if line.startswith("{"):
-                    told: dict[str, Any] = json.loads(line)
-                    return told
+                    found: dict[str, Any] = json.loads(line)
+                    return found
                 said += line
         finally:
             watch.cancel()
@@ -94,7 +94,7 @@ class Worker(Process):
 
     def outcomes(self) -> dict[str, int]:
         """Impressions by what became of them."""
-        url = f"http://{self.told['metrics']}/metrics"
+        url = f"http://{self.first_line['metrics']}/metrics"
         with _DIRECT.open(url, timeout=30) as answer:
             lines = answer.read().decode().splitlines()
         prefix = 'impressions_events_total{layer="speed",outcome="'
@@ -130,7 +130,7 @@ class Worker(Process):
 def working(settings: Settings, core: int | None = cores.SERVER) -> Iterator[Worker]:
     """A worker with these settings, on one core or on any."""
     with started("speed", settings, Worker, core=core) as worker:
-        worker.told = worker.line()
+        worker.first_line = worker.line()
         yield worker
 
 
@@ -157,14 +157,14 @@ def started(
 def peer(
     module: str,
     home: Path,
-    told: Mapping[str, Any],
+    request: Mapping[str, Any],
     *flags: str,
     python: Path | None = None,
     core: int | None = cores.SERVER,
 ) -> Iterator[Process]:
-    """A peer, which is told what it needs in the variable PEER."""
+    """A peer, which finds what it needs in the variable PEER."""
     command = [str(python or sys.executable), "-m", f"benchmarks.peers.{module}", *flags]
-    environment = {"PEER": json.dumps(told)}
+    environment = {"PEER": json.dumps(request)}
     with _running(command, home, Process, core=core, environment=environment) as process:
         yield process
 

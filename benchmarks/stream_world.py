@@ -2,7 +2,7 @@
 
 A log is what one device flushed: 10 impressions of one profile, 1 where a record holds one. Each
 of the profiles gets logs in random order, so a flush meets about as many profiles as it has logs,
-and the blocks that it writes anew grow through the run: no batch is spared by meeting one profile
+and the blocks that it writes again grow through the run: no batch is spared by meeting one profile
 again and again. Titles are drawn from a catalogue of 20,000, so nearly every impression is a row.
 
 The broker runs where this process does (benchmarks/cores.py), the process under test on the other
@@ -73,6 +73,7 @@ def fresh(settings: Settings, source: str | None = None) -> Settings:
                     "topic": source or f"impressions-{n}",
                     "deltas_topic": f"impression-deltas-{n}",
                     "rejected_topic": f"impressions-rejected-{n}",
+                    "clock_topic": f"impressions-clock-{n}",
                 }
             ),
             "speed": settings.speed.model_copy(update={"group": f"speed-{n}"}),

@@ -53,7 +53,7 @@ class Callers:
     stopping: threading.Event = field(default_factory=threading.Event)
 
     def ask(self, client: Client, requests: list[bytes], number: int) -> None:
-        """One caller, until it is told to stop."""
+        """One caller, until it is asked to stop."""
         while not self.stopping.is_set():
             number += 1
             try:

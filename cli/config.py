@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import re
-
 from impressions.shell.command import Json, verb
 from impressions.shell.console import Table, emit
 from impressions.shell.layers import known_keys
+from impressions.shell.secrets import found_in, masked, masked_text
 from impressions.shell.settings import Settings
-
-_SECRETS = ("password", "secret", "token", "credential", "key")
 
 
 @verb
@@ -17,21 +14,19 @@ def command(settings: Settings, json: Json = False) -> None:
     """Print the effective settings and where each came from.
 
     Sources, the strongest first: --set key=value, IMPRESSIONS_* variables, impressions.toml,
-    defaults. The values of properties whose name looks like a secret are masked.
+    defaults. Secrets are masked, by the names of properties, in URIs, and wherever else they stand.
     """
-    rows = []
-    for key, field in known_keys(Settings).items():
-        value: object = settings
-        for part in key.split("."):
-            value = getattr(value, part)
-        rows.append(
-            {
-                "key": key,
-                "value": _masked(value),
-                "from": settings.origin(key),
-                "description": field.description,
-            }
-        )
+    values = {key: _value(settings, key) for key in known_keys(Settings)}
+    secrets = found_in(values.values())
+    rows = [
+        {
+            "key": key,
+            "value": masked(values[key], secrets),
+            "from": masked_text(settings.origin(key), secrets),
+            "description": field.description,
+        }
+        for key, field in known_keys(Settings).items()
+    ]
     table = Table(
         ["setting", "value", "from", "meaning"],
         [[r["key"], _text(r["value"]), r["from"], r["description"]] for r in rows],
@@ -39,14 +34,11 @@ def command(settings: Settings, json: Json = False) -> None:
     emit({"settings": rows}, json=json, table=table)
 
 
-def _masked(value: object) -> object:
-    if isinstance(value, str):
-        return re.sub(r"://[^/@]+@", "://***@", value)
-    if not isinstance(value, dict):
-        return value
-    return {
-        k: "***" if any(word in k.lower() for word in _SECRETS) else v for k, v in value.items()
-    }
+def _value(settings: Settings, key: str) -> object:
+    value: object = settings
+    for part in key.split("."):
+        value = getattr(value, part)
+    return value
 
 
 def _text(value: object) -> str:

@@ -41,10 +41,10 @@ def up(
     impressions dev up
     impressions dev up --land-every 1m     a lander too; its Spark takes about 1 GB
 
-    What runs already is left alone; what died since the last time is told and started again. Logs
+    What runs already is left alone; what died since the last time is named and started again. Logs
     are in <home>/dev. A broker of kafka.bootstrap is used as it is.
     """
-    from batch.land_loop import parse_every
+    from batch.landing.loop import parse_every
     from local.dev import Dev
 
     if land_every is not None:
@@ -69,7 +69,7 @@ def up(
 def down(settings: Settings, json: Json = False) -> None:
     """Stop what `dev up` started, in order: lander, server, worker, broker. Data stay.
 
-    A process that died before is told with its last line. A second time does nothing.
+    A process that died before is named with its last line. A second time does nothing.
     """
     from local.dev import Dev
 

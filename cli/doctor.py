@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import os
+import pwd
 import re
 import shutil
 import socket
@@ -25,10 +27,11 @@ import typer
 
 from impressions.clock import monotonic_s, now_ms
 from impressions.errors import CorruptData, ImpressionsError, MissingDependency, NotReady
-from impressions.shell.catalog import jdbc_uri, open_catalog
+from impressions.shell.catalog import address, open_catalog
 from impressions.shell.command import Json, verb
 from impressions.shell.console import emit, human_age, human_bytes, human_time
 from impressions.shell.extras import install_line, missing
+from impressions.shell.paths import cache_dir, why_elsewhere
 from impressions.shell.settings import Settings
 
 # What each extra is recognised by: the import that proves it works, and its distribution.
@@ -51,7 +54,7 @@ _BROKER_S = 4.0
 
 @dataclass(frozen=True)
 class Check:
-    """One line. `required` failures make the exit code 3; others are told only."""
+    """One line. `required` failures make the exit code 3; others are only shown."""
 
     name: str
     state: Literal["ok", "fix", "skip"]
@@ -91,6 +94,8 @@ def examine(settings: Settings, *, deep: bool = False) -> list[Check]:
     checks = [_run("python", _python)]
     checks += [_run(f"extra [{extra}]", partial(_extra, extra)) for extra in _EXTRAS]
     checks += [
+        _run("user", _user),
+        _run("cache directory", _cache, required=False),
         _run("java", _java),
         _run("jars", lambda: _jars(settings)),
         _run("kafka jars", lambda: _kafka_jars(settings)),
@@ -140,8 +145,8 @@ def _extra(extra: str) -> str:
         try:
             importlib.import_module(module)
         except ModuleNotFoundError as error:
-            told = missing(error, extra)
-            raise _Skip(f"not installed; {told.hint if told else error}") from None
+            absent = missing(error, extra)
+            raise _Skip(f"not installed; {absent.hint if absent else error}") from None
         version = metadata.version(distribution)
         if pins.get(distribution, version) != version:
             raise MissingDependency(
@@ -157,6 +162,31 @@ def _pins() -> dict[str, str]:
     pin = re.compile(r"([A-Za-z0-9-]+)(?:\[.*?\])?==([^;\s]+)")
     matches = (pin.match(text) for text in metadata.requires("impressions") or ())
     return {match[1]: match[2] for match in matches if match}
+
+
+def _user() -> str:
+    """Java asks the system who it runs as, and Spark ends where that has no name."""
+    _needs_spark()
+    uid = os.getuid()
+    try:
+        return f"{pwd.getpwuid(uid).pw_name} ({uid})"
+    except KeyError:
+        raise NotReady(
+            f"uid {uid} has no name: expected an entry in the system's list of users, without "
+            "which Spark does not start",
+            hint=f"echo 'impressions:x:{uid}:0::{tempfile.gettempdir()}:/sbin/nologin' "
+            ">> /etc/passwd when the container starts, or run as a uid that is in it",
+        ) from None
+
+
+def _cache() -> str:
+    """Of jars and compiled code. Where there is no lasting place, every start makes them again."""
+    if (why := why_elsewhere()) is not None:
+        raise NotReady(
+            f"{cache_dir()}, because {why}",
+            hint="export XDG_CACHE_HOME=<a directory of yours that lasts>",
+        )
+    return str(cache_dir())
 
 
 def _needs_spark() -> None:
@@ -262,10 +292,9 @@ def _catalog(settings: Settings) -> str:
         namespaces = open_catalog(settings).list_namespaces()
     except ImpressionsError:
         raise
-    except Exception as error:
-        where = jdbc_uri(settings) if settings.catalog.type == "jdbc" else settings.catalog.uri
+    except Exception as error:  # of any of the catalog's libraries: a finding, with its text
         raise NotReady(
-            f"catalog {settings.catalog.name} at {where}: {type(error).__name__}: {error}",
+            f"catalog {address(settings)}: {type(error).__name__}: {error}",
             hint="check catalog.uri and catalog.python_properties: impressions config",
         ) from error
     return f"{settings.catalog.name} answers, {len(namespaces)} namespaces"
@@ -307,7 +336,7 @@ def _generations(settings: Settings) -> str:
     try:
         filesystem, path = fs.FileSystem.from_uri(where)
         kind = filesystem.get_file_info(path).type
-    except Exception as error:
+    except Exception as error:  # each file system raises its own: a finding, with its text
         raise NotReady(
             f"{where}: {type(error).__name__}: {error}",
             hint="check generations_uri, and the credentials in the environment",

@@ -1,7 +1,8 @@
 """`impressions get`: one profile, asked over gRPC, as a table that a person can read.
 
 Flags to a projection, the client's result to rows; no arithmetic here. The footer says what the
-answer was made from and, when it is not complete, why.
+answer was made from and, when it is not complete, why. An answer for the past that holds later
+impressions is not shown: each of them would weigh more than 1.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from impressions.errors import SettingsError, UsageError
 from impressions.ids import PROFILE_BITS, TITLE_BITS, hash_id
 from impressions.shell.command import Json, verb
 from impressions.shell.console import Table, emit, human_age, human_time
+from impressions.shell.paths import expanded
 from impressions.shell.settings import Settings
 
 if TYPE_CHECKING:
@@ -65,7 +67,12 @@ def command(
     half_lives: Annotated[
         str, typer.Option(help="Only these half-lives in days: 1,7.", show_default="all")
     ] = "",
-    at: Annotated[str, typer.Option(help="Time of the answer: ISO 8601 or epoch ms.")] = "now",
+    at: Annotated[
+        str,
+        typer.Option(
+            help="Time of the answer, not before the newest impression in it: ISO 8601 or epoch ms."
+        ),
+    ] = "now",
     ema_rates: Annotated[
         bool, typer.Option("--ema-rates", help="Add the EMA rates per day.")
     ] = False,
@@ -123,6 +130,8 @@ def command(
             ema_rates=ema_rates,
             plays_per_impression=plays_per_impression,
         )
+    if at != "now":
+        _refuse_rows_of_later(result)
     shorten = not (chosen_measures or chosen_days)
     emit(_document(result), json=json, table=_table(result, shorten))
     if not json:
@@ -170,6 +179,25 @@ def _time_ms(text: str) -> int | None:
     return round((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
 
 
+def _refuse_rows_of_later(result: ProfileResult) -> None:
+    """Sums cannot forget what was seen after the time that is asked for.
+
+    A server refuses times before its cutover; what came later, or before the first cutover, only
+    the rows tell.
+    """
+    seen_ms = [] if result.last_seen_ms is None else result.last_seen_ms.tolist()
+    asked_ms, newest_ms = result.context.query_time_ms, max(seen_ms, default=0)
+    if newest_ms > asked_ms:
+        later = sum(at_ms > asked_ms for at_ms in seen_ms)
+        raise UsageError(
+            f"--at {human_time(asked_ms)}: {later} of {len(seen_ms)} rows hold later impressions, "
+            f"expected a time after the newest, {human_time(newest_ms)}",
+            hint="leave out --at for now; a time that has passed is answered only from what was "
+            "stored by then",
+            reason="query_before_events",
+        )
+
+
 def _token(path: Path | None) -> str | None:
     """The first token of the file; a server's own file may hold several."""
     if path is None:
@@ -190,7 +218,7 @@ def _tls(ca: Path | None) -> grpc.ChannelCredentials | None:
 
 def _file(flag: str, path: Path) -> bytes:
     try:
-        return path.expanduser().read_bytes()
+        return expanded(path).read_bytes()
     except OSError as error:
         raise SettingsError(f"{flag} {path}: cannot be read ({error.strerror})") from None
 

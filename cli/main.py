@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -17,16 +17,21 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from impressions.shell import program
 from impressions.shell.command import Invocation, as_app
 from impressions.shell.command import main as run_app
 
 
 @dataclass(frozen=True)
 class Verb:
-    """`target` is `module:attribute`, a verb function or a Typer app; `summary` its help line."""
+    """`target` is `module:attribute`, a verb function or a Typer app; `summary` its help line.
+
+    `service`: it runs until it is asked to stop.
+    """
 
     target: str
     summary: str
+    service: bool = False
 
 
 VERBS = {
@@ -43,10 +48,14 @@ VERBS = {
     "bulkload": Verb(
         "bulkload.cli:app", "Install generations on a host: load, activate, rollback."
     ),
-    "speed": Verb("speed.main:command", "Apply the live stream: one worker of the group."),
+    "speed": Verb(
+        "speed.main:command", "Apply the live stream: one worker of the group.", service=True
+    ),
     "rejected": Verb("cli.rejected:app", "Show or send again what the stream could not count."),
     "serve": Verb(
-        "serving.main:command", "Answer gRPC requests: the active generation and the live stream."
+        "serving.main:command",
+        "Answer gRPC requests: the active generation and the live stream.",
+        service=True,
     ),
     "get": Verb("cli.get:command", "Ask a server about one profile."),
     "status": Verb("cli.status:command", "Show both paths end to end, with ages."),
@@ -87,7 +96,15 @@ def build_app() -> typer.Typer:
 
 def main() -> None:
     """The console script."""
-    sys.exit(run_app(build_app(), sys.argv[1:], prog="impressions"))
+    words = sys.argv[1:]
+    named = next((VERBS[word] for word in words if word in VERBS), None)
+    program.begin(service=named is not None and (named.service or _repeats(words)))
+    program.leave(run_app(build_app(), words, prog="impressions"))
+
+
+def _repeats(words: Sequence[str]) -> bool:
+    """Whether it is a landing that goes on for ever."""
+    return any(word.partition("=")[0] == "--every" for word in words)
 
 
 def _print_version(wanted: bool) -> None:

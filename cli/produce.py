@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from batch.mapping_flags import IngestTime, Map, MappingFile
+from batch.mapping import flags
 from impressions.clock import monotonic_s, now_ms
 from impressions.errors import ServiceError
 from impressions.event import Reason
@@ -19,7 +19,6 @@ from impressions.shell.console import emit, human_time, progress, say, warn
 from impressions.shell.settings import Settings
 
 if TYPE_CHECKING:
-    from batch.mapping import ImportMapping
     from cli.replay.events import Events
     from cli.replay.logs import Logs
     from impressions.decay import Float
@@ -43,7 +42,7 @@ _Shift = Annotated[
     bool,
     typer.Option("--shift-to-now", help="Move all event times so that the newest is now."),
 ]
-_Anew = Annotated[
+_NewIds = Annotated[
     bool, typer.Option("--new-log-ids", help="Other log ids at each run: it counts again.")
 ]
 
@@ -52,13 +51,18 @@ _Anew = Annotated[
 def command(
     settings: Settings,
     from_: _Files,
-    map_: Map = None,
-    mapping: MappingFile = None,
-    ingest_time: IngestTime = None,
+    map_: flags.Map = None,
+    mapping: flags.MappingFile = None,
+    ingest_time: flags.IngestTime = None,
+    separator: flags.Separator = None,
+    encoding: flags.Encoding = None,
+    no_header: flags.NoHeader = False,
+    timezone: flags.Timezone = None,
+    location: flags.Location = None,
     rate: _Rate = None,
     replay_speed: _Speed = None,
     shift_to_now: _Shift = False,
-    new_log_ids: _Anew = False,
+    new_log_ids: _NewIds = False,
     json: Json = False,
     dry_run: DryRun = False,
 ) -> None:
@@ -77,23 +81,28 @@ def command(
     Rows that cannot be sent are left out and counted with their reason; what breaks the rule of
     validity is sent, and rejected by the readers. Exit code 8 when not everything was delivered.
     """
-    from batch.mapping import read_mapping
+    from batch.mapping.grammar import read_mapping
+    from cli.replay.events import read_events
     from cli.replay.logs import arrange, renamed
     from cli.replay.pace import due_s
     from impressions.kafka import topics
 
-    chosen = read_mapping(map_ or [], mapping, ingest_time)
+    chosen = read_mapping(
+        map_ or [], mapping, ingest_time, separator=separator, encoding=encoding,
+        header=False if no_header else None, timezone=timezone, locations=location or [],
+    )  # fmt: skip
     if not dry_run:
         topics.source_id(settings)  # before minutes are spent on reading
-    events, left_out = _read(from_, chosen)
+    events, left_out, notes = read_events(from_, chosen, settings.spec, now_ms())
+    for note in notes:
+        say(note)
     logs = arrange(events, chosen.ingest_is_event, "log_id" in chosen)
     due = due_s(logs, rate, replay_speed)
     if new_log_ids:
         logs = replace(logs, events=renamed(logs.events, str(now_ms())))
     if shift_to_now and len(events):
         shift_ms = now_ms() - int(events.event_ms.max())
-        shifted = replace(logs.events, event_ms=logs.events.event_ms + shift_ms)
-        logs = replace(logs, events=shifted)
+        logs = replace(logs, events=replace(logs.events, event_ms=logs.events.event_ms + shift_ms))
     report = _report(logs, left_out, dry_run)
     _warn_of_rejections(logs.events, settings)
     if not dry_run:
@@ -102,20 +111,6 @@ def command(
     if report["not_delivered"]:
         warn(f"{report['not_delivered']:,} logs were not delivered: {report['errors']}")
         raise typer.Exit(ServiceError.exit_code)
-
-
-def _read(patterns: list[str], mapping: ImportMapping) -> tuple[Events, Counter[str]]:
-    """All rows that can be sent, and why the others cannot."""
-    from cli.replay.events import concatenated, read_events
-    from cli.replay.files import read_files
-
-    parts, left_out = [], Counter[str]()
-    for rows in read_files(patterns, mapping):
-        events, reasons = read_events(rows.table, rows.kinds, mapping, rows.source)
-        parts.append(events.take(reasons == Reason.OK))
-        left_out.update(Reason(reason).label for reason in reasons.tolist() if reason)
-        left_out[Reason.UNDECODABLE.label] += rows.broken_lines
-    return concatenated(parts), +left_out
 
 
 def _report(logs: Logs, left_out: Counter[str], dry_run: bool) -> dict[str, Any]:
@@ -150,8 +145,8 @@ def _warn_of_rejections(events: Events, settings: Settings) -> None:
     )
     found = Counter(Reason(reason).label for reason in reasons.tolist() if reason)
     if found:
-        told = ", ".join(f"{n:,} {label}" for label, n in found.most_common())
-        say(f"the readers will reject {found.total():,} of {len(events):,} impressions: {told}")
+        most = ", ".join(f"{n:,} {label}" for label, n in found.most_common())
+        say(f"the readers will reject {found.total():,} of {len(events):,} impressions: {most}")
         if Reason.OUT_OF_WINDOW.label in found:
             say("--shift-to-now moves all event times so that the newest is now")
 

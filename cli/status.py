@@ -1,12 +1,13 @@
 """`impressions status`: both paths end to end, as tables that a person reads from the top.
 
-One line per hop, then how far each partition has come, the generations, and what runs. What is
-found and judged is in local/status.py and local/hops.py; here it is only drawn.
+One line per stage, then how far each partition has come, the generations, and what runs. What is
+found and judged is in local/status.py and local/stages.py; here it is only drawn.
 """
 
 from __future__ import annotations
 
 import json as jsonlib
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -44,7 +45,7 @@ def command(
     impressions status --watch
     impressions status --json          one document; with --watch one line per look
 
-    Reads only, and needs no Spark. A hop is ok, none (not there yet, no fault), look (somebody
+    Reads only, and needs no Spark. A stage is ok, none (not there yet, no fault), look (somebody
     should) or bad. Exit code, so that a probe can use it: 0 nothing is bad, 4 damaged data on this
     host, 8 a server's answers are incomplete or it gives none, 7 something else is bad.
     """
@@ -58,8 +59,17 @@ def command(
         emit(document(status), json=True)
     else:
         _console().print(draw(status))
+    if status.hangs:
+        _leave(status.exit_code)
     if status.exit_code:
         raise typer.Exit(status.exit_code)
+
+
+def _leave(code: int) -> None:
+    """The end without the interpreter's own, which waits for threads of libraries that hang."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def draw(status: Status) -> RenderableType:
@@ -67,7 +77,7 @@ def draw(status: Status) -> RenderableType:
     from rich.console import Group
     from rich.text import Text
 
-    tables = (_hops(status), _partitions(status), _generations(status), _processes(status))
+    tables = (_stages(status), _partitions(status), _generations(status), _processes(status))
     parts: list[RenderableType] = []
     for table in tables:
         if table.row_count:
@@ -81,17 +91,21 @@ def _watch(look: Callable[[], Status], json: bool) -> None:
 
     from local.status import document
 
+    status = None
     try:
         if json:
             while True:
-                print(jsonlib.dumps(document(look())), flush=True)
+                status = look()
+                print(jsonlib.dumps(document(status)), flush=True)
                 time.sleep(_EVERY_S)
-        with Live(draw(look()), console=_console(), auto_refresh=False) as live:
+        with Live(console=_console(), auto_refresh=False) as live:
             while True:
+                status = look()
+                live.update(draw(status), refresh=True)
                 time.sleep(_EVERY_S)
-                live.update(draw(look()), refresh=True)
     except KeyboardInterrupt:
-        return
+        if status is not None and status.hangs:
+            _leave(0)
 
 
 def _console() -> Any:
@@ -100,15 +114,17 @@ def _console() -> Any:
     return Console(highlight=False, width=None if sys.stdout.isatty() else 140, soft_wrap=False)
 
 
-def _hops(status: Status) -> Any:
+def _stages(status: Status) -> Any:
     from rich.text import Text
 
-    table = _table("hop", "", f"at {human_time(status.found.at_ms)}")
-    for hop in status.hops:
-        table.add_row(Text(hop.name), Text(hop.state, style=_STYLE[hop.state]), Text(hop.line))
-        for what, hint in hop.problems:
-            if what != hop.line:
-                table.add_row("", "", Text(f"! {what}", style=_STYLE[hop.state]))
+    table = _table("stage", "", f"at {human_time(status.found.at_ms)}")
+    for stage in status.stages:
+        table.add_row(
+            Text(stage.name), Text(stage.state, style=_STYLE[stage.state]), Text(stage.line)
+        )
+        for what, hint in stage.problems:
+            if what != stage.line:
+                table.add_row("", "", Text(f"! {what}", style=_STYLE[stage.state]))
             if hint:
                 table.add_row("", "", Text(f"  -> {hint}", style="dim"))
     return table

@@ -1,4 +1,4 @@
-"""`impressions topics`: make the three topics, or refuse wrong ones with what fixes them."""
+"""`impressions topics`: make the four topics, or refuse wrong ones with what fixes them."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def create(
 @app.command("check")
 @verb
 def check(settings: Settings, json: Json = False) -> None:
-    """Check partitions, broker timestamps, compaction and limits of all three topics."""
+    """Check partitions, broker timestamps, compaction and limits of all four topics."""
     from impressions.kafka import topics
 
     found = topics.check(settings)

@@ -32,15 +32,17 @@ def main() -> int:
             directory.mkdir(parents=True, exist_ok=True)
             events = flags.events.resolve() if flags.events else None
             options = Options(directory, events, flags.mapping.resolve(), flags.seed)
-            told = tell(options)
+            outcome = tell(options)
     except StepFailed as error:
         print(f"\ndemo: {error}", file=sys.stderr)
         return 1
-    for line in told.differ[:SHOWN_DIFFERENCES]:
+    for line in outcome.differ[:SHOWN_DIFFERENCES]:
         print(f"  {line}")
     print(f"\nseed {flags.seed}; took {time.monotonic() - started_s:.0f} s")
-    print(f"demo: {told.checked} answers checked against raw events, {len(told.differ)} differ")
-    return 1 if told.differ or not told.checked else 0
+    print(
+        f"demo: {outcome.checked} answers checked against raw events, {len(outcome.differ)} differ"
+    )
+    return 1 if outcome.differ or not outcome.checked else 0
 
 
 if __name__ == "__main__":

@@ -79,7 +79,7 @@ class Options:
 
 
 @dataclass(frozen=True)
-class Told:
+class Outcome:
     """How the story ended: answers compared, which of them differ, and over what."""
 
     checked: int
@@ -110,7 +110,7 @@ class Story:
         self.checker = Checker(self.settings)
         self.cutovers_ms: list[int] = []
 
-    def tell(self) -> Told:
+    def tell(self) -> Outcome:
         """Run the story."""
         say("1. Kafka, the worker, the server; no generation yet")
         self.shell.run("kafka", "start")
@@ -122,7 +122,7 @@ class Story:
             if ended_badly:
                 raise StepFailed("; ".join(ended_badly))
 
-    def _with_broker(self) -> Told:
+    def _with_broker(self) -> Outcome:
         self.shell.run("topics", "create")
         worker = self.shell.background("worker", "speed")
         self.shell.background("server", "serve", "--set", f"serving.listen={self.address}")
@@ -141,7 +141,7 @@ class Story:
             self.shell.run("status")
         traffic.close()
         profiles = len({profile for profile, _, _ in self.checker.accepted})
-        return Told(
+        return Outcome(
             self.checker.checked, self.checker.differ, profiles, self.checker.counts, delays_ms
         )
 
@@ -187,8 +187,8 @@ class Story:
             self.shell.run("produce", "--from", self.raw.live.name, "--mapping", mapping)
         self.checker.come_through(client)
         delays_ms = [self._delay_ms(client, traffic, n) for n in range(1, DELAYS + 1)]
-        told = ", ".join(f"{ms:.0f}" for ms in delays_ms)
-        print(f"  seen after {told} ms; median {statistics.median(delays_ms):.0f} ms")
+        shown = ", ".join(f"{ms:.0f}" for ms in delays_ms)
+        print(f"  seen after {shown} ms; median {statistics.median(delays_ms):.0f} ms")
         traffic.send(1_000)
         traffic.flush()
         self.checker.answers(client, now_ms(), "with live traffic")
@@ -244,8 +244,8 @@ class Story:
                 differ, compared = same_answers(client, second, self.raw.profiles, now_ms())
         self.checker.checked += compared
         self.checker.differ += differ
-        told = f"{compared:,} answers of two generations, {len(differ)} differ"
-        print(f"  {told}; {flow.sent:,} logs were sent meanwhile", flush=True)
+        summary = f"{compared:,} answers of two generations, {len(differ)} differ"
+        print(f"  {summary}; {flow.sent:,} logs were sent meanwhile", flush=True)
 
     def ask_for_some(self) -> None:
         """Show one profile as a person would ask for it, beside the raw recomputation."""
@@ -340,7 +340,7 @@ def same_answers(
     return differ, compared
 
 
-def tell(options: Options) -> Told:
+def tell(options: Options) -> Outcome:
     """Run the story and compare every answer on the way."""
     return Story(options).tell()
 

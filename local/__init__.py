@@ -6,5 +6,5 @@ pid_file       which process runs, for as long as it runs: a lock the process it
 detached       a process that belongs to no terminal: start, find again, stop
 settings_file  settings as a file, for the processes that are started here
 dev            the whole system: up, down
-status         both paths end to end: asked (status_*, asking), judged (hop, hops*)
+status         both paths end to end: asked (status_*, asking), judged (stage, stages*)
 """

@@ -13,6 +13,7 @@ from typing import Any
 
 from impressions.clock import monotonic_s
 from impressions.errors import CorruptData, ImpressionsError, NotReady
+from impressions.shell.catalog_errors import as_catalog_error
 
 
 @dataclass(frozen=True)
@@ -22,12 +23,14 @@ class Unknown:
     Attributes:
         absent: it was never started or made, which is no fault.
         damaged: it answered with bytes that are not what they should be.
+        late: it has not answered yet, and its thread may hang for long.
     """
 
     because: str
     hint: str | None = None
     absent: bool = False
     damaged: bool = False
+    late: bool = False
 
 
 class Absent(Exception):
@@ -45,16 +48,16 @@ def ask(question: Callable[[], Any]) -> Any:
     except Absent as error:
         return Unknown(error.because, error.hint, absent=True)
     except ImpressionsError as error:
-        absent = isinstance(error, NotReady)
-        damaged = isinstance(error, CorruptData)
-        return Unknown(_one_line(error.message), error.hint, absent, damaged)
+        return _unknown(error)
     except Exception as error:  # whatever a library raises is the answer of that one part
+        if (known := as_catalog_error(error)) is not None:
+            return _unknown(known)
         return Unknown(_one_line(f"{type(error).__name__}: {error}"))
 
 
 def ask_all(questions: Mapping[str, Callable[[], Any]], timeout_s: float) -> dict[str, Any]:
     """The answers by name; those that are not there after `timeout_s` are `Unknown`."""
-    late = Unknown(f"no answer within {timeout_s:.0f} s")
+    late = Unknown(f"no answer within {timeout_s:.0f} s", late=True)
     answers: dict[str, Any] = dict.fromkeys(questions, late)
 
     def put(name: str) -> None:
@@ -67,6 +70,11 @@ def ask_all(questions: Mapping[str, Callable[[], Any]], timeout_s: float) -> dic
     for thread in threads:
         thread.join(max(0.0, deadline_s - monotonic_s()))
     return dict(answers)
+
+
+def _unknown(error: ImpressionsError) -> Unknown:
+    absent, damaged = isinstance(error, NotReady), isinstance(error, CorruptData)
+    return Unknown(_one_line(error.message), error.hint, absent, damaged)
 
 
 def _one_line(text: str) -> str:

@@ -1,4 +1,4 @@
-"""The local broker: Apache Kafka (KRaft, one node) as a process of its own, without Docker.
+"""The local broker: Apache Kafka (KRaft) as a process of its own, without Docker.
 
     <home>/kafka/data               the log; survives restarts
     <home>/kafka/server.properties  written at each start; keeps the ports for the next one
@@ -8,7 +8,8 @@
 
 A start ends when the broker answers a metadata request, so whoever reads the address can use it.
 The broker belongs to no terminal and no session. Ports are chosen once and kept, so clients find it
-again after a restart.
+again after a restart. It is a cluster by itself; for tests of what several do, each with a `home`
+of its own, it may be a `Member` of one (local/kafka_config.py).
 """
 
 from __future__ import annotations
@@ -32,8 +33,9 @@ from impressions.clock import monotonic_s
 from impressions.errors import NotReady, ServiceError
 from impressions.kafka.client import address_file
 from impressions.shell.console import warn
+from impressions.shell.java_environment import java_environment
 from impressions.shell.settings import Settings
-from local.kafka_config import LOGGING, server_properties
+from local.kafka_config import LOGGING, Member, server_properties
 from local.pid_file import AlreadyRuns, PidFile, write_pid
 from local.ports import HOST, free_ports, is_free
 
@@ -55,10 +57,14 @@ class Running:
 
 
 class Broker:
-    """The broker of one `home`. Holds no state: every question is asked of the files."""
+    """The broker of one `home`. Holds no state: every question is asked of the files.
 
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
+    Args:
+        member: which node of a cluster it is. Such a node answers only once most of them run.
+    """
+
+    def __init__(self, settings: Settings, member: Member | None = None) -> None:
+        self.settings, self.member = settings, member
         self.dir = settings.home_dir / "kafka"
         self.data_dir = self.dir / "data"
         self.log_file = self.dir / "broker.log"
@@ -135,7 +141,7 @@ class Broker:
         base = [java, *_HEAP, "-cp", os.pathsep.join(map(str, paths))]
         port, controller_port = self._ports(port)
         self._properties.write_text(
-            server_properties(self.data_dir, port, controller_port), "utf-8"
+            server_properties(self.data_dir, port, controller_port, self.member), "utf-8"
         )
         logging = self.dir / "log4j2.properties"
         logging.write_text(LOGGING, "utf-8")
@@ -145,6 +151,7 @@ class Broker:
             process = subprocess.Popen(
                 [*base, "kafka.Kafka", str(self._properties)],
                 stdin=subprocess.DEVNULL,
+                env=java_environment(os.environ),
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 cwd=self.dir,
@@ -158,27 +165,31 @@ class Broker:
         """Of clients and of the controller; the first must be the one asked for, or last time's."""
         kept = _kept_ports(self._properties)
         port = port or kept.get("PLAINTEXT")
-        if port is not None and not is_free(port):
-            raise NotReady(
-                f"port {port} of {HOST} is taken by another program",
-                hint="impressions kafka start --port <a free one>",
-                reason="port_taken",
-            )
+        controller = self.member.controller_port if self.member else None
+        for fixed in (port, controller):
+            if fixed is not None and not is_free(fixed):
+                raise NotReady(
+                    f"port {fixed} of {HOST} is taken by another program",
+                    hint="impressions kafka start --port <a free one>",
+                    reason="port_taken",
+                )
         free = (p for p in free_ports() if p != port)
         port = port or next(free)
-        controller = kept.get("CONTROLLER")
+        controller = controller or kept.get("CONTROLLER")
         return port, controller if controller and is_free(controller) else next(free)
 
     def _format(self, java: list[str]) -> None:
         """Gives an empty data directory its identity; one that has it is left as it is."""
         if (self.data_dir / "meta.properties").exists():
             return
-        cluster_id = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=").replace("-", "A")
+        cluster_id = self.member.cluster_id if self.member else new_cluster_id()
         made = subprocess.run(
             [*java, "kafka.tools.StorageTool", "format", "--ignore-formatted", "-t", cluster_id,
              "-c", str(self._properties)],
+            env=java_environment(os.environ),
             capture_output=True,
             text=True,
+            errors="replace",
         )  # fmt: skip
         if made.returncode:
             raise ServiceError(
@@ -228,6 +239,11 @@ class Broker:
     def _signal(pid: int, number: signal.Signals) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, number)
+
+
+def new_cluster_id() -> str:
+    """As Kafka makes one: 16 random bytes, and none that a command line takes for a flag."""
+    return urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=").replace("-", "A")
 
 
 def _at_port(running: Running, port: int | None) -> Running:

@@ -1,9 +1,9 @@
 """A process of ours that belongs to no terminal: started, found again, stopped, by name.
 
     <dir>/<name>.pid     locked by the process for as long as it lives (pid_file); emptied by a stop
-    <dir>/<name>.log     what it says, output and errors; a start begins it anew
+    <dir>/<name>.log     what it says, output and errors; a start empties it
 
-So three things can be told apart: it runs, it was stopped, or it died by itself. Only a process
+So three things can be distinguished: it runs, it was stopped, or it died by itself. Only a process
 that holds the lock of its own file is ever signalled.
 """
 

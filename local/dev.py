@@ -151,8 +151,8 @@ class Dev:
     def _answers(self, address: str) -> bool:
         """Whether the server answers and the stream has reached it in every shard."""
         with contextlib.suppress(ImpressionsError):
-            told = describe(self.settings, address, timeout_s=1)
-            return told.stream_through_ms is not None or self.settings.serving.deltas == "off"
+            described = describe(self.settings, address, timeout_s=1)
+            return described.stream_through_ms is not None or self.settings.serving.deltas == "off"
         return False
 
     def _stop(self, program: Program) -> Part:

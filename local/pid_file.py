@@ -7,7 +7,7 @@
 The lock (flock) belongs to the open file, which the started process inherits; the starter closes
 its own copy. So the lock ends with the process, however that ends: a pid left behind by a kill, or
 one that the system gave to another program since, is never mistaken for the process. Two starts at
-once are told apart by the same lock. The file itself stays; only its lock says anything.
+once are distinguished by the same lock. The file itself stays; only its lock says anything.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Both paths end to end: every part asked at once, then judged (local/hops.py).
+"""Both paths end to end: every part asked at once, then judged (local/stages.py).
 
 Reads only, and starts no JVM: the broker, the tables' metadata, the directory of generations, this
 host's files, its copy of the deltas, its servers, and the list of processes. A part that cannot be
@@ -14,8 +14,8 @@ from impressions.clock import Clock, now_ms
 from impressions.shell.running import running
 from impressions.shell.settings import Settings
 from local.asking import Unknown, ask_all
-from local.hop import Found, Hop, age_s
-from local.hops import exit_code, hops
+from local.stage import Found, Stage, age_s
+from local.stages import exit_code, stages
 
 TIMEOUT_S = 15.0
 
@@ -25,11 +25,20 @@ class Status:
     """What was found, and what it means."""
 
     found: Found
-    hops: tuple[Hop, ...]
+    stages: tuple[Stage, ...]
 
     @property
     def exit_code(self) -> int:
-        return exit_code(self.hops)
+        return exit_code(self.stages)
+
+    @property
+    def hangs(self) -> bool:
+        """Whether a question is still open in a thread, which no interpreter's end can stop."""
+        found = self.found
+        parts = (
+            found.stream, found.lake, found.published, found.host, found.copy, found.servers,
+        )  # fmt: skip
+        return any(isinstance(part, Unknown) and part.late for part in parts)
 
 
 def look(settings: Settings, clock: Clock = now_ms, timeout_s: float = TIMEOUT_S) -> Status:
@@ -52,23 +61,23 @@ def look(settings: Settings, clock: Clock = now_ms, timeout_s: float = TIMEOUT_S
         timeout_s,
     )
     found = Found(at_ms=clock(), processes=tuple(running(settings)), **answers)
-    return Status(found, hops(found, settings))
+    return Status(found, stages(found, settings))
 
 
 def document(status: Status) -> dict[str, Any]:
-    """The JSON form: hops by name, partitions by number, processes."""
+    """The JSON form: stages by name, partitions by number, processes."""
     return {
         "at_ms": status.found.at_ms,
         "ok": status.exit_code == 0,
         "exit_code": status.exit_code,
-        "hops": {
-            hop.name: {
-                "state": hop.state,
-                "line": hop.line,
-                "problems": [{"problem": what, "hint": hint} for what, hint in hop.problems],
-                **hop.facts,
+        "stages": {
+            stage.name: {
+                "state": stage.state,
+                "line": stage.line,
+                "problems": [{"problem": what, "hint": hint} for what, hint in stage.problems],
+                **stage.facts,
             }
-            for hop in status.hops
+            for stage in status.stages
         },
         "partitions": partitions(status.found),
         "processes": [asdict(process) for process in status.found.processes],

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from impressions import heartbeat
-from impressions.clock import Clock, now_ms
-from impressions.errors import ImpressionsError, Refused
+from impressions.clock import Clock, monotonic_s, now_ms
+from impressions.errors import Refused, ServiceError
 from impressions.heartbeat import Heartbeat
 from impressions.kafka import topics
 from impressions.kafka.admin import Admin, connect
@@ -24,6 +24,7 @@ from impressions.spec import Spec
 TIMEOUT_S = 4.0
 _FIRST_LOOK, _WIDER, _LAST_LOOK = 16, 16, 65_536
 _AT_ONCE = 500
+_BITE_S = 0.1
 
 
 @dataclass(frozen=True)
@@ -69,8 +70,8 @@ def read_stream(settings: Settings, clock: Clock = now_ms) -> Stream:
         source = _offsets(admin, settings.kafka.topic, settings.partitions)
         deltas = _offsets(admin, settings.kafka.deltas_topic, settings.partitions)
         ((deltas_id, _),) = admin.identities([settings.kafka.deltas_topic]).values()
-    told = last_heartbeats(settings, {p: (d.first, d.end) for p, d in deltas.items()})
-    beats = {p: beat for p, beat in told.items() if beat.deltas_id == deltas_id}
+    last = last_heartbeats(settings, {p: (d.first, d.end) for p, d in deltas.items()})
+    beats = {p: beat for p, beat in last.items() if beat.deltas_id == deltas_id}
     return Stream(at, settings.kafka.topic, topic_id.hex(), source, clock(), beats, fault)
 
 
@@ -87,7 +88,7 @@ def newest_record_ms(settings: Settings, timeout_s: float = TIMEOUT_S) -> int | 
 
 
 def _fault(settings: Settings) -> tuple[str, str | None] | None:
-    """A wrong setting of a topic is told beside everything else; another P ends it here."""
+    """A wrong setting of a topic is reported beside everything else; another P ends it here."""
     try:
         topics.check(settings, timeout_s=TIMEOUT_S)
     except Refused as error:
@@ -149,17 +150,27 @@ def _read(consumer: Any, topic: str, starts: Mapping[int, int], spec: Spec) -> d
     found: dict[int, Heartbeat] = {}
     open_ = set(starts)
     consumer.assign([TopicPartition(topic, p, start) for p, start in starts.items()])
+    heard_s = monotonic_s()
     while open_:
-        messages = consumer.consume(_AT_ONCE, TIMEOUT_S)
-        if not messages:
-            raise ImpressionsError(f"topic {topic}: the broker sends nothing more")
+        # `consume` waits for as many as it was asked for, so it is not asked to wait for long.
+        messages = consumer.consume(_AT_ONCE, _BITE_S)
+        if messages:
+            heard_s = monotonic_s()
+        elif monotonic_s() - heard_s > TIMEOUT_S:
+            raise ServiceError(
+                f"topic {topic}: the broker sends nothing more for {TIMEOUT_S:g} s",
+                hint="is it overloaded, or stopping? impressions kafka status",
+                reason="kafka",
+            )
         for message in messages:
             p = message.partition()
             if message.error() is not None:
                 if message.error().code() != KafkaError._PARTITION_EOF:
-                    raise ImpressionsError(f"topic {topic}: {message.error().str()}")
+                    raise ServiceError(f"topic {topic}: {message.error().str()}", reason="kafka")
                 open_.discard(p)
             elif message.key() == heartbeat.KEY and message.value() is not None:
                 beat = heartbeat.decode(message.value(), spec)
-                found[p] = max(found.get(p, beat), beat, key=lambda b: b.progress)
+                # An idle partition's beats differ in `through_ms` only: the last one counts.
+                if p not in found or beat.progress >= found[p].progress:
+                    found[p] = beat
     return found

@@ -10,14 +10,14 @@ from __future__ import annotations
 
 from confluent_kafka import Consumer, TopicPartition
 
-from benchmarks.peers.told import Count, told
+from benchmarks.peers.protocol import Count, request
 from impressions.v1.impression_record_pb2 import ImpressionRecord
 
 _AT_ONCE, _WAIT_S = 500, 1.0
 
 
 def main() -> None:
-    given = told()
+    given = request()
     consumer = Consumer(
         {"bootstrap.servers": given["broker"], "group.id": "bare", "enable.auto.commit": False}
     )

@@ -4,7 +4,7 @@
 
 Recovery is Faust's own (https://faust-streaming.github.io/faust/userguide/tables.html, "The
 Changelog"): the application starts, and its agent waits until the Table is whole. Keys and values
-are bytes, which spares it JSON. Counting begins with its first record, told by the Table's own
+are bytes, which spares it JSON. Counting begins with its first record, by the Table's own
 callback, and ends when the Table says that it is whole.
 """
 
@@ -14,22 +14,22 @@ from typing import Any
 
 import faust
 
-from benchmarks.peers.told import Count, told
+from benchmarks.peers.protocol import Count, request
 
-_TOLD = told()
+_REQUEST = request()
 
 app = faust.App(
-    _TOLD["group"],
-    broker=f"kafka://{_TOLD['broker']}",
+    _REQUEST["group"],
+    broker=f"kafka://{_REQUEST['broker']}",
     store="rocksdb://",
-    datadir=_TOLD["home"],
+    datadir=_REQUEST["home"],
     topic_partitions=1,
     table_standby_replicas=0,
     topic_allow_declare=False,
     topic_disable_leader=True,
 )
-topic = app.topic(_TOLD["topic"], value_type=bytes, value_serializer="raw")
-count = Count(_TOLD["records"])
+topic = app.topic(_REQUEST["topic"], value_type=bytes, value_serializer="raw")
+count = Count(_REQUEST["records"])
 
 
 async def _on_event(_: Any) -> None:
@@ -49,8 +49,8 @@ async def process(stream: Any) -> None:
 @blocks.on_recover
 async def _on_recover() -> None:
     """Everything that the changelog held is in the Table."""
-    count.add(_TOLD["records"])
-    keys = [bytes.fromhex(key) for key in _TOLD["sample"]]
+    count.add(_REQUEST["records"])
+    keys = [bytes.fromhex(key) for key in _REQUEST["sample"]]
     count.say(values={key.hex(): blocks[key].hex() for key in keys if key in blocks})
 
 

@@ -20,17 +20,17 @@ from quixstreams import Application, State
 from quixstreams.models.serializers.protobuf import ProtobufDeserializer
 
 from benchmarks.peers import pair_sums
-from benchmarks.peers.told import Count, told
+from benchmarks.peers.protocol import Count, request
 from impressions.v1.impression_record_pb2 import ImpressionRecord
 
 
 class Counting:
     """The stateful function, and a look at its own state after a partition's last record."""
 
-    def __init__(self, told: dict[str, Any]):
-        self.count, self.found = Count(told["impressions"]), dict[str, list[float]]()
-        self._left = Counter({int(p): n for p, n in told["records"].items()})
-        self._pairs: list[list[int]] = told["pairs"]
+    def __init__(self, asked: dict[str, Any]):
+        self.count, self.found = Count(asked["impressions"]), dict[str, list[float]]()
+        self._left = Counter({int(p): n for p, n in asked["records"].items()})
+        self._pairs: list[list[int]] = asked["pairs"]
 
     def __call__(
         self, record: ImpressionRecord, key: bytes, timestamp_ms: int, headers: Any, state: State
@@ -61,7 +61,7 @@ class Counting:
 
 
 def main() -> None:
-    given = told()
+    given = request()
     app = Application(
         broker_address=given["broker"],
         consumer_group=given["group"],

@@ -19,25 +19,25 @@ from typing import Any
 import faust
 
 from benchmarks.peers import pair_sums
-from benchmarks.peers.told import Count, told
+from benchmarks.peers.protocol import Count, request
 from impressions.v1.impression_record_pb2 import ImpressionRecord
 
-_TOLD = told()
+_REQUEST = request()
 
 app = faust.App(
-    _TOLD["group"],
-    broker=f"kafka://{_TOLD['broker']}",
+    _REQUEST["group"],
+    broker=f"kafka://{_REQUEST['broker']}",
     store="rocksdb://",
-    datadir=_TOLD["home"],
-    topic_partitions=_TOLD["partitions"],
+    datadir=_REQUEST["home"],
+    topic_partitions=_REQUEST["partitions"],
     table_standby_replicas=0,
     topic_allow_declare=False,
     topic_disable_leader=True,
 )
-topic = app.topic(_TOLD["topic"], value_type=bytes, value_serializer="raw")
+topic = app.topic(_REQUEST["topic"], value_type=bytes, value_serializer="raw")
 sums = app.Table("sums", default=pair_sums.zeros)
-count = Count(_TOLD["impressions"])
-left = Counter({int(partition): n for partition, n in _TOLD["records"].items()})
+count = Count(_REQUEST["impressions"])
+left = Counter({int(partition): n for partition, n in _REQUEST["records"].items()})
 found: dict[str, pair_sums.Sums] = {}
 
 
@@ -58,7 +58,7 @@ async def process(stream: Any) -> None:
                 sums[pair] = pair_sums.add(sums[pair], day, event_ms, played, dwell_s)
         left[event.message.partition] -= 1
         if not left[event.message.partition]:  # an event sees the Table of its own partition
-            keys = [pair_sums.key(of, *pair) for pair in _TOLD["pairs"] for of in (day - 1, day)]
+            keys = [pair_sums.key(of, *pair) for pair in _REQUEST["pairs"] for of in (day - 1, day)]
             found.update({key: sums[key] for key in keys if key in sums})
         if count.add(impressions):
             count.say(sums=found)

@@ -1,4 +1,4 @@
-"""Rows of a file as logs in order of arrival: the rule of batch/copies.py, on arrays.
+"""Rows of a file as logs in order of arrival: the rule of the import, on arrays.
 
     with an ingest column     rows with the same (profile, log_id, ingest time) are one log; a row
                               that repeats another of them in every mapped column is the same log
@@ -17,7 +17,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from cli.replay.events import Events, content_id
+from batch.mapping.ids import content_id
+from cli.replay.events import Events
 from impressions.decay import Int
 from impressions.ids import LOG_BITS, hash_id
 
@@ -57,7 +58,7 @@ def arrange(events: Events, ingest_is_event: bool, identified: bool) -> Logs:
 
 
 def renamed(events: Events, salt: str) -> Events:
-    """The same with other log ids, equal where they were equal: a file sent anew counts anew."""
+    """The same with other log ids, equal where they were equal: a file sent again counts again."""
     unique, inverse = np.unique(events.log_id, return_inverse=True)
     ids = [hash_id(f"{salt}:{log_id}", LOG_BITS) or 1 for log_id in unique.tolist()]
     return replace(events, log_id=np.array(ids, np.int64)[inverse])

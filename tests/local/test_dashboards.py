@@ -102,7 +102,7 @@ def test_every_alert_has_its_lines_in_the_runbook() -> None:
 
 
 def test_the_first_row_says_whether_all_is_well() -> None:
-    """Batch age, stream lag, incomplete, p99, refusals; then a strip per hop."""
+    """Batch age, stream lag, incomplete, p99, refusals; then a strip per stage."""
     panels = json.loads(DASHBOARDS[0].read_text())["panels"]
     rows = [panel["title"] for panel in panels if panel["type"] == "row"]
     first = [p["title"] for p in panels if p["type"] == "stat"]

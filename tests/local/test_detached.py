@@ -1,4 +1,4 @@
-"""A detached process: one at a time, only its own is signalled, a death is told."""
+"""A detached process: one at a time, only its own is signalled, a death is named."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_one_that_does_not_end_is_killed(tmp_path: Path) -> None:
     assert place.pid is None
 
 
-def test_a_death_is_told_with_the_last_line(tmp_path: Path) -> None:
+def test_a_death_is_named_with_the_last_line(tmp_path: Path) -> None:
     place = started(tmp_path, SLEEPS)
     os.kill(place.pid or 0, signal.SIGKILL)
     until(lambda: place.pid is None, "it is gone")

@@ -47,8 +47,8 @@ class Person:
 
 
 def test_up_play_look_down(tmp_path: Path) -> None:
-    """Up twice is once; status sees what was sent, hop by hop; a worker killed by -9 is told and
-    started again; down leaves no process and a second down does nothing."""
+    """Up twice is once; status sees what was sent, stage by stage; a worker killed by -9 is named
+    and started again; down leaves no process and a second down does nothing."""
     person = Person(tmp_path)
     try:
         up = person.dev("up")
@@ -59,7 +59,7 @@ def test_up_play_look_down(tmp_path: Path) -> None:
 
         send(person.settings, logs=30)
         seen = until(lambda: arrived(person, 30, up["server"]["address"]), "the logs are served")
-        assert_status_tells(seen, person.types("status", code=8))
+        assert_status_tells(seen, person.types("status"))
 
         os.kill(up["worker"]["pid"], signal.SIGKILL)
         until(lambda: birth_of(up["worker"]["pid"]) is None, "the worker is gone")
@@ -75,7 +75,7 @@ def test_up_play_look_down(tmp_path: Path) -> None:
     pids = [part["pid"] for run in (up, again, down) for part in run.values()]
     assert [pid for pid in pids if birth_of(pid) is not None] == []
     assert set(person.states("down").values()) == {"does not run"}
-    assert person.types("status")["hops"]["deltas"]["state"] == "none", "an old copy is no fault"
+    assert person.types("status")["stages"]["deltas"]["state"] == "none", "an old copy is no fault"
 
 
 def send(settings: Settings, logs: int) -> None:
@@ -95,15 +95,15 @@ def arrived(person: Person, logs: int, address: str) -> Any:
 
 def assert_status_tells(answer: Any, status: Any) -> None:
     """Live only: everything is well but that there is no generation, which serving says."""
-    hops = {name: hop["state"] for name, hop in status["hops"].items()}
+    stages = {name: stage["state"] for name, stage in status["stages"].items()}
     well = dict.fromkeys(("topic", "worker", "deltas"), "ok")
-    assert hops == {"serving": "bad"} | well | dict.fromkeys(
+    assert stages == {"serving": "look"} | well | dict.fromkeys(
         ("landed", "closed", "generations", "loaded", "active"), "none"
     )
-    (server,) = status["hops"]["serving"]["servers"]
+    (server,) = status["stages"]["serving"]["servers"]
     assert server["reasons"] == ["no_generation"] == answer["context"]["reasons"]
     assert 0 < server["stream_through_ms"] <= status["at_ms"]
     rows = status["partitions"]
     assert [row["worker_offset"] for row in rows] == [row["end_offset"] for row in rows]
-    assert sum(row["end_offset"] for row in rows) == status["hops"]["topic"]["records"] > 0
+    assert sum(row["end_offset"] for row in rows) == status["stages"]["topic"]["records"] > 0
     assert {process["kind"] for process in status["processes"]} == {"speed", "serve", "follower"}

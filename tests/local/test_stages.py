@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from batch.closing import SlotState
-from batch.landed import Cursor, Landed
-from batch.snapshots import State
+from batch.lake.commits import State
+from batch.lake.files import SlotState
+from batch.landing.cursor import Cursor, Landed
 from batch.stale import lacking
+from bulkload.listing import Listed
 from cli.main import build_app
 from impressions.completeness import StreamState
 from impressions.errors import CorruptData, NotReady, ServiceError
@@ -22,8 +26,8 @@ from impressions.shell.command import main
 from impressions.shell.running import Running
 from impressions.shell.settings import Settings
 from local.asking import Absent, Unknown, ask, ask_all
-from local.hop import Found, Hop
-from local.hops import exit_code, hops
+from local.stage import Found, Stage
+from local.stages import exit_code, stages
 from local.status_lake import Lake, Published
 from local.status_serving import Copy, Served, Server, reachable
 from local.status_stream import SourcePartition, Stream
@@ -72,23 +76,23 @@ def with_beats(*beats: Heartbeat) -> Stream:
     return dataclasses.replace(stream, beats={b.partition: b for b in beats})
 
 
-def judged(**changes: Any) -> dict[str, Hop]:
-    return {hop.name: hop for hop in hops(dataclasses.replace(well(), **changes), SETTINGS)}
+def judged(**changes: Any) -> dict[str, Stage]:
+    return {stage.name: stage for stage in stages(dataclasses.replace(well(), **changes), SETTINGS)}
 
 
-def told(hop: Hop) -> str:
-    return " ".join([hop.line, *(what for what, _ in hop.problems)])
+def text_of(stage: Stage) -> str:
+    return " ".join([stage.line, *(what for what, _ in stage.problems)])
 
 
 def test_nothing_there_is_no_fault_and_nothing_is_made(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A fresh machine: every hop says what would make it; exit 0; no file appears."""
+    """A fresh machine: every stage says what would make it; exit 0; no file appears."""
     monkeypatch.chdir(tmp_path)
     assert main(build_app(), ["status", "--json"], prog="impressions") == 0
     status = json.loads(capsys.readouterr().out)
-    assert {hop["state"] for hop in status["hops"].values()} == {"none"}
-    assert list(status["hops"]) == [
+    assert {stage["state"] for stage in status["stages"].values()} == {"none"}
+    assert list(status["stages"]) == [
         "topic", "landed", "closed", "generations", "loaded", "active", "worker", "deltas",
         "serving",
     ]  # fmt: skip
@@ -100,11 +104,11 @@ def test_nothing_there_is_no_fault_and_nothing_is_made(
 def test_a_broker_that_does_not_answer_hides_nothing_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A port that nobody listens on: told with the fix, exit 7, the other hops are there."""
+    """A port that nobody listens on: named with the fix, exit 7, the other stages are there."""
     monkeypatch.chdir(tmp_path)
     argv = ["status", "--json", "--set", "kafka.bootstrap=127.0.0.1:1"]
     assert main(build_app(), argv, prog="impressions") == 7
-    found = json.loads(capsys.readouterr().out)["hops"]
+    found = json.loads(capsys.readouterr().out)["stages"]
     assert (found["topic"]["state"], found["serving"]["state"]) == ("bad", "none")
     assert "kafka.bootstrap" in found["topic"]["problems"][0]["hint"]
 
@@ -112,9 +116,9 @@ def test_a_broker_that_does_not_answer_hides_nothing_else(
 def test_all_is_well() -> None:
     """Ages and counts in words; exit 0."""
     found = judged()
-    assert {name: hop.state for name, hop in found.items() if hop.state != "ok"} == dict.fromkeys(
-        ("generations", "loaded", "active"), "none"
-    )
+    assert {
+        name: stage.state for name, stage in found.items() if stage.state != "ok"
+    } == dict.fromkeys(("generations", "loaded", "active"), "none")
     assert found["topic"].line == "impressions: 2 partitions, 20 records, newest 1.0 s ago"
     assert found["landed"].facts["records_to_land"] == 0
     assert found["worker"].line == "0 records behind, complete through 1.0 s ago in every partition"
@@ -122,7 +126,7 @@ def test_all_is_well() -> None:
 
 
 @pytest.mark.parametrize(
-    ("hop", "changes", "says", "code"),
+    ("stage", "changes", "says", "code"),
     [
         ("topic", {"stream": Unknown("no answer")}, "no answer", 7),
         (
@@ -156,28 +160,107 @@ def test_all_is_well() -> None:
         ("loaded", {"host": Unknown("CURRENT is broken", damaged=True)}, "CURRENT is broken", 4),
     ],
 )  # fmt: skip
-def test_what_is_wrong_is_told_and_decides_the_exit_code(
-    hop: str, changes: dict[str, Any], says: str, code: int
+def test_what_is_wrong_is_named_and_decides_the_exit_code(
+    stage: str, changes: dict[str, Any], says: str, code: int
 ) -> None:
     found = judged(**changes)
-    assert (found[hop].state, exit_code(found.values())) == ("bad", code)
-    assert says in told(found[hop])
+    assert (found[stage].state, exit_code(found.values())) == ("bad", code)
+    assert says in text_of(found[stage])
+
+
+def test_a_server_without_a_generation_is_incomplete_and_the_line_that_helps_is_named() -> None:
+    said = Served("", None, None, False, ("no_generation",))
+    stage = judged(servers=(Server(1, "a:1", said),))["serving"]
+    assert (stage.state, exit_code([stage])) == ("bad", 8)
+    assert [hint for _, hint in stage.problems if "bulkload activate latest" in hint]
+
+
+def test_before_the_first_generation_a_live_server_is_looked_at_and_no_probe_fails() -> None:
+    """Who has just begun did nothing wrong; once a generation exists, to lack it is bad."""
+    live = Server(1, "a:1", Served("", None, NOW - 1000, False, ("no_generation",)))
+    stage = judged(servers=(live,), lake=NONE)["serving"]
+    assert (stage.state, exit_code([stage])) == ("look", 0)
+    assert "no generation was made yet" in stage.line
+    assert "compact" in str(stage.problems[0][1])
+    made = Published("2027-01-15", NOW - SLOT, 10, True, 0)
+    for changes in (
+        {"lake": Lake(well().lake.state, {}, (made,))},
+        {"lake": Unknown("the catalog is away")},
+        {"servers": (live, Server(2, "a:2", Unknown("refused")))},
+        {"servers": (Server(1, "a:1", Served("", None, NOW, False, ("no_generation", "x"))),)},
+    ):
+        stage = judged(**{"servers": (live,), "lake": NONE, **changes})["serving"]
+        assert (stage.state, exit_code([stage])) == ("bad", 8), changes
+
+
+def test_a_worker_that_has_just_started_is_not_yet_late() -> None:
+    """Its last heartbeat is of the time before; after `max_stream_lag_s` that is no excuse."""
+    stream = with_beats(beat(0, 9, 90), beat(1, 9, 90))
+    for up_s, state in ((3, "look"), (30, "bad")):
+        worker = Running("speed", 2, None, None, NOW - up_s * 1000, "1")
+        assert judged(stream=stream, processes=(PROCESS, worker))["worker"].state == state
+
+
+def test_a_table_that_did_not_answer_is_not_an_empty_one() -> None:
+    """Neither 0 nor none: not known, and why."""
+    away = Unknown("the catalog is away", "start it")
+    stage = judged(lake=away)["generations"]
+    assert (stage.state, stage.line) == ("bad", "not known")
+    assert "what is in the table is not known: the catalog is away" in text_of(stage)
+    assert stage.facts["in_table"] is None
+    listed = Listed(
+        "2027-01-15", "complete", NOW - SLOT, 5, 10, 1, 1, True, None, False, False, False
+    )
+    stage = judged(lake=away, published=[listed])["generations"]
+    assert stage.line.startswith("an unknown number in the table, 1 exported, newest")
+    assert stage.state == "look"
+
+
+@pytest.mark.parametrize("ahead_s", [60, 86_400, 30 * 86_400, 3 * 365 * 86_400])
+def test_what_is_called_complete_through_a_time_to_come_is_bad(ahead_s: int) -> None:
+    """In the topic, the copy and the table; a second is what clocks differ by."""
+
+    def ahead(by_s: int) -> dict[str, Stage]:
+        held = StreamState(NOW + by_s * 1000, FROM_THE_FIRST_MS, restoring=False)
+        lake = well().lake
+        assert isinstance(lake, Lake)
+        state = dataclasses.replace(lake.state, valid_through_ms=NOW + by_s * 1000)
+        return judged(
+            stream=with_beats(beat(0, 9, -by_s), beat(1, 9, 1)),
+            copy=Copy(NOW, {0: held, 1: well().copy.shards[1]}),
+            lake=dataclasses.replace(lake, state=state),
+        )
+
+    found = ahead(ahead_s)
+    for name in ("worker", "deltas", "landed"):
+        assert found[name].state == "bad"
+        assert "in the future" in text_of(found[name])
+    assert exit_code(found.values()) == 7
+    assert {ahead(1)[name].state for name in ("worker", "deltas", "landed")} == {"ok"}
+
+
+def test_a_stamp_of_the_future_is_looked_at() -> None:
+    """One record of a broker whose clock was wrong stays in the topic for days."""
+    source = {p: SourcePartition(0, 10, NOW + 60 * 86_400_000) for p in range(2)}
+    stage = judged(stream=dataclasses.replace(well().stream, partitions=source))["topic"]
+    assert stage.state == "look"
+    assert "in the future" in text_of(stage)
 
 
 def test_a_copy_that_nobody_keeps_is_old_and_no_fault() -> None:
     """After `dev down` the copy stays behind, and that is right."""
-    hop = judged(processes=(), copy=Copy(NOW + 10**9, well().copy.shards))["deltas"]
-    assert hop.state == "none"
-    assert "no follower runs here" in hop.line
+    stage = judged(processes=(), copy=Copy(NOW + 10**9, well().copy.shards))["deltas"]
+    assert stage.state == "none"
+    assert "no follower runs here" in stage.line
 
 
 def test_a_slot_that_is_over_and_undecided_is_due() -> None:
     """It bounds what is closed; the slot under way does not."""
     over, under_way = NOW - 3 * SLOT, NOW // SLOT * SLOT
     slots = {over: SlotState(5, 2), over + SLOT: SlotState(5, 0), under_way: SlotState(1, 1)}
-    hop = judged(lake=Lake(well().lake.state, slots, ()))["closed"]
-    assert hop.facts["closed_through_ms"] == over
-    assert (hop.facts["due_slots"], hop.facts["undecided_rows"]) == (1, 2)
+    stage = judged(lake=Lake(well().lake.state, slots, ()))["closed"]
+    assert stage.facts["closed_through_ms"] == over
+    assert (stage.facts["due_slots"], stage.facts["undecided_rows"]) == (1, 2)
 
 
 def test_a_generation_that_lacks_late_rows_is_named() -> None:
@@ -188,12 +271,12 @@ def test_a_generation_that_lacks_late_rows_is_named() -> None:
         cutover - SLOT: SlotState(7, 2), cutover - 2 * SLOT: SlotState(8, 0),
         cutover - 3 * SLOT: SlotState(1, 0), cutover: SlotState(100, 0),
     }  # fmt: skip
-    assert sum(lacking(then, now, cutover, SETTINGS.spec).values()) == 2 + 1
+    assert lacking(then, now, cutover, SETTINGS.spec) == 2 + 1
     late = Published("2027-01-15T08-00-00", cutover, 10, True, 3)
-    hop = judged(lake=Lake(well().lake.state, now, (late,)))["generations"]
-    assert hop.state == "look"
-    assert "2027-01-15T08-00-00 lacks 3 rows" in told(hop)
-    assert exit_code([hop]) == 0, "the next generation cures it"
+    stage = judged(lake=Lake(well().lake.state, now, (late,)))["generations"]
+    assert stage.state == "look"
+    assert "2027-01-15T08-00-00 lacks 3 rows" in text_of(stage)
+    assert exit_code([stage]) == 0, "the next generation cures it"
 
 
 def test_questions_are_asked_at_once_and_none_keeps_the_others_waiting() -> None:
@@ -210,6 +293,25 @@ def test_questions_are_asked_at_once_and_none_keeps_the_others_waiting() -> None
     assert "no answer" in answers["slow"].because
     assert "ZeroDivisionError" in answers["bad"].because
     assert answers["absent"] == Unknown("not yet", "make it", absent=True)
+
+
+def test_status_ends_in_its_time_though_a_library_hangs(tmp_path: Path) -> None:
+    """A thread pool deep in a library would keep the interpreter for as long as it waits."""
+    code = (
+        "import functools, sys, time, bulkload.listing, local.status as s\n"
+        "from concurrent.futures import ThreadPoolExecutor\n"
+        "pool = ThreadPoolExecutor(1)\n"
+        "bulkload.listing.listing = lambda settings: pool.submit(time.sleep, 60).result()\n"
+        "s.look = functools.partial(s.look, timeout_s=0.5)\n"
+        "from cli.main import main; sys.argv = ['impressions', 'status', '--json']; main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=30,
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
+    )  # fmt: skip
+    found = json.loads(done.stdout)
+    assert "no answer within" in str(found["stages"]["generations"]["problems"])
+    assert done.returncode == found["exit_code"] == 7
 
 
 def test_our_errors_say_whether_something_is_absent_or_damaged() -> None:

@@ -1,4 +1,4 @@
-"""A hop: one place where impressions pass or wait, and whether it is well. The words of both paths.
+"""A stage: a place where impressions pass or wait, and whether it is well. Words of both paths.
 
 ok     well
 none   not there yet, or not configured: no fault of anybody
@@ -8,7 +8,7 @@ bad    wrong now: it does not answer, is damaged, or makes answers incomplete
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -27,7 +27,7 @@ Problem = tuple[str, str | None]
 
 
 @dataclass(frozen=True)
-class Hop:
+class Stage:
     """One place where impressions pass or wait.
 
     Attributes:
@@ -63,12 +63,12 @@ class Found:
     processes: tuple[Running, ...]
 
 
-def unknown(name: str, why: Unknown) -> Hop:
-    """A hop that could not be asked: every line stands for itself, also under the same fault."""
+def unknown(name: str, why: Unknown) -> Stage:
+    """A stage that could not be asked: every line stands for itself, also under the same fault."""
     if why.absent:
         line = why.because if why.hint is None else f"{why.because}: {why.hint}"
-        return Hop(name, "none", line)
-    return Hop(name, "bad", why.because, ((why.because, why.hint),), damaged=why.damaged)
+        return Stage(name, "none", line)
+    return Stage(name, "bad", why.because, ((why.because, why.hint),), damaged=why.damaged)
 
 
 def plural(word: str, things: Any) -> str:
@@ -78,6 +78,19 @@ def plural(word: str, things: Any) -> str:
 def age_s(at_ms: int, then_ms: int | None) -> float | None:
     """Seconds between two times, the second of which may not be known."""
     return None if then_ms is None or then_ms <= 0 else (at_ms - then_ms) / 1000
+
+
+AHEAD_MS = 15_000
+"""Clocks differ by less; a time that lies further ahead comes from one that is wrong."""
+
+
+def future(at_ms: int, times_ms: Iterable[int], what: str) -> list[Problem]:
+    """The problem of a time that has not come."""
+    ahead_ms = max(times_ms, default=at_ms) - at_ms
+    if ahead_ms <= AHEAD_MS:
+        return []
+    message = f"{what} lies {human_age(ahead_ms / 1000)} in the future"
+    return [(message, "a clock is wrong: this host's, the broker's, or that of whoever said it")]
 
 
 def ago(at_ms: int, then_ms: int) -> str:

@@ -1,18 +1,18 @@
-"""The batch path, hop by hop, from what was found. Pure."""
+"""The batch path, stage by stage, from what was found. Pure."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from batch.closing import due_slots
+from batch.closing.slots import due_slots
 from impressions.shell.console import human_age, human_bytes, human_time
 from impressions.shell.settings import Settings
 from impressions.slot import slot_start_ms
 from local.asking import Unknown
-from local.hop import Found, Hop, Problem, State, age_s, ago, plural, unknown
+from local.stage import Found, Problem, Stage, State, age_s, ago, future, plural, unknown
 
 
-def landed(found: Found) -> Hop:
+def landed(found: Found) -> Stage:
     lake, stream = found.lake, found.stream
     if isinstance(lake, Unknown):
         return unknown("landed", lake)
@@ -34,20 +34,22 @@ def landed(found: Found) -> Hop:
         "records_lost": lost,
         "rows": sum(slot.rows for slot in lake.slots.values()),
     }
+    known_ms = () if through_ms is None else (through_ms,)
+    problems = future(found.at_ms, known_ms, "what raw is valid through")
     if lost:
         problem = f"{lost:,} records went from the topic before they were landed"
-        return Hop("landed", "bad", line, ((problem, "impressions land says where"),), facts)
-    return Hop("landed", "ok", line, (), facts)
+        problems.append((problem, "impressions land says where"))
+    return Stage("landed", "bad" if problems else "ok", line, tuple(problems), facts)
 
 
-def closed(found: Found, settings: Settings) -> Hop:
+def closed(found: Found, settings: Settings) -> Stage:
     """Closed through the first slot that is over and still has undecided rows."""
     lake = found.lake
     if isinstance(lake, Unknown):
         return unknown("closed", lake)
     through_ms = lake.state.valid_through_ms
     if through_ms is None:
-        return Hop("closed", "none", "no slot is over yet")
+        return Stage("closed", "none", "no slot is over yet")
     due = due_slots(lake.slots, through_ms, settings.spec)
     closed_ms = min(due, default=slot_start_ms(through_ms, settings.spec))
     facts = {
@@ -59,17 +61,25 @@ def closed(found: Found, settings: Settings) -> Hop:
     line = f"closed through {human_time(closed_ms)} ({ago(found.at_ms, closed_ms)})"
     if due:
         line += f", {len(due)} {plural('slot', due)} due: impressions close"
-    return Hop("closed", "ok", line, (), facts)
+    return Stage("closed", "ok", line, (), facts)
 
 
-def generations(found: Found) -> Hop:
-    """In the table and in the directory; which of them lack rows that came too late for them."""
+def generations(found: Found) -> Stage:
+    """In the table and in the directory; which of them lack rows that came too late for them.
+    What could not be asked is not known, which is something else than none."""
     lake, listed = found.lake, found.published
     in_table = () if isinstance(lake, Unknown) else lake.generations
     known = [] if isinstance(listed, Unknown) else listed
     problems: list[Problem] = [(f"{g.generation}: {g.problem}", None) for g in known if g.problem]
-    if isinstance(listed, Unknown) and not listed.absent:
-        problems.append((listed.because, listed.hint))
+    asked = {"in the table": lake, "exported": listed}
+    hidden = {
+        where: answer
+        for where, answer in asked.items()
+        if isinstance(answer, Unknown) and not answer.absent
+    }
+    problems += [
+        (f"what is {where} is not known: {why.because}", why.hint) for where, why in hidden.items()
+    ]
     late = [g for g in in_table if g.lacks]
     problems += [
         (f"{g.generation} lacks {g.lacks:,} rows that arrived after it", None) for g in late
@@ -78,26 +88,30 @@ def generations(found: Found) -> Hop:
         problems[-1] = (problems[-1][0], "the next generation has them: impressions compact")
     whole = [g for g in known if g.state == "complete"]
     facts: dict[str, Any] = {
-        "in_table": [
+        "in_table": None if "in the table" in hidden else [
             {"generation": g.generation, "entries": g.entries, "main": g.is_main, "lacks": g.lacks}
             for g in in_table
         ],
-        "published": [
+        "published": None if "exported" in hidden else [
             {"generation": g.generation, "state": g.state, "profiles": g.profiles} for g in known
         ],
-    }
+    }  # fmt: skip
     if not in_table and not known:
         state: State = "bad" if problems else "none"
-        return Hop("generations", state, "none yet: impressions compact", tuple(problems), facts)
+        line = "not known" if hidden else "none yet: impressions compact"
+        return Stage("generations", state, line, tuple(problems), facts)
     newest_ms = max([g.cutover_ms for g in in_table] + [g.cutover_ms for g in known])
     facts |= {"newest_cutover_ms": newest_ms, "newest_age_s": age_s(found.at_ms, newest_ms)}
-    line = (
-        f"{len(in_table)} in the table, {len(whole)} exported, newest {ago(found.at_ms, newest_ms)}"
-    )
-    return Hop("generations", "look" if problems else "ok", line, tuple(problems), facts)
+    counts = {"in the table": len(in_table), "exported": len(whole)}
+    counted = [
+        f"{'an unknown number' if where in hidden else count} {where}"
+        for where, count in counts.items()
+    ]
+    line = f"{', '.join(counted)}, newest {ago(found.at_ms, newest_ms)}"
+    return Stage("generations", "look" if problems else "ok", line, tuple(problems), facts)
 
 
-def loaded(found: Found) -> Hop:
+def loaded(found: Found) -> Stage:
     host = found.host
     if isinstance(host, Unknown):
         return unknown("loaded", host)
@@ -116,19 +130,19 @@ def loaded(found: Found) -> Hop:
     state: State = "bad" if host.damaged else "look" if host.problems else "ok"
     if state == "ok" and not usable:
         state, line = "none", "no generation loaded: impressions bulkload load latest"
-    return Hop("loaded", state, line, tuple(host.problems), facts, damaged=host.damaged)
+    return Stage("loaded", state, line, tuple(host.problems), facts, damaged=host.damaged)
 
 
-def active(found: Found) -> Hop:
+def active(found: Found) -> Stage:
     host = found.host
     if isinstance(host, Unknown):
         return unknown("active", host)
     facts: dict[str, Any] = {"generation": host.active, "previous": host.previous}
     if host.active is None:
-        return Hop("active", "none", "no generation active", (), facts)
+        return Stage("active", "none", "no generation active", (), facts)
     one = next((g for g in host.generations if g.generation == host.active), None)
     if one is None:
-        return Hop("active", "bad", f"{host.active}, which is not on this host", (), facts)
+        return Stage("active", "bad", f"{host.active}, which is not on this host", (), facts)
     facts |= {
         "cutover_ms": one.cutover_ms,
         "age_s": age_s(found.at_ms, one.cutover_ms),
@@ -138,6 +152,6 @@ def active(found: Found) -> Hop:
     line = f"{host.active}, cutover {ago(found.at_ms, one.cutover_ms)}"
     if one.past_horizon:
         past = ("days that left the window are still counted", "activate a newer generation")
-        return Hop("active", "look", line, (past,), facts)
+        return Stage("active", "look", line, (past,), facts)
     left_s = (one.exact_until_ms - found.at_ms) / 1000
-    return Hop("active", "ok", f"{line}, exact for {human_age(left_s)} more", (), facts)
+    return Stage("active", "ok", f"{line}, exact for {human_age(left_s)} more", (), facts)

@@ -1,7 +1,7 @@
-"""What a peer of the stream is told, how it counts, and what it says at the end.
+"""What a peer of the stream is asked, how it counts, and what it says at the end.
 
-Told in the variable PEER, as JSON; says one line of JSON. Counting begins with the first record, so
-that start-up is in no figure. Used by peers in environments of their own: standard library only.
+Asked in the variable PEER, as JSON; says one line of JSON. Counting begins with the first record,
+so that start-up is in no figure. Used by peers in environments of their own: standard library only.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import time
 from typing import Any
 
 
-def told() -> dict[str, Any]:
+def request() -> dict[str, Any]:
     """What the stage passed."""
     found: dict[str, Any] = json.loads(os.environ["PEER"])
     return found
