@@ -6,7 +6,7 @@ __main__    flags, the table          loop        what a round is
 system      what runs, and how it is started again
 service     one process, killed and paused by its own pid
 driver      a process with a warm Spark, which runs batch verbs
-stepped     a process whose clock can be stepped
+clocks      a clock that can be stepped, of one process
 faults_*    what can be broken, each a function of the system
 judge       the oracle: what is lost, counted twice, wrong
 watcher     reads all the time, also while things are broken; judged afterwards

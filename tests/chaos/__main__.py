@@ -1,7 +1,7 @@
 """`python -m tests.chaos`: break the running system, round after round, and compare every answer.
 
     python -m tests.chaos --seed 7 --rounds 200 --json
-    python -m tests.chaos --only kill_worker --only pause_broker --rounds 20
+    python -m tests.chaos --brokers 1 --only kill_worker --only pause_broker --rounds 20
     python -m tests.chaos --events mine.parquet --mapping mine.toml
 
 Ends with one line per kind of fault: how often it was made, how long until answers were whole
@@ -22,7 +22,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.chaos.loop import FAULTS, RoundFailed, Told, run
+from tests.chaos.loop import Outcome, RoundFailed, faults_with, run
 from tests.chaos.system import ROOT, System
 
 _DISK_MIB = 192
@@ -34,27 +34,37 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=random.randrange(1_000_000))
     parser.add_argument("--rounds", type=int, default=200)
     parser.add_argument("--seconds", type=float, help="begin no round so long after it is up")
-    parser.add_argument("--only", action="append", choices=sorted(FAULTS), help="repeatable")
+    parser.add_argument("--only", action="append", help="this fault, repeatable")
+    parser.add_argument(
+        "--brokers",
+        type=int,
+        choices=(1, 3),
+        default=3,
+        help="three cost some 1.5 GB and start in 15 s",
+    )
     parser.add_argument("--events", type=Path, help="one's own Parquet file as the history")
     parser.add_argument("--mapping", type=Path, default=ROOT / "demo" / "mapping.toml")
     parser.add_argument("--keep", type=Path, help="work in this directory and leave it")
     parser.add_argument("--json", action="store_true", help="the table as one document on stdout")
     flags = parser.parse_args()
+    names = sorted(faults_with(flags.brokers))
+    if unknown := set(flags.only or ()) - set(names):
+        parser.error(f"--only {', '.join(unknown)}: with this many brokers there are {names}")
     directory = (flags.keep or Path(tempfile.mkdtemp(prefix="impressions-chaos-"))).resolve()
     directory.mkdir(parents=True, exist_ok=True)
     _mount(directory / "disk")
     say = _say_to_stderr if flags.json else _say
-    say(f"seed {flags.seed}, in {directory}")
+    say(f"seed {flags.seed}, brokers {flags.brokers}, in {directory}")
     mapping, events = flags.mapping.resolve(), flags.events.resolve() if flags.events else None
     began_s = time.monotonic()
-    system = System(directory, flags.seed, events, mapping)
-    told = {name: Told() for name in flags.only or sorted(FAULTS)}
+    system = System(directory, flags.seed, events, mapping, flags.brokers)
+    outcomes = {name: Outcome() for name in flags.only or names}
     failure = None
     try:
         system.start(mapping)
         say(f"up after {time.monotonic() - began_s:.0f} s")
         until_s = time.monotonic() + flags.seconds if flags.seconds else float("inf")
-        run(system, flags.rounds, told, until_s, say)
+        run(system, flags.rounds, outcomes, until_s, say)
         ended = system.close()
         failure = f"did not end well: {ended}" if ended else None
     except BaseException as error:
@@ -62,7 +72,7 @@ def main() -> int:
         system.kill_everything()
         if not isinstance(error, (RoundFailed, AssertionError, TimeoutError)):
             raise
-    report = _report(flags.seed, told, system, time.monotonic() - began_s, failure)
+    report = _report(flags, outcomes, system, time.monotonic() - began_s, failure)
     if flags.json:
         say(failure or "nothing lost, twice or wrong")
         print(json.dumps(report))
@@ -82,12 +92,17 @@ def _mount(disk: Path) -> None:
 
 
 def _report(
-    seed: int, told: dict[str, Told], system: System, seconds: float, failure: str | None
+    flags: argparse.Namespace,
+    outcomes: dict[str, Outcome],
+    system: System,
+    seconds: float,
+    failure: str | None,
 ) -> dict[str, object]:
-    faults = [each.as_dict(name) for name, each in told.items() if each.recovery_s]
+    faults = [each.as_dict(name) for name, each in outcomes.items() if each.recovery_s]
     return {
-        "seed": seed,
-        "rounds": sum(len(each.recovery_s) for each in told.values()),
+        "seed": flags.seed,
+        "brokers": flags.brokers,
+        "rounds": sum(len(each.recovery_s) for each in outcomes.values()),
         "seconds": round(seconds),
         "events": system.judge.events,
         "undecodable": system.judge.undecodable,
@@ -106,7 +121,8 @@ def _table(report: dict[str, object]) -> str:
     lines = [f"{row['fault']:26}" + "".join(f"{row[name]:>19}" for name in columns) for row in rows]
     answers, samples = (sum(row[name] for row in rows) for name in ("answers", "samples"))
     end = (
-        f"seed {report['seed']}: {report['rounds']} rounds in {report['seconds']} s, "
+        f"seed {report['seed']}, brokers {report['brokers']}: "
+        f"{report['rounds']} rounds in {report['seconds']} s, "
         f"{report['generations']} generations, {report['events']:,} impressions; "
         f"{answers:,} answers compared, {samples:,} reads while things were broken"
     )

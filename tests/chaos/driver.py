@@ -1,7 +1,8 @@
 """A process that keeps a Spark session warm and runs batch verbs in it, one at a time.
 
 A verb by itself starts a JVM, some ten seconds; a chaos run has hundreds. `Driver` is the end that
-asks; `python -m tests.chaos.driver` the one that runs. Killed like any other, driver or JVM.
+asks; `python -m tests.chaos.driver` the one that runs. Killed like any other, driver or JVM. Its
+Python has a clock of its own (tests/chaos/clocks.py); the JVM's is the machine's.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import sys
 from pathlib import Path
 
 from impressions.shell import settings as settings_module
+from tests.chaos.clocks import SteppedClock
 
 
 class DriverDied(Exception):
@@ -26,6 +28,7 @@ class Driver:
 
     def __init__(self, directory: Path):
         self._directory = directory
+        self.clock = SteppedClock(directory / "clock" / "driver")
         self._process: subprocess.Popen[str] | None = None
 
     def run(self, *words: str) -> int:
@@ -76,6 +79,7 @@ class Driver:
                 self._process = subprocess.Popen(
                     [sys.executable, "-m", "tests.chaos.driver"],
                     cwd=self._directory,
+                    env={**os.environ, **self.clock.environment},
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     stderr=log,

@@ -10,6 +10,7 @@ import threading
 import time
 
 from impressions.generation import generation_id
+from tests.chaos.clocks import drawn_step_s, spelled
 from tests.chaos.driver import DriverDied
 from tests.chaos.skip import Skip
 from tests.chaos.system import System
@@ -55,6 +56,25 @@ def kill_lander(system: System, pick: random.Random) -> str:
     return f"after {after_s:.1f} s"
 
 
+def step_lander_clock(system: System, pick: random.Random) -> str:
+    """A weekly run on a clock that is wrong. What it makes is served and compared; where it
+    refuses, nothing was made. Either way the next run, on a right clock, goes on from it."""
+    _due(system)
+    system.driver.warm()
+    cutover_ms = system.due_cutover_ms()
+    with system.driver.clock.wrong_by(seconds := drawn_step_s(pick)):
+        refused = system.first_failure(cutover_ms)
+    assert system.driver.clock.has_been_read(), "no process has read the wrong time"
+    if refused is None:
+        system.cutovers_ms.append(cutover_ms)
+        system.install(generation_id(cutover_ms))
+        system.batch("land", "--once")
+        system.batch("close")
+    else:
+        system.generation()
+    return f"by {spelled(seconds)}: {refused or 'a generation was made'}"
+
+
 def kill_spark(system: System, pick: random.Random) -> str:
     """kill -9 of the JVM at any moment of the weekly run, which is started again."""
     _due(system)
@@ -94,9 +114,9 @@ def kill_load(system: System, pick: random.Random) -> str:
     """kill -9 of a load at any moment; loading again is all it takes."""
     _due(system)
     generation = system.compute()
-    told = _killed(("bulkload", "load", generation), pick)
+    what = _killed(("bulkload", "load", generation), pick)
     system.install(generation)
-    return told
+    return what
 
 
 def kill_activate(system: System, pick: random.Random) -> str:
@@ -104,9 +124,9 @@ def kill_activate(system: System, pick: random.Random) -> str:
     _due(system)
     generation = system.compute()
     system.verb("bulkload", "load", generation)
-    told = _killed(("bulkload", "activate", generation), pick)
+    what = _killed(("bulkload", "activate", generation), pick)
     system.install(generation)
-    return told
+    return what
 
 
 def _killed(words: tuple[str, ...], pick: random.Random) -> str:
@@ -134,4 +154,7 @@ def _damaged(good: bytes, pick: random.Random) -> bytes:
     return good[:at] + bytes([good[at] ^ 1 << pick.randrange(8)]) + good[at + 1 :]
 
 
-ALL = (swap, rollback, kill_lander, kill_spark, corrupt_before_load, kill_load, kill_activate)
+ALL = (
+    swap, rollback, kill_lander, step_lander_clock, kill_spark, corrupt_before_load, kill_load,
+    kill_activate,
+)  # fmt: skip

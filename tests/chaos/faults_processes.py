@@ -44,7 +44,7 @@ def kill_both_workers(system: System, pick: random.Random) -> str:
 
 
 def leave_and_join(system: System, pick: random.Random) -> str:
-    """A worker is told to end, does so well, and comes back."""
+    """A worker is asked to end, does so well, and comes back."""
     worker = pick.choice(system.workers)
     _stop_well(worker)
     time.sleep(pick.uniform(0, 2))
@@ -80,24 +80,10 @@ def stop_server(system: System, pick: random.Random) -> str:
     return "server"
 
 
-def kill_broker(system: System, pick: random.Random) -> str:
-    system.broker.kill()
-    away_s = pick.uniform(0, 3)
-    time.sleep(away_s)
-    system.broker.start()
-    return f"away for {away_s:.1f} s"
-
-
-def restart_broker(system: System, pick: random.Random) -> str:
-    system.broker.stop()
-    system.broker.start()
-    return "in order"
-
-
 def pause_worker(system: System, pick: random.Random) -> str:
     """Also past its session, so that the other one takes its partitions."""
     worker = pick.choice(system.workers)
-    with _paused(worker.pid):
+    with paused(worker.pid):
         time.sleep(paused_s := pick.choice((0.5, 3.0, 9.0)))
     return f"{worker.name} for {paused_s} s"
 
@@ -105,22 +91,14 @@ def pause_worker(system: System, pick: random.Random) -> str:
 def pause_follower(system: System, pick: random.Random) -> str:
     """Also past the bound of staleness."""
     (pid,) = system.pids("follower")
-    with _paused(pid):
+    with paused(pid):
         time.sleep(paused_s := pick.choice((0.5, 3.0, 7.0)))
     return f"for {paused_s} s"
 
 
 def pause_server(system: System, pick: random.Random) -> str:
-    with _paused(system.server.pid):
+    with paused(system.server.pid):
         time.sleep(paused_s := pick.choice((0.5, 3.0)))
-    return f"for {paused_s} s"
-
-
-def pause_broker(system: System, pick: random.Random) -> str:
-    running = system.broker.running()
-    assert running is not None
-    with _paused(running.pid):
-        time.sleep(paused_s := pick.choice((0.5, 2.0, 7.0)))
     return f"for {paused_s} s"
 
 
@@ -130,7 +108,8 @@ def _stop_well(service: Service) -> None:
 
 
 @contextlib.contextmanager
-def _paused(pid: int) -> Iterator[None]:
+def paused(pid: int) -> Iterator[None]:
+    """SIGSTOP, and SIGCONT at the end."""
     os.kill(pid, signal.SIGSTOP)
     try:
         yield
@@ -141,6 +120,5 @@ def _paused(pid: int) -> Iterator[None]:
 
 ALL = (
     kill_worker, kill_worker_at_failpoint, kill_both_workers, leave_and_join, kill_follower,
-    kill_server, kill_server_worker, stop_server, kill_broker, restart_broker, pause_worker,
-    pause_follower, pause_server, pause_broker,
+    kill_server, kill_server_worker, stop_server, pause_worker, pause_follower, pause_server,
 )  # fmt: skip

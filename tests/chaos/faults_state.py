@@ -10,6 +10,7 @@ import shutil
 import time
 from pathlib import Path
 
+from tests.chaos.clocks import drawn_step_s, spelled
 from tests.chaos.service import Service
 from tests.chaos.skip import Skip
 from tests.chaos.system import System
@@ -69,14 +70,10 @@ def fill_disk(system: System, pick: random.Random) -> str:
 def step_clock(system: System, pick: random.Random) -> str:
     """Of one process, for seconds, and back."""
     service = pick.choice((*system.workers, system.server))
-    seconds = pick.choice((-3600, -60, 60, 3600))
-    for old in service.clock.parent.glob(f"{service.name}.seen.*"):
-        old.unlink()
-    service.step_clock(seconds)
-    until(service.seen_wrong_time, f"{service.name} to read a wrong time")
-    time.sleep(wrong_s := pick.uniform(1, 5))
-    service.step_clock(0)
-    return f"{service.name} by {seconds} s for {wrong_s:.1f} s"
+    with service.clock.wrong_by(seconds := drawn_step_s(pick)):
+        until(service.clock.has_been_read, f"{service.name} to read a wrong time")
+        time.sleep(wrong_s := pick.uniform(1, 5))
+    return f"{service.name} by {spelled(seconds)} for {wrong_s:.1f} s"
 
 
 def _place_of(system: System, worker: Service) -> Path:

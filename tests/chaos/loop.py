@@ -16,7 +16,14 @@ from dataclasses import dataclass, field
 
 from demo.check import Flagged
 from impressions.clock import now_ms
-from tests.chaos import faults_batch, faults_events, faults_processes, faults_state
+from tests.chaos import (
+    faults_batch,
+    faults_brokers,
+    faults_cluster,
+    faults_events,
+    faults_processes,
+    faults_state,
+)
 from tests.chaos.judge import Verdict, tally
 from tests.chaos.skip import Skip
 from tests.chaos.system import Fault, System
@@ -25,19 +32,25 @@ from tests.chaos.watcher import Watcher
 LOGS_PER_S = 60
 _ASKED_AGAIN = 4
 _WEIGHTS = {
-    "swap": 0.8, "kill_spark": 0.4, "kill_lander": 0.4,
+    "swap": 0.8, "kill_spark": 0.4, "kill_lander": 0.4, "step_lander_clock": 0.6,
     "corrupt_before_load": 0.3, "kill_load": 0.3, "kill_activate": 0.3,
 }  # fmt: skip
 """Of 1: a weekly run takes as long as five other rounds."""
 FAULTS: dict[str, Fault] = {
     fault.__name__: fault
-    for module in (faults_processes, faults_state, faults_batch, faults_events)
+    for module in (faults_processes, faults_brokers, faults_state, faults_batch, faults_events)
     for fault in module.ALL
 }
+OF_A_CLUSTER: dict[str, Fault] = {fault.__name__: fault for fault in faults_cluster.ALL}
+
+
+def faults_with(brokers: int) -> dict[str, Fault]:
+    """What can be broken where so many brokers run."""
+    return FAULTS | OF_A_CLUSTER if brokers > 1 else FAULTS
 
 
 @dataclass
-class Told:
+class Outcome:
     """What became of one kind of fault."""
 
     recovery_s: list[float] = field(default_factory=list)
@@ -65,20 +78,20 @@ class RoundFailed(Exception):
 def run(
     system: System,
     rounds: int,
-    told: dict[str, Told],
+    outcomes: dict[str, Outcome],
     until_s: float,
     say: Callable[[str], None],
 ) -> None:
-    """Rounds until there were enough, or until `until_s` (monotonic), with the faults that `told`
-    names, which is where it writes what became of them. Raises RoundFailed."""
+    """Rounds until there were enough, or until `until_s` (monotonic), with the faults that
+    `outcomes` names, which is where it writes what became of them. Raises RoundFailed."""
     watcher = Watcher(system.address, system.raw.profiles, system.seed)
     try:
         for number in range(1, rounds + 1):
             if time.monotonic() > until_s:
                 say(f"time is up after {number - 1} rounds")
                 break
-            name = _round(system, watcher, number, told, say)
-            verdict = told[name].verdict
+            name = _round(system, watcher, number, outcomes, say)
+            verdict = outcomes[name].verdict
             if not verdict.good:
                 examples = "\n".join(verdict.examples[:20])
                 raise RoundFailed(f"round {number}, {name}:\n{examples}")
@@ -90,13 +103,13 @@ def _round(
     system: System,
     watcher: Watcher,
     number: int,
-    told: dict[str, Told],
+    outcomes: dict[str, Outcome],
     say: Callable[[str], None],
 ) -> str:
     pick = random.Random(f"{system.seed}/{number}")
     with system.traffic.flowing(LOGS_PER_S):
         time.sleep(pick.uniform(0.2, 1))
-        name, what = _break_something(system, told, pick, number)
+        name, what = _break_something(system, outcomes, pick, number)
         began_s = time.monotonic()
         try:
             system.has_recovered()
@@ -107,8 +120,8 @@ def _round(
     samples = watcher.take()
     lag_ms = round(system.settings.serving.max_stream_lag_s * 1000)
     verdict += system.judge.samples(samples, lag_ms)
-    told[name].recovery_s.append(recovery_s)
-    told[name].verdict += verdict
+    outcomes[name].recovery_s.append(recovery_s)
+    outcomes[name].verdict += verdict
     flagged = tally([reason for sample in samples for reason in sample.reasons])
     say(
         f"{number:4} {name:24} {what[:46]:46} whole again in {recovery_s:5.1f} s  "
@@ -133,15 +146,15 @@ def _compared(system: System) -> Verdict:
 
 
 def _break_something(
-    system: System, told: dict[str, Told], pick: random.Random, number: int
+    system: System, outcomes: dict[str, Outcome], pick: random.Random, number: int
 ) -> tuple[str, str]:
     """Draw until a fault can be made."""
-    names = list(told)
+    names = list(outcomes)
     reasons = []
     for _ in range(50):
         name = pick.choices(names, [_WEIGHTS.get(name, 1.0) for name in names])[0]
         try:
-            return name, FAULTS[name](system, pick)
+            return name, (FAULTS | OF_A_CLUSTER)[name](system, pick)
         except Skip as reason:
             reasons.append(f"{name}: {reason}")
             time.sleep(0.2)

@@ -15,9 +15,10 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.chaos.clocks import SteppedClock
+
 _LOOK_S = 0.05
 _PAUSE_S = 0.3
-_CLOCK = Path(__file__).with_name("clock")
 
 
 @dataclass
@@ -35,14 +36,11 @@ class Service:
         """Start it; `environment` is that of this start and all after it."""
         log = self.directory / "logs" / f"{self.name}.log"
         log.parent.mkdir(exist_ok=True)
-        self.clock.parent.mkdir(exist_ok=True)
-        path = os.pathsep.join([str(_CLOCK), os.environ.get("PYTHONPATH", "")])
-        own = {"PYTHONPATH": path, "CHAOS_CLOCK": str(self.clock)}
         with log.open("ab") as out:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "cli.main", *self.words],
                 cwd=self.directory,
-                env={**os.environ, **own, **self.environment},
+                env={**os.environ, **self.clock.environment, **self.environment},
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=out,
@@ -50,19 +48,8 @@ class Service:
         self.wanted = True
 
     @property
-    def clock(self) -> Path:
-        """See tests/chaos/clock/sitecustomize.py."""
-        return self.directory / "clock" / self.name
-
-    def step_clock(self, seconds: float) -> None:
-        """From now on its clock is off by so much."""
-        new = self.clock.with_suffix(".new")
-        new.write_text(str(seconds))
-        new.replace(self.clock)
-
-    def seen_wrong_time(self) -> int:
-        """How many of its processes have read a wrong time."""
-        return len(list(self.clock.parent.glob(f"{self.name}.seen.*")))
+    def clock(self) -> SteppedClock:
+        return SteppedClock(self.directory / "clock" / self.name)
 
     @property
     def pid(self) -> int:

@@ -1,8 +1,9 @@
-"""What runs: a broker, two workers, a server with its follower, batch jobs, and live traffic.
+"""What runs: brokers, two workers, a server with its follower, batch jobs, and live traffic.
 
-All of it real and as a person would start it, with settings that let weeks pass in minutes: an
-ingest slot takes half a minute, and a stream that is five seconds behind is flagged. With an odd
-seed two processes serve, which share a port and the host's one copy of the deltas.
+There is one broker, or three of one cluster (tests/cluster.py). All of it is real and as a person
+would start it, with settings that let weeks pass in minutes: an ingest slot takes half a minute,
+and a stream that is five seconds behind is flagged. With an odd seed two processes serve, which
+share a port and the host's one copy of the deltas.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from serving.client import ImpressionsClient
 from tests.chaos.driver import Driver, DriverDied
 from tests.chaos.judge import Judge
 from tests.chaos.service import Keeper, Service
+from tests.cluster import Cluster
 from tests.live import until
 
 ROOT = Path(__file__).parents[2]
@@ -71,6 +73,11 @@ master = "local[2]"
 driver_memory = "1g"
 conf = {{ "spark.sql.shuffle.partitions" = "2" }}
 """
+OF_A_CLUSTER = """
+[kafka]
+bootstrap = "{bootstrap}"
+replication_factor = 3
+"""
 
 
 class System:
@@ -79,20 +86,28 @@ class System:
     Attributes:
         disk: the file system of the host's data; small, where it could be mounted.
         cutovers_ms: of the generations that exist, ascending.
+        brokers: by their number in the cluster, 1 where there is one.
+        cluster: they together; None where there is one.
     """
 
-    def __init__(self, directory: Path, seed: int, events: Path | None, mapping: Path):
+    def __init__(
+        self, directory: Path, seed: int, events: Path | None, mapping: Path, brokers: int
+    ):
         self.directory, self.disk, self.seed = directory, directory / "disk", seed
         self.address = free_address()
         (directory / "logs").mkdir(exist_ok=True)
         self.disk.mkdir(exist_ok=True)
+        self.cluster = Cluster(directory / "brokers") if brokers > 1 else None
         config = directory / "impressions.toml"
-        config.write_text(SETTINGS.format(address=self.address, workers=1 + seed % 2))
+        config.write_text(
+            SETTINGS.format(address=self.address, workers=1 + seed % 2)
+            + (OF_A_CLUSTER.format(bootstrap=self.cluster.bootstrap) if self.cluster else "")
+        )
         os.chdir(directory)
         self.settings: Settings = load(config, [])
         self.raw = _history(directory, seed, events, mapping)
         self.keeper, self.driver = Keeper(), Driver(directory)
-        self.broker = Broker(self.settings)
+        self.brokers = self.cluster.nodes if self.cluster else {1: Broker(self.settings)}
         self.judge = Judge(self.settings, self.raw.logs)
         self.cutovers_ms: list[int] = []
         self._environment = {"PYTHONUNBUFFERED": "1", "GRPC_VERBOSITY": "NONE"}
@@ -100,7 +115,7 @@ class System:
 
     def start(self, mapping: Path) -> None:
         """Up, with a year imported and generation 1 serving."""
-        self.broker.start()
+        self._kafka.start()
         self.verb("topics", "create")
         self.workers = [self._service(f"worker-{n}", "speed") for n in range(2)]
         self.server = self._service("server", "serve")
@@ -124,7 +139,7 @@ class System:
         self.client.close()
         ended = self.keeper.close()
         self.driver.kill()
-        self.broker.stop()
+        self._kafka.stop()
         return {name: code for name, code in ended.items() if code}
 
     def kill_everything(self) -> None:
@@ -134,7 +149,7 @@ class System:
             service.resume()
             service.process.kill()
         self.driver.kill()
-        self.broker.kill()
+        self._kafka.kill()
 
     # -- what an operator does -------------------------------------------------------------------
 
@@ -174,13 +189,17 @@ class System:
         """Land, close, compact, export: a new generation where exports go; returns its name."""
         until(self.is_due, "the ingest slot to pass", 60)
         cutover_ms = self.due_cutover_ms()
-        generation = generation_id(cutover_ms)
-        self.batch("land", "--once")
-        self.batch("close")
-        self.batch("compact", "--logical-date", format_utc(cutover_ms))
-        self.batch("export", "--generation", generation)
+        for words in _weekly(cutover_ms):
+            self.batch(*words)
         self.cutovers_ms.append(cutover_ms)
-        return generation
+        return generation_id(cutover_ms)
+
+    def first_failure(self, cutover_ms: int) -> str | None:
+        """The same, tried once; the verb that failed, with its exit code. None: it was made."""
+        for words in _weekly(cutover_ms):
+            if code := self.driver.run(*words):
+                return f"{words[0]} exits {code}"
+        return None
 
     def install(self, generation: str) -> None:
         """Load and activate; the server answers from it."""
@@ -219,8 +238,21 @@ class System:
         """Of the processes that say they run, such as the followers."""
         return [entry.pid for entry in running.running(self.settings) if entry.kind == kind]
 
+    @property
+    def _kafka(self) -> Broker | Cluster:
+        return self.cluster or self.brokers[1]
+
     def _service(self, name: str, *words: str) -> Service:
         return self.keeper.add(Service(name, words, self.directory, self._environment))
+
+
+def _weekly(cutover_ms: int) -> tuple[tuple[str, ...], ...]:
+    return (
+        ("land", "--once"),
+        ("close",),
+        ("compact", "--logical-date", format_utc(cutover_ms)),
+        ("export", "--generation", generation_id(cutover_ms)),
+    )
 
 
 def _history(directory: Path, seed: int, events: Path | None, mapping: Path) -> Raw:

@@ -1,4 +1,4 @@
-"""Reads all the time, also while things are broken, and remembers what it was told.
+"""Reads all the time, also while things are broken, and remembers what was answered.
 
 Nobody knows the right answer in the middle of a fault; but the oracle knows afterwards what must
 have been in it, and what cannot have been (tests/chaos/judge.py).

@@ -25,11 +25,11 @@ def test_a_generated_year_and_live_traffic(tmp_path, spark):
     """Three generations whose slots really passed; rolled back by one and by two; then two hosts,
     one on the first and one on the third, answer the same while traffic flows."""
     mapping = HERE.parents[1] / "demo" / "mapping.toml"
-    told = tell(
+    outcome = tell(
         Options(tmp_path, None, mapping, seed=7, generations=3, inside=BATCH, two_hosts=True)
     )
-    assert told.differ == [], "seed 7"
-    assert told.profiles >= PROFILES
+    assert outcome.differ == [], "seed 7"
+    assert outcome.profiles >= PROFILES
 
 
 @pytest.mark.skipif(not KUAIRAND.exists(), reason=f"real exposures not present: {KUAIRAND.name}")
@@ -37,7 +37,7 @@ def test_real_exposures_half_as_history_and_half_live(tmp_path, spark):
     """Some of the 25,156 profiles; rows that share (profile, title, time) are one impression, as
     mapped."""
     mapping = HERE / "kuairand.toml"
-    told = tell(Options(tmp_path, KUAIRAND, mapping, seed=0, profiles=SOME, inside=BATCH))
-    assert told.differ == []
-    assert told.profiles >= PROFILES
-    assert told.counts["duplicate"] > 200
+    outcome = tell(Options(tmp_path, KUAIRAND, mapping, seed=0, profiles=SOME, inside=BATCH))
+    assert outcome.differ == []
+    assert outcome.profiles >= PROFILES
+    assert outcome.counts["duplicate"] > 200

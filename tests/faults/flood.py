@@ -96,9 +96,9 @@ def send(plan: Plan, core: int | None = None) -> Sent:
         timeout=plan.seconds + 60,
         cwd=Path(__file__).parents[2],
     )
-    told = json.loads(done.stdout)
-    told["took_ms"] = {int(status): taken for status, taken in told["took_ms"].items()}
-    return Sent(**told)
+    sent = json.loads(done.stdout)
+    sent["took_ms"] = {int(status): taken for status, taken in sent["took_ms"].items()}
+    return Sent(**sent)
 
 
 class Connection:

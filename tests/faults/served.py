@@ -106,7 +106,7 @@ def rss_mb(pid: int) -> float:
 
 
 class HealthWatch:
-    """Asks a server's health, over one connection, whenever it is told to."""
+    """Asks a server's health, over one connection, whenever it is asked to."""
 
     def __init__(self, address: str):
         self._channel = grpc.insecure_channel(address)

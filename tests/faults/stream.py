@@ -75,7 +75,7 @@ class Supervised:
 
 
 class Flow:
-    """Traffic that flows in a thread of its own until it is told to end."""
+    """Traffic that flows in a thread of its own until it is asked to end."""
 
     def __init__(self, settings: Settings, seed: int, records_per_s: int):
         self.traffic = Traffic(settings, seed)

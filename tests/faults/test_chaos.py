@@ -23,7 +23,8 @@ def test_a_system_that_is_broken_again_and_again_answers_right(tmp_path: Path) -
     done = subprocess.run(
         [
             sys.executable, "-m", "tests.chaos", "--seed", str(SEED), "--rounds", "12",
-            "--seconds", str(SECONDS), "--keep", str(tmp_path / "chaos"), "--json",
+            "--brokers", "1", "--seconds", str(SECONDS), "--json",
+            "--keep", str(tmp_path / "chaos"),
         ],
         capture_output=True, text=True, timeout=500,
     )  # fmt: skip

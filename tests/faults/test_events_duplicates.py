@@ -30,7 +30,7 @@ KUAIRAND = Path(__file__).parents[3] / "shared" / "data" / "kuairand" / "impress
 @pytest.mark.kafka
 def test_natural_duplicates_and_a_replayed_partition_count_once(tmp_path, broker):
     """Each log sent one to three times, then all of partition 0 again, with clicks and time played
-    that say different things where real exposures are there. Replays are told from resends by
+    that say different things where real exposures are there. Replays are known from resends by
     nothing: both are dropped."""
     settings = stream_settings(tmp_path, broker, partitions=2, speed=QUICK)
     pick, producer = random.Random(SEED), Producer(client.librdkafka(settings, linger_ms=5))

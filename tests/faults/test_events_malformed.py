@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections import Counter
 
 import pytest
 from confluent_kafka import Producer
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.message import DecodeError
 from hypothesis import HealthCheck, given, seed
 from hypothesis import settings as hypothesis_settings
@@ -13,7 +16,7 @@ from hypothesis import strategies as st
 
 from impressions.clock import now_ms
 from impressions.kafka import client
-from impressions.kafka.dead_letters import read_letter
+from impressions.kafka.dead_letters import read_dead_letter
 from impressions.spec import DAY_MS
 from impressions.v1.impression_record_pb2 import ImpressionLog, ImpressionRecord
 from tests import naive
@@ -22,9 +25,23 @@ from tests.compare import differences
 from tests.faults.size import scaled
 from tests.faults.stream import QUICK, SEED, wait_applied, workers
 from tests.live import caught_up, events_of, messages_of, stream_rows
+from tests.memory import peak_rss_bytes
 from tests.tolerance import FLOAT64
 
 pytestmark = pytest.mark.kafka
+
+
+def framed() -> type:
+    """A record whose logs are bytes: protobuf finds them, and looks into none."""
+    file = descriptor_pb2.FileDescriptorProto(name="framed.proto", syntax="proto3")
+    field = file.message_type.add(name="Framed").field.add(name="logs", number=1)
+    field.label, field.type = field.LABEL_REPEATED, field.TYPE_BYTES
+    pool = descriptor_pool.DescriptorPool()
+    pool.Add(file)
+    return message_factory.GetMessageClass(pool.FindMessageTypeByName("Framed"))
+
+
+Framed = framed()
 SHARD = {1: 0, 42: 0, 1000: 1}
 """Profile -> partition of two, by the vectors of docs/formats.md."""
 NOW_MS = now_ms()
@@ -121,13 +138,13 @@ def test_whatever_is_in_the_topic_the_worker_lives_and_names_it(tmp_path, broker
             assert worker.popen.poll() is None
 
         sent()
-        told, why = judged(settings)
-        applied, counts = naive.accept(told, settings.spec.slot_ms)
+        sent, why = judged(settings)
+        applied, counts = naive.accept(sent, settings.spec.slot_ms)
         outcome = 'impressions_events_total{layer="speed",outcome="%s"'
         for name in ("applied", "duplicate"):
             assert worker.metric(outcome % name) == counts[name]
         assert worker.metric(outcome % "rejected") == sum(why.values())
-        assert letters(settings) == why
+        assert dead_letters(settings) == why
         assert len(why) == len(ONE_OF_EACH) - 1, "each reason occurred"
         store = caught_up(settings, tmp_path)
         query_ms = now_ms()
@@ -138,7 +155,7 @@ def test_whatever_is_in_the_topic_the_worker_lives_and_names_it(tmp_path, broker
 
 
 def test_records_of_too_much_are_no_standstill(tmp_path, broker):
-    """Very many bad logs: each becomes a letter, and the record is read once, not once for each.
+    """Very many bad logs: each becomes a dead letter, and the record is read once, not for each.
     More of one profile than a block may get at once: 50,000 count, the logs beyond do not."""
     bad = scaled(20_000, 100_000)
     settings = stream_settings(tmp_path, broker, partitions=2, speed=QUICK | {"stall_s": 30})
@@ -155,7 +172,7 @@ def test_records_of_too_much_are_no_standstill(tmp_path, broker):
             producer.produce(settings.kafka.topic, value, partition=0)
         assert producer.flush(30) == 0
         wait_applied(worker, settings)
-        assert letters(settings) == {"bad_title": bad, "too_large": 18_000}
+        assert dead_letters(settings) == {"bad_title": bad, "too_large": 18_000}
         assert worker.metric('impressions_rejected_total{reason="too_large"}') == 18_000
         applied = 'impressions_events_total{layer="speed",outcome="applied"'
         assert worker.metric(applied) == 45_001
@@ -164,18 +181,22 @@ def test_records_of_too_much_are_no_standstill(tmp_path, broker):
 
 def judged(settings):
     """The oracle's logs, and how many impressions (or unreadable things) have which reason."""
-    told, why, newest_ms = [], Counter(), {0: 0, 1: 0}
+    sent, why, newest_ms = [], Counter(), {0: 0, 1: 0}
     for message in messages_of(settings, settings.kafka.topic):
         partition = message.partition()
         newest_ms[partition] = max(newest_ms[partition], message.timestamp()[1])
         try:
             assert message.value() is not None
-            record = ImpressionRecord.FromString(message.value())
+            logs = [parsed(data) for data in Framed.FromString(message.value()).logs]
         except (DecodeError, AssertionError):
             why["undecodable"] += 1
             continue
-        for log in record.logs:
-            reason = why_of_log(log, partition)
+        unreadable = sum(log is None or is_ragged(log) for log in logs)
+        if unreadable * 36 > len(message.value()):  # they fit into no record
+            why["undecodable"] += 1
+            continue
+        for log in logs:
+            reason = "undecodable" if log is None else why_of_log(log, partition)
             if reason == "undecodable":
                 why[reason] += 1
             elif reason:
@@ -183,14 +204,25 @@ def judged(settings):
             else:
                 events = events_of(log)
                 why.update(filter(None, (why_of(e, newest_ms[partition]) for e in events)))
-                told.append((log.profile_id, log.log_id, newest_ms[partition], events))
-    return told, why
+                sent.append((log.profile_id, log.log_id, newest_ms[partition], events))
+    return sent, why
+
+
+def parsed(data: bytes) -> ImpressionLog | None:
+    try:
+        return ImpressionLog.FromString(data)
+    except DecodeError:
+        return None
+
+
+def is_ragged(log) -> bool:
+    columns = (log.title_ids, log.locations, log.event_time_ms, log.played, log.dwell_s)
+    optional = [len(c) for c in (log.rows, log.positions) if len(c)]
+    return len({len(column) for column in columns} | set(optional)) > 1
 
 
 def why_of_log(log, partition: int) -> str | None:
-    columns = (log.title_ids, log.locations, log.event_time_ms, log.played, log.dwell_s)
-    optional = [len(c) for c in (log.rows, log.positions) if len(c)]
-    if len({len(column) for column in columns} | set(optional)) > 1:
+    if is_ragged(log):
         return "undecodable"
     if not log.HasField("profile_id"):
         return "missing_profile"
@@ -211,10 +243,82 @@ def why_of(e, ingest_ms: int) -> str | None:
     return "out_of_window" if ingest_ms - e["event_ms"] > 337 * DAY_MS else None
 
 
-def letters(settings) -> Counter:
-    """Reasons of the dead letters, counted as each letter counts; a letter twice counts once."""
+def dead_letters(settings) -> Counter:
+    """Reasons of the dead letters, as each one counts; one that stands twice counts once."""
     found = {}
     for message in messages_of(settings, settings.kafka.rejected_topic):
-        letter = read_letter(message.value() or b"", message.headers())
-        found[message.key()] = letter.reasons if letter.impressions else letter.reasons[:1]
+        dead_letter = read_dead_letter(message.value() or b"", message.headers())
+        found[message.key()] = (
+            dead_letter.reasons if dead_letter.impressions else dead_letter.reasons[:1]
+        )
     return Counter(reason for reasons in found.values() for reason in reasons)
+
+
+def test_a_few_kilobytes_that_become_very_much_are_rejected(tmp_path, broker):
+    """A broker bounds records compressed. The worker lives, in bounded memory, goes on, and ends
+    when it is asked to."""
+    settings = stream_settings(tmp_path, broker, partitions=2, speed=QUICK | {"stall_s": 30})
+    much = {"message.max.bytes": 100_000_000, "compression.type": "zstd"}
+    producer = Producer(client.librdkafka(settings, **much))
+    empty = b"\x0a\x00"
+    values = [empty * (32 << 20), empty * (4 << 20), empty * 100_000, b"\x10\x00" * (4 << 20)]
+    with workers(settings, tmp_path) as start:
+        worker = start().ready()
+        for value in values:
+            producer.produce(settings.kafka.topic, value, partition=0)
+            assert producer.flush(60) == 0
+        good = ImpressionRecord(logs=[log_of(1, 1, [GOOD], 0, "")]).SerializeToString()
+        producer.produce(settings.kafka.topic, good, partition=0)
+        assert producer.flush(30) == 0
+        wait_applied(worker, settings)
+        assert dead_letters(settings) == {"too_large": 2}
+        assert worker.metric('impressions_rejected_total{reason="too_large"}') == 2
+        assert worker.metric('impressions_events_total{layer="speed",outcome="applied"') == 1
+        sizes = {
+            read_dead_letter(m.value(), m.headers()).value_bytes
+            for m in messages_of(settings, settings.kafka.rejected_topic)
+        }
+        assert sizes == {64 << 20, None}
+        assert peak_rss_bytes(worker.popen.pid) < 1 << 30
+        producer.produce(settings.kafka.topic, values[0], partition=0)
+        assert producer.flush(60) == 0
+        assert worker.stop() == 0
+
+
+def test_a_backlog_that_compresses_a_thousandfold_is_unpacked_a_part_at_a_time(tmp_path, broker):
+    """700 MiB of records that each may be looked into lie in one fetch of a few hundred KB: of the
+    worker, and of the lander."""
+    settings = stream_settings(tmp_path, broker, partitions=2, speed=QUICK | {"stall_s": 60})
+    producer = Producer(
+        client.librdkafka(settings, **{"message.max.bytes": 10_000_000, "compression.type": "zstd"})
+    )
+    no_logs = b"\x10\x00" * (7 << 19)
+    for _ in range(100):
+        producer.produce(settings.kafka.topic, no_logs, partition=0)
+        producer.poll(0)
+    assert producer.flush(60) == 0
+    good = ImpressionRecord(logs=[log_of(1, 1, [GOOD], 0, "")]).SerializeToString()
+    producer.produce(settings.kafka.topic, good, partition=0)
+    assert producer.flush(30) == 0
+    with workers(settings, tmp_path) as start:
+        worker = start().ready()
+        wait_applied(worker, settings, deadline_s=180)
+        assert worker.metric('impressions_events_total{layer="speed",outcome="applied"') == 1
+        assert peak_rss_bytes(worker.popen.pid) < 512 << 20
+        assert worker.stop() == 0
+        lander = subprocess.run(
+            [sys.executable, "-c", LAND_AND_SAY_PEAK, "--config", str(worker.config), "land"],
+            stdout=subprocess.PIPE, text=True, check=True,
+        )  # fmt: skip
+    assert int(lander.stdout.split()[-1]) < 1 << 30
+
+
+LAND_AND_SAY_PEAK = """
+import sys
+from cli.main import build_app
+from impressions.shell.command import main
+from tests.memory import peak_rss_bytes
+code = main(build_app(), sys.argv[1:], prog="impressions")
+print(peak_rss_bytes())
+sys.exit(code)
+"""

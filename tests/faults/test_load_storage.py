@@ -210,7 +210,7 @@ def test_a_storage_that_fails_at_random_gives_all_of_a_generation_or_nothing(
     seed = int(os.environ.get("IMPRESSIONS_TEST_SEED", "29"))
     flaky = Flaky(fs.LocalFileSystem(), random.Random(seed), share)
     published = Published(flaky, str(world.published), "flaky://generations")
-    before, told = world.snapshot(), {"loaded": 0, "failed": 0}
+    before, outcomes = world.snapshot(), {"loaded": 0, "failed": 0}
     for number in range(scaled(15, 1_000)):
         where = f"seed {seed}, load {number}"
         failure = None
@@ -218,13 +218,13 @@ def test_a_storage_that_fails_at_random_gives_all_of_a_generation_or_nothing(
             load(world.settings, NEW, published=published)
         except (ServiceError, Refused) as error:
             failure = error
-        told["loaded" if failure is None else "failed"] += 1
+        outcomes["loaded" if failure is None else "failed"] += 1
         if failure is None:
             assert verify_host(world.settings, NEW).ok, where
             gc(world.settings, generation=NEW)
         else:
             assert "flaky://generations" in failure.message, where
         assert world.snapshot().keys() - {"loading"} == before.keys() - {"loading"}, where
-    print(f"share {share}: {flaky.fired} failures injected, {told}")
+    print(f"share {share}: {flaky.fired} failures injected, {outcomes}")
     assert flaky.fired > 10
-    assert told["loaded"] > 0 or share == 0.5
+    assert outcomes["loaded"] > 0 or share == 0.5

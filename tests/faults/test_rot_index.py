@@ -80,7 +80,7 @@ from pathlib import Path
 from impressions.item import profile_key
 from impressions.shell import rocks
 
-def told(read, key):
+def outcome(read, key):
     try:
         value = read(key)
     except Exception:
@@ -91,7 +91,7 @@ store = rocks.open_read_only(Path(sys.argv[1]), [0])
 for line in sys.stdin:
     keys = [profile_key(profile) for profile in json.loads(line)]
     plain = store._databases[0]
-    found = [(told(lambda key: store.get(0, key), key), told(plain.get, key)) for key in keys]
+    found = [(outcome(lambda key: store.get(0, key), key), outcome(plain.get, key)) for key in keys]
     print(json.dumps(found), flush=True)
 """
 
@@ -136,7 +136,7 @@ def test_a_flip_in_a_live_index_is_an_error_and_never_an_absence(host, blocks):
     _, shard = host
     (sst,) = shard.glob("*.sst")
     begin, end = metadata_of(sst, blocks)
-    rng, told = random.Random(SEED), Counter()
+    rng, outcomes = random.Random(SEED), Counter()
     reader, led_astray = Reader(shard.parent), 0
     for _ in range(FLIPS):
         profiles = rng.sample(PROFILES, 100)
@@ -145,14 +145,14 @@ def test_a_flip_in_a_live_index_is_an_error_and_never_an_absence(host, blocks):
         reader.revive()
         for profile, (said, plain) in zip(profiles, answers, strict=False):
             kind = {None: "not there", "error": "error", blocks[profile].hex(): "right"}
-            told[kind.get(said, "wrong")] += 1
+            outcomes[kind.get(said, "wrong")] += 1
             led_astray += said == "error" and plain is None
     reader.close()
-    assert told["wrong"] == told["not there"] == 0, f"seed {SEED}: {told}"
-    assert told["error"] > FLIPS / 10, f"seed {SEED}: {told}"
+    assert outcomes["wrong"] == outcomes["not there"] == 0, f"seed {SEED}: {outcomes}"
+    assert outcomes["error"] > FLIPS / 10, f"seed {SEED}: {outcomes}"
     assert reader.deaths < FLIPS / 100, f"seed {SEED}: {reader.deaths}"
     assert led_astray > 0, f"seed {SEED}: no flip led a plain get astray, which it must survive"
-    print(f"index flips {FLIPS}: {told}, of the errors {led_astray} were silent in a plain get")
+    print(f"index flips {FLIPS}: {outcomes}, of the errors {led_astray} were silent in a plain get")
 
 
 def test_a_server_says_data_loss_where_a_live_index_is_rotten(host, blocks):

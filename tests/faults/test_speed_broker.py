@@ -62,7 +62,7 @@ def paused(broker: TestBroker):
 
 def test_a_broker_that_does_not_answer_never_lets_progress_run_ahead(tmp_path, own):
     """Paused while flushes are under way. A worker killed meanwhile: neither what it said, nor its
-    store, nor the group's commit is past the heartbeat in the topic. A worker told to end: it
+    store, nor the group's commit is past the heartbeat in the topic. A worker asked to end: it
     finishes its flush when the broker answers again, exits 0, and leaves nothing to replay."""
     speed = QUICK | {"batch_records": 20}  # small flushes, so that a pause comes between two
     settings = stream_settings(tmp_path, own, partitions=1, slot_seconds=20, speed=speed)
@@ -112,7 +112,7 @@ def test_a_broker_that_is_killed_and_comes_back_is_used_again(tmp_path, own):
     Meanwhile the copy says that the stream is behind; afterwards it is whole, and exact."""
     settings = stream_settings(tmp_path, own, partitions=2, slot_seconds=20, speed=QUICK)
     outages = (own.kill, own.stop)[: scaled(1, 2)]
-    with workers(settings, tmp_path) as start, follower(settings, tmp_path) as told:
+    with workers(settings, tmp_path) as start, follower(settings, tmp_path) as log_file:
         supervised = Supervised(start)
         with Flow(settings, SEED + 2, records_per_s=100) as flow:
             until(lambda: reasons(settings) == (), "the stream is whole", 60)
@@ -128,7 +128,7 @@ def test_a_broker_that_is_killed_and_comes_back_is_used_again(tmp_path, own):
         assert_exact(settings, tmp_path, at_least=100)
         assert 0 not in supervised.codes, "it does not end without an error"
         assert supervised.stop() == 0
-        assert told.read_text().count("broker-away") == len(outages), "one line for each time"
+        assert log_file.read_text().count("broker-away") == len(outages), "one line for each time"
 
 
 @contextlib.contextmanager
@@ -136,14 +136,14 @@ def follower(settings, tmp_path):
     """`python -m deltas`, as a host runs it, and its log; the same process to the end."""
     config = tmp_path / "follower.toml"
     config.write_text(toml_of(settings.model_dump(mode="json", exclude_defaults=True)))
-    told = tmp_path / "follower.log"
-    with told.open("wb") as log:
+    log_file = tmp_path / "follower.log"
+    with log_file.open("wb") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "deltas", "--config", str(config)], stderr=log
         )
     try:
-        yield told
-        assert process.poll() is None, told.read_text()
+        yield log_file
+        assert process.poll() is None, log_file.read_text()
     finally:
         process.terminate()
         process.wait(20)
@@ -159,9 +159,9 @@ def reasons(settings) -> tuple[Incomplete, ...]:
         states = [reader.state(partition) for partition in range(settings.partitions)]
     if None in states:
         return (Incomplete.DELTAS_MISSING,)
-    told = [stream_state(state, settings.spec) for state in states]
+    found = [stream_state(state, settings.spec) for state in states]
     return tuple(
-        reason for one in told for reason in stream_reasons(one, now_ms(), now_ms(), _LAG_MS)
+        reason for one in found for reason in stream_reasons(one, now_ms(), now_ms(), _LAG_MS)
     )
 
 

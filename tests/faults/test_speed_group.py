@@ -103,7 +103,7 @@ def test_a_worker_that_was_paused_goes_on_with_what_its_heir_wrote(tmp_path, bro
         assert_exact(settings, tmp_path, at_least=50)
 
 
-def test_an_older_block_of_a_former_owner_is_published_anew(settings, tmp_path):
+def test_an_older_block_of_a_former_owner_is_published_again(settings, tmp_path):
     """What a zombie had under way lands behind the owner's block; the owner's comes back last."""
     traffic = Traffic(settings, SEED + 5, profiles=1)
     with workers(settings, tmp_path) as start:

@@ -33,7 +33,7 @@ def settings(tmp_path, broker):
 
 def test_kill_9_at_any_moment_loses_nothing_and_counts_nothing_twice(settings, tmp_path):
     """While records flow. A victim that was in mid-work had applied some and leaves some; the next
-    one applies them, and how long that takes from the kill on is told."""
+    one applies them, and how long that takes from the kill on is printed."""
     pick, in_mid_work, recovered_s = random.Random(SEED), 0, []
     kills = scaled(3, 25)
     with workers(settings, tmp_path) as start, Flow(settings, SEED, records_per_s=300) as flow:

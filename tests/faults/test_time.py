@@ -160,10 +160,10 @@ def test_a_batch_over_a_slots_edge_is_two_blocks_and_a_resend_over_it_counts_onc
     blocks = [
         delta_block.decode(delta_block.encode(block, SPEC), SPEC) for block in done.blocks.values()
     ]
-    told = [(PROFILE, log, at_ms, [seen(at_ms)]) for at_ms, log in arrivals]
+    sent = [(PROFILE, log, at_ms, [seen(at_ms)]) for at_ms, log in arrivals]
     query_ms = midnight_ms + DAY_MS
     found = as_dict(PROFILE, merge(query_ms, None, None, blocks, SPEC), SPEC)
-    expected = naive.answers(naive.accept(told)[0], query_ms)
+    expected = naive.answers(naive.accept(sent)[0], query_ms)
     assert differences(found, expected, FLOAT64) == []
     from_midnight = merge(query_ms, midnight_ms, None, blocks, SPEC)
     assert from_midnight.totals[0].tolist() == [1.0], "the generation owns the slot before"

@@ -77,6 +77,8 @@ def test_a_sealed_file_of_another_format_names_both_and_the_command(name, versio
 def test_a_block_of_another_format_names_both_and_the_command(read, good, step):
     """Whatever stands behind the first two bytes, which every version has."""
     version = good[0] + step
+    if (read, version) == (heartbeat.decode, 1):
+        version = 0  # 1 is read, and has its own test
     read(good, SPEC)
     for rest in (good[2:], b"", b"x" * 200):
         error = refusal(read, bytes([version]) + good[1:2] + rest, SPEC)
@@ -165,8 +167,8 @@ def state_with(beat, spec=SPEC):
     [
         (state_with(BEAT, MORE_HALF_LIVES), "spec", f"{MORE_HALF_LIVES.tag:08x}, expected"),
         (state_with(replace(BEAT, partitions=16)), "partitions", "16 partitions, expected 8"),
-        (replace(state_with(BEAT), heartbeat=b"\x02H and more"), "format_version",
-         "version 2, expected 1"),
+        (replace(state_with(BEAT), heartbeat=b"\x03H and more"), "format_version",
+         "version 3, expected 2"),
     ],
 )  # fmt: skip
 def test_a_worker_does_not_go_on_in_a_delta_topic_of_another_kind(world, held, reason, words):

@@ -17,10 +17,13 @@ from tempfile import NamedTemporaryFile
 
 import numpy as np
 
-from batch.mapping import check_against, read_mapping
+from batch.mapping.fits import check_against
+from batch.mapping.grammar import read_mapping
 from bulkload.admission import admit
 from impressions import delta_block, heartbeat, manifest, pointer, profile_block, sealed
 from impressions.kafka import records
+from impressions.kafka.dead_letters import dead_letters_of, read_dead_letter
+from impressions.kafka.revival import revived
 from impressions.merge import merge
 from impressions.spec import DAY_MS, PARTITIONER, Spec
 
@@ -73,9 +76,16 @@ def _read_heartbeat(data: bytes) -> None:
 
 
 def _read_record(data: bytes) -> None:
-    batch = records.decode([data, None], np.array([CUTOVER_MS] * 2), 3, 8, SPEC)
+    values, ingest_ms = [data, None], np.array([CUTOVER_MS] * 2)
+    batch = records.decode(values, ingest_ms, 3, 8, SPEC)
+    plain = records.decode(values, ingest_ms, 3, 8, SPEC, compiled=False)
+    assert batch.reason.tobytes() == plain.reason.tobytes()
+    assert batch.unreadable == plain.unreadable
     assert batch.read <= 2 + len(data)
     assert len(batch.log) == len(batch.reason) == len(batch.counted_ms)
+    for dead_letter in dead_letters_of(batch, values, np.arange(2), "t", 3, ingest_ms):
+        assert read_dead_letter(dead_letter.value, dead_letter.headers()) == dead_letter
+        revived(dead_letter)
 
 
 def _read_manifest(data: bytes) -> None:

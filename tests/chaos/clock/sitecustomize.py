@@ -1,8 +1,8 @@
 """A clock that steps, in every Python process of a service, its children included.
 
 Python imports this file by itself, because its directory is on the service's path. The clock is
-off by the seconds in the file that CHAOS_CLOCK names, read anew each time somebody asks; without it
-the clock is right. What steps is `time.time` and `time.time_ns`; durations (monotonic) go on, as
+off by the seconds in the file that CHAOS_CLOCK names, read each time somebody asks; without it the
+clock is right. What steps is `time.time` and `time.time_ns`; durations (monotonic) go on, as
 they do when an administrator sets a clock. A process that has read a wrong time says so in a file
 beside it, `<file>.seen.<pid>`: the proof that the fault was one.
 """
