@@ -69,9 +69,9 @@ demo: venv jars compiled ## the whole story on a generated year, or EVENTS=f.par
 	@$(BIN)/impressions doctor
 	@$(BIN)/python -m demo $(if $(EVENTS),--events "$(EVENTS)") $(if $(MAPPING),--mapping "$(MAPPING)")
 
-chaos: venv jars compiled ## break the running system: SEED=n ROUNDS=200 ONLY=fault JSON=1 EVENTS= MAPPING=
+chaos: venv jars compiled ## break the running system: SEED=n ROUNDS=200 BROKERS=3 ONLY=fault JSON=1 EVENTS= MAPPING=
 	@$(BIN)/python -m tests.chaos $(if $(SEED),--seed $(SEED)) $(if $(ROUNDS),--rounds $(ROUNDS)) \
-	  $(if $(ONLY),--only $(ONLY)) $(if $(JSON),--json) \
+	  $(if $(BROKERS),--brokers $(BROKERS)) $(if $(ONLY),--only $(ONLY)) $(if $(JSON),--json) \
 	  $(if $(EVENTS),--events "$(EVENTS)") $(if $(MAPPING),--mapping "$(MAPPING)")
 
 bench: venv jars compiled ## every stage beside a peer and a limit: ONLY=stage
