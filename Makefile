@@ -67,7 +67,7 @@ test: lint jars compiled ## lint, then every test
 
 demo: venv jars compiled ## the whole story on a generated year, or EVENTS=f.parquet MAPPING=f.toml
 	@$(BIN)/impressions doctor
-	@$(BIN)/python -m demo $(if $(EVENTS),--events "$(EVENTS)") $(if $(MAPPING),--mapping "$(MAPPING)")
+	@$(BIN)/python -m examples.demo $(if $(EVENTS),--events "$(EVENTS)") $(if $(MAPPING),--mapping "$(MAPPING)")
 
 chaos: venv jars compiled ## break the running system: SEED=n ROUNDS=200 BROKERS=3 ONLY=fault JSON=1 EVENTS= MAPPING=
 	@$(BIN)/python -m tests.chaos $(if $(SEED),--seed $(SEED)) $(if $(ROUNDS),--rounds $(ROUNDS)) \

@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from impressions.errors import NotReady, UsageError
-from impressions.shell.command import DryRun, Json, run, verb
-from impressions.shell.settings import Settings
-from impressions.slot import format_utc, parse_logical_date
+from impressions.core.errors import NotReady, UsageError
+from impressions.core.slot import format_utc, parse_logical_date
+from impressions.process.command import DryRun, Json, run, verb
+from impressions.settings.model import Settings
 
 if TYPE_CHECKING:
     from batch.lake.commits import State
     from batch.lake.files import SlotState
-    from batch.report import RunReport
-    from batch.tasks import Runner
+    from batch.lake.tasks import Runner
+    from impressions.terminal.report import RunReport
 
 _Slot = Annotated[
     list[str] | None,
@@ -66,8 +66,8 @@ def command(
     impressions close
     impressions close --slot 2026-11-14
     """
-    from batch.report import start_report
-    from batch.tasks import runner_of_submission
+    from batch.lake.tasks import runner_of_submission
+    from impressions.terminal.report import start_report
 
     if slot and through:
         raise UsageError("--slot and --through: expected one of the two")

@@ -3,10 +3,11 @@
 One argument decides everything, the cutover; the clock is never asked.
 
     1. ready       raw is complete up to the cutover and every slot of the window is closed
-    2. pin         the window as a branch of raw, its source tagged      batch/window_branch.py
-    3. aggregate   one pass without an Exchange, onto an audit branch    batch/aggregate.py
-    4. audit       on that branch, before anybody can read it            batch/audits.py
-    5. publish     sign, fast-forward main, tag gen_<date>               batch/published.py
+    2. pin         the window as a branch of raw, its source tagged
+                   batch/compacting/window_branch.py
+    3. aggregate   one pass without an Exchange, onto an audit branch    batch/rules/aggregate.py
+    4. audit       on that branch, before anybody can read it            batch/compacting/audits.py
+    5. publish     sign, fast-forward main, tag gen_<date>               batch/spark/published.py
 
 The same date again is a success that changes nothing, as long as the window's content is the same;
 another content is never published under the same name. Killed anywhere, a second run finishes.
@@ -19,22 +20,24 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from batch import audits, published, refs
-from batch.importing.overlap import history_until_ms
+from batch.compacting import audits
+from batch.compacting.window_branch import Survey, pin, survey
 from batch.lake import commits, tables
-from batch.published import Generation, History
-from batch.report import RunReport, start_report
-from batch.stages import stages
-from batch.window_branch import Survey, pin, survey
-from impressions.errors import AuditFailed, NotReady, Refused
-from impressions.generation import generation_id, ref_name
-from impressions.shell.command import DryRun, Json, run, verb
-from impressions.shell.console import human_time, warn
-from impressions.shell.failpoint import failpoint
-from impressions.shell.sections import Audits
-from impressions.shell.settings import Settings
-from impressions.slot import format_utc, parse_logical_date
-from impressions.spec import Spec
+from batch.landing.overlap import history_until_ms
+from batch.spark import generation_refs as refs
+from batch.spark import published
+from batch.spark.progress import stages
+from batch.spark.published import Generation, History
+from impressions.core.errors import AuditFailed, NotReady, Refused
+from impressions.core.slot import format_utc, parse_logical_date
+from impressions.core.spec import Spec
+from impressions.formats.generation_paths import generation_id, ref_name
+from impressions.process.command import DryRun, Json, run, verb
+from impressions.process.failpoint import failpoint
+from impressions.settings.model import Settings
+from impressions.settings.sections import Audits
+from impressions.terminal.console import human_time, warn
+from impressions.terminal.report import RunReport, start_report
 
 if TYPE_CHECKING:
     from pyiceberg.table import Table
@@ -59,7 +62,7 @@ def command(
 
     impressions compact --logical-date 2026-11-15 --recompute
     """
-    from batch.session import using_spark
+    from batch.spark.session import using_spark
 
     cutover_ms = parse_logical_date(logical_date, settings.spec)
     report = start_report("compact", {"logical_date": logical_date, "recompute": recompute})
@@ -135,7 +138,7 @@ def compact(job: Job, *, dry_run: bool = False) -> RunReport:
 
 def compute(job: Job, window: Survey) -> tuple[DataFrame, DataFrame]:
     """Pin the window and write its aggregates to the audit branch; returns both as tables."""
-    from batch.aggregate import aggregate, exchanges
+    from batch.rules.aggregate import aggregate, exchanges
 
     refs.set_tag(job.spark, job.raw, ref_name("src", job.cutover_ms), at=window.source_id)
     source = job.spark.table(pin(job.spark, job.settings, window, job.cutover_ms))
@@ -156,7 +159,7 @@ def audit(
     Raises:
         AuditFailed: naming the audits, what they found and expected.
     """
-    from batch import audit_facts, audit_sample
+    from batch.compacting import audit_facts, audit_sample
 
     job.report.extra["audits"] = shown = []
     branch = ref_name("audit", job.cutover_ms)
@@ -187,7 +190,7 @@ def recompute_published(job: Job) -> RunReport:
         NotReady: there is no such generation, or its source is gone.
         AuditFailed: the result differs; the audit branch is kept.
     """
-    from batch.compare import SAME_SUM, compare
+    from batch.compacting.compare import SAME_SUM, compare
 
     generation = _history(job).of(job.cutover_ms)
     if generation is None:

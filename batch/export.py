@@ -2,7 +2,8 @@
 
     1. plan        the tag gen_<date>: its snapshot, its files by shard and their rows (metadata)
     2. write       a task for each shard reads those files and writes SST files; Spark starts the
-                   tasks and says which attempts count    batch/sst_input.py, batch/sst_sink.py
+                   tasks and says which attempts count    batch/exporting/sst_input.py,
+                                                          batch/exporting/sst_sink.py
     3. check       the winning attempts only: every shard, every row, key ranges disjoint
     4. manifest    report.json, then manifest.json, the last file: without it there is no generation
 
@@ -24,30 +25,37 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from batch import published, sst_input
+from batch.exporting import sst_input
+from batch.exporting.leftovers import SWEEP_AGE_HOURS, sweep
+from batch.exporting.sst_input import DataFile
+from batch.exporting.storage import Directory, below, open_directory, shown
 from batch.lake import tables
-from batch.published import Generation
-from batch.report import RunReport, start_report
-from batch.sst_input import DataFile
-from batch.stages import stages
-from batch.storage import Directory, below, open_directory, shown
-from batch.sweep import SWEEP_AGE_HOURS, sweep
-from impressions import manifest as manifests
+from batch.spark import published
+from batch.spark.progress import stages
+from batch.spark.published import Generation
 from impressions.clock import Clock, now_ms
-from impressions.errors import CorruptData, ImpressionsError, NotReady, Refused, UsageError
-from impressions.generation import MANIFEST, REPORT, cutover_of, generation_id, ref_name
-from impressions.manifest import Manifest, SstFile
-from impressions.shell.command import DryRun, Json, run, verb
-from impressions.shell.console import human_bytes, warn
-from impressions.shell.failpoint import failpoint
-from impressions.shell.settings import Settings
-from impressions.slot import parse_logical_date
-from impressions.spec import PARTITIONER
+from impressions.core.errors import CorruptData, ImpressionsError, NotReady, Refused, UsageError
+from impressions.core.slot import parse_logical_date
+from impressions.core.spec import PARTITIONER
+from impressions.formats import manifest as manifests
+from impressions.formats.generation_paths import (
+    MANIFEST,
+    REPORT,
+    cutover_of,
+    generation_id,
+    ref_name,
+)
+from impressions.formats.manifest import Manifest, SstFile
+from impressions.process.command import DryRun, Json, run, verb
+from impressions.process.failpoint import failpoint
+from impressions.settings.model import Settings
+from impressions.terminal.console import human_bytes, warn
+from impressions.terminal.report import RunReport, start_report
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-    from batch.sst_sink import Plan, Written
+    from batch.exporting.sst_sink import Plan, Written
 
 ROLL_BYTES = 256 << 20
 """Bytes of blocks after which a shard's next file is begun."""
@@ -76,7 +84,7 @@ def command(
 
     impressions export --logical-date 2026-11-15 --set generations_uri=s3://bucket/generations
     """
-    from batch.session import using_spark
+    from batch.spark.session import using_spark
 
     cutover_ms = _cutover_ms(settings, generation, logical_date)
     name = generation_id(cutover_ms)
@@ -228,8 +236,8 @@ def _manifest(job: Job) -> Manifest | None:
 
 def _write(job: Job, files: Sequence[DataFile], *, upload: bool) -> list[Written]:
     """Run the sink; returns what the winning attempts wrote, by shard."""
-    from batch.session import register_source
-    from batch.sst_sink import NAME, OPTION, SstSink, read_result
+    from batch.exporting.sst_sink import NAME, OPTION, SstSink, read_result
+    from batch.spark.session import register_source
 
     with tempfile.TemporaryDirectory(prefix="impressions-export-") as local:
         plan = _plan(job, files, str(Path(local) / "result.json"), upload=upload)
@@ -246,7 +254,7 @@ def _write(job: Job, files: Sequence[DataFile], *, upload: bool) -> list[Written
 
 
 def _plan(job: Job, files: Sequence[DataFile], result: str, *, upload: bool) -> Plan:
-    from batch.sst_sink import Plan
+    from batch.exporting.sst_sink import Plan
 
     table = sst_input.iceberg_table(job.spark, job.ema)
     storage = sst_input.storage_of(table, job.settings)

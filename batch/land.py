@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from batch.mapping import flags
-from impressions.errors import UsageError
-from impressions.shell.command import DryRun, Json, run, verb
-from impressions.shell.settings import Settings
+from impressions.core.errors import UsageError
+from impressions.process.command import DryRun, Json, run, verb
+from impressions.settings.model import Settings
 
 if TYPE_CHECKING:
     from batch.mapping.grammar import ImportMapping
-    from batch.report import RunReport
+    from impressions.terminal.report import RunReport
 
 _Once = Annotated[bool, typer.Option("--once", help="One round, then exit; so by default.")]
 _Every = Annotated[
@@ -190,14 +190,14 @@ def _from_kafka(
     json: bool,
     dry_run: bool,
 ) -> None:
+    from batch.lake.tasks import runner_of_submission
     from batch.landing import loop
     from batch.landing.job import Landing
     from batch.landing.round import land, look
-    from batch.report import start_report
-    from batch.tasks import runner_of_submission
     from impressions.clock import now_ms
+    from impressions.core.slot import parse_logical_date
     from impressions.kafka.client import bootstrap
-    from impressions.slot import parse_logical_date
+    from impressions.terminal.report import start_report
 
     if every and (once or dry_run):
         raise UsageError("--every: not together with --once or --dry-run")
@@ -225,7 +225,7 @@ def _from_kafka(
 
 
 def _partitions(text: str | None, settings: Settings) -> tuple[int, ...] | None:
-    from impressions.shell.settings import parse_shards
+    from impressions.settings.model import parse_shards
 
     if text is None:
         return None
@@ -239,8 +239,8 @@ def _rounds(
     settings: Settings, one_round: Callable[[], int], every_s: int, until_ms: int | None
 ) -> None:
     from batch.landing import loop
-    from impressions.shell import log
-    from impressions.shell.running import registered
+    from impressions.process.running import registered
+    from impressions.terminal import log
 
     log.configure(process="land")
     with registered(settings, "land"), loop.stopped_by_sigterm() as stop:
@@ -272,10 +272,10 @@ def _from_files(
 ) -> None:
     from batch.importing.job import Import
     from batch.importing.run import run_import
-    from batch.report import start_report
-    from batch.tasks import runner_of_submission
+    from batch.lake.tasks import runner_of_submission
     from impressions.clock import now_ms
-    from impressions.slot import parse_logical_date
+    from impressions.core.slot import parse_logical_date
+    from impressions.terminal.report import start_report
 
     until_ms = parse_logical_date(valid_through, settings.spec) if valid_through else None
     report = start_report(
@@ -304,8 +304,8 @@ def _files_summary(report: RunReport, dry_run: bool) -> str:
 
 def _forget(settings: Settings, names: list[str], json: bool, dry_run: bool) -> None:
     from batch.importing.forget import Forgetting, forget
-    from batch.report import start_report
-    from batch.tasks import runner_of_submission
+    from batch.lake.tasks import runner_of_submission
+    from impressions.terminal.report import start_report
 
     report = start_report("forget", {"forget": names, "dry_run": dry_run})
     forget(Forgetting(settings, names, report, runner_of_submission(), dry_run))

@@ -25,7 +25,7 @@ from pathlib import Path
 from benchmarks import cores
 from benchmarks.frame import Row
 from benchmarks.world import World
-from impressions.shell.console import Table, emit, say
+from impressions.terminal.console import Table, emit, say
 
 STAGES = (
     "start_up", "merge", "store", "steps", "read", "read_peers", "load", "size",

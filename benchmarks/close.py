@@ -23,14 +23,14 @@ import pyarrow.parquet as pq
 from batch.close import Request, run_close
 from batch.lake import commits, locations, tables
 from batch.lake.files import LiveFile, live_files
-from batch.report import start_report
-from batch.tasks import Runner
+from batch.lake.tasks import Runner
 from benchmarks import cores, jvm, lake
 from benchmarks.frame import Goal, Row, in_turns, row, timed_s
 from benchmarks.lake import SHARDS, Lake
 from benchmarks.peers.sort_and_write import sort_and_write
 from benchmarks.world import CUTOVER_MS, World
-from impressions.spec import DAY_MS
+from impressions.core.spec import DAY_MS
+from impressions.terminal.report import start_report
 from tests.memory import peak_rss_bytes
 
 if TYPE_CHECKING:

@@ -11,10 +11,9 @@ from collections.abc import Callable, Iterator
 from functools import cache, partial
 from typing import TYPE_CHECKING
 
-from batch.aggregate import aggregate, exchanges
 from batch.compact import Job
 from batch.compact import compact as run_compact
-from batch.report import start_report
+from batch.rules.aggregate import aggregate, exchanges
 from benchmarks import cores, jvm, lake
 from benchmarks.compacting import Window, duckdb, in_spark, require_equal, window_of
 from benchmarks.frame import Goal, Row, exponent, in_turns, row, timed_s
@@ -23,8 +22,9 @@ from benchmarks.peers import plain_spark_job
 from benchmarks.peers.bare_scan import discard, scan
 from benchmarks.peers.installed import PeerMissing
 from benchmarks.world import CUTOVER_MS, SPEC, World
-from impressions.generation import ref_name
-from impressions.shell.console import say
+from impressions.formats.generation_paths import ref_name
+from impressions.terminal.console import say
+from impressions.terminal.report import start_report
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame

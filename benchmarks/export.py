@@ -15,19 +15,20 @@ from pathlib import Path
 
 from batch.export import Job
 from batch.export import export as run_export
-from batch.report import start_report
 from benchmarks import cores, lake
 from benchmarks.compact import published
 from benchmarks.compacting import in_spark
 from benchmarks.frame import Goal, Row, in_turns, row, timed_s
 from benchmarks.lake import Lake
 from benchmarks.world import CUTOVER_MS, SPEC, World, check
-from impressions import manifest as manifests
-from impressions import profile_block, window
-from impressions.generation import MANIFEST
-from impressions.manifest import Manifest
-from impressions.merge import plus
-from impressions.shell import rocks
+from impressions.core import window
+from impressions.core.merge import plus
+from impressions.formats import manifest as manifests
+from impressions.formats import profile_block
+from impressions.formats.generation_paths import MANIFEST
+from impressions.formats.manifest import Manifest
+from impressions.rocksdb import stores as rocks
+from impressions.terminal.report import start_report
 from tests.compare import as_dict
 
 _RUNS = 3

@@ -23,11 +23,11 @@ from benchmarks import stream_world as streams
 from benchmarks.frame import Goal, Row, row
 from benchmarks.stream_processes import Worker
 from benchmarks.world import World
+from impressions.client.client import ImpressionsClient
+from impressions.client.failures import CallFailed
 from impressions.kafka import client
-from impressions.kafka.packing import Record
-from impressions.shell.settings import Settings
-from serving.client import ImpressionsClient
-from serving.failures import CallFailed
+from impressions.kafka.record_packing import Record
+from impressions.settings.model import Settings
 
 _PROFILES, _LOGS_PER_RECORD = 12_000, 10
 _RATES_PER_S = (4_000, 8_000, 12_000, 18_000, 27_000, 40_000, 60_000)

@@ -22,15 +22,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from batch.lake import commits, tables
-from batch.session import spark_session
-from batch.spark_io import writer
+from batch.spark.commits import writer
+from batch.spark.session import spark_session
 from benchmarks import cores
 from benchmarks.frame import timed_s
 from benchmarks.world import CATALOGUE, CUTOVER_MS, World
-from impressions.shard import shards_of
-from impressions.shell.console import say
-from impressions.shell.settings import Settings
-from impressions.spec import DAY_MS
+from impressions.core.shard import shards_of
+from impressions.core.spec import DAY_MS
+from impressions.settings.model import Settings
+from impressions.terminal.console import say
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession

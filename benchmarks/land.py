@@ -28,8 +28,8 @@ from benchmarks import stream_world as streams
 from benchmarks.frame import Goal, Row, row
 from benchmarks.world import World
 from impressions.clock import Clock, now_ms
-from impressions.shell.settings import Settings
-from impressions.spec import DAY_MS
+from impressions.core.spec import DAY_MS
+from impressions.settings.model import Settings
 from tests.memory import peak_rss_bytes
 
 _PROFILES = 6_000
@@ -184,8 +184,8 @@ def main() -> None:
 
 
 def _round(settings: Settings, file: str, clock: Clock) -> dict[str, int]:
-    from batch.report import start_report
-    from batch.tasks import Runner
+    from batch.lake.tasks import Runner
+    from impressions.terminal.report import start_report
 
     report = start_report("land", {})
     if file:

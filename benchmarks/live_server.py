@@ -14,12 +14,12 @@ import pickle
 import sys
 from pathlib import Path
 
-from deltas.process import store_dir
-from deltas.store import PartitionState, open_primary
-from impressions import delta_block, heartbeat
-from impressions.heartbeat import FROM_THE_FIRST_MS, Heartbeat
-from impressions.shell.sections import Serving
-from impressions.shell.settings import Settings
+from impressions.deltas.process import store_dir
+from impressions.deltas.store import PartitionState, open_primary
+from impressions.formats import delta_block, heartbeat
+from impressions.formats.heartbeat import FROM_THE_FIRST_MS, Heartbeat
+from impressions.settings.model import Settings
+from impressions.settings.sections import Serving
 from serving.server import create_server
 
 _TOPIC, _BATCH = bytes(16), 64

@@ -23,8 +23,8 @@ from benchmarks.frame import Goal, Row, in_turns, row, timed_s
 from benchmarks.world import World
 from bulkload.activate import activate
 from bulkload.load import load
-from impressions.manifest import Manifest
-from impressions.shell.settings import Settings
+from impressions.formats.manifest import Manifest
+from impressions.settings.model import Settings
 
 _RUNS = 5
 

@@ -28,15 +28,15 @@ from benchmarks.peers.feast_server import SERVICE, columns
 from benchmarks.peers.installed import PeerMissing
 from benchmarks.peers.rows import Stored, write
 from benchmarks.world import CUTOVER_MS, QUERY_MS, SPEC, World, check
-from impressions import profile_block
-from impressions.answer import by_title
-from impressions.item import title_of
-from impressions.merge import Selection, merge
-from impressions.shell.console import say
+from impressions.client import columns_wire as twins
+from impressions.client.client import projection_of
+from impressions.client.result import ProfileResult, result_of
+from impressions.core.answer import by_title
+from impressions.core.item import title_of
+from impressions.core.merge import Selection, merge
+from impressions.formats import profile_block
+from impressions.terminal.console import say
 from impressions.v1 import impressions_service_pb2 as pb
-from serving import columns_wire as twins
-from serving.client import projection_of
-from serving.result import ProfileResult, result_of
 from tests.compare import as_dict
 
 _PROFILES, _RUNS, _RUN_S, _FEAST_RUN_S, _OPEN_S = 4, 3, 1.5, 2.0, 3.0

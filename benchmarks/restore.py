@@ -22,17 +22,18 @@ from benchmarks import stream_world as streams
 from benchmarks.frame import Goal, Row, in_turns, row
 from benchmarks.stream_processes import Drained
 from benchmarks.world import SPEC, Events, World
-from deltas.follower import restore_partition
-from deltas.store import open_primary
-from impressions import delta_block, heartbeat, item
-from impressions.columns import Rows
-from impressions.decay import weights
-from impressions.delta_block import DeltaBlock
-from impressions.heartbeat import Heartbeat
+from impressions.core import item
+from impressions.core.decay import weights
+from impressions.core.merge import plus
+from impressions.core.rows import Rows
+from impressions.core.spec import DAY_MS
+from impressions.deltas.follower import restore_partition
+from impressions.deltas.store import open_primary
+from impressions.formats import delta_block, heartbeat
+from impressions.formats.delta_block import DeltaBlock
+from impressions.formats.heartbeat import Heartbeat
 from impressions.kafka import client, topics
-from impressions.merge import plus
-from impressions.shell.settings import Settings
-from impressions.spec import DAY_MS
+from impressions.settings.model import Settings
 
 _IMPRESSIONS = 10
 _OURS, _PEER, _QUICK = 300_000, 40_000, 1_000

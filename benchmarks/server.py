@@ -19,7 +19,7 @@ from pathlib import Path
 
 from benchmarks import cores
 from benchmarks.world import World
-from impressions.shell.settings import Settings
+from impressions.settings.model import Settings
 
 _STOP_WITHIN_S = 20.0
 

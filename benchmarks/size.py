@@ -15,9 +15,10 @@ from benchmarks.frame import Goal, Row, row
 from benchmarks.peers.rows_in_files import Profile as ProfileMessage
 from benchmarks.peers.rows_in_files import as_parquet, as_protobuf
 from benchmarks.world import CUTOVER_MS, SPEC, World
-from impressions import profile_block, window
-from impressions.columns import Rows
-from impressions.decay import Int
+from impressions.core import window
+from impressions.core.decay import Int
+from impressions.core.rows import Rows
+from impressions.formats import profile_block
 
 
 def run(world: World) -> Iterator[Row]:

@@ -24,9 +24,9 @@ from benchmarks.peers.installed import PeerMissing, python_of
 from benchmarks.stream_processes import Drained
 from benchmarks.world import World
 from impressions.clock import now_ms
-from impressions.kafka.packing import Record
-from impressions.shell.console import say
-from impressions.shell.settings import Settings
+from impressions.kafka.record_packing import Record
+from impressions.settings.model import Settings
+from impressions.terminal.console import say
 from tests.live import copy_of_deltas, stream_rows
 
 _PROFILES = 6_000

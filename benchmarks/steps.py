@@ -13,15 +13,15 @@ from typing import Any
 
 from benchmarks.frame import Row, median_s, row
 from benchmarks.world import CUTOVER_MS, QUERY_MS, SPEC, Profile, World, check, generation_name
-from impressions.answer import present
+from impressions.client.client import projection_of
 from impressions.compiled.stored import merge_stored
-from impressions.generation import HostPaths
-from impressions.item import profile_key
-from impressions.shard import shard_of
-from impressions.shell import rocks
+from impressions.core.answer import present
+from impressions.core.item import profile_key
+from impressions.core.shard import shard_of
+from impressions.formats.generation_paths import HostPaths
+from impressions.rocksdb import stores as rocks
 from impressions.v1 import impressions_service_pb2 as pb
 from serving import frames
-from serving.client import projection_of
 from serving.requests import query_of, selection_of
 from serving.wire import answer_frame, context_bytes
 from tests.compare import as_dict

@@ -11,10 +11,10 @@ import numpy as np
 
 from benchmarks.frame import Goal, Row, median_s, row
 from benchmarks.world import World, cycle, generation_name
-from impressions.generation import HostPaths, shard_dir
-from impressions.item import profile_key
-from impressions.shard import shard_of
-from impressions.shell import rocks
+from impressions.core.item import profile_key
+from impressions.core.shard import shard_of
+from impressions.formats.generation_paths import HostPaths, shard_dir
+from impressions.rocksdb import stores as rocks
 
 _READS = 200
 _SEQUENCE_BYTES = 8  # RocksDB appends sequence number and type to each key

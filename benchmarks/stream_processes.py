@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import cores
-from impressions.shell.settings import Settings
+from impressions.settings.model import Settings
 from tests.speed.worker_process import toml_of
 
 _REPOSITORY = Path(__file__).parent.parent

@@ -26,13 +26,13 @@ import numpy as np
 from confluent_kafka import Producer
 
 from benchmarks.world import CATALOGUE, World
-from impressions.decay import Float, Int
+from impressions.core.decay import Float, Int
 from impressions.kafka import client, topics
 from impressions.kafka.admin import connect
-from impressions.kafka.packing import Record, columns_message, pack
-from impressions.shell.settings import Settings
-from local.broker import Broker
-from tests import naive
+from impressions.kafka.record_packing import Record, columns_message, pack
+from impressions.local.broker import Broker
+from impressions.settings.model import Settings
+from oracle import year as naive
 from tests.compare import differences
 from tests.tolerance import FLOAT64
 
@@ -43,7 +43,7 @@ _AHEAD = 50_000
 _numbers = itertools.count()
 
 Pairs = dict[tuple[int, int, int], dict[Any, float]]
-"""(profile, title, location) -> what tests/naive.py answers for it."""
+"""(profile, title, location) -> what oracle/year.py answers for it."""
 
 
 @contextlib.contextmanager
@@ -203,7 +203,7 @@ def fill(settings: Settings, topic: str, of: Iterable[Record]) -> None:
 
 
 def oracle(of: Traffic, profiles: Iterable[int], query_ms: int) -> Pairs:
-    """What tests/naive.py answers for these profiles."""
+    """What oracle/year.py answers for these profiles."""
     logs = []
     for i in np.flatnonzero(np.isin(of.profile_id, list(profiles))).tolist():
         names = ("title", "location", "event_ms", "played", "dwell_s")

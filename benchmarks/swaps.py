@@ -25,13 +25,13 @@ from benchmarks.load_client import CALLERS, Client
 from benchmarks.world import CUTOVER_MS, QUERY_MS, World, applied_of, check
 from bulkload.activate import activate
 from bulkload.load import load
-from impressions.generation import generation_id
-from impressions.shell.settings import Settings
-from impressions.spec import DAY_MS
+from impressions.client import columns_wire as twins
+from impressions.client.client import projection_of
+from impressions.client.result import result_of
+from impressions.core.spec import DAY_MS
+from impressions.formats.generation_paths import generation_id
+from impressions.settings.model import Settings
 from impressions.v1 import impressions_service_pb2 as pb
-from serving import columns_wire as twins
-from serving.client import projection_of
-from serving.result import result_of
 from tests.generations import blocks_of, publish
 
 _SWAPS, _PROFILES, _BETWEEN_S, _WITHIN_S = 6, 4, 0.5, 20.0

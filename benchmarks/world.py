@@ -18,17 +18,18 @@ import numpy as np
 
 from bulkload.activate import activate
 from bulkload.load import load
-from impressions import delta_block, item, profile_block, window
-from impressions.columns import Rows
-from impressions.decay import Float, Int, weights
-from impressions.delta_block import DeltaBlock
-from impressions.generation import generation_id
-from impressions.manifest import Manifest
-from impressions.merge import plus
-from impressions.shell.sections import Host
-from impressions.shell.settings import Settings
-from impressions.spec import DAY_MS, Spec
-from tests import naive
+from impressions.core import item, window
+from impressions.core.decay import Float, Int, weights
+from impressions.core.merge import plus
+from impressions.core.rows import Rows
+from impressions.core.spec import DAY_MS, Spec
+from impressions.formats import delta_block, profile_block
+from impressions.formats.delta_block import DeltaBlock
+from impressions.formats.generation_paths import generation_id
+from impressions.formats.manifest import Manifest
+from impressions.settings.model import Settings
+from impressions.settings.sections import Host
+from oracle import year as naive
 from tests.compare import differences
 from tests.generations import publish
 from tests.tolerance import FLOAT32_STORED
@@ -74,7 +75,7 @@ class Profile:
     chosen: Int
 
     def oracle(self, profile_id: int, *, with_week: bool, query_ms: int = QUERY_MS) -> Any:
-        """What tests/naive.py answers."""
+        """What oracle/year.py answers."""
         applied = applied_of(profile_id, self.year)
         return naive.answers(  # type: ignore[no-untyped-call]
             applied + (applied_of(profile_id, self.week) if with_week else []), query_ms

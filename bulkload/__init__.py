@@ -11,8 +11,9 @@
     host, files    what lies on this host; writes that survive a crash
     status, gc     what a person asks about it; what may be removed
 
-In: `manifest.json` and SST files (impressions/manifest.py). Out: a host's data directory
-(impressions/generation.py names every file of it), which `serving` reads. Two promises hold it up:
-nothing that was refused leaves a trace, and a load that was killed at any moment is as if it had
-not begun. Both rest on one order of steps: work in `loading/`, one rename, then the pointer.
+In: `manifest.json` and SST files (impressions/formats/manifest.py). Out: a host's data directory
+(impressions/formats/generation_paths.py names every file of it), which `serving` reads. Two
+promises hold it up: nothing that was refused leaves a trace, and a load that was killed at any
+moment is as if it had not begun. Both rest on one order of steps: work in `loading/`, one rename,
+then the pointer.
 """

@@ -15,17 +15,17 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from bulkload.host import Held, Host, checked
-from impressions import profile_block
 from impressions.clock import Clock, now_ms
-from impressions.errors import CorruptData, NotReady, Refused, UsageError
-from impressions.manifest import check_fits
-from impressions.pointer import Pointer
-from impressions.shell.descriptors import exhausted
-from impressions.shell.failpoint import failpoint
-from impressions.shell.settings import Settings
+from impressions.core.errors import CorruptData, NotReady, Refused, UsageError
+from impressions.formats import profile_block
+from impressions.formats.manifest import check_fits
+from impressions.formats.pointer import Pointer
+from impressions.process.descriptors import exhausted
+from impressions.process.failpoint import failpoint
+from impressions.settings.model import Settings
 
 if TYPE_CHECKING:
-    from impressions.shell.rocks import Store
+    from impressions.rocksdb.stores import Store
 
 LATEST = "latest"
 
@@ -200,7 +200,7 @@ def _prove_ready(host: Host, held: Held, settings: Settings) -> None:
             hint=f"impressions bulkload load {held.generation}",
             reason="missing_shards",
         )
-    from impressions.shell import rocks
+    from impressions.rocksdb import stores as rocks
 
     store, again = host.paths.store(held.generation), f"load {held.generation} --again"
     try:

@@ -9,10 +9,10 @@ from __future__ import annotations
 import re
 from itertools import pairwise
 
-from impressions.errors import Refused, UsageError
-from impressions.generation import cutover_of, generation_id, shard_dir
-from impressions.manifest import Manifest, SstFile, check_fits
-from impressions.spec import Spec
+from impressions.core.errors import Refused, UsageError
+from impressions.core.spec import Spec
+from impressions.formats.generation_paths import cutover_of, generation_id, shard_dir
+from impressions.formats.manifest import Manifest, SstFile, check_fits
 
 _FILE_NAME = re.compile(r"[A-Za-z0-9_.-]+\.sst")
 

@@ -14,10 +14,10 @@ from typing import Annotated
 import typer
 
 from impressions.clock import now_ms
-from impressions.generation import cutover_of
-from impressions.shell.command import DryRun, Json, new_app, verb
-from impressions.shell.console import Table, emit, human_age, human_bytes, human_time, say, warn
-from impressions.shell.settings import Settings
+from impressions.formats.generation_paths import cutover_of
+from impressions.process.command import DryRun, Json, new_app, verb
+from impressions.settings.model import Settings
+from impressions.terminal.console import Table, emit, human_age, human_bytes, human_time, say, warn
 
 app = new_app(help="Install generations on this host: list, load, activate, roll back.")
 

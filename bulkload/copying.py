@@ -15,8 +15,8 @@ from pathlib import Path
 from bulkload.files import chunks_of, local_disk
 from bulkload.published import Published
 from bulkload.retry import retrying
-from impressions.errors import Refused
-from impressions.manifest import SstFile
+from impressions.core.errors import Refused
+from impressions.formats.manifest import SstFile
 
 _HINT = "copy it again, or write it once more: impressions export --force; nothing was changed here"
 

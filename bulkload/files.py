@@ -18,8 +18,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from impressions.errors import ImpressionsError, Refused
-from impressions.shell.descriptors import exhausted
+from impressions.core.errors import ImpressionsError, Refused
+from impressions.process.descriptors import exhausted
 
 CHUNK_BYTES = 4 << 20
 """How much of a file is read at a time; an object store is asked once for each."""

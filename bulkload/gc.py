@@ -17,10 +17,10 @@ from dataclasses import dataclass
 
 from bulkload.files import is_stray, local_disk, sync_dir, tree_bytes
 from bulkload.host import Host, checked
-from impressions.errors import Refused, UsageError
-from impressions.generation import REMOVED
-from impressions.shell.failpoint import failpoint
-from impressions.shell.settings import Settings
+from impressions.core.errors import Refused, UsageError
+from impressions.formats.generation_paths import REMOVED
+from impressions.process.failpoint import failpoint
+from impressions.settings.model import Settings
 
 _LEFT = "left by a load that was stopped"
 

@@ -27,10 +27,10 @@ from pathlib import Path
 from typing import Literal
 
 from bulkload.files import is_stray, local_disk, sync_dir, tree_bytes, write_durably
-from impressions import manifest as manifests
-from impressions import sealed
-from impressions.errors import CorruptData, NotReady
-from impressions.generation import (
+from impressions.core.errors import CorruptData, NotReady
+from impressions.formats import manifest as manifests
+from impressions.formats import sealed
+from impressions.formats.generation_paths import (
     LOADING,
     REMOVED,
     REPLACED,
@@ -39,8 +39,8 @@ from impressions.generation import (
     generation_id,
     is_generation,
 )
-from impressions.manifest import Manifest
-from impressions.pointer import (
+from impressions.formats.manifest import Manifest
+from impressions.formats.pointer import (
     Loaded,
     Pointer,
     decode_loaded,

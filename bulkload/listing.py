@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from bulkload.admission import admit
 from bulkload.host import Host
 from bulkload.published import Published, decode_manifest, open_published
-from impressions.errors import CorruptData, Refused
-from impressions.generation import MANIFEST, cutover_of
-from impressions.shell.settings import Settings
+from impressions.core.errors import CorruptData, Refused
+from impressions.formats.generation_paths import MANIFEST, cutover_of
+from impressions.settings.model import Settings
 
 
 @dataclass(frozen=True)

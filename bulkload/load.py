@@ -31,14 +31,14 @@ from bulkload.host import Host, checked
 from bulkload.published import Published, decode_manifest, open_published
 from bulkload.store_check import check_store
 from impressions.clock import Clock, monotonic_s, now_ms
-from impressions.errors import CorruptData, Refused
-from impressions.generation import LOADED, MANIFEST, REPLACED, ROLLED_BACK, STORE
-from impressions.manifest import Manifest, SstFile
-from impressions.pointer import Loaded, encode_loaded
-from impressions.shell.console import human_bytes, progress
-from impressions.shell.descriptors import exhausted
-from impressions.shell.failpoint import failpoint
-from impressions.shell.settings import Settings
+from impressions.core.errors import CorruptData, Refused
+from impressions.formats.generation_paths import LOADED, MANIFEST, REPLACED, ROLLED_BACK, STORE
+from impressions.formats.manifest import Manifest, SstFile
+from impressions.formats.pointer import Loaded, encode_loaded
+from impressions.process.descriptors import exhausted
+from impressions.process.failpoint import failpoint
+from impressions.settings.model import Settings
+from impressions.terminal.console import human_bytes, progress
 
 LATEST = "latest"
 
@@ -257,7 +257,7 @@ def _copy(job: _Job, directory: Path) -> dict[int, list[Path]]:
 
 
 def _ingest(job: _Job, store: Path, copies: dict[int, list[Path]]) -> None:
-    from impressions.shell import rocks
+    from impressions.rocksdb import stores as rocks
 
     with local_disk(store):
         try:

@@ -13,10 +13,16 @@ from typing import Any
 
 from bulkload.files import chunks_of
 from bulkload.retry import retrying
-from impressions import manifest as manifests
-from impressions.errors import CorruptData, FormatVersionError, NotReady, Refused, SettingsError
-from impressions.generation import MANIFEST, is_generation
-from impressions.manifest import Manifest
+from impressions.core.errors import (
+    CorruptData,
+    FormatVersionError,
+    NotReady,
+    Refused,
+    SettingsError,
+)
+from impressions.formats import manifest as manifests
+from impressions.formats.generation_paths import MANIFEST, is_generation
+from impressions.formats.manifest import Manifest
 
 
 @dataclass(frozen=True)

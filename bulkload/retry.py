@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from impressions.errors import ServiceError
+from impressions.core.errors import ServiceError
 
 T = TypeVar("T")
 

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from bulkload.files import free_bytes, tree_bytes
 from bulkload.host import Host
 from impressions.clock import Clock, now_ms
-from impressions.completeness import reasons as incomplete_reasons
-from impressions.errors import ImpressionsError, NotReady
-from impressions.generation import REPLACED, cutover_of
-from impressions.shell.console import human_age
-from impressions.shell.settings import Settings
-from impressions.window import horizon_ms
+from impressions.core.completeness import reasons as incomplete_reasons
+from impressions.core.errors import ImpressionsError, NotReady
+from impressions.core.window import horizon_ms
+from impressions.formats.generation_paths import REPLACED, cutover_of
+from impressions.settings.model import Settings
+from impressions.terminal.console import human_age
 
 NO_LOAD = "no load brought it: left alone"
 

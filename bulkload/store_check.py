@@ -20,12 +20,12 @@ from pathlib import Path
 
 import numpy as np
 
-from impressions import profile_block
-from impressions.errors import CorruptData
-from impressions.generation import shard_dir
-from impressions.manifest import ContentDigest, Manifest, SstFile
-from impressions.shard import shards_of
-from impressions.spec import Spec
+from impressions.core.errors import CorruptData
+from impressions.core.shard import shards_of
+from impressions.core.spec import Spec
+from impressions.formats import profile_block
+from impressions.formats.generation_paths import shard_dir
+from impressions.formats.manifest import ContentDigest, Manifest, SstFile
 
 CHUNK_ROWS = 16
 """Rows that are looked at together. Few, so that the memory of one chunk serves the next: with 512
@@ -171,7 +171,7 @@ def check_store(
     Args:
         digests: also recompute each file's content digest.   advance: gets the rows done.
     """
-    from impressions.shell import rocks
+    from impressions.rocksdb import stores as rocks
 
     shards = tuple(shards)
     try:

@@ -25,11 +25,11 @@ from bulkload.host import Held, Host, checked
 from bulkload.published import Published, decode_manifest, open_published
 from bulkload.store_check import Problem, check_store
 from impressions.clock import monotonic_s
-from impressions.errors import CorruptData, ImpressionsError, NotReady, Refused
-from impressions.generation import MANIFEST
-from impressions.manifest import check_fits
-from impressions.shell.console import progress
-from impressions.shell.settings import Settings
+from impressions.core.errors import CorruptData, ImpressionsError, NotReady, Refused
+from impressions.formats.generation_paths import MANIFEST
+from impressions.formats.manifest import check_fits
+from impressions.settings.model import Settings
+from impressions.terminal.console import progress
 
 LATEST = "latest"
 

@@ -5,8 +5,9 @@
         left = producer.flush()          # logs that are not delivered, 0 when all is well
 
 Each log goes to the partition of its profile; logs are packed, many to a record
-(impressions/kafka/packing.py), and a record is sent when it is full or has waited `linger_s`. The
-producer is idempotent with acks=all: the client's own retries neither lose nor double a record.
+(impressions/kafka/record_packing.py), and a record is sent when it is full or has waited
+`linger_s`. The producer is idempotent with acks=all: the client's own retries neither lose nor
+double a record.
 
 Memory is bounded: when the queue is full, `send` blocks until the broker has taken some of it, and
 raises after `block_s`. What cannot be delivered is counted, never dropped in silence: by `flush`,
@@ -27,11 +28,11 @@ from types import TracebackType
 from typing import Any
 
 from impressions.clock import monotonic_s
-from impressions.errors import ServiceError, UsageError
+from impressions.core.errors import ServiceError, UsageError
 from impressions.kafka import topics
 from impressions.kafka.admin import silent_logger
 from impressions.kafka.client import librdkafka
-from impressions.kafka.packing import (
+from impressions.kafka.record_packing import (
     Impression,
     Log,
     Packed,
@@ -41,8 +42,8 @@ from impressions.kafka.packing import (
     log_message,
     pack,
 )
-from impressions.shell.extras import require
-from impressions.shell.settings import Settings
+from impressions.process.extras import require
+from impressions.settings.model import Settings
 from impressions.v1.impression_record_pb2 import ImpressionLog
 
 __all__ = ["Counts", "Impression", "Log", "Producer"]

@@ -22,5 +22,6 @@ In the order in which a reader needs it:
     columns_wire               columns as bytes: the twin of the response messages
 
 The service reads what `bulkload` installed and never imports it: they meet in the files that
-impressions/generation.py names. The deltas come to it through `deltas`, which the worker shares.
+impressions/formats/generation_paths.py names. The deltas come to it through `deltas`, which the
+worker shares.
 """

@@ -1,6 +1,6 @@
 """`python -m serving`: the same as `impressions serve`."""
 
-from impressions.shell.command import run
+from impressions.process.command import run
 from serving.main import command
 
 run(command, service=True)

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import grpc
 
-from impressions.errors import NotReady, SettingsError
-from impressions.shell.paths import expanded
-from impressions.shell.sections import Serving
+from impressions.core.errors import NotReady, SettingsError
+from impressions.settings.paths import expanded
+from impressions.settings.sections import Serving
 from serving.health import HEALTH_SERVICE
 from serving.limits import Count, Handler, refusing
 

@@ -1,7 +1,7 @@
 """A call around a method: bytes to a request, a turn to work, errors to statuses.
 
 Methods of the service take (request, turn), return a response and raise errors of
-impressions/errors.py; here is everything gRPC wants besides. Requests arrive as bytes and are
+impressions/core/errors.py; here is everything gRPC wants besides. Requests arrive as bytes and are
 parsed here, because grpcio answers undecodable ones with UNKNOWN, which reads like a defect of the
 server; they are the caller's, so INVALID_ARGUMENT.
 """
@@ -15,8 +15,8 @@ import grpc
 from google.protobuf.message import DecodeError, Message
 from grpc_status import rpc_status
 
-from impressions.errors import ImpressionsError
-from impressions.shell import log
+from impressions.core.errors import ImpressionsError
+from impressions.terminal import log
 from serving.limits import Count, Handler, Pool, on_pool
 from serving.requests import InvalidField
 from serving.status import code_of, status_of

@@ -17,9 +17,10 @@ from collections.abc import Callable
 
 import grpc
 
-from impressions.errors import NotReady
-from impressions.shell import descriptors, log
-from impressions.shell.sections import Serving
+from impressions.core.errors import NotReady
+from impressions.process import descriptors
+from impressions.settings.sections import Serving
+from impressions.terminal import log
 
 HANDSHAKE_S = 10
 """Until a new connection has said what it is."""

@@ -1,8 +1,9 @@
 """The processes around a server: its follower, and what all of them say of themselves.
 
 The server that a person starts is the parent. Beside it, where a live stream is configured, runs
-the follower that keeps this host's copy of the deltas (deltas/process.py); with several workers,
-those. The parent's /metrics shows its children's too, and one file in `<home>/run` names each.
+the follower that keeps this host's copy of the deltas (impressions/deltas/process.py); with several
+workers, those. The parent's /metrics shows its children's too, and one file in `<home>/run` names
+each.
 """
 
 from __future__ import annotations
@@ -14,9 +15,10 @@ from collections.abc import Callable, Iterator, Mapping
 from prometheus_client import CollectorRegistry
 
 from impressions.clock import monotonic_s
-from impressions.shell import log, metrics, running
-from impressions.shell.child import Child
-from impressions.shell.settings import Settings
+from impressions.process import metrics, running
+from impressions.process.child import Child
+from impressions.settings.model import Settings
+from impressions.terminal import log
 from serving.live import is_configured
 
 ANY_PORT = "127.0.0.1:0"
@@ -41,7 +43,7 @@ def following(settings: Settings) -> Iterator[Pids]:
         yield dict
         return
     message = {"settings": settings.model_dump(mode="json"), "metrics_listen": ANY_PORT}
-    follower = Child("follower", "deltas.process", message)
+    follower = Child("follower", "impressions.deltas.process", message)
     stopping = threading.Event()
 
     def watch() -> None:

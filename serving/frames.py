@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from impressions.varint import varint
+from impressions.formats.varint import varint
 
 _VARINT, _LENGTH = 0, 2  # wire types
 

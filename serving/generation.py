@@ -10,18 +10,18 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
-from impressions import manifest as manifests
-from impressions import profile_block
-from impressions.errors import CorruptData, ImpressionsError, NotReady, Refused
-from impressions.generation import HostPaths
-from impressions.item import profile_key
-from impressions.manifest import Manifest
-from impressions.pointer import Loaded, decode_loaded
-from impressions.profile_block import ProfileBlock
-from impressions.shard import shard_of
-from impressions.shell import rocks
-from impressions.shell.descriptors import exhausted
-from impressions.spec import Spec
+from impressions.core.errors import CorruptData, ImpressionsError, NotReady, Refused
+from impressions.core.item import profile_key
+from impressions.core.shard import shard_of
+from impressions.core.spec import Spec
+from impressions.formats import manifest as manifests
+from impressions.formats import profile_block
+from impressions.formats.generation_paths import HostPaths
+from impressions.formats.manifest import Manifest
+from impressions.formats.pointer import Loaded, decode_loaded
+from impressions.formats.profile_block import ProfileBlock
+from impressions.process.descriptors import exhausted
+from impressions.rocksdb import stores as rocks
 from serving.status import ShardNotOwned
 
 _PROBES = 4

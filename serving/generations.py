@@ -15,12 +15,12 @@ import contextlib
 import threading
 from collections.abc import Callable, Iterator
 
-from impressions.errors import ImpressionsError, NotReady
-from impressions.generation import HostPaths
-from impressions.pointer import Pointer, decode_pointer
-from impressions.shell import log
-from impressions.shell.descriptors import Spare, exhausted, limit
-from impressions.shell.settings import Settings
+from impressions.core.errors import ImpressionsError, NotReady
+from impressions.formats.generation_paths import HostPaths
+from impressions.formats.pointer import Pointer, decode_pointer
+from impressions.process.descriptors import Spare, exhausted, limit
+from impressions.settings.model import Settings
+from impressions.terminal import log
 from serving.generation import ServedGeneration, open_generation, read_loaded
 
 _SPARE, _SPARE_SHARE = 64, 8

@@ -26,7 +26,7 @@ import grpc
 from grpc_health.v1 import health, health_pb2
 from grpc_status import rpc_status
 
-from impressions.errors import NotReady
+from impressions.core.errors import NotReady
 from serving.connections import Watchers
 from serving.limits import end_with, on_pool
 from serving.status import status_of

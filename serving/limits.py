@@ -23,7 +23,7 @@ from typing import Any, TypeAlias
 import grpc
 from grpc_status import rpc_status
 
-from impressions.errors import NotReady
+from impressions.core.errors import NotReady
 from serving.status import status_of
 from serving.turns import Door
 

@@ -1,8 +1,9 @@
 """The live half of an answer: this host's copy of the deltas, read beside whoever writes it.
 
-A follower process writes the copy (deltas/process.py); each server process opens it as a secondary
-and one thread catches up every `serving.catch_up_s`, never a request. In: shard, profile, the first
-slot wanted. Out: the delta blocks, and the state of the stream that they are good for.
+A follower process writes the copy (impressions/deltas/process.py); each server process opens it as
+a secondary and one thread catches up every `serving.catch_up_s`, never a request. In: shard,
+profile, the first slot wanted. Out: the delta blocks, and the state of the stream that they are
+good for.
 
 The state is read before the blocks and again after them. What the stream is complete *through* is
 said by the first reading: the blocks are as new or newer. What is *missing* is said by the second:
@@ -23,17 +24,17 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from deltas.process import store_dir
-from deltas.store import DeltaStore, PartitionState, decode_state, open_secondary
-from impressions import heartbeat
 from impressions.clock import monotonic_s
-from impressions.completeness import StreamState
-from impressions.errors import ImpressionsError
+from impressions.core.completeness import StreamState
+from impressions.core.errors import ImpressionsError
+from impressions.core.spec import Spec
+from impressions.deltas.process import store_dir
+from impressions.deltas.store import DeltaStore, PartitionState, decode_state, open_secondary
+from impressions.formats import heartbeat
 from impressions.kafka import client
-from impressions.shell import log
-from impressions.shell.running import birth_of
-from impressions.shell.settings import Settings
-from impressions.spec import Spec
+from impressions.process.running import birth_of
+from impressions.settings.model import Settings
+from impressions.terminal import log
 from serving.reads import Deltas
 
 UNKNOWN = StreamState(None, heartbeat.FROM_THE_FIRST_MS, restoring=False)

@@ -11,11 +11,11 @@ from typing import Annotated, Any
 import typer
 from pydantic import ValidationError
 
-from impressions.errors import SettingsError
-from impressions.shell.command import Json, verb
-from impressions.shell.console import emit
-from impressions.shell.sections import Serving
-from impressions.shell.settings import Settings
+from impressions.core.errors import SettingsError
+from impressions.process.command import Json, verb
+from impressions.settings.model import Settings
+from impressions.settings.sections import Serving
+from impressions.terminal.console import emit
 
 
 @verb
@@ -43,8 +43,8 @@ def command(
     answers then hold the stream alone, and say so.
     """
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # its C core repeats our errors, in its own way
-    from impressions.shell import log
-    from impressions.shell.stopping import END, stopping_on
+    from impressions.process.stopping import END, stopping_on
+    from impressions.terminal import log
     from serving.family import decided, following
     from serving.server import run
     from serving.workers import run_workers

@@ -15,7 +15,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from impressions.completeness import Incomplete
+from impressions.core.completeness import Incomplete
 from serving.now import Now
 
 _READ_BUCKETS_S = (

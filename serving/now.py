@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from impressions import completeness
-from impressions.completeness import Incomplete, StreamState
-from impressions.errors import ImpressionsError
-from impressions.shell.settings import Settings
+from impressions.core import completeness
+from impressions.core.completeness import Incomplete, StreamState
+from impressions.core.errors import ImpressionsError
+from impressions.settings.model import Settings
 from serving.generation import ServedGeneration
 
 StreamOf = Callable[[int], StreamState]

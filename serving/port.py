@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import socket
 
-from impressions.errors import Refused
+from impressions.core.errors import Refused
 
 
 def reserve(listen: str) -> socket.socket:

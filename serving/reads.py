@@ -11,13 +11,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from time import perf_counter
 from typing import NamedTuple
 
-from impressions.answer import Answer, Query, present
 from impressions.compiled.stored import merge_stored, row_count
-from impressions.completeness import StreamState
-from impressions.errors import CorruptData, ImpressionsError
-from impressions.merge import Selection, check_query_time
-from impressions.shard import shard_of
-from impressions.shell.settings import Settings
+from impressions.core.answer import Answer, Query, present
+from impressions.core.completeness import StreamState
+from impressions.core.errors import CorruptData, ImpressionsError
+from impressions.core.merge import Selection, check_query_time
+from impressions.core.shard import shard_of
+from impressions.settings.model import Settings
 from serving.budget import Budget
 from serving.generation import ServedGeneration
 from serving.metrics import ServerMetrics

@@ -14,12 +14,12 @@ from typing import TypeVar
 
 import numpy as np
 
-from impressions.answer import Query, Top, half_life_index, measure_index
-from impressions.decay import Int
-from impressions.errors import UsageError
-from impressions.item import MAX_LOCATION, MAX_TITLE
-from impressions.merge import Selection
-from impressions.spec import Spec
+from impressions.core.answer import Query, Top, half_life_index, measure_index
+from impressions.core.decay import Int
+from impressions.core.errors import UsageError
+from impressions.core.item import MAX_LOCATION, MAX_TITLE
+from impressions.core.merge import Selection
+from impressions.core.spec import Spec
 from impressions.v1 import impressions_service_pb2 as pb
 
 Name = TypeVar("Name", str, int)

@@ -24,10 +24,10 @@ import grpc
 from grpc_reflection.v1alpha import reflection
 
 from impressions.clock import Clock, now_ms
-from impressions.errors import Refused, SettingsError
-from impressions.shell import log
-from impressions.shell.sections import Serving
-from impressions.shell.settings import Settings
+from impressions.core.errors import Refused, SettingsError
+from impressions.settings.model import Settings
+from impressions.settings.sections import Serving
+from impressions.terminal import log
 from impressions.v1 import impressions_service_pb2 as pb
 from serving import calls, connections
 from serving.auth import RequireToken, read_tokens, server_credentials

@@ -11,12 +11,12 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from impressions.clock import Clock
-from impressions.completeness import StreamState
-from impressions.heartbeat import FROM_THE_FIRST_MS
-from impressions.shell.settings import Settings
-from impressions.spec import PARTITIONER, Spec
+from impressions.core.completeness import StreamState
+from impressions.core.spec import PARTITIONER, Spec
+from impressions.core.window import horizon_ms
+from impressions.formats.heartbeat import FROM_THE_FIRST_MS
+from impressions.settings.model import Settings
 from impressions.v1 import impressions_service_pb2 as pb
-from impressions.window import horizon_ms
 from serving import frames
 from serving.budget import Budget
 from serving.calls import log_unexpected

@@ -26,7 +26,7 @@ from google.protobuf.duration_pb2 import Duration
 from google.rpc import error_details_pb2 as details
 from google.rpc import status_pb2
 
-from impressions.errors import (
+from impressions.core.errors import (
     AuditFailed,
     CorruptData,
     ImpressionsError,

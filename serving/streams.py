@@ -14,7 +14,7 @@ from collections.abc import Iterator
 import grpc
 from grpc_status import rpc_status
 
-from impressions.errors import NotReady
+from impressions.core.errors import NotReady
 from serving.status import status_of
 
 _STOPPING = NotReady("the server is stopping", hint="call again elsewhere", reason="stopping")

@@ -16,7 +16,7 @@ from time import perf_counter, sleep
 
 import grpc
 
-from impressions.errors import NotReady
+from impressions.core.errors import NotReady
 
 _LONGEST_WAIT_S = 3600.0
 

@@ -12,7 +12,7 @@ from collections import Counter
 
 import grpc
 
-from impressions.errors import NotReady
+from impressions.core.errors import NotReady
 
 LIMIT_BYTES = 32 << 20
 

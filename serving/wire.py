@@ -13,9 +13,9 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from impressions.answer import Answer
-from impressions.completeness import Incomplete
-from impressions.spec import Spec
+from impressions.core.answer import Answer
+from impressions.core.completeness import Incomplete
+from impressions.core.spec import Spec
 from impressions.v1 import impressions_service_pb2 as pb
 from serving import frames
 from serving.frames import Frame

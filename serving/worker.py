@@ -1,16 +1,17 @@
 """A worker process: `python -m serving.worker`, started by serving/workers.py and by nobody else.
 
-Receives its settings as every child (impressions/shell/child.py), says `ready` on standard output
+Receives its settings as every child (impressions/process/child.py), says `ready` on standard output
 once it listens, and stops at SIGTERM or when its parent is gone.
 """
 
 from __future__ import annotations
 
-from impressions.errors import ImpressionsError
-from impressions.shell import child, log, program
-from impressions.shell.command import report
-from impressions.shell.settings import Settings
-from impressions.shell.stopping import END, stopping_on
+from impressions.core.errors import ImpressionsError
+from impressions.process import child, program
+from impressions.process.command import report
+from impressions.process.stopping import END, stopping_on
+from impressions.settings.model import Settings
+from impressions.terminal import log
 
 
 def main() -> int:

@@ -19,10 +19,10 @@ from prometheus_client import CollectorRegistry
 
 from impressions.clock import monotonic_s
 from impressions.compiled.stored import prepare
-from impressions.errors import ServiceError
-from impressions.shell import log
-from impressions.shell.child import Child
-from impressions.shell.settings import Settings
+from impressions.core.errors import ServiceError
+from impressions.process.child import Child
+from impressions.settings.model import Settings
+from impressions.terminal import log
 from serving.family import ANY_PORT, Pids, present
 from serving.port import reserve
 

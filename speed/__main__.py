@@ -1,6 +1,6 @@
 """`python -m speed`: the same as `impressions speed`."""
 
-from impressions.shell.command import run
+from impressions.process.command import run
 from speed.main import command
 
 run(command, service=True)

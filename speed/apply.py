@@ -22,12 +22,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from impressions.columns import empty_rows
-from impressions.decay import Int
-from impressions.delta_block import DeltaBlock
-from impressions.event import Reason
+from impressions.core.decay import Int
+from impressions.core.event import Reason
+from impressions.core.rows import empty_rows
+from impressions.core.spec import Spec
+from impressions.formats.delta_block import DeltaBlock
 from impressions.kafka.records import Batch
-from impressions.spec import Spec
 from speed.lift import Lifted, lift
 from speed.parts import Held, Key, Part, Slot
 

@@ -17,7 +17,7 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
 from impressions.clock import monotonic_s
-from impressions.errors import ServiceError
+from impressions.core.errors import ServiceError
 from impressions.kafka import offsets
 from impressions.kafka.admin import silent_logger
 from impressions.kafka.client import librdkafka

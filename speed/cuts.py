@@ -20,13 +20,13 @@ from typing import Any
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import OffsetSpec
 
-from impressions.errors import ServiceError
+from impressions.core.errors import ServiceError
 from impressions.kafka import last_record
 from impressions.kafka.admin import connect
 from impressions.kafka.last_record import LastRecord, first_changed
 from impressions.kafka.offsets import once_elected
-from impressions.shell import log
-from impressions.shell.settings import Settings
+from impressions.settings.model import Settings
+from impressions.terminal import log
 from speed.partitions import Partitions
 
 _EVERY_S = 5.0

@@ -41,9 +41,9 @@ from faust.transport.drivers.aiokafka import Consumer as FaustConsumer
 from faust.types import TP
 from yarl import URL
 
-from impressions.errors import ServiceError
+from impressions.core.errors import ServiceError
 from impressions.kafka.client import aiokafka
-from impressions.shell.settings import Settings
+from impressions.settings.model import Settings
 from speed.fetches import Fetch, Piece, Polls
 from speed.place import member_name
 from speed.room import Room

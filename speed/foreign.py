@@ -10,9 +10,9 @@ store and what was published agree.
 
 from __future__ import annotations
 
-from impressions.errors import CorruptData, ServiceError
-from impressions.shell import log
-from impressions.spec import Spec
+from impressions.core.errors import CorruptData, ServiceError
+from impressions.core.spec import Spec
+from impressions.terminal import log
 from speed.guard import Foreign, version_of
 from speed.partitions import Partitions
 

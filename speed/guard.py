@@ -22,11 +22,11 @@ from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, TopicPartition
 
-from impressions import delta_block, heartbeat
+from impressions.core.spec import Spec
+from impressions.formats import delta_block, heartbeat
 from impressions.kafka.client import reading
-from impressions.shell import log
-from impressions.shell.settings import Settings
-from impressions.spec import Spec
+from impressions.settings.model import Settings
+from impressions.terminal import log
 
 _POLL_S = 0.2
 _AT_ONCE = 2_000

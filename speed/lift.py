@@ -1,8 +1,8 @@
 """Impressions lifted to rows: what each adds to its item, relative to the start of its slot.
 
-The stream's twin of the Spark expressions in batch/aggregate.py: both take the measures and the
-half-lives from the spec and the decay from impressions/decay.py, and both are compared with the
-oracle. Sums stay float64 and relative to the slot, because blocks are added to many times.
+The stream's twin of the Spark expressions in batch/rules/aggregate.py: both take the measures and
+the half-lives from the spec and the decay from impressions/core/decay.py, and both are compared
+with the oracle. Sums stay float64 and relative to the slot, because blocks are added to many times.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from impressions.columns import Rows, grouped, joined
-from impressions.decay import Int, weights
-from impressions.errors import SettingsError
-from impressions.item import pack
+from impressions.core.decay import Int, weights
+from impressions.core.errors import SettingsError
+from impressions.core.item import pack
+from impressions.core.rows import Rows, grouped, joined
+from impressions.core.sort_key import order_by
+from impressions.core.spec import Spec
 from impressions.kafka.records import Batch
-from impressions.sort_key import order_by
-from impressions.spec import Spec
 
 
 def measured(batch: Batch, chosen: NDArray[np.intp], spec: Spec) -> NDArray[np.float64]:

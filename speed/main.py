@@ -15,9 +15,9 @@ from typing import Annotated
 import typer
 
 from impressions.clock import now_ms
-from impressions.shell.command import Json, report, verb
-from impressions.shell.console import emit
-from impressions.shell.settings import Settings
+from impressions.process.command import Json, report, verb
+from impressions.settings.model import Settings
+from impressions.terminal.console import emit
 
 _AcceptLoss = Annotated[
     bool,
@@ -45,7 +45,7 @@ def command(settings: Settings, accept_loss: _AcceptLoss = False, json: Json = F
     """
     from impressions.compiled.logs import reader
     from impressions.kafka import topics
-    from impressions.shell import log
+    from impressions.terminal import log
 
     log.configure()
     for name in _QUIET:
@@ -60,8 +60,9 @@ def command(settings: Settings, accept_loss: _AcceptLoss = False, json: Json = F
 
 
 async def _work(settings: Settings, accept_loss: bool, json: bool) -> None:
-    from impressions.shell import log, metrics, running
-    from impressions.shell.stopping import END, stopping_on
+    from impressions.process import metrics, running
+    from impressions.process.stopping import END, stopping_on
+    from impressions.terminal import log
     from speed.metrics import Metrics
     from speed.place import take_place
     from speed.worker import Worker, describe

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from impressions.heartbeat import Heartbeat
+from impressions.formats.heartbeat import Heartbeat
 from speed.state import Flush
 
 _OUTCOMES = ("applied", "duplicate", "rejected")

@@ -11,16 +11,16 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from deltas.follower import restore_partition
-from deltas.store import DeltaStore, open_primary
 from impressions.clock import Clock, monotonic_s
-from impressions.errors import CorruptData, NotReady, Refused
-from impressions.heartbeat import Heartbeat
+from impressions.core.errors import CorruptData, NotReady, Refused
+from impressions.deltas.follower import restore_partition
+from impressions.deltas.store import DeltaStore, open_primary
+from impressions.formats.heartbeat import Heartbeat
 from impressions.kafka import broker_clock, last_record, offsets
 from impressions.kafka.admin import connect
 from impressions.kafka.last_record import Found, LastRecord
-from impressions.shell import log
-from impressions.shell.settings import Settings
+from impressions.settings.model import Settings
+from impressions.terminal import log
 from speed.state import Partition, state_of, state_path
 
 Identities = tuple[bytes, bytes]
@@ -43,7 +43,7 @@ def open_partition(
 
     Raises:
         NotReady: stopped.
-        Refused: see `state_of`, `check_same_log`, and deltas/follower.py.
+        Refused: see `state_of`, `check_same_log`, and impressions/deltas/follower.py.
     """
     started_s, topic = monotonic_s(), settings.kafka.topic
     store = open_copy(state_path(directory, number), number)

@@ -7,9 +7,9 @@ or a member of the past still stands for them. Joining again cures it; so the wo
 
 from __future__ import annotations
 
-from impressions.errors import ServiceError
+from impressions.core.errors import ServiceError
 from impressions.kafka.admin import connect
-from impressions.shell.settings import Settings
+from impressions.settings.model import Settings
 
 
 def unowned(settings: Settings) -> set[int]:

@@ -13,10 +13,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 
-from impressions import heartbeat
 from impressions.clock import Clock
-from impressions.shell import log
-from impressions.shell.settings import Settings
+from impressions.formats import heartbeat
+from impressions.settings.model import Settings
+from impressions.terminal import log
 from speed.guard import Foreign, Guard
 from speed.metrics import Metrics
 from speed.progress import Progress

@@ -21,8 +21,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from impressions.delta_block import DeltaBlock
-from impressions.spec import Spec
+from impressions.core.spec import Spec
+from impressions.formats.delta_block import DeltaBlock
 
 Key = tuple[int, int]
 """(profile id, slot start in ms + number of the part)."""

@@ -17,7 +17,7 @@ from aiokafka.errors import MessageSizeTooLargeError
 from impressions.kafka.client import aiokafka
 from impressions.kafka.dead_letters import DeadLetter
 from impressions.kafka.topics import MAX_MESSAGE_BYTES
-from impressions.shell.settings import Settings
+from impressions.settings.model import Settings
 from speed.through import BrokerTimes
 
 Pair = tuple[bytes, bytes]

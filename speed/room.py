@@ -15,7 +15,7 @@ import gc
 import weakref
 from typing import Any
 
-from impressions.kafka.framing import kept
+from impressions.formats.flush_framing import kept
 from speed.fetches import Piece
 
 _COLLECT_EVERY = 20

@@ -19,24 +19,24 @@ from typing import NamedTuple
 
 import numpy as np
 
-from deltas.store import DeltaStore, PartitionState
-from deltas.sweep import Sweep, floor_of
-from impressions import delta_block, heartbeat
 from impressions.clock import Clock, now_ms
-from impressions.decay import Int
-from impressions.delta_block import DeltaBlock
-from impressions.errors import CorruptData, Refused
-from impressions.event import Reason
-from impressions.heartbeat import FROM_THE_FIRST_MS, Heartbeat
-from impressions.ingest_time import Carried, ingest_times
+from impressions.core.decay import Int
+from impressions.core.errors import CorruptData, Refused
+from impressions.core.event import Reason
+from impressions.core.ingest_time import Carried, ingest_times
+from impressions.core.slot import format_utc, slot_start_ms
+from impressions.core.spec import Spec
+from impressions.deltas.store import DeltaStore, PartitionState
+from impressions.deltas.sweep import Sweep, floor_of
+from impressions.formats import delta_block, heartbeat
+from impressions.formats.delta_block import DeltaBlock
+from impressions.formats.heartbeat import FROM_THE_FIRST_MS, Heartbeat
 from impressions.kafka.dead_letters import DeadLetter, dead_letters_of
 from impressions.kafka.device_time import device_ms
 from impressions.kafka.last_record import LastRecord
 from impressions.kafka.records import Batch, decode
-from impressions.shell import log
-from impressions.shell.settings import Settings
-from impressions.slot import format_utc, slot_start_ms
-from impressions.spec import Spec
+from impressions.settings.model import Settings
+from impressions.terminal import log
 from speed.apply import apply
 from speed.parts import Key
 from speed.publisher import Offsets

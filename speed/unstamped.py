@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from impressions.errors import Refused
+from impressions.core.errors import Refused
 from speed.state import Record
 
 

@@ -14,9 +14,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from impressions.clock import monotonic_s
-from impressions.errors import ServiceError
-from impressions.shell import log
-from impressions.shell.settings import Settings
+from impressions.core.errors import ServiceError
+from impressions.settings.model import Settings
+from impressions.terminal import log
 from speed.opening import Identities, check_same, identities
 from speed.ownership import unowned
 from speed.place import forget_name

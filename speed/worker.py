@@ -31,11 +31,11 @@ from pathlib import Path
 from typing import Any
 
 from impressions.clock import Clock, monotonic_s
-from impressions.errors import ImpressionsError, ServiceError
+from impressions.core.errors import ImpressionsError, ServiceError
 from impressions.kafka import topics
-from impressions.shell import log
-from impressions.shell.failpoint import failpoint
-from impressions.shell.settings import Settings
+from impressions.process.failpoint import failpoint
+from impressions.settings.model import Settings
+from impressions.terminal import log
 from speed import cuts, foreign, unstamped
 from speed.beats import Beats
 from speed.engine import Engine

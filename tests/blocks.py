@@ -8,12 +8,13 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from impressions import delta_block, item, profile_block, window
-from impressions.columns import Rows
-from impressions.decay import weights
-from impressions.delta_block import DeltaBlock
-from impressions.merge import plus
-from impressions.spec import Spec
+from impressions.core import item, window
+from impressions.core.decay import weights
+from impressions.core.merge import plus
+from impressions.core.rows import Rows
+from impressions.core.spec import Spec
+from impressions.formats import delta_block, profile_block
+from impressions.formats.delta_block import DeltaBlock
 
 
 def prepare(events: list[dict], reference_ms: int, spec: Spec) -> Rows:

@@ -24,14 +24,14 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Message, Top
 
 from impressions.kafka import client, topics
 from impressions.kafka.admin import connect
-from impressions.shell.settings import Settings
-from local.broker import Broker
+from impressions.local.broker import Broker
+from impressions.settings.model import Settings
 
 _numbers = itertools.count()
 _GUARD = """
 import os, signal, sys
 from pathlib import Path
-from local.pid_file import PidFile
+from impressions.local.pid_file import PidFile
 sys.stdin.read()
 if pid := PidFile(Path(sys.argv[1])).holder():
     os.kill(pid, signal.SIGKILL)

@@ -26,10 +26,10 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
 from impressions.kafka.admin import silent_logger
-from impressions.shell.settings import Settings
-from local.broker import Broker, new_cluster_id
-from local.kafka_config import Member
-from local.ports import HOST, free_ports
+from impressions.local.broker import Broker, new_cluster_id
+from impressions.local.kafka_config import Member
+from impressions.local.ports import HOST, free_ports
+from impressions.settings.model import Settings
 from tests.broker import guard_of
 from tests.live import until
 

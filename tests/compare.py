@@ -2,9 +2,9 @@
 
 import math
 
-from impressions.columns import Rows
-from impressions.item import location_of, title_of
-from impressions.spec import Spec
+from impressions.core.item import location_of, title_of
+from impressions.core.rows import Rows
+from impressions.core.spec import Spec
 
 
 def as_dict(profile: int, rows: Rows, spec: Spec) -> dict:

@@ -20,13 +20,13 @@ from typing import Any
 
 import numpy as np
 
-from impressions import window
-from impressions.generation import MANIFEST, generation_id, sst_path
-from impressions.item import profile_key
-from impressions.manifest import Manifest, SstFile, content_digest, encode
-from impressions.shard import shard_of
-from impressions.shell import rocks
-from impressions.spec import DAY_MS, PARTITIONER, Spec
+from impressions.core import window
+from impressions.core.item import profile_key
+from impressions.core.shard import shard_of
+from impressions.core.spec import DAY_MS, PARTITIONER, Spec
+from impressions.formats.generation_paths import MANIFEST, generation_id, sst_path
+from impressions.formats.manifest import Manifest, SstFile, content_digest, encode
+from impressions.rocksdb import stores as rocks
 from tests.blocks import profile_block_of
 
 Applied = tuple[int, dict[str, Any], int]

@@ -10,14 +10,14 @@ from pathlib import Path
 
 from confluent_kafka import Consumer, KafkaError, TopicPartition
 
-from deltas.follower import restore_partition
-from deltas.store import DeltaStore, open_primary
-from impressions import delta_block, heartbeat
+from impressions.core.merge import merge
+from impressions.deltas.follower import restore_partition
+from impressions.deltas.store import DeltaStore, open_primary
+from impressions.formats import delta_block, heartbeat
 from impressions.kafka import client
-from impressions.merge import merge
-from impressions.shell.settings import Settings
+from impressions.settings.model import Settings
 from impressions.v1.impression_record_pb2 import ImpressionRecord
-from tests import naive
+from oracle import year as naive
 from tests.compare import as_dict, differences
 from tests.tolerance import FLOAT64
 
@@ -124,7 +124,7 @@ def assert_stream_is_exact(settings: Settings, store: DeltaStore, query_ms: int)
 def stream_rows(
     settings: Settings, store: DeltaStore, profiles: Iterable[int], query_ms: int
 ) -> dict:
-    """What the stream alone says of these profiles, in the form of tests/naive.py `answers`."""
+    """What the stream alone says of these profiles, in the form of oracle/year.py `answers`."""
     spec, rows = settings.spec, {}
     for profile in profiles:
         blocks = [delta_block.decode(data, spec) for data in store.blocks(profile)]

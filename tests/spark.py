@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
-from batch.session import spark_session
-from impressions.shell.settings import Settings
+from batch.spark.session import spark_session
+from impressions.settings.model import Settings
 
 
 def small_settings(home: Path) -> Settings:

@@ -19,21 +19,21 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from batch import partitions
 from batch.closing.duplicates import Earlier, Logs, repeated
-from batch.closing.sorting import in_order, sort_order
+from batch.lake import partitions
 from batch.lake.columns import integers
 from batch.lake.files import LiveFile, Place
 from batch.lake.reading import ALL_PROFILES, Profiles, opened, rows_of
+from batch.lake.sorting import in_order, sort_order
 from batch.lake.tables import RAW_COLUMNS, arrow_schema
 from batch.lake.writing import Files, Target
-from impressions.spec import DAY_MS, Spec
+from impressions.core.spec import DAY_MS, Spec
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from pyiceberg.manifest import DataFile
 
-    from impressions.decay import Int
+    from impressions.core.decay import Int
 
 LATE_DAYS = 7
 ROW_BYTES = 400

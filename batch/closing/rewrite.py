@@ -12,14 +12,13 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from batch import partitions
 from batch.closing.place import Closed, Inputs, Task, close, files_of, task_of
-from batch.lake import commits
+from batch.lake import commits, partitions
 from batch.lake.committing import commit, discard
 from batch.lake.files import files_by_place
+from batch.lake.tasks import Runner
 from batch.lake.writing import target_of
-from batch.tasks import Runner
-from impressions.shell.settings import Settings
+from impressions.settings.model import Settings
 
 if TYPE_CHECKING:
     from pyiceberg.table import Table

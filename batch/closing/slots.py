@@ -11,9 +11,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-from batch import partitions
+from batch.lake import partitions
 from batch.lake.files import SlotState
-from impressions.spec import Spec
+from impressions.core.spec import Spec
 
 
 def due_slots(

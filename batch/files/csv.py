@@ -29,7 +29,7 @@ from batch.mapping.grammar import ImportMapping
 from batch.mapping.numbers import exact
 from batch.mapping.rows import Mask, Rows
 from batch.mapping.shown import MAX_CHARS
-from impressions.errors import CorruptData, UsageError
+from impressions.core.errors import CorruptData, UsageError
 
 if TYPE_CHECKING:
     import pyarrow as pa

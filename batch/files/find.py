@@ -26,7 +26,7 @@ from pathlib import Path
 
 from batch.files.identify import format_by_name, format_of
 from batch.files.names import printable
-from impressions.errors import UsageError
+from impressions.core.errors import UsageError
 
 _COMPANIONS = (
     "_SUCCESS", "*.crc", "_committed_*", "_started_*", "_metadata", "_common_metadata",

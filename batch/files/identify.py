@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import IO, Literal, NamedTuple
 
 from batch.files.names import printable
-from impressions.errors import CorruptData, ImpressionsError, UsageError
-from impressions.shell.console import progress
+from impressions.core.errors import CorruptData, ImpressionsError, UsageError
+from impressions.terminal.console import progress
 
 Format = Literal["parquet", "csv", "json"]
 

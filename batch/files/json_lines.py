@@ -20,7 +20,7 @@ from batch.files.text import is_marked, open_text, replaced
 from batch.mapping.grammar import REQUIRED, HashOf, ImportMapping
 from batch.mapping.rows import Mask, Rows
 from batch.mapping.shown import MAX_CHARS
-from impressions.errors import CorruptData, UsageError
+from impressions.core.errors import CorruptData, UsageError
 
 if TYPE_CHECKING:
     import pyarrow as pa

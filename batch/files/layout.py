@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from batch.mapping.fits import check_against
 from batch.mapping.grammar import ImportMapping
 from batch.mapping.kinds import Kind
-from impressions.errors import MappingError
+from impressions.core.errors import MappingError
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from batch.files.identify import SourceFile, opened
 from batch.files.layout import Column, Layout
 from batch.mapping.kinds import kind_of
 from batch.mapping.rows import Rows, plain_column
-from impressions.errors import CorruptData, ImpressionsError, UsageError
+from impressions.core.errors import CorruptData, ImpressionsError, UsageError
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -19,8 +19,8 @@ from batch.files.layout import Layout
 from batch.mapping.grammar import ImportMapping
 from batch.mapping.judge import Judged, judge
 from batch.mapping.rows import Rows
-from impressions.shell.extras import require
-from impressions.spec import Spec
+from impressions.core.spec import Spec
+from impressions.process.extras import require
 
 BATCH_ROWS = 65_536
 

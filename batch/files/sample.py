@@ -24,10 +24,10 @@ from batch.mapping.judge import END_MS, FIRST_MS, Judged, judge
 from batch.mapping.rows import Rows
 from batch.mapping.texts import text_of
 from batch.mapping.times import times_ms
-from impressions.errors import MappingError
-from impressions.event import Reason
-from impressions.slot import format_utc
-from impressions.spec import Spec
+from impressions.core.errors import MappingError
+from impressions.core.event import Reason
+from impressions.core.slot import format_utc
+from impressions.core.spec import Spec
 
 SAMPLE_ROWS = 1_000
 FEW_ROWS = 20

@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from typing import IO, Any
 
 from batch.files.identify import SourceFile, opened
-from impressions.errors import CorruptData, ImpressionsError, UsageError
+from impressions.core.errors import CorruptData, ImpressionsError, UsageError
 
 GARBLED = "[\U0010ff00-\U0010ffff]"
 """A character class for regular expressions."""

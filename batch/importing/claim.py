@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from batch.importing.job import Import
-from batch.landing.cursor import Landed
-from impressions.errors import UsageError
-from impressions.slot import format_utc, next_slot_ms
+from batch.lake.cursor import Landed
+from impressions.core.errors import UsageError
+from impressions.core.slot import format_utc, next_slot_ms
 
 
 def valid_through_ms(

@@ -22,7 +22,7 @@ import numpy as np
 
 from batch.closing.duplicates import groups_of
 from batch.importing.events import ORIGINAL
-from impressions.decay import Int
+from impressions.core.decay import Int
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -1,6 +1,6 @@
 """Judged rows of a file as columns of raw.
 
-ingest_slot   the UTC day of the ingest time (batch/partitions.py)
+ingest_slot   the UTC day of the ingest time (batch/lake/partitions.py)
 log_offset    the ingest time in ms; with log_index, the number of the copy, an occurrence
 log_id        as in the file. With ingest time = event time nothing groups the rows of a log, so
               it is a 63-bit mix of the file's id and all the content of the row
@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from batch import partitions
 from batch.closing.duplicates import mix
 from batch.closing.place import NEW
+from batch.lake import partitions
 from batch.lake.columns import micros, optional, shared, table_of
 from batch.lake.tables import RAW_COLUMNS
 from batch.mapping import ids
 from batch.mapping.judge import ABSENT, Judged
-from impressions.decay import Int
-from impressions.event import Reason
-from impressions.shard import shards_of
+from impressions.core.decay import Int
+from impressions.core.event import Reason
+from impressions.core.shard import shards_of
 
 if TYPE_CHECKING:
     import pyarrow as pa

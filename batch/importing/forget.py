@@ -22,16 +22,16 @@ from batch.closing.rewrite import Rewrite
 from batch.closing.slots import followers
 from batch.files.identify import identify
 from batch.importing.imported import files_with
-from batch.importing.overlap import newest_of_files
 from batch.lake import commits, tables
 from batch.lake.committing import commit
 from batch.lake.files import slot_states
 from batch.lake.retry import retried
-from batch.report import RunReport
-from batch.tasks import Runner
-from impressions.errors import UsageError
-from impressions.shell.settings import Settings
-from impressions.slot import format_utc, next_slot_ms
+from batch.lake.tasks import Runner
+from batch.landing.overlap import newest_of_files
+from impressions.core.errors import UsageError
+from impressions.core.slot import format_utc, next_slot_ms
+from impressions.settings.model import Settings
+from impressions.terminal.report import RunReport
 
 if TYPE_CHECKING:
     from pyiceberg.table import Table

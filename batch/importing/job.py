@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from batch.lake.tasks import Runner
 from batch.mapping.grammar import ImportMapping
-from batch.report import RunReport
-from batch.tasks import Runner
 from impressions.clock import Clock
-from impressions.shell.settings import Settings
-from impressions.spec import Spec
+from impressions.core.spec import Spec
+from impressions.settings.model import Settings
+from impressions.terminal.report import RunReport
 
 
 @dataclass(frozen=True)

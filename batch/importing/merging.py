@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from batch import partitions
 from batch.closing import place as places
 from batch.closing.duplicates import Earlier
 from batch.closing.place import NEW, ROW_BYTES, Closed, Inputs, Sources, Task, files_of
@@ -26,19 +25,20 @@ from batch.closing.slots import followers
 from batch.importing.copies import numbered
 from batch.importing.events import ORIGINAL
 from batch.importing.staging import Opened, Run
+from batch.lake import partitions
 from batch.lake.committing import discard
 from batch.lake.files import LiveFile, Place, files_by_place, slot_states
 from batch.lake.reading import Profiles
+from batch.lake.tasks import Runner
 from batch.lake.writing import Target, target_of
-from batch.tasks import Runner
-from impressions.spec import DAY_MS, Spec
+from impressions.core.spec import DAY_MS, Spec
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from pyiceberg.manifest import DataFile
     from pyiceberg.table import Table
 
-    from impressions.decay import Int
+    from impressions.core.decay import Int
 
 _PLACES_MOST = 256
 

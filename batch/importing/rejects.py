@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from batch import partitions
 from batch.files.identify import SourceFile
-from batch.lake import commits, tables
+from batch.lake import commits, partitions, tables
 from batch.lake.columns import micros
 from batch.lake.committing import commit, discard
 from batch.lake.files import live_files
@@ -22,8 +21,8 @@ from batch.lake.retry import retried
 from batch.lake.tables import REJECTED_COLUMNS, arrow_schema
 from batch.lake.writing import Files, Target
 from batch.mapping.judge import Judged
-from impressions.event import Reason
-from impressions.shell.settings import Settings
+from impressions.core.event import Reason
+from impressions.settings.model import Settings
 
 if TYPE_CHECKING:
     import pyarrow as pa

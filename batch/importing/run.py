@@ -28,7 +28,7 @@ from batch.files.find import find_files
 from batch.files.identify import SourceFile, identify
 from batch.files.reader import OpenFile, open_files
 from batch.files.sample import look_first
-from batch.importing import claim, overlap, rejects
+from batch.importing import claim, rejects
 from batch.importing.imported import rows_by_source
 from batch.importing.job import Import
 from batch.importing.merging import Merge
@@ -36,12 +36,13 @@ from batch.importing.staging import Plan, Run, Staged, stage
 from batch.importing.survey import Survey
 from batch.lake import commits, tables
 from batch.lake.committing import commit, discard
+from batch.lake.cursor import Landed
 from batch.lake.retry import retried
 from batch.lake.writing import target_of
-from batch.landing.cursor import Landed
-from impressions.errors import ImpressionsError
-from impressions.shell.failpoint import failpoint
-from impressions.slot import format_utc
+from batch.landing import overlap
+from impressions.core.errors import ImpressionsError
+from impressions.core.slot import format_utc
+from impressions.process.failpoint import failpoint
 
 if TYPE_CHECKING:
     from pyiceberg.table import Table

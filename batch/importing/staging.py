@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from batch.closing.place import SAMPLED_EVERY
-from batch.closing.sorting import in_order
 from batch.files.reader import Piece, read
 from batch.importing.events import rows_of
 from batch.importing.rejects import Rejects
@@ -30,11 +29,12 @@ from batch.lake import locations
 from batch.lake.committing import discard
 from batch.lake.files import Place
 from batch.lake.reading import ALL_PROFILES, Profiles, within
+from batch.lake.sorting import in_order
+from batch.lake.tasks import Runner
 from batch.lake.writing import Target, create
 from batch.mapping.grammar import ImportMapping
-from batch.tasks import Runner
-from impressions.decay import Int
-from impressions.spec import DAY_MS, Spec
+from impressions.core.decay import Int
+from impressions.core.spec import DAY_MS, Spec
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from batch.mapping.judge import Judged
-from impressions.event import Reason
+from impressions.core.event import Reason
 
 
 @dataclass

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from batch.lake.tables import arrow_schema
-from impressions.decay import Int
+from impressions.core.decay import Int
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -18,8 +18,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from batch.landing import cursor
-from batch.landing.cursor import Landed
+from batch.lake import cursor
+from batch.lake.cursor import Landed
 
 if TYPE_CHECKING:
     from pyiceberg.table import Table

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from batch.lake import durable
 from batch.lake.retry import Conflict
-from impressions.shell.failpoint import failpoint
+from impressions.process.failpoint import failpoint
 
 if TYPE_CHECKING:
     from pyiceberg.manifest import DataFile

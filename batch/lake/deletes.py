@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from impressions.errors import CorruptData
+from impressions.core.errors import CorruptData
 
 if TYPE_CHECKING:
     import pyarrow as pa

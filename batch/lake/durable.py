@@ -28,7 +28,7 @@ _UP = 4  # directories that writing a data file may have made: partition fields,
 
 
 class DurableFileIO(PyArrowFileIO):
-    """See the module. The catalog names it (impressions/shell/catalog.py)."""
+    """See the module. The catalog names it (batch/lake/catalog.py)."""
 
     @staticmethod
     def parse_location(location: str, properties: Properties = EMPTY_DICT) -> tuple[str, str, str]:

@@ -21,7 +21,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from impressions.slot import format_utc
+from impressions.core.slot import format_utc
 
 if TYPE_CHECKING:
     from pyiceberg.manifest import DataFile, ManifestFile

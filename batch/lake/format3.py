@@ -38,7 +38,7 @@ from pyiceberg.table.update import AddSnapshotUpdate
 from pyiceberg.table.update.snapshot import _MergeAppendFiles, _OverwriteFiles, _SnapshotProducer
 from pyiceberg.typedef import IcebergBaseModel
 
-from impressions.errors import Refused
+from impressions.core.errors import Refused
 
 if TYPE_CHECKING:
     from pyiceberg.io import OutputFile

@@ -14,7 +14,7 @@ import numpy as np
 
 from batch.lake import deletes
 from batch.lake.files import LiveFile
-from impressions.errors import CorruptData
+from impressions.core.errors import CorruptData
 
 if TYPE_CHECKING:
     import pyarrow as pa

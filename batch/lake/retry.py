@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from impressions.errors import NotReady
+from impressions.core.errors import NotReady
 
 _ATTEMPTS = 20
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.005, 0.5

@@ -20,10 +20,10 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from batch.lake import locations
-from impressions.errors import NotReady, Refused
-from impressions.shell.catalog import open_catalog
-from impressions.shell.settings import Settings
-from impressions.spec import PARTITIONER, Spec
+from batch.lake.catalog import open_catalog
+from impressions.core.errors import NotReady, Refused
+from impressions.core.spec import PARTITIONER, Spec
+from impressions.settings.model import Settings
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -6,17 +6,16 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from batch.importing import overlap
 from batch.lake import commits, tables
-from batch.landing import plan, topic
-from batch.landing.cursor import Landed
+from batch.lake.cursor import Landed
+from batch.lake.tasks import Runner
+from batch.landing import overlap, plan, topic
 from batch.landing.plan import Log, Loss
-from batch.report import RunReport
-from batch.tasks import Runner
 from impressions.clock import Clock
 from impressions.kafka import last_record
 from impressions.kafka.last_record import Found
-from impressions.shell.settings import Settings
+from impressions.settings.model import Settings
+from impressions.terminal.report import RunReport
 
 if TYPE_CHECKING:
     from pyiceberg.table import Table

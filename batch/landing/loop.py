@@ -19,9 +19,9 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 
 from impressions.clock import monotonic_s
-from impressions.errors import NotReady, ServiceError, UsageError
-from impressions.shell import log
-from impressions.shell.stopping import stopping_on
+from impressions.core.errors import NotReady, ServiceError, UsageError
+from impressions.process.stopping import stopping_on
+from impressions.terminal import log
 
 _UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _FAILURES, _PATIENCE_S = 3, 600.0

@@ -15,18 +15,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from batch.closing.sorting import in_order, sort_order
 from batch.lake.columns import integers
+from batch.lake.cursor import source_of
+from batch.lake.sorting import in_order, sort_order
 from batch.lake.writing import Target, write
 from batch.landing import rows as rows_of
-from batch.landing.cursor import source_of
 from batch.landing.plan import Loss, Range, losses_of
 from batch.landing.reading import batches
-from impressions.ingest_time import Carried, ingest_times
+from impressions.core.ingest_time import Carried, ingest_times
+from impressions.core.spec import Spec
 from impressions.kafka.device_time import device_ms
 from impressions.kafka.last_record import LastRecord
 from impressions.kafka.records import Batch, decode
-from impressions.spec import Spec
 
 if TYPE_CHECKING:
     import pyarrow as pa

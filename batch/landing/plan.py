@@ -13,9 +13,9 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
-from batch.landing.cursor import Cursor, Landed
-from impressions.errors import Refused
-from impressions.ingest_time import Carried
+from batch.lake.cursor import Cursor, Landed
+from impressions.core.errors import Refused
+from impressions.core.ingest_time import Carried
 from impressions.kafka.last_record import LastRecord, refused
 
 

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from batch.landing.plan import Range
 from impressions.clock import monotonic_s
-from impressions.errors import Refused, ServiceError
+from impressions.core.errors import Refused, ServiceError
 from impressions.kafka.client import reading
-from impressions.shell.settings import Settings
+from impressions.settings.model import Settings
 
 if TYPE_CHECKING:
     from confluent_kafka import Consumer, Message

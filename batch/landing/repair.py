@@ -23,7 +23,7 @@ from batch.landing.job import Before, Landing, begin
 from batch.landing.part import Task
 from batch.landing.plan import Range
 from batch.landing.reading import client_of
-from impressions.errors import Refused
+from impressions.core.errors import Refused
 
 if TYPE_CHECKING:
     from pyiceberg.manifest import DataFile

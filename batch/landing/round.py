@@ -32,18 +32,18 @@ from typing import TYPE_CHECKING
 
 from batch.lake import commits, tables
 from batch.lake.committing import commit, discard
+from batch.lake.cursor import LOST, Cursor, Landed
 from batch.lake.retry import Conflict, retried
 from batch.lake.writing import target_of
 from batch.landing import part, plan, repair, shortfall, topic
-from batch.landing.cursor import LOST, Cursor, Landed
 from batch.landing.job import Before, Landing, begin, begin_at, claimed
 from batch.landing.part import Part, Task
 from batch.landing.plan import Range
 from batch.landing.reading import client_of
-from impressions.errors import ImpressionsError
+from impressions.core.errors import ImpressionsError
+from impressions.core.slot import format_utc, slot_start_ms
 from impressions.kafka import topics
-from impressions.shell.failpoint import failpoint
-from impressions.slot import format_utc, slot_start_ms
+from impressions.process.failpoint import failpoint
 
 if TYPE_CHECKING:
     from pyiceberg.manifest import DataFile

@@ -19,16 +19,16 @@ import numpy as np
 
 from batch.lake.columns import micros, optional, shared, table_of
 from batch.lake.tables import RAW_COLUMNS, REJECTED_COLUMNS
-from impressions.event import Reason
+from impressions.core.event import Reason
+from impressions.core.spec import Spec
+from impressions.formats.flush_framing import whole_bytes
 from impressions.kafka.dead_letters import Values
-from impressions.kafka.framing import whole_bytes
 from impressions.kafka.records import ABSENT, Batch
-from impressions.spec import Spec
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from impressions.decay import Int
+    from impressions.core.decay import Int
 
 VALUE_BYTES = 1 << 20
 """Of the bytes of one log or record, as many are kept in the table of rejected rows."""

@@ -26,20 +26,20 @@ import numpy as np
 from batch.lake import commits
 from batch.lake.columns import integers
 from batch.lake.commits import State
+from batch.lake.cursor import Landed
 from batch.lake.files import LiveFile, Place, live_files, source_bounds
 from batch.lake.reading import rows_of
-from batch.landing.cursor import Landed
-from impressions import window
-from impressions.errors import Refused
-from impressions.ingest_time import Carried, ingest_times
-from impressions.slot import format_utc, next_slot_ms
-from impressions.spec import Spec
+from impressions.core import window
+from impressions.core.errors import Refused
+from impressions.core.ingest_time import Carried, ingest_times
+from impressions.core.slot import format_utc, next_slot_ms
+from impressions.core.spec import Spec
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from pyiceberg.table import Table
 
-    from impressions.decay import Int
+    from impressions.core.decay import Int
 
 _IDENTITY = (
     "log_offset", "log_index", "profile_id", "title_id", "location", "row", "position",

@@ -13,7 +13,7 @@ from impressions.kafka.admin import connect
 from impressions.kafka.offsets import once_elected
 from impressions.kafka.topics import source_id
 from impressions.kafka.unseen import with_unseen
-from impressions.shell.settings import Settings
+from impressions.settings.model import Settings
 
 if TYPE_CHECKING:
     from confluent_kafka.admin import AdminClient, OffsetSpec

@@ -15,7 +15,7 @@ import numpy as np
 
 from batch.mapping import numbers
 from batch.mapping.rows import Mask
-from impressions.decay import Float, Int
+from impressions.core.decay import Float, Int
 
 if TYPE_CHECKING:
     import pyarrow as pa

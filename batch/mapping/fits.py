@@ -19,7 +19,7 @@ from batch.mapping.grammar import (
     nearest,
 )
 from batch.mapping.kinds import NUMBERS, Kind, named
-from impressions.errors import MappingError
+from impressions.core.errors import MappingError
 
 _LISTED, _LONGEST = 40, 200  # names of columns in a message, characters of a name
 
@@ -119,7 +119,7 @@ def _check_id(where: str, target: str, source: Source, kind: Kind) -> None:
         raise MappingError(
             f"{where} is text, expected whole numbers",
             hint=f"--map {target}={source.column}:hash for names (a 64-bit hash, see "
-            f"impressions/ids.py), --map {target}={source.column}:int for digits",
+            f"impressions/core/ids.py), --map {target}={source.column}:int for digits",
         )
     if kind not in (*NUMBERS, "text"):
         raise MappingError(f"{where} is {named(kind)}, expected whole numbers or text")

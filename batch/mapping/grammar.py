@@ -8,7 +8,7 @@ guessed:
 
     times        s ms us ns (numbers since 1970), iso (text), timestamp (the file's own type),
                  strptime(PATTERN) (text, with Python's directives)
-    ids          int (the default of an integer), hash (impressions/ids.py: any text)
+    ids          int (the default of an integer), hash (impressions/core/ids.py: any text)
     dwell_s      s (the default: the name says so), ms, us, ns
     the others   int where a text column of a Parquet file holds whole numbers
 
@@ -27,7 +27,7 @@ from pathlib import Path
 
 from batch.mapping import toml
 from batch.mapping.options import Reading, location, stated
-from impressions.errors import MappingError
+from impressions.core.errors import MappingError
 
 TIMES = ("event_time", "ingest_time")
 IDS = ("profile_id", "title_id", "log_id")

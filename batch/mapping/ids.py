@@ -1,6 +1,6 @@
 """Ids made of text, of one column or of several.
 
-    column:hash        impressions/ids.py over the text of the value (batch/mapping/texts.py)
+    column:hash        impressions/core/ids.py over the text of the value (batch/mapping/texts.py)
     hash(a,b,...)      the same of all values as one text, each followed by 0x1F, a null as 0x00:
                        ("a", null) is `a 1F 00 1F`, so ("ab", "") and ("a", "b") differ
 
@@ -19,8 +19,8 @@ import numpy as np
 
 from batch.mapping.cells import Cells, absent, nothing
 from batch.mapping.texts import text_of
-from impressions.decay import Int
-from impressions.ids import LOG_BITS, hash_id
+from impressions.core.decay import Int
+from impressions.core.ids import LOG_BITS, hash_id
 
 if TYPE_CHECKING:
     import pyarrow as pa

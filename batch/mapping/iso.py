@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from batch.mapping.cells import Cells, absent, by_value, nothing
 from batch.mapping.rows import Mask
 from batch.mapping.zones import to_utc_ms
-from impressions.decay import Int
+from impressions.core.decay import Int
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -3,7 +3,7 @@
     in     Rows (batch/mapping/rows.py): n rows as they stand in the file
     out    Judged: n rows in the same order, none dropped, `Reason.OK` for those that count
 
-The order of checks is impressions/event.py's ORDER. What is there but cannot be read is
+The order of checks is impressions/core/event.py's ORDER. What is there but cannot be read is
 
     ids, location            -1      bad_profile, bad_title, bad_log_id, bad_location
     dwell_s                  NaN     bad_dwell
@@ -32,11 +32,11 @@ from batch.mapping.numbers import BLANKS
 from batch.mapping.rows import Mask, Rows
 from batch.mapping.texts import text_of
 from batch.mapping.times import times_ms
-from impressions import event
-from impressions.decay import Float, Int
-from impressions.event import Reason
-from impressions.ids import LOG_BITS, PROFILE_BITS, TITLE_BITS
-from impressions.spec import Spec
+from impressions.core import event
+from impressions.core.decay import Float, Int
+from impressions.core.event import Reason
+from impressions.core.ids import LOG_BITS, PROFILE_BITS, TITLE_BITS
+from impressions.core.spec import Spec
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from impressions.decay import Float
+from impressions.core.decay import Float
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -11,8 +11,8 @@ import re
 import zoneinfo
 from dataclasses import dataclass
 
-from impressions.errors import MappingError
-from impressions.item import MAX_LOCATION
+from impressions.core.errors import MappingError
+from impressions.core.item import MAX_LOCATION
 
 
 @dataclass(frozen=True)

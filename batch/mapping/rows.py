@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from batch.mapping.kinds import is_text
-from impressions.decay import Int
+from impressions.core.decay import Int
 
 if TYPE_CHECKING:
     import pyarrow as pa

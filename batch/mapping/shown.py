@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from batch.mapping.rows import Rows
 from batch.mapping.texts import text_of
-from impressions.decay import Int
+from impressions.core.decay import Int
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -21,7 +21,7 @@ from batch.mapping.cells import PER_SECOND, Cells, by_value, floats, integers, m
 from batch.mapping.cells import absent as absent_of
 from batch.mapping.grammar import Source
 from batch.mapping.zones import to_utc_ms
-from impressions.decay import Int
+from impressions.core.decay import Int
 
 if TYPE_CHECKING:
     import pyarrow as pa

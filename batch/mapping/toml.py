@@ -25,8 +25,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from impressions.errors import MappingError
-from impressions.item import MAX_LOCATION
+from impressions.core.errors import MappingError
+from impressions.core.item import MAX_LOCATION
 
 _TYPES: dict[str, type] = {
     "ingest_time": str, "separator": str, "encoding": str, "timezone": str, "header": bool,

@@ -12,7 +12,7 @@ import zoneinfo
 
 import numpy as np
 
-from impressions.decay import Int
+from impressions.core.decay import Int
 
 _MINUTE_MS = 60_000
 _EPOCH = dt.datetime(1970, 1, 1)

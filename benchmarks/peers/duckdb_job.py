@@ -4,11 +4,11 @@
 
 It makes what a generation holds: a row per (profile, title, location) and tail day. Decay is
 exp(), which DuckDB computes faster than a power. Rows go to a table in memory, in any order
-(`preserve_insertion_order`), as https://duckdb.org/docs/current/guides/performance/how_to_tune_workloads
-advises for results without ORDER BY. Nothing of the product is imported: this file runs in an
-environment of its own. Answers on standard output, in JSON: seconds of the aggregation, CPU seconds
-of this process, its largest resident memory, how many groups, and the rows of the profiles asked
-for, with tail days added up.
+(`preserve_insertion_order`), as
+https://duckdb.org/docs/current/guides/performance/how_to_tune_workloads advises for results without
+ORDER BY. Nothing of the product is imported: this file runs in an environment of its own. Answers
+on standard output, in JSON: seconds of the aggregation, CPU seconds of this process, its largest
+resident memory, how many groups, and the rows of the profiles asked for, with tail days added up.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from impressions.shell.console import say
+from impressions.terminal.console import say
 
 _HERE = Path(__file__).parent
 _HOME = _HERE.parent.parent / ".venv-peers"

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from impressions.columns import Rows
-from impressions.decay import Float, Int
+from impressions.core.decay import Float, Int
+from impressions.core.rows import Rows
 
 
 @dataclass(frozen=True)

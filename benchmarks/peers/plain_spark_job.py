@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from impressions.spec import DAY_MS, Spec
+from impressions.core.spec import DAY_MS, Spec
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession

@@ -15,10 +15,10 @@ from google.protobuf.descriptor_pb2 import FieldDescriptorProto, FileDescriptorP
 from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message_factory import GetMessageClass
 
-from impressions.columns import Rows
-from impressions.decay import Int
-from impressions.item import location_of, title_of
-from impressions.spec import Spec
+from impressions.core.decay import Int
+from impressions.core.item import location_of, title_of
+from impressions.core.rows import Rows
+from impressions.core.spec import Spec
 
 _INT64, _FLOAT, _DOUBLE = (
     FieldDescriptorProto.TYPE_INT64,

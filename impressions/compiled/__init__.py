@@ -3,7 +3,7 @@
 A read of one profile from stored bytes:
 
     stored   bytes of a profile -> merged rows, the fastest way there is: what serving calls
-    merge    the compiled form of impressions/merge.py
+    merge    the compiled form of impressions/core/merge.py
     table    columns of a stored table, read where they lie
     runs     the order of rows that come as a few sorted runs
     wanted   which rows are of the titles that are asked for

@@ -4,7 +4,7 @@ For images and machines that are prepared before they work; does nothing the sec
 """
 
 from impressions.compiled import logs, stored
-from impressions.shell import log
+from impressions.terminal import log
 
 if __name__ == "__main__":
     log.configure()

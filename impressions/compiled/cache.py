@@ -22,14 +22,15 @@ from pathlib import Path
 from typing import Any
 
 import impressions
-from impressions.shell import log
-from impressions.shell.paths import cache_dir
+from impressions.settings.paths import cache_dir
+from impressions.terminal import log
 
 _PACKAGE = Path(impressions.__file__).parent
 _SOURCES = (
-    "columns.py", "decay.py", "delta_block.py", "event.py", "item.py", "profile_block.py",
-    "spec.py", "compiled/merge.py", "compiled/records.py", "compiled/runs.py", "compiled/table.py",
-    "compiled/wanted.py", "kafka/framing.py",
+    "core/decay.py", "core/event.py", "core/item.py", "core/rows.py", "core/spec.py",
+    "formats/columns.py", "formats/delta_block.py", "formats/flush_framing.py",
+    "formats/profile_block.py", "compiled/merge.py", "compiled/records.py", "compiled/runs.py",
+    "compiled/table.py", "compiled/wanted.py",
 )  # fmt: skip
 
 

@@ -1,4 +1,5 @@
-"""The columns of records, compiled where possible: the same as impressions/kafka/logs.py, sooner.
+"""The columns of records, compiled where possible: the same as
+impressions/formats/device_flushes.py, sooner.
 
 In: the values of consecutive records. Out: `Columns`. Memory follows from the bytes, not from what
 stands in them: a row of 60 bytes, and 16 for ids, for each log with impressions, which has 36 at
@@ -21,11 +22,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from impressions.compiled import cache
-from impressions.decay import Int
-from impressions.event import Reason
-from impressions.kafka.framing import MAX_VALUE_BYTES, is_too_large
-from impressions.kafka.logs import Columns, Texts, Unreadable, are_no_logs, read_plain, rewritten
-from impressions.shell import log
+from impressions.core.decay import Int
+from impressions.core.event import Reason
+from impressions.formats.device_flushes import (
+    Columns,
+    Texts,
+    Unreadable,
+    are_no_logs,
+    read_plain,
+    rewritten,
+)
+from impressions.formats.flush_framing import MAX_VALUE_BYTES, is_too_large
+from impressions.terminal import log
 
 Read = Callable[[Sequence[bytes | None]], Columns]
 Places = NDArray[np.int32]

@@ -1,4 +1,5 @@
-"""Stored bytes of one profile to merged rows, compiled: what impressions/merge.py says, at once.
+"""Stored bytes of one profile to merged rows, compiled: what impressions/core/merge.py says, at
+once.
 
 In: the bytes of the profile block, those of the delta blocks one after the other, what to select.
 Out: one row per item or per title, at the query time; or nothing, where bytes are not what they
@@ -20,8 +21,6 @@ from typing import Any
 import numpy as np
 from numba import types
 
-from impressions import delta_block, profile_block
-from impressions.columns import F32, F64
 from impressions.compiled.cache import kept
 from impressions.compiled.runs import order_of, slots_of
 from impressions.compiled.table import (
@@ -35,8 +34,10 @@ from impressions.compiled.table import (
     places,
 )
 from impressions.compiled.wanted import is_wanted, wanted_of
-from impressions.item import MAX_LOCATION
-from impressions.spec import ITEM_LOCATION_BITS
+from impressions.core.item import MAX_LOCATION
+from impressions.core.spec import ITEM_LOCATION_BITS
+from impressions.formats import delta_block, profile_block
+from impressions.formats.columns import F32, F64
 
 _P_HEADER, _P_VERSION = profile_block.HEADER_BYTES, profile_block.VERSION
 _D_HEADER, _D_VERSION = delta_block.HEADER_BYTES, delta_block.VERSION

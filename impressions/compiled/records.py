@@ -23,8 +23,8 @@ from numba import types
 
 from impressions.compiled.cache import kept
 from impressions.compiled.table import BYTES, compiled
-from impressions.event import Reason
-from impressions.kafka import framing
+from impressions.core.event import Reason
+from impressions.formats import flush_framing as framing
 
 RECORD, INDEX, COUNT, HAS_PROFILE, TYPE, TYPE_END, VERSION, VERSION_END = range(8)
 """In a row of `places`; behind them, from COLUMNS on, where each of the seven columns begins."""

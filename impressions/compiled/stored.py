@@ -1,7 +1,7 @@
 """One profile's merged rows from what is stored of it: compiled where possible, else plain.
 
-In: the bytes of a profile block and of delta blocks. Out: the `Rows` of impressions/merge.py, by
-item or already by title. Two ways, tested equal (tests/unit/test_compiled.py):
+In: the bytes of a profile block and of delta blocks. Out: the `Rows` of impressions/core/merge.py,
+by item or already by title. Two ways, tested equal (tests/unit/test_compiled.py):
 
     compiled    impressions/compiled, where numba is installed: no lock, no array in between
     plain       decode, `merge`, `by_title`: the definition; also what explains bytes that the
@@ -19,16 +19,18 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from impressions import delta_block, profile_block, window
-from impressions.answer import by_title as plain_by_title
-from impressions.columns import YEAR_10000_MS, Rows
 from impressions.compiled import cache
-from impressions.decay import Float, Int
-from impressions.item import MAX_LOCATION
-from impressions.merge import EVERYTHING, Selection, check_query_time, merge
-from impressions.profile_block import rooted
-from impressions.shell import log
-from impressions.spec import DAY_MS, ITEM_LOCATION_BITS, Spec
+from impressions.core import window
+from impressions.core.answer import by_title as plain_by_title
+from impressions.core.decay import Float, Int
+from impressions.core.item import MAX_LOCATION
+from impressions.core.merge import EVERYTHING, Selection, check_query_time, merge
+from impressions.core.rows import Rows
+from impressions.core.spec import DAY_MS, ITEM_LOCATION_BITS, Spec
+from impressions.formats import delta_block, profile_block
+from impressions.formats.columns import YEAR_10000_MS
+from impressions.formats.profile_block import rooted
+from impressions.terminal import log
 
 _NO_CUTOVER_MS = -(2**63)
 _NONE = np.empty(0, np.uint8)

@@ -1,4 +1,4 @@
-"""Columns of a stored table (impressions/columns.py), read where they lie.
+"""Columns of a stored table (impressions/formats/columns.py), read where they lie.
 
 A table is described by one row of `Places`: where each column starts, and its code. Whatever does
 not fit is not explained here but answered with `BAD`: the plain decoder then says what is wrong.
@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numba import config, njit, types
 
-from impressions.columns import F32, F64
 from impressions.compiled import cache
+from impressions.formats.columns import F32, F64
 
 BYTES = types.Array(types.uint8, 1, "C", readonly=True, aligned=False)
 """Stored bytes. Columns begin anywhere in them, so views of them are not aligned either."""

@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from impressions.clock import monotonic_s
-from impressions.errors import ServiceError
+from impressions.core.errors import ServiceError
 from impressions.kafka.client import bootstrap, librdkafka
-from impressions.shell.extras import require
-from impressions.shell.settings import Settings
+from impressions.process.extras import require
+from impressions.settings.model import Settings
 
 if TYPE_CHECKING:
     from confluent_kafka.admin import AdminClient

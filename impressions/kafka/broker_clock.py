@@ -11,10 +11,10 @@ from __future__ import annotations
 from typing import Any
 
 from impressions.clock import monotonic_s
-from impressions.errors import Refused, ServiceError
+from impressions.core.errors import Refused, ServiceError
 from impressions.kafka.admin import silent_logger
 from impressions.kafka.client import librdkafka
-from impressions.shell.settings import Settings
+from impressions.settings.model import Settings
 
 _TIMEOUT_S = 10.0
 

@@ -15,8 +15,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from impressions.errors import NotReady, SettingsError
-from impressions.shell.settings import Settings
+from impressions.core.errors import NotReady, SettingsError
+from impressions.settings.model import Settings
 
 _SECURITY = ("security.protocol", "sasl.", "ssl.")
 _TRANSLATED = {

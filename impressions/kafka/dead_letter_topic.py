@@ -12,10 +12,10 @@ from typing import ClassVar
 
 from confluent_kafka import Message, TopicPartition
 
-from impressions.errors import ServiceError
+from impressions.core.errors import ServiceError
 from impressions.kafka.dead_letters import DeadLetter, read_dead_letter
 from impressions.kafka.offsets import reader, watermarks
-from impressions.shell.settings import Settings
+from impressions.settings.model import Settings
 
 _AT_ONCE, _POLL_S = 100, 1.0
 """Messages of a poll: of 8 MiB each, they have to fit the memory."""

@@ -25,10 +25,10 @@ from itertools import groupby, pairwise
 
 import numpy as np
 
-from impressions.columns import YEAR_10000_MS
-from impressions.decay import Int
-from impressions.event import MAX_LOG_IMPRESSIONS, Reason
-from impressions.kafka.framing import KEPT_BYTES, Cut, is_too_large, log_ranges, record_of
+from impressions.core.decay import Int
+from impressions.core.event import MAX_LOG_IMPRESSIONS, Reason
+from impressions.formats.columns import YEAR_10000_MS
+from impressions.formats.flush_framing import KEPT_BYTES, Cut, is_too_large, log_ranges, record_of
 from impressions.kafka.records import Batch
 
 WHOLE_RECORD = -1

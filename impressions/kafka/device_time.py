@@ -1,7 +1,7 @@
 """What time it is by the devices of a record: the median of its event times.
 
 They are the log's own second clock beside the broker's stamp: of many makers, and each wrong for
-itself. Only asked of records whose stamp is far ahead (impressions/ingest_time.py).
+itself. Only asked of records whose stamp is far ahead (impressions/core/ingest_time.py).
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from impressions.compiled.logs import reader
-from impressions.decay import Int
-from impressions.ingest_time import UNKNOWN_MS
+from impressions.core.decay import Int
+from impressions.core.ingest_time import UNKNOWN_MS
 
 
 def device_ms(values: Sequence[bytes | None]) -> Int:

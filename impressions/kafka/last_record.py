@@ -19,10 +19,10 @@ from enum import Enum
 from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 
 from impressions.clock import monotonic_s
-from impressions.errors import Refused, ServiceError
-from impressions.kafka.framing import KEPT_BYTES, whole_bytes
+from impressions.core.errors import Refused, ServiceError
+from impressions.formats.flush_framing import KEPT_BYTES, whole_bytes
 from impressions.kafka.offsets import reader, watermarks
-from impressions.shell.settings import Settings
+from impressions.settings.model import Settings
 
 _TIMEOUT_S = 10.0
 _AT_ONCE, _POLL_S = 500, 0.2

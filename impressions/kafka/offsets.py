@@ -14,9 +14,9 @@ from typing import Any, TypeVar
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from impressions.clock import monotonic_s
-from impressions.errors import ServiceError
+from impressions.core.errors import ServiceError
 from impressions.kafka.client import reading
-from impressions.shell.settings import Settings
+from impressions.settings.model import Settings
 
 _TIMEOUT_S = 10.0
 _POLL_S = 0.1

@@ -2,7 +2,7 @@
 
 In: the values of consecutive records of one partition, with their offsets and ingest times. Out:
 one `Batch`: columns over all their impressions in log order, with the reason of each that must not
-count (impressions/event.py), and the records or logs that could not be read at all:
+count (impressions/core/event.py), and the records or logs that could not be read at all:
 
     record   undecodable, or too_large: more than 8 MiB, or more than 100,000 logs
     log      undecodable: not its bytes, a text that is no UTF-8, columns of different length; more
@@ -29,13 +29,13 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from impressions import event
 from impressions.compiled.logs import reader
-from impressions.decay import Int
-from impressions.event import Reason
-from impressions.kafka.logs import ABSENT, Columns, Texts, Unreadable, read_plain
-from impressions.shard import shards_of
-from impressions.spec import Spec
+from impressions.core import event
+from impressions.core.decay import Int
+from impressions.core.event import Reason
+from impressions.core.shard import shards_of
+from impressions.core.spec import Spec
+from impressions.formats.device_flushes import ABSENT, Columns, Texts, Unreadable, read_plain
 
 __all__ = ["ABSENT", "Batch", "Unreadable", "decode"]
 

@@ -11,10 +11,10 @@ time, so that sending it twice counts once.
 
 from __future__ import annotations
 
-from impressions.ids import LOG_BITS, hash_id
+from impressions.core.ids import LOG_BITS, hash_id
+from impressions.formats.device_flushes import length_of, message_of
+from impressions.formats.flush_framing import Malformed, fields, log_ranges
 from impressions.kafka.dead_letters import DeadLetter
-from impressions.kafka.framing import Malformed, fields, log_ranges
-from impressions.kafka.logs import length_of, message_of
 from impressions.v1.impression_record_pb2 import ImpressionLog
 
 _PER_IMPRESSION = (

@@ -18,10 +18,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from impressions.errors import NotReady, Refused
+from impressions.core.errors import NotReady, Refused
 from impressions.kafka.admin import TIMEOUT_S, Found, connect
 from impressions.kafka.client import bootstrap
-from impressions.shell.settings import Settings
+from impressions.settings.model import Settings
 
 MAX_MESSAGE_BYTES = 16 << 20
 """The largest message of any topic: a dead letter, or a full delta block (speed/parts.py)."""

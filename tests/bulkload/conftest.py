@@ -7,8 +7,8 @@ import pytest
 
 from bulkload.activate import activate
 from bulkload.load import load
-from impressions.shell.sections import Host
-from impressions.shell.settings import Settings
+from impressions.settings.model import Settings
+from impressions.settings.sections import Host
 from tests.bulkload.world import NEW_MS, OLD, OLD_MS, PARTITIONS, World
 
 

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from bulkload.cli import app
-from impressions.shell.command import main
+from impressions.process.command import main
 from tests.bulkload.world import NEW, OLD
 
 

@@ -5,8 +5,8 @@ import pytest
 from bulkload.activate import activate, rollback
 from bulkload.gc import gc
 from bulkload.load import load
-from impressions.errors import Refused, UsageError
-from impressions.generation import generation_id
+from impressions.core.errors import Refused, UsageError
+from impressions.formats.generation_paths import generation_id
 from tests.bulkload.world import NEW_MS, WEEK_MS
 
 CUTOVERS_MS = [NEW_MS - n * WEEK_MS for n in (4, 3, 2, 1, 0)]

@@ -8,10 +8,10 @@ from bulkload.activate import activate, rollback
 from bulkload.host import Host as HostDir
 from bulkload.load import load
 from impressions.clock import FixedClock
-from impressions.errors import NotReady, Refused, UsageError
-from impressions.pointer import decode_loaded
-from impressions.shard import shard_of
-from impressions.shell import rocks
+from impressions.core.errors import NotReady, Refused, UsageError
+from impressions.core.shard import shard_of
+from impressions.formats.pointer import decode_loaded
+from impressions.rocksdb import stores as rocks
 from tests.bulkload.world import EVENTS, NEW, NEW_MS, OLD, OLD_MS, PARTITIONS, WEEK_MS
 from tests.generations import blocks_of
 

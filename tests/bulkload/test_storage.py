@@ -8,8 +8,8 @@ from bulkload import retry
 from bulkload.load import load
 from bulkload.parallel import THREADS
 from bulkload.published import Published, open_published
-from impressions.errors import ServiceError, SettingsError
-from impressions.generation import MANIFEST
+from impressions.core.errors import ServiceError, SettingsError
+from impressions.formats.generation_paths import MANIFEST
 from tests.bulkload.world import NEW, OLD
 
 

@@ -11,8 +11,8 @@ from bulkload.listing import listing
 from bulkload.load import load
 from bulkload.status import status
 from bulkload.verify import verify_host
-from impressions.errors import Refused
-from impressions.shell.command import main
+from impressions.core.errors import Refused
+from impressions.process.command import main
 from tests.bulkload.world import NEW, OLD
 
 DEAD = f"{OLD}.4194305"

@@ -9,9 +9,9 @@ from bulkload.host import Host as HostDir
 from bulkload.load import load
 from bulkload.status import status
 from impressions.clock import FixedClock
-from impressions.errors import CorruptData, NotReady, Refused, UsageError
-from impressions.generation import generation_id
-from impressions.pointer import Pointer, decode_pointer
+from impressions.core.errors import CorruptData, NotReady, Refused, UsageError
+from impressions.formats.generation_paths import generation_id
+from impressions.formats.pointer import Pointer, decode_pointer
 from tests.bulkload.world import NEW, NEW_MS, OLD, OLD_MS, WEEK_MS
 
 OLDEST_MS = OLD_MS - WEEK_MS

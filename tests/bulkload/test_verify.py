@@ -4,8 +4,8 @@ import pytest
 
 from bulkload.load import load
 from bulkload.verify import verify_host, verify_published
-from impressions.errors import NotReady, Refused
-from impressions.generation import MANIFEST
+from impressions.core.errors import NotReady, Refused
+from impressions.formats.generation_paths import MANIFEST
 from tests.bulkload.world import NEW, OLD
 
 STRIDE = 97

@@ -4,11 +4,11 @@ import hashlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from impressions import sealed
-from impressions.generation import MANIFEST, HostPaths, generation_id
-from impressions.manifest import Manifest, decode, encode
-from impressions.shell.settings import Settings
-from impressions.spec import DAY_MS
+from impressions.core.spec import DAY_MS
+from impressions.formats import sealed
+from impressions.formats.generation_paths import MANIFEST, HostPaths, generation_id
+from impressions.formats.manifest import Manifest, decode, encode
+from impressions.settings.model import Settings
 from tests.generations import CUTOVER_MS, blocks_of, publish, random_events
 
 WEEK_MS = 7 * DAY_MS

@@ -15,7 +15,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from impressions.shell import settings as settings_module
+from impressions.settings import model as settings_module
 from tests.chaos.clocks import SteppedClock
 
 
@@ -101,9 +101,9 @@ def main() -> None:
     """Verbs from standard input, exit codes to standard output, all else to standard error."""
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
-    from batch.session import spark_session
-    from cli.main import build_app
-    from impressions.shell.command import main as run_app
+    from batch.spark.session import spark_session
+    from impressions.cli.main import build_app
+    from impressions.process.command import main as run_app
 
     spark_session(settings_module.load(Path("impressions.toml"), []), "chaos")
     print("ready", file=answers)

@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 
-from impressions.generation import generation_id
+from impressions.formats.generation_paths import generation_id
 from tests.chaos.clocks import drawn_step_s, spelled
 from tests.chaos.driver import DriverDied
 from tests.chaos.skip import Skip
@@ -132,7 +132,7 @@ def kill_activate(system: System, pick: random.Random) -> str:
 def _killed(words: tuple[str, ...], pick: random.Random) -> str:
     """Start `impressions <words>` and kill it within about as long as it takes."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "cli.main", *words],
+        [sys.executable, "-m", "impressions.cli.main", *words],
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     time.sleep(after_s := pick.uniform(0.2, 1.2))

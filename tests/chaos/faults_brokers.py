@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import time
 
-from local.broker import Broker
+from impressions.local.broker import Broker
 from tests.chaos.faults_processes import paused
 from tests.chaos.system import System
 

@@ -9,7 +9,7 @@ import signal
 import time
 from collections.abc import Iterator
 
-from impressions.shell.failpoint import VARIABLE, hits
+from impressions.process.failpoint import VARIABLE, hits
 from tests.chaos.service import Service
 from tests.chaos.skip import Skip
 from tests.chaos.system import System

@@ -1,7 +1,7 @@
 """The oracle beside the system: what is lost, counted twice or wrong in its answers.
 
 Everything that was sent stands in the source topic; it is read on from where the last look ended,
-in plain Python over the public wire classes, and judged by tests/naive.py. Records that are no
+in plain Python over the public wire classes, and judged by oracle/year.py. Records that are no
 records (sent on purpose) are left out, as the rule says.
 """
 
@@ -17,12 +17,12 @@ from typing import Any
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from google.protobuf.message import DecodeError
 
-from demo.check import ask
+from examples.demo.check import ask
+from impressions.client.client import ImpressionsClient
 from impressions.kafka import client as kafka
-from impressions.shell.settings import Settings
+from impressions.settings.model import Settings
 from impressions.v1.impression_record_pb2 import ImpressionRecord
-from serving.client import ImpressionsClient
-from tests import naive
+from oracle import year as naive
 from tests.chaos.watcher import Sample
 from tests.compare import differences
 from tests.live import events_of, until

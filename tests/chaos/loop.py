@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from demo.check import Flagged
+from examples.demo.check import Flagged
 from impressions.clock import now_ms
 from tests.chaos import (
     faults_batch,

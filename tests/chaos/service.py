@@ -38,7 +38,7 @@ class Service:
         log.parent.mkdir(exist_ok=True)
         with log.open("ab") as out:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "cli.main", *self.words],
+                [sys.executable, "-m", "impressions.cli.main", *self.words],
                 cwd=self.directory,
                 env={**os.environ, **self.clock.environment, **self.environment},
                 stdin=subprocess.DEVNULL,

@@ -19,18 +19,18 @@ from pathlib import Path
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from demo.check import serves, through
-from demo.generate import DAY_MS, Size, write_year
-from demo.raw import Raw, of_history, prepare
-from demo.shell import free_address
-from demo.traffic import Traffic
+from examples.demo.check import serves, through
+from examples.demo.generate import DAY_MS, Size, write_year
+from examples.demo.raw import Raw, of_history, prepare
+from examples.demo.shell import free_address
+from examples.demo.traffic import Traffic
+from impressions.client.client import ImpressionsClient
 from impressions.clock import now_ms
-from impressions.generation import generation_id
-from impressions.shell import running
-from impressions.shell.settings import Settings, load
-from impressions.slot import format_utc, slot_start_ms
-from local.broker import Broker
-from serving.client import ImpressionsClient
+from impressions.core.slot import format_utc, slot_start_ms
+from impressions.formats.generation_paths import generation_id
+from impressions.local.broker import Broker
+from impressions.process import running
+from impressions.settings.model import Settings, load
 from tests.chaos.driver import Driver, DriverDied
 from tests.chaos.judge import Judge
 from tests.chaos.service import Keeper, Service
@@ -156,7 +156,7 @@ class System:
     def try_verb(self, *words: str) -> tuple[int, str]:
         """Exit code and everything printed by `impressions <words>`."""
         done = subprocess.run(
-            [sys.executable, "-m", "cli.main", *words],
+            [sys.executable, "-m", "impressions.cli.main", *words],
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=120,
         )  # fmt: skip
         return done.returncode, done.stdout

@@ -11,9 +11,9 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from impressions.client.client import ImpressionsClient, ProfileResult
+from impressions.client.failures import CallFailed
 from impressions.clock import now_ms
-from serving.client import ImpressionsClient, ProfileResult
-from serving.failures import CallFailed
 
 _PAUSE_S = 0.02
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from deltas.follower import Follower
-from deltas.store import open_primary
+from impressions.deltas.follower import Follower
+from impressions.deltas.store import open_primary
 from tests.broker import stream_settings
 from tests.deltas.follow import SLOT_MS
 from tests.deltas.support import Publisher

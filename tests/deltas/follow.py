@@ -2,8 +2,8 @@
 
 import threading
 
-from impressions import heartbeat
-from impressions.spec import DAY_MS
+from impressions.core.spec import DAY_MS
+from impressions.formats import heartbeat
 from tests.deltas.support import block_of
 from tests.serving.support import until
 

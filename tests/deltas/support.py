@@ -12,12 +12,12 @@ from collections import defaultdict
 import numpy as np
 from confluent_kafka import Producer
 
-from impressions import delta_block, heartbeat
-from impressions.heartbeat import FROM_THE_FIRST_MS, Heartbeat
+from impressions.core.merge import plus
+from impressions.core.shard import shard_of
+from impressions.formats import delta_block, heartbeat
+from impressions.formats.heartbeat import FROM_THE_FIRST_MS, Heartbeat
 from impressions.kafka import client
 from impressions.kafka.admin import connect
-from impressions.merge import plus
-from impressions.shard import shard_of
 from tests.blocks import prepare
 
 SOURCE_ID = bytes(range(16))

@@ -7,18 +7,18 @@ import time
 import pytest
 from confluent_kafka import TopicPartition
 
-from deltas import follower as follower_module
-from deltas.follower import Follower, restore_partition
-from deltas.process import follow, store_dir
-from deltas.store import open_primary, open_secondary
-from impressions import heartbeat
 from impressions.clock import FixedClock
-from impressions.delta_block import key
-from impressions.errors import CorruptData, NotReady, Refused, ServiceError
+from impressions.core.errors import CorruptData, NotReady, Refused, ServiceError
+from impressions.core.shard import shard_of
+from impressions.core.spec import DAY_MS
+from impressions.deltas import follower as follower_module
+from impressions.deltas.follower import Follower, restore_partition
+from impressions.deltas.process import follow, store_dir
+from impressions.deltas.store import open_primary, open_secondary
+from impressions.formats import heartbeat
+from impressions.formats.delta_block import key
 from impressions.kafka import topics
 from impressions.kafka.admin import connect
-from impressions.shard import shard_of
-from impressions.spec import DAY_MS
 from tests.broker import stream_settings
 from tests.deltas.follow import (
     EVENT,

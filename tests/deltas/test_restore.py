@@ -6,13 +6,13 @@ import time
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 
-from deltas.follower import Follower, restore_partition
-from deltas.store import open_primary
-from impressions import heartbeat
-from impressions.delta_block import key
-from impressions.errors import NotReady
+from impressions.core.errors import NotReady
+from impressions.core.shard import shard_of
+from impressions.deltas.follower import Follower, restore_partition
+from impressions.deltas.store import open_primary
+from impressions.formats import heartbeat
+from impressions.formats.delta_block import key
 from impressions.kafka import client
-from impressions.shard import shard_of
 from tests.broker import compact_soon, stream_settings
 from tests.deltas.follow import NOW_MS, PROFILE, block, follow_until, restored, through_of
 from tests.deltas.support import Publisher, beat_of, deltas_id

@@ -7,25 +7,25 @@ import sys
 
 import pytest
 
-from deltas.store import (
+from impressions.core.errors import CorruptData, FormatVersionError, NotReady, Refused
+from impressions.deltas.store import (
     PartitionState,
     decode_state,
     encode_state,
     open_primary,
     open_secondary,
 )
-from impressions.delta_block import key
-from impressions.errors import CorruptData, FormatVersionError, NotReady, Refused
-from impressions.shell import rocks
+from impressions.formats.delta_block import key
+from impressions.rocksdb import stores as rocks
 
 OPEN = """
 import sys
 from pathlib import Path
-from deltas.store import PartitionState, open_primary
+from impressions.deltas.store import PartitionState, open_primary
 store = open_primary(Path(sys.argv[1]))
 """
 WRITE_FOR_EVER = f"""
-from impressions.delta_block import key
+from impressions.formats.delta_block import key
 {OPEN}
 if sys.argv[2:] == ["fill"]:
     store.fill()

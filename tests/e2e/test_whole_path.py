@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from demo.story import Options, tell
+from examples.demo.story import Options, tell
 
 KUAIRAND = Path(__file__).parents[3] / "shared" / "data" / "kuairand" / "impressions.parquet"
 HERE = Path(__file__).parent

@@ -18,9 +18,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from impressions import sealed
-from impressions.generation import MANIFEST
-from impressions.manifest import Manifest, SstFile
+from impressions.formats import sealed
+from impressions.formats.generation_paths import MANIFEST
+from impressions.formats.manifest import Manifest, SstFile
 from tests.bulkload.world import NEW, NEW_MS, OLD, World
 
 INFORMATION = {

@@ -16,8 +16,8 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from impressions.shell.settings import Settings
-from impressions.spec import DAY_MS
+from impressions.core.spec import DAY_MS
+from impressions.settings.model import Settings
 from impressions.v1 import impressions_service_pb2 as pb
 from tests.blocks import profile_block_of
 from tests.faults.flood import Plan, Sent, send

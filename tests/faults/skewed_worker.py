@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 from impressions.clock import now_ms
-from impressions.shell.command import run
+from impressions.process.command import run
 from speed import main
 
 FILE = Path(os.environ["SKEW_FILE"])

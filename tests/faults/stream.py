@@ -16,8 +16,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from impressions.clock import now_ms
-from impressions.shell.failpoint import VARIABLE
-from impressions.shell.settings import Settings
+from impressions.process.failpoint import VARIABLE
+from impressions.settings.model import Settings
 from tests.live import assert_stream_is_exact, caught_up, source_ends, until
 from tests.speed.traffic import Traffic
 from tests.speed.worker_process import WorkerProcess

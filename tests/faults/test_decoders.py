@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from impressions.errors import ImpressionsError
+from impressions.core.errors import ImpressionsError
 from tests.faults.size import scaled
 from tests.fuzz.targets import TARGETS
 

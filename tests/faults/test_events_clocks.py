@@ -8,14 +8,14 @@ from itertools import pairwise
 
 import pytest
 
-from deltas.store import PartitionState, open_primary
-from impressions import delta_block, heartbeat
 from impressions.clock import now_ms
-from impressions.heartbeat import FROM_THE_FIRST_MS, Heartbeat
-from impressions.merge import merge
-from impressions.shell.settings import Settings
+from impressions.core.merge import merge
+from impressions.deltas.store import PartitionState, open_primary
+from impressions.formats import delta_block, heartbeat
+from impressions.formats.heartbeat import FROM_THE_FIRST_MS, Heartbeat
+from impressions.settings.model import Settings
+from oracle import year as naive
 from speed.state import Partition, Record
-from tests import naive
 from tests.broker import stream_settings
 from tests.compare import as_dict, differences
 from tests.faults.stream import QUICK, SEED, assert_exact, wait_applied, workers

@@ -13,9 +13,9 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from impressions.clock import now_ms
+from impressions.core.shard import shard_of
 from impressions.kafka import client
-from impressions.shard import shard_of
-from tests import naive
+from oracle import year as naive
 from tests.broker import stream_settings
 from tests.faults.size import scaled
 from tests.faults.stream import QUICK, SEED, assert_exact, wait_applied, workers

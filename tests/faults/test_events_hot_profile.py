@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from confluent_kafka import Producer
 
-from impressions import delta_block, heartbeat
 from impressions.clock import now_ms
+from impressions.formats import delta_block, heartbeat
 from impressions.kafka import client
 from impressions.kafka.topics import MAX_MESSAGE_BYTES
 from tests.broker import stream_settings

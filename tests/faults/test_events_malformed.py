@@ -15,11 +15,11 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from impressions.clock import now_ms
+from impressions.core.spec import DAY_MS
 from impressions.kafka import client
 from impressions.kafka.dead_letters import read_dead_letter
-from impressions.spec import DAY_MS
 from impressions.v1.impression_record_pb2 import ImpressionLog, ImpressionRecord
-from tests import naive
+from oracle import year as naive
 from tests.broker import stream_settings
 from tests.compare import differences
 from tests.faults.size import scaled
@@ -315,8 +315,8 @@ def test_a_backlog_that_compresses_a_thousandfold_is_unpacked_a_part_at_a_time(t
 
 LAND_AND_SAY_PEAK = """
 import sys
-from cli.main import build_app
-from impressions.shell.command import main
+from impressions.cli.main import build_app
+from impressions.process.command import main
 from tests.memory import peak_rss_bytes
 code = main(build_app(), sys.argv[1:], prog="impressions")
 print(peak_rss_bytes())

@@ -47,9 +47,9 @@ def main(home, disk):
     from bulkload.activate import activate
     from bulkload.load import load
     from bulkload.verify import verify_host
-    from impressions.errors import ImpressionsError
-    from impressions.shell.sections import Host
-    from impressions.shell.settings import Settings
+    from impressions.core.errors import ImpressionsError
+    from impressions.settings.model import Settings
+    from impressions.settings.sections import Host
     from tests.bulkload.world import EVENTS, NEW, NEW_MS, OLD, PARTITIONS, World
     from tests.generations import blocks_of
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from deltas.store import open_secondary
-from impressions.delta_block import key
+from impressions.deltas.store import open_secondary
+from impressions.formats.delta_block import key
 from tests.broker import stream_settings
 from tests.deltas.follow import NOW_MS, block, through_of
 from tests.deltas.support import Publisher
@@ -41,7 +41,17 @@ def follower(tmp_path, broker):
     }  # fmt: skip
     flags = [word for k, v in values.items() for word in ("--set", f"{k}={v}")]
     script = f"mount -t tmpfs -o size={DISK_MIB}m none {disk} && {AGAIN.format(mark=mark)}"
-    command = [*NAMESPACE, "sh", "-c", script, "sh", sys.executable, "-m", "deltas", *flags]
+    command = [
+        *NAMESPACE,
+        "sh",
+        "-c",
+        script,
+        "sh",
+        sys.executable,
+        "-m",
+        "impressions.deltas",
+        *flags,
+    ]
     process = subprocess.Popen(command, start_new_session=True, stderr=subprocess.DEVNULL)
     yield settings, Path(f"/proc/{process.pid}/root{disk}"), mark
     os.killpg(process.pid, signal.SIGKILL)

@@ -1,6 +1,6 @@
 """Swaps, rollbacks, installs and removals that are killed half way: always one valid generation.
 
-kill -9 at named places (impressions/shell/failpoint.py) of the real command, in a process of its
+kill -9 at named places (impressions/process/failpoint.py) of the real command, in a process of its
 own, while a real server answers.
 """
 
@@ -16,8 +16,8 @@ from bulkload.gc import gc
 from bulkload.load import load
 from bulkload.status import status
 from bulkload.verify import verify_host
-from impressions.pointer import decode_pointer, encode_pointer
-from impressions.shell.failpoint import VARIABLE, hits
+from impressions.formats.pointer import decode_pointer, encode_pointer
+from impressions.process.failpoint import VARIABLE, hits
 from tests.bulkload.world import NEW, NEW_MS, OLD, WEEK_MS
 from tests.faults.conftest import serving_settings
 from tests.serving.support import client_of, found, serving, until

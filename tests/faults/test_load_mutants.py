@@ -8,8 +8,8 @@ import hashlib
 import pytest
 
 from bulkload.load import load
-from impressions.errors import Refused
-from impressions.generation import MANIFEST
+from impressions.core.errors import Refused
+from impressions.formats.generation_paths import MANIFEST
 from tests.bulkload.world import EVENTS, NEW, NEW_MS
 from tests.generations import blocks_of
 

@@ -13,8 +13,8 @@ from collections import Counter
 from bulkload.activate import activate
 from bulkload.gc import gc
 from bulkload.load import load
-from impressions.errors import Refused
-from impressions.shell import rocks
+from impressions.core.errors import Refused
+from impressions.rocksdb import stores as rocks
 from tests.bulkload.world import EVENTS, NEW, NEW_MS, OLD, OLD_MS, PARTITIONS
 from tests.faults.mutations import OF_BYTES, OF_FILES, OF_MANIFESTS, draw
 from tests.faults.size import scaled

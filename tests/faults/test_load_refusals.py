@@ -8,10 +8,10 @@ import pytest
 from bulkload.activate import activate
 from bulkload.files import free_bytes
 from bulkload.load import STORE_OVERHEAD_BYTES, load
-from impressions import sealed
-from impressions.errors import Refused
-from impressions.generation import MANIFEST
-from impressions.spec import Spec
+from impressions.core.errors import Refused
+from impressions.core.spec import Spec
+from impressions.formats import sealed
+from impressions.formats.generation_paths import MANIFEST
 from tests.bulkload.world import EVENTS, NEW, NEW_MS, OLD, OLD_MS
 from tests.generations import blocks_of
 

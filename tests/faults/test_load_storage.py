@@ -15,8 +15,8 @@ from bulkload.listing import listing
 from bulkload.load import load
 from bulkload.published import Published
 from bulkload.verify import verify_host, verify_published
-from impressions.errors import Refused, ServiceError
-from impressions.generation import MANIFEST
+from impressions.core.errors import Refused, ServiceError
+from impressions.formats.generation_paths import MANIFEST
 from tests.bulkload.world import NEW, OLD
 from tests.faults.size import scaled
 

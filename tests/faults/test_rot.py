@@ -1,9 +1,9 @@
 """Rot in a live store: the profiles it hits get DATA_LOSS, never a number; the others answer on."""
 
-from impressions.generation import HostPaths
-from impressions.pointer import Pointer, encode_pointer
-from impressions.shard import shard_of
-from serving.client import CallFailed
+from impressions.client.client import CallFailed
+from impressions.core.shard import shard_of
+from impressions.formats.generation_paths import HostPaths
+from impressions.formats.pointer import Pointer, encode_pointer
 from tests.compare import differences
 from tests.generations import CUTOVER_MS, blocks_of
 from tests.serving.support import (

@@ -18,12 +18,12 @@ import pytest
 from bulkload.activate import activate
 from bulkload.load import load
 from bulkload.verify import verify_host
-from impressions.errors import CorruptData
-from impressions.generation import HostPaths
-from impressions.item import profile_key
-from impressions.shard import shard_of
-from impressions.shell import rocks
-from serving.client import CallFailed
+from impressions.client.client import CallFailed
+from impressions.core.errors import CorruptData
+from impressions.core.item import profile_key
+from impressions.core.shard import shard_of
+from impressions.formats.generation_paths import HostPaths
+from impressions.rocksdb import stores as rocks
 from tests.faults.size import scaled
 from tests.generations import CUTOVER_MS, publish, random_events
 from tests.generations import blocks_of as blocks_from
@@ -77,8 +77,8 @@ def titles_or_error(client, profile):
 READER = """
 import json, sys
 from pathlib import Path
-from impressions.item import profile_key
-from impressions.shell import rocks
+from impressions.core.item import profile_key
+from impressions.rocksdb import stores as rocks
 
 def outcome(read, key):
     try:

@@ -3,11 +3,12 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from impressions import profile_block, window
-from impressions.completeness import Incomplete, reasons
-from impressions.merge import merge
-from impressions.spec import DAY_MS, Spec
-from tests import naive
+from impressions.core import window
+from impressions.core.completeness import Incomplete, reasons
+from impressions.core.merge import merge
+from impressions.core.spec import DAY_MS, Spec
+from impressions.formats import profile_block
+from oracle import year as naive
 from tests.blocks import delta_blocks_of, profile_block_of
 from tests.compare import as_dict, differences
 from tests.faults.size import scaled

@@ -5,9 +5,9 @@ import signal
 
 import pytest
 
+from impressions.client.client import ImpressionsClient
 from impressions.clock import now_ms
-from impressions.shell.running import running
-from serving.client import ImpressionsClient
+from impressions.process.running import running
 from tests.broker import stream_settings
 from tests.deltas.support import Publisher
 from tests.serving.process import Process, end

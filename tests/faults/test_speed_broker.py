@@ -12,12 +12,12 @@ import time
 import pytest
 from confluent_kafka import Consumer, TopicPartition
 
-from deltas.process import store_dir
-from deltas.store import open_primary, open_secondary
-from impressions import heartbeat
 from impressions.clock import now_ms
-from impressions.completeness import Incomplete, stream_reasons
-from impressions.errors import NotReady
+from impressions.core.completeness import Incomplete, stream_reasons
+from impressions.core.errors import NotReady
+from impressions.deltas.process import store_dir
+from impressions.deltas.store import open_primary, open_secondary
+from impressions.formats import heartbeat
 from impressions.kafka import client
 from serving.live import stream_state
 from speed.state import state_path
@@ -133,13 +133,13 @@ def test_a_broker_that_is_killed_and_comes_back_is_used_again(tmp_path, own):
 
 @contextlib.contextmanager
 def follower(settings, tmp_path):
-    """`python -m deltas`, as a host runs it, and its log; the same process to the end."""
+    """`python -m impressions.deltas`, as a host runs it, and its log; the process ends with it."""
     config = tmp_path / "follower.toml"
     config.write_text(toml_of(settings.model_dump(mode="json", exclude_defaults=True)))
     log_file = tmp_path / "follower.log"
     with log_file.open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "deltas", "--config", str(config)], stderr=log
+            [sys.executable, "-m", "impressions.deltas", "--config", str(config)], stderr=log
         )
     try:
         yield log_file

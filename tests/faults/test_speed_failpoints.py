@@ -6,8 +6,8 @@ import signal
 
 import pytest
 
-from impressions import heartbeat
-from impressions.shell.failpoint import hits
+from impressions.formats import heartbeat
+from impressions.process.failpoint import hits
 from tests.broker import stream_settings
 from tests.faults.size import scaled
 from tests.faults.stream import QUICK, SEED, assert_exact, switch, workers

@@ -10,9 +10,9 @@ from itertools import pairwise
 import pytest
 from confluent_kafka import Producer
 
-from impressions import delta_block, heartbeat
+from impressions.core.shard import shard_of
+from impressions.formats import delta_block, heartbeat
 from impressions.kafka import client
-from impressions.shard import shard_of
 from tests.broker import stream_settings
 from tests.faults.size import scaled
 from tests.faults.stream import QUICK, SEED, Flow, assert_exact, wait_applied, workers

@@ -3,15 +3,16 @@
 import numpy as np
 import pytest
 
-from impressions import delta_block, event, profile_block, slot, window
-from impressions.completeness import Incomplete, reasons
-from impressions.errors import UsageError
-from impressions.event import Reason
+from impressions.core import event, slot, window
+from impressions.core.completeness import Incomplete, reasons
+from impressions.core.errors import UsageError
+from impressions.core.event import Reason
+from impressions.core.merge import merge
+from impressions.core.spec import DAY_MS, Spec
+from impressions.formats import delta_block, profile_block
 from impressions.kafka.records import decode
-from impressions.merge import merge
-from impressions.spec import DAY_MS, Spec
+from oracle import year as naive
 from speed.apply import apply
-from tests import naive
 from tests.blocks import delta_blocks_of, profile_block_of
 from tests.compare import as_dict, differences
 from tests.speed.records import record_bytes

@@ -10,10 +10,10 @@ import pytest
 
 from bulkload.activate import activate
 from bulkload.load import load
-from deltas.store import PartitionState, decode_state, encode_state, open_primary
-from impressions import delta_block, heartbeat, manifest, pointer, profile_block, sealed
-from impressions.errors import CorruptData, FormatVersionError, ImpressionsError, Refused
-from impressions.spec import Spec
+from impressions.core.errors import CorruptData, FormatVersionError, ImpressionsError, Refused
+from impressions.core.spec import Spec
+from impressions.deltas.store import PartitionState, decode_state, encode_state, open_primary
+from impressions.formats import delta_block, heartbeat, manifest, pointer, profile_block, sealed
 from serving.live import LiveDeltas
 from speed.opening import open_copy
 from speed.state import state_of

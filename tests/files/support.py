@@ -18,8 +18,8 @@ from batch.files.reader import open_files, read
 from batch.files.sample import look_first
 from batch.mapping.grammar import read_mapping
 from batch.mapping.judge import Judged
-from impressions.event import Reason
-from impressions.spec import Spec
+from impressions.core.event import Reason
+from impressions.core.spec import Spec
 
 MS = 1_762_000_000_000  # 2025-11-01T12:26:40Z
 NOW_MS = MS + 3_600_000

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from impressions.errors import ImpressionsError
+from impressions.core.errors import ImpressionsError
 from tests.files.support import MS, PLAIN, take, text
 
 CSV = b'u,t,ms\n1,7,%d\n2,"a\nb",%d\n3,\xc3\xa9,\n' % (MS, MS)

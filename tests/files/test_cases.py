@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from impressions.errors import MappingError
+from impressions.core.errors import MappingError
 from tests.files.support import MS, NOW_MS, PLAIN, parquet, take, text
 
 GOOD = {"u": [1, 2, 3], "t": [10, 11, 12], "ms": [MS] * 3}

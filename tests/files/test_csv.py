@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from batch.files import csv as csv_files
-from impressions.errors import CorruptData, MappingError, UsageError
-from impressions.ids import PROFILE_BITS, hash_id
+from impressions.core.errors import CorruptData, MappingError, UsageError
+from impressions.core.ids import PROFILE_BITS, hash_id
 from tests.files.support import MS, take, text
 
 H = "u,t,ms\n"

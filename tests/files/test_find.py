@@ -9,7 +9,7 @@ import pytest
 
 from batch.files.find import find_files
 from batch.files.names import printable
-from impressions.errors import UsageError
+from impressions.core.errors import UsageError
 from tests.files.support import parquet, take, text
 
 CSV = "u,t,ms\n1,7,1762000000000\n"

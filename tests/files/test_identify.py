@@ -11,7 +11,7 @@ import pytest
 from batch.files.identify import format_of, identify, suffix
 from batch.files.reader import open_files, read
 from batch.mapping.grammar import read_mapping
-from impressions.errors import CorruptData, UsageError
+from impressions.core.errors import CorruptData, UsageError
 from tests.files.support import NOW_MS, PLAIN, SPEC, parquet, take, text
 
 CSV = "u,t,ms\n1,7,1762000000000\n"

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from impressions.errors import CorruptData, MappingError, UsageError
-from impressions.ids import PROFILE_BITS, hash_id
+from impressions.core.errors import CorruptData, MappingError, UsageError
+from impressions.core.ids import PROFILE_BITS, hash_id
 from tests.files.support import MS, PLAIN, take, text
 
 

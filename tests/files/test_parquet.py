@@ -19,8 +19,8 @@ from batch.files.identify import identify
 from batch.files.parquet import _is_read
 from batch.files.reader import open_files, read
 from batch.mapping.grammar import read_mapping
-from impressions.errors import CorruptData, MappingError, UsageError
-from impressions.ids import LOG_BITS, PROFILE_BITS, hash_id
+from impressions.core.errors import CorruptData, MappingError, UsageError
+from impressions.core.ids import LOG_BITS, PROFILE_BITS, hash_id
 from tests.files.support import MS, NOW_MS, PLAIN, SPEC, parquet, take, text
 
 GOOD: dict[str, Any] = {"u": [1, 2, 3], "t": [10, 11, 12], "ms": [MS] * 3}

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from impressions.errors import MappingError
+from impressions.core.errors import MappingError
 from tests.files.support import MS, NOW_MS, parquet, take, text
 
 DAY = 86_400_000

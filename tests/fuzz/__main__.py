@@ -31,7 +31,7 @@ def fuzz_one(name: str, flags: list[str]) -> None:
 
     with atheris.instrument_imports(include=["impressions", "batch.mapping", "bulkload.admission"]):
         from tests.fuzz.targets import TARGETS
-    from impressions.errors import ImpressionsError
+    from impressions.core.errors import ImpressionsError
 
     target = TARGETS[name]
 

@@ -20,12 +20,12 @@ import numpy as np
 from batch.mapping.fits import check_against
 from batch.mapping.grammar import read_mapping
 from bulkload.admission import admit
-from impressions import delta_block, heartbeat, manifest, pointer, profile_block, sealed
+from impressions.core.merge import merge
+from impressions.core.spec import DAY_MS, PARTITIONER, Spec
+from impressions.formats import delta_block, heartbeat, manifest, pointer, profile_block, sealed
 from impressions.kafka import records
 from impressions.kafka.dead_letters import dead_letters_of, read_dead_letter
 from impressions.kafka.revival import revived
-from impressions.merge import merge
-from impressions.spec import DAY_MS, PARTITIONER, Spec
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 SPEC = Spec()

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
-from batch.session import spark_session
-from impressions.shell.settings import Settings
+from batch.spark.session import spark_session
+from impressions.settings.model import Settings
 from tests.spark import small_settings
 
 

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from impressions.shell.failpoint import VARIABLE
+from impressions.process.failpoint import VARIABLE
 
 
 def run_job(

@@ -1,6 +1,6 @@
 """A topic with logs in it, landing it, and what the oracle says must come of it.
 
-Logs are those of tests/naive.py without an ingest time: the broker gives it. `arrived` reads the
+Logs are those of oracle/year.py without an ingest time: the broker gives it. `arrived` reads the
 topic back from its first record, through the public wire classes and in arrival order per
 partition, so the oracle sees what was sent and when, by way of no code under test.
 """
@@ -19,19 +19,19 @@ from pyspark.sql import functions as F
 
 from batch import close
 from batch.lake import commits, tables
+from batch.lake.tasks import Runner
 from batch.landing import round as landing
 from batch.landing.job import Landing
-from batch.report import RunReport, start_report
-from batch.session import spark_session
-from batch.tasks import Runner
+from batch.spark.session import spark_session
 from impressions.clock import now_ms
+from impressions.core.shard import shard_of
+from impressions.core.slot import next_slot_ms
+from impressions.core.spec import DAY_MS
 from impressions.kafka.admin import connect
-from impressions.shard import shard_of
-from impressions.shell.settings import Settings
-from impressions.slot import next_slot_ms
-from impressions.spec import DAY_MS
+from impressions.settings.model import Settings
+from impressions.terminal.report import RunReport, start_report
 from impressions.v1.impression_record_pb2 import ImpressionLog, ImpressionRecord
-from tests import naive
+from oracle import year as naive
 from tests.broker import TestBroker, stream_settings
 from tests.integration.conftest import Lake
 
@@ -112,7 +112,7 @@ def wire(log: Sent) -> ImpressionLog:
 
 
 def arrived(settings: Settings) -> list[tuple[int, int, int, list[dict[str, Any]]]]:
-    """Everything readable in the topic, as logs of tests/naive.py."""
+    """Everything readable in the topic, as logs of oracle/year.py."""
     consumer = Consumer(
         {"bootstrap.servers": settings.kafka.bootstrap, "group.id": "oracle",
          "auto.offset.reset": "earliest", "enable.auto.commit": False}

@@ -1,7 +1,7 @@
 """Closed slots of raw, written straight from a list of events: the input of compact.
 
 `year(seed)` makes events around the edges that matter; `write_closed` puts them into the table as
-`land` and `close` would leave them. What they must add up to says tests/naive.py.
+`land` and `close` would leave them. What they must add up to says oracle/year.py.
 """
 
 import random
@@ -10,10 +10,10 @@ from collections.abc import Iterable
 from pyspark.sql import functions as F
 
 from batch.lake import commits, tables
-from batch.spark_io import writer
-from impressions.generation import generation_id
-from impressions.shard import shard_of
-from impressions.spec import DAY_MS
+from batch.spark.commits import writer
+from impressions.core.shard import shard_of
+from impressions.core.spec import DAY_MS
+from impressions.formats.generation_paths import generation_id
 from tests.integration.conftest import Lake
 
 CUTOVER_MS = 20_772 * DAY_MS  # 2026-11-15

@@ -15,10 +15,10 @@ from batch.close import command
 from batch.closing import rewrite
 from batch.lake import commits, tables
 from batch.lake.files import SlotState, slot_states
-from batch.shard import shard_column
-from batch.spark_io import writer
-from impressions.errors import NotReady
-from tests import naive
+from batch.rules.shard import shard_column
+from batch.spark.commits import writer
+from impressions.core.errors import NotReady
+from oracle import year as naive
 from tests.integration.conftest import Lake, new_lake
 from tests.integration.history import DAY, START, Log, counting, expected, logs
 

@@ -11,9 +11,9 @@ from batch.close import Request, run_close
 from batch.compact import Job, compact
 from batch.lake import commits, tables
 from batch.lake.files import live_files, slot_states
-from batch.report import RunReport, start_report
-from batch.tasks import Runner
-from impressions.errors import NotReady
+from batch.lake.tasks import Runner
+from impressions.core.errors import NotReady
+from impressions.terminal.report import RunReport, start_report
 from tests.integration.conftest import Lake
 from tests.integration.raw_events import CUTOVER_MS, event, write_closed
 

@@ -5,16 +5,16 @@ import json
 import pytest
 from pyspark.sql import functions as F
 
-from batch.aggregate import aggregate, exchanges
 from batch.compact import Job, command, compact, recompute_published
 from batch.lake import tables
 from batch.lake.commits import snapshots
-from batch.published import history
-from batch.refs import branch_of, refs
-from batch.report import start_report
-from impressions.errors import NotReady, Refused, UsageError
-from impressions.spec import DAY_MS
-from tests import naive
+from batch.rules.aggregate import aggregate, exchanges
+from batch.spark.generation_refs import branch_of, refs
+from batch.spark.published import history
+from impressions.core.errors import NotReady, Refused, UsageError
+from impressions.core.spec import DAY_MS
+from impressions.terminal.report import start_report
+from oracle import year as naive
 from tests.compare import differences
 from tests.integration.conftest import Lake, new_lake
 from tests.integration.raw_events import (

@@ -15,11 +15,11 @@ import pytest
 
 from batch.close import Request, run_close
 from batch.lake import commits, tables
+from batch.lake.catalog import open_catalog
 from batch.lake.files import live_files
 from batch.lake.locations import local_path
-from batch.report import start_report
-from batch.tasks import Runner
-from impressions.shell.catalog import open_catalog
+from batch.lake.tasks import Runner
+from impressions.terminal.report import start_report
 from tests.integration.conftest import Lake
 from tests.integration.history import logs, rows_of
 from tests.lake.rows import bring_in, file_of

@@ -5,24 +5,27 @@ from dataclasses import replace
 
 import pytest
 
-from batch import compact, export, refs, sst_input
+from batch import compact, export
+from batch.exporting import sst_input
+from batch.exporting.leftovers import sweep
+from batch.exporting.storage import open_directory
 from batch.lake import commits, tables
-from batch.report import start_report
-from batch.session import spark_session
-from batch.spark_io import writer
-from batch.storage import open_directory
-from batch.sweep import sweep
-from impressions import manifest as manifests
-from impressions import merge, profile_block
-from impressions.errors import CorruptData, NotReady, Refused, UsageError
-from impressions.generation import sst_path
-from impressions.item import profile_of_key
-from impressions.manifest import SstFile, content_digest
-from impressions.shard import shard_of
-from impressions.shell import rocks
-from impressions.shell.sections import Catalog
-from impressions.spec import DAY_MS
-from tests import naive
+from batch.spark import generation_refs as refs
+from batch.spark.commits import writer
+from batch.spark.session import spark_session
+from impressions.core import merge
+from impressions.core.errors import CorruptData, NotReady, Refused, UsageError
+from impressions.core.item import profile_of_key
+from impressions.core.shard import shard_of
+from impressions.core.spec import DAY_MS
+from impressions.formats import manifest as manifests
+from impressions.formats import profile_block
+from impressions.formats.generation_paths import sst_path
+from impressions.formats.manifest import SstFile, content_digest
+from impressions.rocksdb import stores as rocks
+from impressions.settings.sections import Catalog
+from impressions.terminal.report import start_report
+from oracle import year as naive
 from tests.compare import as_dict, differences
 from tests.integration.conftest import Lake, new_lake
 from tests.integration.raw_events import CUTOVER_MS, DATE, counted, event, write_closed, year

@@ -7,8 +7,8 @@ import random
 import numpy as np
 import pytest
 
-from batch.shard import shard_column
-from impressions.shard import shards_of
+from batch.rules.shard import shard_column
+from impressions.core.shard import shards_of
 from tests.integration.conftest import Lake
 
 pytestmark = pytest.mark.spark

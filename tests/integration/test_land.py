@@ -12,9 +12,9 @@ import pytest
 
 from batch.importing import run
 from batch.lake import commits, tables
-from impressions.errors import UsageError
-from impressions.shell.failpoint import hits
-from tests import naive
+from impressions.core.errors import UsageError
+from impressions.process.failpoint import hits
+from oracle import year as naive
 from tests.integration.conftest import Lake
 from tests.integration.history import (
     DAY,

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from batch.lake import tables
-from impressions.errors import MappingError, UsageError
+from impressions.core.errors import MappingError, UsageError
 from tests.integration.conftest import Lake
 from tests.integration.history import MAPPING, write_parquet
 from tests.integration.landing import land, one_row, rejected

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from batch.lake import tables
+from batch.lake.tasks import Runner
 from batch.landing import round as landing
 from batch.landing.job import Landing
-from batch.report import RunReport, start_report
-from batch.tasks import Runner
 from impressions.clock import now_ms
-from impressions.errors import Refused
-from impressions.shell.settings import Settings
+from impressions.core.errors import Refused
+from impressions.settings.model import Settings
+from impressions.terminal.report import RunReport, start_report
 from tests.broker import TestBroker, stream_settings
 from tests.integration.live import send_bytes
 from tests.speed.records import record_bytes

@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from batch.lake import tables
-from impressions.errors import CorruptData, MappingError
-from impressions.ids import PROFILE_BITS, hash_id
+from impressions.core.errors import CorruptData, MappingError
+from impressions.core.ids import PROFILE_BITS, hash_id
 from tests.integration.conftest import Lake
 from tests.integration.history import DAY, MAPPING, START, counting, write_parquet
 from tests.integration.landing import land, one_row, raw_id, rejected, table_id

@@ -14,17 +14,17 @@ from batch.closing.rewrite import Rewrite
 from batch.lake import tables
 from batch.lake.files import slot_states
 from batch.lake.retry import Conflict
-from batch.report import start_report
-from batch.session import spark_session
-from batch.tasks import Runner
+from batch.lake.tasks import Runner
+from batch.spark.session import spark_session
 from impressions.clock import FixedClock, now_ms
-from impressions.errors import Refused
-from impressions.shard import shard_of
-from impressions.slot import slot_start_ms
-from impressions.spec import DAY_MS
+from impressions.core.errors import Refused
+from impressions.core.shard import shard_of
+from impressions.core.slot import slot_start_ms
+from impressions.core.spec import DAY_MS
+from impressions.status.lake import read_lake
+from impressions.terminal.report import start_report
 from impressions.v1.impression_record_pb2 import ImpressionRecord
-from local.status_lake import read_lake
-from tests import naive
+from oracle import year as naive
 from tests.broker import TestBroker
 from tests.compare import differences
 from tests.integration.conftest import Lake

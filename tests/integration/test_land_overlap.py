@@ -9,8 +9,8 @@ import pytest
 from pyspark.sql import SparkSession
 
 from batch.land import command
-from impressions.errors import NotReady, Refused, UsageError
-from impressions.shell.settings import Settings
+from impressions.core.errors import NotReady, Refused, UsageError
+from impressions.settings.model import Settings
 from tests.broker import TestBroker
 from tests.integration import landing
 from tests.integration.history import write_parquet

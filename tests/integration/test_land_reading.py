@@ -12,11 +12,11 @@ from batch.landing.part import Reading, Task, judged
 from batch.landing.plan import Loss, Range
 from batch.landing.reading import client_of
 from impressions.clock import now_ms
-from impressions.errors import Refused
-from impressions.ingest_time import Carried
+from impressions.core.errors import Refused
+from impressions.core.ingest_time import Carried
+from impressions.core.spec import DAY_MS, Spec
 from impressions.kafka.admin import connect
-from impressions.shell.settings import Settings
-from impressions.spec import DAY_MS, Spec
+from impressions.settings.model import Settings
 from tests.broker import TestBroker, stream_settings
 from tests.integration.live import delete_records, send_bytes
 from tests.speed.records import record_bytes

@@ -15,7 +15,7 @@ from pyspark.sql import SparkSession
 
 from batch.closing.rewrite import Rewrite
 from batch.lake import commits, tables
-from batch.tasks import Runner
+from batch.lake.tasks import Runner
 from impressions.clock import now_ms
 from tests.broker import TestBroker
 from tests.integration.live import arrived, expected_raw, land, live_lake, raw_name, raw_rows, send

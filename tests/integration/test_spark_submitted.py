@@ -16,13 +16,13 @@ from typing import Any
 import pytest
 
 import batch
-from batch.java import find_java
 from batch.lake import tables
 from batch.lake.files import slot_states
-from batch.tasks import Runner
+from batch.lake.tasks import Runner
 from impressions.clock import now_ms
-from impressions.shell.settings import Settings
-from tests import naive
+from impressions.jvm.java import find_java
+from impressions.settings.model import Settings
+from oracle import year as naive
 from tests.broker import TestBroker
 from tests.integration.history import MAPPING, logs, rows_of
 from tests.integration.live import arrived, expected_raw, send_bytes, wire
@@ -90,7 +90,7 @@ def test_an_import_on_a_cluster_is_the_import_of_one_process(tmp_path: Path) -> 
 @pytest.mark.kafka
 def test_a_topic_is_landed_and_closed_on_a_cluster(tmp_path: Path, broker: TestBroker) -> None:
     """Every partition by a task, every (slot, shard) by a task; the oracle counts the same."""
-    from impressions.shard import shard_of
+    from impressions.core.shard import shard_of
     from impressions.v1.impression_record_pb2 import ImpressionRecord
     from tests.broker import stream_settings
 

@@ -6,8 +6,8 @@ import pytest
 
 from batch.compact import Job, compact
 from batch.lake import tables
-from batch.report import start_report
-from local.status_lake import read_lake
+from impressions.status.lake import read_lake
+from impressions.terminal.report import start_report
 from tests.integration.conftest import Lake
 from tests.integration.raw_events import CUTOVER_MS, DATE, edges, event, write_closed
 

@@ -10,9 +10,9 @@ import pyarrow.parquet as pq
 import pytest
 from pyarrow.fs import FileSystem
 
-from batch.ema_rows import whole_profiles_of
-from batch.storage import below, open_directory, shown
-from batch.sweep import sweep
+from batch.exporting.ema_rows import whole_profiles_of
+from batch.exporting.leftovers import sweep
+from batch.exporting.storage import below, open_directory, shown
 
 BUCKET = "lake"
 

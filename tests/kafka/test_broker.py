@@ -14,12 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from impressions.errors import NotReady, ServiceError
+from impressions.core.errors import NotReady, ServiceError
 from impressions.kafka import client, topics
-from impressions.shell.settings import Settings
-from local.broker import Broker
-from local.pid_file import PidFile
-from local.ports import PORTS
+from impressions.local.broker import Broker
+from impressions.local.pid_file import PidFile
+from impressions.local.ports import PORTS
+from impressions.settings.model import Settings
 
 pytestmark = pytest.mark.kafka
 
@@ -36,7 +36,15 @@ def test_the_command_line_starts_finds_and_stops_it(tmp_path: Path, own: Broker)
     """Each verb is a process of its own; the broker outlives them and belongs to no session."""
 
     def kafka(*words: str) -> dict[str, object]:
-        command = [sys.executable, "-m", "cli.main", "--set", f"home={tmp_path}", *words, "--json"]
+        command = [
+            sys.executable,
+            "-m",
+            "impressions.cli.main",
+            "--set",
+            f"home={tmp_path}",
+            *words,
+            "--json",
+        ]
         done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
         return dict(json.loads(done.stdout))
 

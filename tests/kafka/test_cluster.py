@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from confluent_kafka import KafkaError, Producer
 
-from impressions.errors import Refused
+from impressions.core.errors import Refused
 from impressions.kafka import client, offsets, topics
 from impressions.kafka.admin import connect, silent_logger
 from impressions.kafka.unseen import with_unseen
-from impressions.shell.settings import Settings
+from impressions.settings.model import Settings
 from tests.broker import read_topic
 from tests.cluster import NODES, Cluster
 from tests.live import until

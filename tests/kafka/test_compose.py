@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 import yaml
 
-from cli.main import VERBS, load_verb
+from batch.lake.catalog import python_catalog, spark_catalog
+from impressions.cli.main import VERBS, load_verb
 from impressions.kafka.topics import MAX_MESSAGE_BYTES
-from impressions.shell.catalog import python_catalog, spark_catalog
-from impressions.shell.settings import load
+from impressions.settings.model import load
 
 ROOT = Path(__file__).parents[2]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text("utf-8"))
@@ -67,7 +67,7 @@ def test_services_wait_for_what_exists() -> None:
 
 def test_its_broker_is_the_local_one(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same release as the pinned jars, the same largest message, no topics by accident."""
-    lock = (ROOT / "local" / "kafka-jars.toml").read_text("utf-8")
+    lock = (ROOT / "impressions" / "local" / "kafka-jars.toml").read_text("utf-8")
     version = re.search(r'artifact = "kafka_2.13"\nversion = "(.+)"', lock)
     assert version is not None
     assert SERVICES["kafka"]["image"] == f"apache/kafka:{version[1]}"

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from impressions.formats.flush_framing import KEPT_BYTES, MAX_VALUE_BYTES, Cut, kept, record_of
 from impressions.kafka.dead_letter_topic import Stray, parsed
 from impressions.kafka.dead_letters import DeadLetter, dead_letters_of, read_dead_letter
-from impressions.kafka.framing import KEPT_BYTES, MAX_VALUE_BYTES, Cut, kept, record_of
 from impressions.kafka.records import decode
 from impressions.kafka.revival import revived
 from impressions.v1.impression_record_pb2 import ImpressionRecord

@@ -9,11 +9,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from impressions.errors import UsageError
+from impressions.core.errors import UsageError
+from impressions.core.shard import shard_of
+from impressions.core.spec import Spec
 from impressions.kafka import records
-from impressions.kafka.packing import Impression, Log, Packer, columns_message, log_message, pack
-from impressions.shard import shard_of
-from impressions.spec import Spec
+from impressions.kafka.record_packing import (
+    Impression,
+    Log,
+    Packer,
+    columns_message,
+    log_message,
+    pack,
+)
 from impressions.v1.impression_record_pb2 import ImpressionRecord
 from tests.kafka import vectors
 

@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from impressions.errors import NotReady, Refused, ServiceError, UsageError
+from impressions.core.errors import NotReady, Refused, ServiceError, UsageError
 from impressions.kafka import records
 from impressions.kafka.admin import connect
 from impressions.producer import Impression, Log, Producer
-from impressions.shell.settings import Settings
+from impressions.settings.model import Settings
 from tests.broker import TestBroker, read_topic, stream_settings
 
 pytestmark = pytest.mark.kafka

@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from impressions.event import Reason
-from impressions.kafka.framing import MAX_RECORD_LOGS, MAX_VALUE_BYTES, record_of
+from impressions.core.event import Reason
+from impressions.core.shard import shard_of
+from impressions.core.spec import DAY_MS, Spec
+from impressions.formats.flush_framing import MAX_RECORD_LOGS, MAX_VALUE_BYTES, record_of
 from impressions.kafka.records import ABSENT, Unreadable, decode
-from impressions.shard import shard_of
-from impressions.spec import DAY_MS, Spec
 from impressions.v1.impression_record_pb2 import ImpressionLog, ImpressionRecord
 
 SPEC = Spec()

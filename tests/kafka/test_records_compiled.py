@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from impressions.compiled.logs import reader
-from impressions.kafka.framing import log_ranges, record_of
-from impressions.kafka.logs import Columns, Unreadable, read_plain
+from impressions.formats.device_flushes import Columns, Unreadable, read_plain
+from impressions.formats.flush_framing import log_ranges, record_of
 from impressions.kafka.records import decode
 from impressions.v1.impression_record_pb2 import ImpressionLog, ImpressionRecord
 from tests.faults.size import scaled

@@ -72,7 +72,7 @@ def test_dead_letters_are_made_one_at_a_time():
 HOSTILE = """
 import json, numpy as np
 from impressions.kafka.records import decode
-from impressions.spec import Spec
+from impressions.core.spec import Spec
 from tests.memory import peak_rss_bytes
 
 def grown(value):

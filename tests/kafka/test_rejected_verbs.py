@@ -4,13 +4,13 @@ import json
 
 import pytest
 
-from cli import rejected
-from impressions.errors import UsageError
+from impressions.cli import rejected
+from impressions.core.errors import UsageError
+from impressions.formats.flush_framing import record_of
 from impressions.kafka import dead_letter_topic
 from impressions.kafka.dead_letter_topic import Stray
 from impressions.kafka.dead_letters import DeadLetter
-from impressions.kafka.framing import record_of
-from impressions.shell.settings import Settings
+from impressions.settings.model import Settings
 from tests.kafka.test_records import log, record
 
 BROKEN = log(8, device={"type": "tv?"}).SerializeToString().replace(b"?", b"\xff")

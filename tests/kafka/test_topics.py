@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, Producer
 
-from cli.topics import check, create
-from impressions.errors import NotReady, Refused, ServiceError
+from impressions.cli.topics import check, create
+from impressions.core.errors import NotReady, Refused, ServiceError
 from impressions.kafka import client, topics
 from impressions.kafka.admin import connect
 from impressions.kafka.topics import Config
-from impressions.shell.sections import Kafka
-from impressions.shell.settings import Settings
+from impressions.settings.model import Settings
+from impressions.settings.sections import Kafka
 from tests.broker import TestBroker, compact_soon, read_topic, stream_settings
 
 pytestmark = pytest.mark.kafka

@@ -3,8 +3,8 @@
     tests/golden/records.json   [{"partitions": P, "logs": [...], "records": {partition: hex}}, ...]
 
 A log is {"profile_id", "log_id", "device_type", "app_version", "impressions": [...]}; an impression
-has the names of impressions.kafka.packing.Impression. Logs of one partition stand in one record, in
-the order of the list.
+has the names of impressions.kafka.record_packing.Impression. Logs of one partition stand in one
+record, in the order of the list.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from impressions.kafka.packing import Impression, Log, Packer, log_message, pack
+from impressions.kafka.record_packing import Impression, Log, Packer, log_message, pack
 
 FILE = Path(__file__).parents[1] / "golden" / "records.json"
 

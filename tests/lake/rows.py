@@ -13,11 +13,11 @@ from batch.importing.run import run_import
 from batch.lake import commits, tables
 from batch.lake.files import LiveFile, live_files
 from batch.lake.reading import rows_of
+from batch.lake.tasks import Runner
 from batch.mapping.grammar import read_mapping
-from batch.report import RunReport, start_report
-from batch.tasks import Runner
 from impressions.clock import Clock, now_ms
-from impressions.shell.settings import Settings
+from impressions.settings.model import Settings
+from impressions.terminal.report import RunReport, start_report
 from tests.integration.history import MAPPING, write_parquet
 
 

@@ -10,10 +10,10 @@ import pytest
 from batch.importing import forget as module
 from batch.importing.forget import Forgetting, forget
 from batch.lake import tables
-from batch.report import RunReport, start_report
-from batch.tasks import Runner
-from impressions.errors import UsageError
-from impressions.shell.settings import Settings
+from batch.lake.tasks import Runner
+from impressions.core.errors import UsageError
+from impressions.settings.model import Settings
+from impressions.terminal.report import RunReport, start_report
 from tests.integration.history import DAY, START
 from tests.integration.landing import one_row
 from tests.lake.rows import bring_in, file_of, rows, through_ms

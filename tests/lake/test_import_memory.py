@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from batch.importing import merging, staging
-from impressions.shell.settings import Settings
+from impressions.settings.model import Settings
 from tests.integration.history import logs, rows_of
 from tests.lake.rows import bring_in, file_of, rows
 

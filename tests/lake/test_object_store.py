@@ -10,9 +10,9 @@ import pytest
 from batch.close import Request, run_close
 from batch.importing.forget import Forgetting, forget
 from batch.lake import tables
-from batch.report import start_report
-from batch.tasks import Runner
-from impressions.shell.settings import Settings
+from batch.lake.tasks import Runner
+from impressions.settings.model import Settings
+from impressions.terminal.report import start_report
 from tests.integration.history import logs, rows_of
 from tests.lake.rows import bring_in, file_of, files, rows
 

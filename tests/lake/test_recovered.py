@@ -10,11 +10,11 @@ import pytest
 from batch.lake import commits, tables
 from batch.lake.columns import micros, table_of
 from batch.lake.committing import commit
+from batch.lake.cursor import Cursor, Landed
 from batch.lake.writing import target_of, write
 from batch.landing import shortfall
-from batch.landing.cursor import Cursor, Landed
-from impressions.shell.settings import Settings
-from impressions.spec import DAY_MS
+from impressions.core.spec import DAY_MS
+from impressions.settings.model import Settings
 
 NOW_MS = 20_000 * DAY_MS
 START = Landed("t", "ab" * 16, 1, None, (Cursor(2), Cursor(0)))

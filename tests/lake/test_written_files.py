@@ -14,8 +14,8 @@ from batch.lake import locations, tables
 from batch.lake.files import bound, nulls
 from batch.lake.reading import rows_of
 from batch.lake.writing import target_of, write
-from impressions.errors import CorruptData
-from impressions.shell.settings import Settings
+from impressions.core.errors import CorruptData
+from impressions.settings.model import Settings
 from tests.integration.history import DAY, START
 from tests.integration.landing import one_row
 from tests.lake.rows import bring_in, file_of, files

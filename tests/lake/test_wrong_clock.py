@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from batch.lake import tables
-from impressions.shell.settings import Settings
+from impressions.settings.model import Settings
 from tests.integration.landing import one_row
 from tests.lake.rows import bring_in, file_of
 

@@ -14,12 +14,12 @@ import pytest
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import generate_latest
 
-from deltas.process import FollowerMetrics
-from deltas.store import PartitionState
-from impressions import heartbeat
-from impressions.completeness import StreamState
-from impressions.heartbeat import Heartbeat
-from impressions.shell.settings import Settings
+from impressions.core.completeness import StreamState
+from impressions.deltas.process import FollowerMetrics
+from impressions.deltas.store import PartitionState
+from impressions.formats import heartbeat
+from impressions.formats.heartbeat import Heartbeat
+from impressions.settings.model import Settings
 from serving.metrics import ServerMetrics
 from serving.now import look
 from speed.metrics import Metrics

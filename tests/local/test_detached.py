@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from impressions.shell.settings import Settings, load
-from local.detached import Detached
-from local.pid_file import AlreadyRuns
-from local.settings_file import without_settings, write_settings
+from impressions.local.detached import Detached
+from impressions.local.pid_file import AlreadyRuns
+from impressions.local.settings_file import without_settings, write_settings
+from impressions.settings.model import Settings, load
 from tests.live import until
 
 SLEEPS = "import time; print('ready', flush=True); time.sleep(60)"

@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 
 from impressions.clock import now_ms
+from impressions.local.settings_file import write_settings
+from impressions.process.running import birth_of
 from impressions.producer import Impression, Log, Producer
-from impressions.shell.running import birth_of
-from impressions.shell.settings import Settings, load
-from local.settings_file import write_settings
+from impressions.settings.model import Settings, load
 from tests.live import until
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(180)]
@@ -34,7 +34,15 @@ class Person:
 
     def types(self, *words: str, code: int = 0) -> Any:
         """The JSON that `impressions ... --json` prints."""
-        command = [sys.executable, "-m", "cli.main", "--config", str(self.config), *words, "--json"]
+        command = [
+            sys.executable,
+            "-m",
+            "impressions.cli.main",
+            "--config",
+            str(self.config),
+            *words,
+            "--json",
+        ]
         done = subprocess.run(command, capture_output=True, text=True, timeout=120)
         assert done.returncode == code, f"{words}: {done.stdout}{done.stderr}"
         return json.loads(done.stdout)

@@ -14,23 +14,23 @@ from typing import Any
 import pytest
 
 from batch.lake.commits import State
+from batch.lake.cursor import Cursor, Landed
 from batch.lake.files import SlotState
-from batch.landing.cursor import Cursor, Landed
-from batch.stale import lacking
+from batch.lake.stale import lacking
 from bulkload.listing import Listed
-from cli.main import build_app
-from impressions.completeness import StreamState
-from impressions.errors import CorruptData, NotReady, ServiceError
-from impressions.heartbeat import FROM_THE_FIRST_MS, Heartbeat
-from impressions.shell.command import main
-from impressions.shell.running import Running
-from impressions.shell.settings import Settings
-from local.asking import Absent, Unknown, ask, ask_all
-from local.stage import Found, Stage
-from local.stages import exit_code, stages
-from local.status_lake import Lake, Published
-from local.status_serving import Copy, Served, Server, reachable
-from local.status_stream import SourcePartition, Stream
+from impressions.cli.main import build_app
+from impressions.core.completeness import StreamState
+from impressions.core.errors import CorruptData, NotReady, ServiceError
+from impressions.formats.heartbeat import FROM_THE_FIRST_MS, Heartbeat
+from impressions.process.command import main
+from impressions.process.running import Running
+from impressions.settings.model import Settings
+from impressions.status.asking import Absent, Unknown, ask, ask_all
+from impressions.status.lake import Lake, Published
+from impressions.status.serving import Copy, Served, Server, reachable
+from impressions.status.stage import Found, Stage
+from impressions.status.stages import exit_code, stages
+from impressions.status.stream import SourcePartition, Stream
 
 NOW = 1_800_000_000_000
 SETTINGS = Settings(slot_seconds=20, partitions=2)
@@ -298,12 +298,13 @@ def test_questions_are_asked_at_once_and_none_keeps_the_others_waiting() -> None
 def test_status_ends_in_its_time_though_a_library_hangs(tmp_path: Path) -> None:
     """A thread pool deep in a library would keep the interpreter for as long as it waits."""
     code = (
-        "import functools, sys, time, bulkload.listing, local.status as s\n"
+        "import functools, sys, time, bulkload.listing, impressions.status.report as s\n"
         "from concurrent.futures import ThreadPoolExecutor\n"
         "pool = ThreadPoolExecutor(1)\n"
         "bulkload.listing.listing = lambda settings: pool.submit(time.sleep, 60).result()\n"
         "s.look = functools.partial(s.look, timeout_s=0.5)\n"
-        "from cli.main import main; sys.argv = ['impressions', 'status', '--json']; main()"
+        "from impressions.cli.main import main\n"
+        "sys.argv = ['impressions', 'status', '--json']; main()"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=30,

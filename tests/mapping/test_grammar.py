@@ -12,7 +12,7 @@ from batch.mapping.fits import check_against
 from batch.mapping.grammar import HashOf, Source, read_mapping
 from batch.mapping.kinds import Kind
 from batch.mapping.options import Reading
-from impressions.errors import MappingError
+from impressions.core.errors import MappingError
 
 NEEDED = ["profile_id=u", "title_id=v", "event_time=t:ms"]
 KINDS: dict[str, Kind] = {"u": "integer", "v": "integer", "t": "integer", "name": "text"}

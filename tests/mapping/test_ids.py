@@ -13,7 +13,7 @@ import pytest
 
 from batch.mapping.ids import content_id, content_ids, hashes
 from batch.mapping.texts import text_of
-from impressions.ids import LOG_BITS, PROFILE_BITS, TITLE_BITS, hash_id
+from impressions.core.ids import LOG_BITS, PROFILE_BITS, TITLE_BITS, hash_id
 
 
 @pytest.mark.parametrize("bits", [PROFILE_BITS, TITLE_BITS])

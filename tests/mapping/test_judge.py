@@ -12,8 +12,8 @@ import pytest
 from batch.mapping.grammar import read_mapping
 from batch.mapping.judge import ABSENT, Judged, judge
 from batch.mapping.rows import Rows
-from impressions.event import ORDER, Reason
-from impressions.spec import DAY_MS, Spec
+from impressions.core.event import ORDER, Reason
+from impressions.core.spec import DAY_MS, Spec
 
 T = 1_762_000_000_000
 SPEC = Spec()

@@ -12,13 +12,13 @@ from pathlib import Path
 
 from bulkload.activate import activate
 from bulkload.load import load
-from impressions.generation import generation_id
-from impressions.shell.sections import Host, Serving
-from impressions.shell.settings import Settings
-from impressions.spec import DAY_MS
-from serving.client import ImpressionsClient
+from impressions.client.client import ImpressionsClient
+from impressions.core.spec import DAY_MS
+from impressions.formats.generation_paths import generation_id
+from impressions.settings.model import Settings
+from impressions.settings.sections import Host, Serving
+from oracle import year as naive
 from serving.server import create_server
-from tests import naive
 from tests.generations import CUTOVER_MS, blocks_of, publish, random_events
 
 SEED = 7

@@ -5,9 +5,9 @@ import math
 import numpy as np
 import pytest
 
-from impressions import delta_block
-from impressions.spec import DAY_MS, HALF_LIVES_DAYS
-from serving.client import Top
+from impressions.client.client import Top
+from impressions.core.spec import DAY_MS, HALF_LIVES_DAYS
+from impressions.formats import delta_block
 from serving.reads import Deltas
 from tests.blocks import delta_blocks_of
 from tests.compare import differences

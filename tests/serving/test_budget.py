@@ -7,14 +7,14 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from impressions import profile_block
+from impressions.client.client import CallFailed, Top
 from impressions.clock import FixedClock
-from impressions.columns import Rows, empty_rows
-from impressions.errors import ImpressionsError
-from impressions.item import pack
-from impressions.spec import Spec
+from impressions.core.errors import ImpressionsError
+from impressions.core.item import pack
+from impressions.core.rows import Rows, empty_rows
+from impressions.core.spec import Spec
+from impressions.formats import profile_block
 from impressions.v1 import impressions_service_pb2 as pb
-from serving.client import CallFailed, Top
 from serving.metrics import ServerMetrics
 from serving.reads import Reader, no_deltas
 from serving.service import ImpressionsService

@@ -3,11 +3,11 @@
 import grpc
 import numpy as np
 
-from impressions.completeness import Incomplete
+from impressions.client import columns_wire as twins
+from impressions.client.result import reason_words
+from impressions.core.completeness import Incomplete
 from impressions.v1 import impressions_service_pb2 as pb
 from impressions.v1.impressions_service_pb2_grpc import ImpressionsServiceStub
-from serving import columns_wire as twins
-from serving.result import reason_words
 from serving.wire import reason_value
 from tests.generations import CUTOVER_MS
 

@@ -11,13 +11,13 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from bulkload.activate import rollback
-from impressions.generation import generation_id
-from impressions.shell.descriptors import TooManyFiles
-from impressions.spec import DAY_MS
+from impressions.client.client import CallFailed, ImpressionsClient
+from impressions.core.spec import DAY_MS
+from impressions.formats.generation_paths import generation_id
+from impressions.process.descriptors import TooManyFiles
 from impressions.v1 import impressions_service_pb2 as pb
 from impressions.v1 import impressions_service_pb2_grpc as pb_grpc
 from serving import connections
-from serving.client import CallFailed, ImpressionsClient
 from serving.generations import Generations
 from tests.generations import CUTOVER_MS
 from tests.serving.process import Process, end
@@ -194,7 +194,7 @@ def test_without_a_descriptor_a_read_is_no_damage(tmp_path):
 def test_idle_connections_to_the_metrics_are_closed(monkeypatch):
     from prometheus_client import CollectorRegistry
 
-    from impressions.shell import metrics
+    from impressions.process import metrics
 
     monkeypatch.setattr(metrics, "_IDLE_S", 0.2)
     with (

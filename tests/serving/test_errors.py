@@ -5,13 +5,13 @@ import pytest
 from google.rpc import error_details_pb2 as details
 from grpc_status import rpc_status
 
-from impressions import errors
+from impressions.client.client import CallFailed, Top
+from impressions.client.result import reason_words
 from impressions.clock import FixedClock
-from impressions.shard import shard_of
+from impressions.core import errors
+from impressions.core.shard import shard_of
 from impressions.v1 import impressions_service_pb2 as pb
 from serving import requests, status
-from serving.client import CallFailed, Top
-from serving.result import reason_words
 from tests.generations import CUTOVER_MS
 from tests.serving.support import client_of, install, metric, serving, settings_in, until
 
@@ -162,7 +162,7 @@ def subclasses(kind: type) -> set[type]:
 
 
 def test_every_error_of_the_tree_has_a_decided_code():
-    """A class added to impressions/errors.py must be placed in the table, not fall through."""
+    """A class added to impressions/core/errors.py must be placed in the table, not fall through."""
     tree = {k for k in subclasses(errors.ImpressionsError) if k.__module__ == errors.__name__}
     inherited = {errors.MappingError, errors.FormatVersionError}
     assert tree - inherited == set(status.BY_CLASS)

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from impressions.answer import Answer
-from impressions.completeness import Incomplete
+from impressions.core.answer import Answer
+from impressions.core.completeness import Incomplete
 from impressions.v1 import impressions_service_pb2 as pb
 from serving import frames
 from serving.service import failed_result, in_stream, result_frame

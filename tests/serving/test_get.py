@@ -9,12 +9,12 @@ import sys
 import numpy as np
 import pytest
 
-from cli.get import _refuse_rows_of_later, command
-from impressions.errors import SettingsError, UsageError
-from impressions.ids import PROFILE_BITS, TITLE_BITS, hash_id
-from impressions.shell.settings import Settings
-from impressions.spec import DAY_MS
-from serving.client import CallFailed, Context, ProfileResult
+from impressions.cli.get import _refuse_rows_of_later, command
+from impressions.client.client import CallFailed, Context, ProfileResult
+from impressions.core.errors import SettingsError, UsageError
+from impressions.core.ids import PROFILE_BITS, TITLE_BITS, hash_id
+from impressions.core.spec import DAY_MS
+from impressions.settings.model import Settings
 from tests.generations import CUTOVER_MS, blocks_of
 from tests.serving.support import EVENTS, expected_of, install, serving, settings_in
 from tests.tolerance import FLOAT32_STORED
@@ -168,7 +168,7 @@ def test_the_token_of_a_file_is_sent(tmp_path, capsys):
 def test_errors_are_json_under_json_with_exit_code_8():
     """A real process; nobody listens on port 1."""
     arguments = ["--profile", "1", "--address", "127.0.0.1:1", "--json"]
-    code = "import sys; from cli.main import main; sys.exit(main())"
+    code = "import sys; from impressions.cli.main import main; sys.exit(main())"
     run = subprocess.run(
         [sys.executable, "-c", code, "get", *arguments], capture_output=True, text=True, timeout=60
     )

@@ -8,7 +8,7 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
-from impressions.generation import HostPaths
+from impressions.formats.generation_paths import HostPaths
 from serving.health import BATCH, READY, SERVICE, SPEED, Health
 from tests.serving.support import install, serving, settings_in, until
 

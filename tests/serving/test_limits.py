@@ -9,10 +9,10 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from impressions.client.client import CallFailed
+from impressions.client.failures import failure_of
 from impressions.v1 import impressions_service_pb2 as pb
 from impressions.v1 import impressions_service_pb2_grpc
-from serving.client import CallFailed
-from serving.failures import failure_of
 from serving.reads import Deltas
 from tests.generations import CUTOVER_MS
 from tests.serving.support import client_of, install, serving, settings_in, until

@@ -9,19 +9,19 @@ from dataclasses import replace
 import grpc
 import pytest
 
-from cli.get import _footer
-from deltas.process import store_dir
-from deltas.store import PartitionState, open_primary, open_secondary
+from impressions.cli.get import _footer
+from impressions.client.client import CallFailed
+from impressions.client.result import reason_words
 from impressions.clock import FixedClock
-from impressions.delta_block import key
-from impressions.heartbeat import FROM_THE_FIRST_MS
-from impressions.shard import shard_of
-from impressions.spec import DAY_MS
+from impressions.core.shard import shard_of
+from impressions.core.spec import DAY_MS
+from impressions.deltas.process import store_dir
+from impressions.deltas.store import PartitionState, open_primary, open_secondary
+from impressions.formats.delta_block import key
+from impressions.formats.heartbeat import FROM_THE_FIRST_MS
+from oracle import year as naive
 from serving import live
-from serving.client import CallFailed
 from serving.health import BATCH, READY, SPEED
-from serving.result import reason_words
-from tests import naive
 from tests.compare import differences
 from tests.deltas.support import beat_of, blocks_of
 from tests.generations import CUTOVER_MS, SPEC

@@ -12,10 +12,10 @@ import urllib.request
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from impressions import heartbeat
-from impressions.shard import shard_of
-from impressions.shell.running import running
-from serving.client import ImpressionsClient
+from impressions.client.client import ImpressionsClient
+from impressions.core.shard import shard_of
+from impressions.formats import heartbeat
+from impressions.process.running import running
 from tests.broker import stream_settings
 from tests.compare import differences
 from tests.deltas.support import Publisher, beat_of

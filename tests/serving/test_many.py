@@ -5,9 +5,9 @@ import itertools
 import grpc
 import pytest
 
+from impressions.client import columns_wire as twins
+from impressions.client.client import CallFailed
 from impressions.v1 import impressions_service_pb2 as pb
-from serving import columns_wire as twins
-from serving.client import CallFailed
 from tests.generations import CUTOVER_MS
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from serving.client import ImpressionsClient
+from impressions.client.client import ImpressionsClient
 from tests.generations import CUTOVER_MS
 from tests.serving.process import Process, alive, end
 from tests.serving.support import install, settings_in, until
@@ -199,10 +199,10 @@ def test_sigterm_at_any_moment_of_the_start_is_exit_0_and_leaves_no_process(host
 
 
 _AS_COMMAND = """
-from impressions.shell import program
+from impressions.process import program
 begin = program.begin
 program.begin = lambda **service: (begin(**service), print("begun", flush=True))
-from cli.main import main
+from impressions.cli.main import main
 main()
 """
 

@@ -8,9 +8,9 @@ import pytest
 
 from bulkload.activate import activate, rollback
 from bulkload.load import load
-from impressions import sealed
-from impressions.generation import HostPaths
-from impressions.pointer import Pointer, encode_pointer
+from impressions.formats import sealed
+from impressions.formats.generation_paths import HostPaths
+from impressions.formats.pointer import Pointer, encode_pointer
 from tests.generations import CUTOVER_MS
 from tests.serving.support import (
     EVENTS,

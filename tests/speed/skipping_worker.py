@@ -3,8 +3,8 @@
 Of each partition the second one of the first poll that has four; what comes behind it arrives.
 """
 
-from impressions.shell import log
-from impressions.shell.command import run
+from impressions.process.command import run
+from impressions.terminal import log
 from speed import engine, main
 from speed.fetches import Polls
 

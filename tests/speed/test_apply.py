@@ -4,14 +4,14 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from impressions import delta_block
-from impressions.columns import Rows
-from impressions.delta_block import DeltaBlock
+from impressions.core.merge import merge
+from impressions.core.rows import Rows
+from impressions.core.spec import DAY_MS, Spec
+from impressions.formats import delta_block
+from impressions.formats.delta_block import DeltaBlock
 from impressions.kafka.records import decode
-from impressions.merge import merge
-from impressions.spec import DAY_MS, Spec
+from oracle import year as naive
 from speed.apply import apply
-from tests import naive
 from tests.compare import as_dict, differences
 from tests.speed.records import record_bytes
 from tests.tolerance import FLOAT64

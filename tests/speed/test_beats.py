@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from confluent_kafka import KafkaError, KafkaException
 
-from impressions.heartbeat import Heartbeat
-from impressions.shell.settings import Settings
+from impressions.formats.heartbeat import Heartbeat
+from impressions.settings.model import Settings
 from speed import beats
 
 NOW_MS, NEWEST_MS, END = 1_000_000, 900_000, 8

@@ -7,16 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from deltas.store import NOTHING_DROPPED_MS, DeltaStore, PartitionState, open_primary
-from deltas.sweep import floor_of
-from impressions import delta_block
 from impressions.clock import FixedClock
-from impressions.heartbeat import FROM_THE_FIRST_MS, Heartbeat
-from impressions.merge import merge
-from impressions.shell.settings import Settings
-from impressions.spec import DAY_MS
+from impressions.core.merge import merge
+from impressions.core.spec import DAY_MS
+from impressions.deltas.store import NOTHING_DROPPED_MS, DeltaStore, PartitionState, open_primary
+from impressions.deltas.sweep import floor_of
+from impressions.formats import delta_block
+from impressions.formats.heartbeat import FROM_THE_FIRST_MS, Heartbeat
+from impressions.settings.model import Settings
+from oracle import year as naive
 from speed.state import Partition, Record
-from tests import naive
 from tests.compare import as_dict, differences
 from tests.speed.records import record_bytes
 from tests.tolerance import FLOAT64

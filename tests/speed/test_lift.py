@@ -4,8 +4,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from impressions.columns import Rows
-from impressions.spec import Spec
+from impressions.core.rows import Rows
+from impressions.core.spec import Spec
 from speed.lift import Lifted
 
 SPEC = Spec()

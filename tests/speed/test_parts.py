@@ -5,14 +5,14 @@ import random
 import numpy as np
 import pytest
 
-from impressions import delta_block
-from impressions.columns import Rows
-from impressions.delta_block import DeltaBlock
-from impressions.event import MAX_PROFILE_IMPRESSIONS
-from impressions.item import MAX_TITLE
+from impressions.core.event import MAX_PROFILE_IMPRESSIONS
+from impressions.core.item import MAX_TITLE
+from impressions.core.rows import Rows
+from impressions.formats import delta_block
+from impressions.formats.delta_block import DeltaBlock
 from impressions.kafka.topics import MAX_MESSAGE_BYTES
+from oracle import year as naive
 from speed import parts
-from tests import naive
 from tests.speed.records import record_bytes
 from tests.speed.test_apply import NOW_MS, SPEC, State, assert_exact
 

@@ -5,10 +5,10 @@ import os
 
 import pytest
 
-from impressions import heartbeat
+from impressions.formats import heartbeat
+from impressions.formats.flush_framing import KEPT_BYTES
 from impressions.kafka.admin import connect
 from impressions.kafka.dead_letters import DeadLetter, read_dead_letter
-from impressions.kafka.framing import KEPT_BYTES
 from speed.publisher import Publisher
 from tests.broker import stream_settings
 from tests.live import last_values, messages_of

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 from aiokafka.consumer.fetcher import Fetcher, FetchResult
 
-from impressions.kafka.framing import KEPT_BYTES, MAX_VALUE_BYTES
+from impressions.formats.flush_framing import KEPT_BYTES, MAX_VALUE_BYTES
 from speed.fetches import Piece
 from speed.room import Room
 from tests.live import until

@@ -6,9 +6,9 @@ import signal
 
 import pytest
 
-from impressions import heartbeat
 from impressions.clock import now_ms
-from impressions.heartbeat import FROM_THE_FIRST_MS
+from impressions.formats import heartbeat
+from impressions.formats.heartbeat import FROM_THE_FIRST_MS
 from impressions.kafka import topics
 from impressions.kafka.admin import connect
 from tests.broker import stream_settings

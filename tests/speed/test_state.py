@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from deltas.store import DeltaStore, PartitionState, open_primary
-from impressions.heartbeat import FROM_THE_FIRST_MS, Heartbeat
-from impressions.shell.settings import Settings
+from impressions.deltas.store import DeltaStore, PartitionState, open_primary
+from impressions.formats.heartbeat import FROM_THE_FIRST_MS, Heartbeat
+from impressions.settings.model import Settings
 from speed.state import Partition, reached
 
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from impressions import heartbeat
+from impressions.formats import heartbeat
+from impressions.formats.flush_framing import Cut
 from impressions.kafka import last_record
-from impressions.kafka.framing import Cut
 from impressions.kafka.last_record import Found, LastRecord
 from tests.broker import TestBroker, read_topic, stream_settings
 from tests.live import last_values, until

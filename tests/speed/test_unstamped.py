@@ -7,8 +7,8 @@ import json
 
 import pytest
 
-from impressions import heartbeat
-from impressions.heartbeat import FROM_THE_FIRST_MS
+from impressions.formats import heartbeat
+from impressions.formats.heartbeat import FROM_THE_FIRST_MS
 from impressions.kafka.admin import connect
 from speed import unstamped
 from speed.state import Record

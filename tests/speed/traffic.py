@@ -5,10 +5,10 @@ import random
 from confluent_kafka import Producer
 
 from impressions.clock import now_ms
+from impressions.core.shard import shard_of
+from impressions.core.spec import DAY_MS
 from impressions.kafka import client
-from impressions.shard import shard_of
-from impressions.shell.settings import Settings
-from impressions.spec import DAY_MS
+from impressions.settings.model import Settings
 from tests.speed.records import record_bytes
 
 

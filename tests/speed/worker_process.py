@@ -9,7 +9,7 @@ import sys
 import time
 import urllib.request
 
-from impressions.shell.settings import Settings
+from impressions.settings.model import Settings
 from tests.live import until
 
 _OPEN = urllib.request.build_opener(urllib.request.ProxyHandler({}))

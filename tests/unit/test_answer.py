@@ -5,11 +5,11 @@ import math
 import numpy as np
 import pytest
 
-from impressions.answer import Query, Top, project
-from impressions.columns import Rows
-from impressions.errors import UsageError
-from impressions.item import pack
-from impressions.spec import Spec
+from impressions.core.answer import Query, Top, project
+from impressions.core.errors import UsageError
+from impressions.core.item import pack
+from impressions.core.rows import Rows
+from impressions.core.spec import Spec
 
 SPEC = Spec()
 

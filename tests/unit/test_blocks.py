@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from impressions import delta_block, profile_block
-from impressions.columns import Rows, empty_rows
-from impressions.delta_block import DeltaBlock
-from impressions.errors import CorruptData, FormatVersionError
-from impressions.item import pack
-from impressions.spec import DAY_MS, Spec
+from impressions.core.errors import CorruptData, FormatVersionError
+from impressions.core.item import pack
+from impressions.core.rows import Rows, empty_rows
+from impressions.core.spec import DAY_MS, Spec
+from impressions.formats import delta_block, profile_block
+from impressions.formats.delta_block import DeltaBlock
 
 SPEC = Spec()
 CUTOVER_MS = 20_000 * DAY_MS

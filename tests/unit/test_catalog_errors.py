@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from cli.main import build_app
-from impressions.errors import CorruptData, ServiceError
-from impressions.shell.catalog import open_catalog
-from impressions.shell.catalog_errors import as_catalog_error
-from impressions.shell.command import main
-from impressions.shell.sections import Catalog
-from impressions.shell.settings import Settings
+from batch.lake.catalog import open_catalog
+from impressions.cli.main import build_app
+from impressions.core.errors import CorruptData, ServiceError
+from impressions.process.catalog_errors import as_catalog_error
+from impressions.process.command import main
+from impressions.settings.model import Settings
+from impressions.settings.sections import Catalog
 
 pytest.importorskip("pyiceberg")
 AWAY = ("--set", "catalog.type=rest", "--set", "catalog.uri=http://127.0.0.1:1")

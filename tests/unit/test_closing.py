@@ -7,8 +7,8 @@ import pytest
 from batch.closing.slots import due_slots, followers
 from batch.lake.files import SlotState, runs
 from batch.lake.retry import Conflict, retried
-from impressions.errors import NotReady
-from impressions.spec import DAY_MS, Spec
+from impressions.core.errors import NotReady
+from impressions.core.spec import DAY_MS, Spec
 
 SPEC = Spec()
 CLOSED, OPEN = SlotState(rows=5, undecided=0), SlotState(rows=5, undecided=2)

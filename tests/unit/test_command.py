@@ -13,13 +13,13 @@ from typing import Annotated
 import pytest
 import typer
 
-from cli.main import VERBS, build_app
-from impressions.errors import ImpressionsError, Refused
-from impressions.shell import console
-from impressions.shell.command import DryRun, Json, as_app, main, verb
-from impressions.shell.console import Table, emit
-from impressions.shell.extras import require
-from impressions.shell.settings import Settings
+from impressions.cli.main import VERBS, build_app
+from impressions.core.errors import ImpressionsError, Refused
+from impressions.process.command import DryRun, Json, as_app, main, verb
+from impressions.process.extras import require
+from impressions.settings.model import Settings
+from impressions.terminal import console
+from impressions.terminal.console import Table, emit
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -149,7 +149,8 @@ def test_missing_extra_is_an_install_line(capsys: pytest.CaptureFixture[str]) ->
 def test_help_loads_no_verb() -> None:
     """`impressions --help` lists every verb and imports none of them, nor what they need."""
     code = (
-        "import sys; from cli.main import build_app; from impressions.shell.command import main\n"
+        "import sys; from impressions.cli.main import build_app\n"
+        "from impressions.process.command import main\n"
         "main(build_app(), ['--help'], 'impressions')\n"
         "heavy = {'numpy', 'pyspark', 'pyarrow', 'grpc', 'rocksdict', 'pandas', 'rich'}\n"
         "print('LOADED', sorted(heavy & set(sys.modules)))"
@@ -165,7 +166,7 @@ def test_help_loads_no_verb() -> None:
 def test_metrics_stay_out_of_another_programs_directory(tmp_path: Path) -> None:
     """A shell that has PROMETHEUS_MULTIPROC_DIR set, even to what does not exist, is no matter."""
     code = (
-        "from impressions.shell.command import main\n"
+        "from impressions.process.command import main\n"
         "import prometheus_client as p; p.Counter('a', 'b').inc()"
     )
     subprocess.run(
@@ -221,8 +222,8 @@ def test_module_run_as_a_program(tmp_path: Path) -> None:
     """`run` at the end of a file makes it a program with --set and an exit code of its own."""
     program = tmp_path / "job.py"
     program.write_text(
-        "from impressions.shell.command import run, verb\n"
-        "from impressions.shell.settings import Settings\n"
+        "from impressions.process.command import run, verb\n"
+        "from impressions.settings.model import Settings\n"
         "@verb\n"
         "def job(settings: Settings, date: str) -> None:\n"
         "    print(date, settings.partitions)\n"

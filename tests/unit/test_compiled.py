@@ -7,16 +7,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from impressions import delta_block, profile_block, window
-from impressions.columns import Rows
 from impressions.compiled import stored
 from impressions.compiled.stored import Compiled, merge_plain, merge_stored
-from impressions.delta_block import DeltaBlock
-from impressions.errors import ImpressionsError, UsageError
-from impressions.item import pack
-from impressions.merge import Selection
-from impressions.spec import DAY_MS, Spec
-from tests import naive
+from impressions.core import window
+from impressions.core.errors import ImpressionsError, UsageError
+from impressions.core.item import pack
+from impressions.core.merge import Selection
+from impressions.core.rows import Rows
+from impressions.core.spec import DAY_MS, Spec
+from impressions.formats import delta_block, profile_block
+from impressions.formats.delta_block import DeltaBlock
+from oracle import year as naive
 from tests.blocks import delta_blocks_of, profile_block_of
 from tests.compare import as_dict, differences
 from tests.faults.size import scaled

@@ -2,8 +2,8 @@
 
 import pytest
 
-from impressions.completeness import Incomplete, StreamState, reasons, stream_reasons
-from impressions.spec import Spec
+from impressions.core.completeness import Incomplete, StreamState, reasons, stream_reasons
+from impressions.core.spec import Spec
 
 CUTOVER_MS, NOW_MS, LAG_MS = 1_000_000, 5_000_000, 15_000
 FRESH = StreamState(through_ms=NOW_MS - 100, since_ms=CUTOVER_MS, restoring=False)

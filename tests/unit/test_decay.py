@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from impressions.decay import rate_per_day, shift_factors, weights
-from impressions.spec import DAY_MS, Spec
+from impressions.core.decay import rate_per_day, shift_factors, weights
+from impressions.core.spec import DAY_MS, Spec
 
 SPEC = Spec()
 

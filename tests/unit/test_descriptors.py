@@ -8,15 +8,15 @@ import sys
 
 import pytest
 
-from impressions.errors import CorruptData
-from impressions.shell import rocks
-from impressions.shell.command import report
-from impressions.shell.descriptors import Spare, TooManyFiles, exhausted
+from impressions.core.errors import CorruptData
+from impressions.process.command import report
+from impressions.process.descriptors import Spare, TooManyFiles, exhausted
+from impressions.rocksdb import stores as rocks
 
 LIMITED = """
 import resource, sys
 resource.setrlimit(resource.RLIMIT_NOFILE, (64, int(sys.argv[1])))
-from impressions.shell.descriptors import raise_limit
+from impressions.process.descriptors import raise_limit
 print(raise_limit(int(sys.argv[2])), *resource.getrlimit(resource.RLIMIT_NOFILE))
 """
 
@@ -36,7 +36,7 @@ def test_every_verb_raises_it_and_its_children_have_it():
     """`impressions config` under a soft limit of 128."""
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     code = (
-        "import resource, sys; from cli.main import main; sys.argv[1:] = ['config']\n"
+        "import resource, sys; from impressions.cli.main import main; sys.argv[1:] = ['config']\n"
         "try: main()\nexcept SystemExit: pass\n"
         "print('limit', resource.getrlimit(resource.RLIMIT_NOFILE)[0])"
     )
@@ -89,8 +89,8 @@ def test_other_errors_stay_what_they_are():
 STARVED = """
 import os, resource, sys
 from pathlib import Path
-from impressions.errors import ImpressionsError
-from impressions.shell import rocks
+from impressions.core.errors import ImpressionsError
+from impressions.rocksdb import stores as rocks
 path = Path(sys.argv[1])
 resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40))
 taken = []

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from cli import doctor
-from cli.doctor import Check, examine
-from cli.main import build_app
+from impressions.cli import doctor
+from impressions.cli.doctor import Check, examine
+from impressions.cli.main import build_app
 from impressions.kafka.client import address_file
+from impressions.process.command import main
 from impressions.producer import Producer
-from impressions.shell.command import main
-from impressions.shell.sections import Catalog, Host, Kafka, Serving, Spark
-from impressions.shell.settings import Settings
+from impressions.settings.model import Settings
+from impressions.settings.sections import Catalog, Host, Kafka, Serving, Spark
 from tests.broker import TestBroker, stream_settings
 
 

@@ -7,9 +7,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from batch import ema_rows
-from batch.ema_rows import whole_profiles_of
-from impressions.errors import CorruptData
+from batch.exporting import ema_rows
+from batch.exporting.ema_rows import whole_profiles_of
+from impressions.core.errors import CorruptData
 
 COLUMNS = ("profile_id", "title_id", "tail_day")
 

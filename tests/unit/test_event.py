@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from impressions.event import Reason, check
-from impressions.spec import DAY_MS, Spec
-from tests import naive
+from impressions.core.event import Reason, check
+from impressions.core.spec import DAY_MS, Spec
+from oracle import year as naive
 
 SPEC = Spec()
 INGEST_MS = 20_000 * DAY_MS

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from impressions.errors import MissingDependency
-from impressions.shell.extras import EXTRAS_OF, missing, require
+from impressions.core.errors import MissingDependency
+from impressions.process.extras import EXTRAS_OF, missing, require
 
 ROOT = Path(__file__).parents[2]
 _NAME = re.compile(r"[A-Za-z0-9_.-]+")
@@ -76,7 +76,7 @@ def test_the_verb_decides_which_extra_is_named(
         "            raise ModuleNotFoundError(f'No module named {name!r}', name=name)\n"
         "sys.meta_path.insert(0, Absent())\n"
         f"sys.argv = ['impressions', *{argv.split()!r}]\n"
-        "from cli.main import main; sys.exit(main())"
+        "from impressions.cli.main import main; sys.exit(main())"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=60,
@@ -92,12 +92,16 @@ def test_the_verb_decides_which_extra_is_named(
         ("numba", ["speed.engine", "impressions.compiled.records"], "speed"),
         ("numba", ["batch.land", "impressions.compiled.records"], "spark"),
         ("numba", ["serving.service", "impressions.compiled.stored"], "serving"),
-        ("rocksdict", ["bulkload.load", "impressions.shell.rocks"], "bulkload"),
-        ("rocksdict", ["speed.state", "deltas.store", "impressions.shell.rocks"], "speed"),
-        ("google.protobuf", ["impressions.producer", "impressions.kafka.packing"], "kafka"),
-        ("google.rpc", ["serving.client"], "client"),
-        ("pyarrow", ["cli.produce", "batch.files.reader"], "spark"),
-        ("numba", ["cli.produce"], "serving"),
+        ("rocksdict", ["bulkload.load", "impressions.rocksdb.stores"], "bulkload"),
+        (
+            "rocksdict",
+            ["speed.state", "impressions.deltas.store", "impressions.rocksdb.stores"],
+            "speed",
+        ),
+        ("google.protobuf", ["impressions.producer", "impressions.kafka.record_packing"], "kafka"),
+        ("google.rpc", ["impressions.client.client"], "client"),
+        ("pyarrow", ["impressions.cli.produce", "batch.files.reader"], "spark"),
+        ("numba", ["impressions.cli.produce"], "serving"),
     ],
 )
 def test_the_outermost_part_of_ours_on_the_way_to_the_import_decides(

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from impressions import heartbeat
-from impressions.errors import CorruptData, Refused
-from impressions.heartbeat import FROM_THE_FIRST_MS, Heartbeat
-from impressions.spec import DAY_MS, Spec
+from impressions.core.errors import CorruptData, Refused
+from impressions.core.spec import DAY_MS, Spec
+from impressions.formats import heartbeat
+from impressions.formats.heartbeat import FROM_THE_FIRST_MS, Heartbeat
 
 SPEC = Spec()
 BEAT = Heartbeat(

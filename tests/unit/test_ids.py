@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from impressions import ids, item
-from impressions.shard import murmur2, shard_of, shards_of
+from impressions.core import ids, item
+from impressions.core.shard import murmur2, shard_of, shards_of
 
 
 @pytest.mark.parametrize(

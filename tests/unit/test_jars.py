@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from batch import jars
-from batch.jars import Jar
-from batch.java import find_java
-from impressions.errors import CorruptData, MissingDependency
-from impressions.shell.sections import Spark
-from impressions.shell.settings import Settings
-from local.broker import LOCK_FILE
+from impressions.core.errors import CorruptData, MissingDependency
+from impressions.jvm import jars
+from impressions.jvm.jars import Jar
+from impressions.jvm.java import find_java
+from impressions.local.broker import LOCK_FILE
+from impressions.settings.model import Settings
+from impressions.settings.sections import Spark
 
 CONTENT = b"not really a jar"
 JAR = Jar("org.example", "thing", "1.0", len(CONTENT), hashlib.sha256(CONTENT).hexdigest())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from impressions.shell.java_environment import java_environment
+from impressions.jvm.environment import java_environment
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import pytest
 
 from batch.landing.loop import parse_every, repeat, stopped_by_sigterm
-from impressions.errors import Refused, ServiceError, UsageError
+from impressions.core.errors import Refused, ServiceError, UsageError
 
 
 def rounds(*outcomes: int | Exception) -> Callable[[], int]:

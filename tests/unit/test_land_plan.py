@@ -8,11 +8,11 @@ from dataclasses import replace
 import pytest
 
 from batch.lake import commits
+from batch.lake.cursor import Cursor, Landed, from_properties
 from batch.landing import plan as land_plan
-from batch.landing.cursor import Cursor, Landed, from_properties
 from batch.landing.plan import Log, Loss, Range
-from impressions.errors import Refused
-from impressions.ingest_time import Carried
+from impressions.core.errors import Refused
+from impressions.core.ingest_time import Carried
 from impressions.kafka.last_record import LastRecord
 
 LANDED = Landed("t", "ab" * 16, 1, 100, (Cursor(10, 500, 500), Cursor(0), Cursor(7, 900, 800)))

@@ -4,9 +4,10 @@ import dataclasses
 
 import pytest
 
-from impressions import generation, manifest, pointer, sealed
-from impressions.errors import CorruptData, FormatVersionError, Refused, UsageError
-from impressions.spec import PARTITIONER, Spec
+from impressions.core.errors import CorruptData, FormatVersionError, Refused, UsageError
+from impressions.core.spec import PARTITIONER, Spec
+from impressions.formats import generation_paths as generation
+from impressions.formats import manifest, pointer, sealed
 
 SPEC = Spec()
 FILE = manifest.SstFile(0, "shard=0/00000-a.sst", 2, 100, "00" * 8, "01" * 8, "ab" * 32, "cd" * 32)

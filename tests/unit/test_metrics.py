@@ -5,8 +5,8 @@ import urllib.request
 import pytest
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
-from impressions.errors import Refused
-from impressions.shell.metrics import OfChildren, serve
+from impressions.core.errors import Refused
+from impressions.process.metrics import OfChildren, serve
 
 
 def read(address) -> str:

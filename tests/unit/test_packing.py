@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batch.packing import NOT_TAIL, pack, ranks, whole_profiles
-from impressions import profile_block, window
-from impressions.errors import CorruptData
-from impressions.item import location_of, profile_of_key, title_of
-from impressions.spec import DAY_MS, Spec
+from batch.exporting.packing import NOT_TAIL, pack, ranks, whole_profiles
+from impressions.core import window
+from impressions.core.errors import CorruptData
+from impressions.core.item import location_of, profile_of_key, title_of
+from impressions.core.spec import DAY_MS, Spec
+from impressions.formats import profile_block
 
 SPEC = Spec()
 CUTOVER_MS = 20_772 * DAY_MS

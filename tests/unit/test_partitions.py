@@ -1,7 +1,7 @@
 """Where rows of raw lie when slots are shorter than a day, and whom duplicates may come from."""
 
-from batch.partitions import before
-from impressions.spec import DAY_MS, Spec
+from batch.lake.partitions import before
+from impressions.core.spec import DAY_MS, Spec
 
 D = 20_000 * DAY_MS
 HOUR = 3_600_000

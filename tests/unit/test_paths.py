@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from impressions.shell import paths
+from impressions.settings import paths
 
 ROOT = Path(__file__).parents[2]
 
@@ -35,7 +35,7 @@ def test_the_usual_place_is_named_by_xdg_or_home(monkeypatch: pytest.MonkeyPatch
 
 def test_a_user_without_a_home_gets_a_temporary_place_that_is_its_own() -> None:
     """A container's uid that no passwd file knows, and no HOME: the same place each time."""
-    script = "from impressions.shell.paths import *; print(cache_dir()); print(why_elsewhere())"
+    script = "from impressions.settings.paths import *; print(cache_dir()); print(why_elsewhere())"
     environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)}
     code = f"import pwd\ndef no(uid): raise KeyError(uid)\npwd.getpwuid = no\n{script}"
     with tempfile.TemporaryDirectory() as own:

@@ -19,7 +19,7 @@ _READ_AHEAD = """
 import io, sys, time
 import pyarrow as pa
 from pyarrow import csv
-from impressions.shell import program
+from impressions.process import program
 
 class Slow(io.RawIOBase):
     reads = 0
@@ -51,7 +51,7 @@ program.leave(5)
 
 _WAITING = """
 import sys, time
-from impressions.shell import program
+from impressions.process import program
 program.begin(service="service" in sys.argv)
 print("begun", flush=True)
 time.sleep(60)
@@ -69,7 +69,7 @@ def test_a_thread_of_arrow_that_still_reads_does_not_abort_the_program() -> None
 
 def test_what_is_registered_for_the_end_runs_and_output_arrives() -> None:
     said = subprocess.run(
-        [sys.executable, "-c", "import atexit; from impressions.shell import program\n"
+        [sys.executable, "-c", "import atexit; from impressions.process import program\n"
          "program.begin(); atexit.register(print, 'registered')\n"
          "print('printed'); program.leave(0)"],
         cwd=ROOT, capture_output=True, text=True, timeout=60, check=True,
@@ -79,7 +79,7 @@ def test_what_is_registered_for_the_end_runs_and_output_arrives() -> None:
 
 def test_an_exception_that_nobody_catches_is_shown_and_is_exit_1() -> None:
     ended = subprocess.run(
-        [sys.executable, "-c", "from impressions.shell import program\nprogram.begin(); 1 / 0"],
+        [sys.executable, "-c", "from impressions.process import program\nprogram.begin(); 1 / 0"],
         cwd=ROOT, capture_output=True, text=True, timeout=60,
     )  # fmt: skip
     assert ended.returncode == 1

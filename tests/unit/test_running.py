@@ -5,8 +5,8 @@ import os
 import subprocess
 import sys
 
-from impressions.shell.running import birth_of, registered, running
-from impressions.shell.settings import Settings
+from impressions.process.running import birth_of, registered, running
+from impressions.settings.model import Settings
 
 
 def test_a_process_stands_in_the_list_while_it_runs(tmp_path):
@@ -24,8 +24,8 @@ def test_what_a_killed_process_left_is_removed(tmp_path):
     settings = Settings(home=tmp_path)
     code = """
 import sys, time
-from impressions.shell.running import registered
-from impressions.shell.settings import Settings
+from impressions.process.running import registered
+from impressions.settings.model import Settings
 with registered(Settings(home=sys.argv[1]), "follower"):
     print("registered", flush=True)
     time.sleep(60)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from cli.config import command
-from impressions.shell.secrets import MASK, found_in, is_secret, masked, masked_text
-from impressions.shell.settings import Settings
+from impressions.cli.config import command
+from impressions.settings.model import Settings
+from impressions.settings.secrets import MASK, found_in, is_secret, masked, masked_text
 
 
 @pytest.mark.parametrize(

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from impressions.errors import SettingsError
-from impressions.shell.catalog import python_catalog, spark_catalog
-from impressions.shell.layers import known_keys
-from impressions.shell.settings import Settings, load, parse_shards
+from batch.lake.catalog import python_catalog, spark_catalog
+from impressions.core.errors import SettingsError
+from impressions.settings.model import Settings, load, parse_shards
+from impressions.settings.sources import known_keys
 
 
 @pytest.fixture(autouse=True)

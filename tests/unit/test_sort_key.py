@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from impressions.sort_key import order_by, sort_key
+from impressions.core.sort_key import order_by, sort_key
 
 NUMBER = st.sampled_from([-1, 0, 1, 5, 2**20, 2**40, 2**62])
 

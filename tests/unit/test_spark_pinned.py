@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from batch.session import escaped
-from batch.spark_pinned import PINNED, check_pinned
-from impressions.errors import SettingsError
+from batch.spark.pinned import PINNED, check_pinned
+from batch.spark.session import escaped
+from impressions.core.errors import SettingsError
 
 
 @pytest.mark.parametrize(

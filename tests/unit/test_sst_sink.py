@@ -6,11 +6,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from batch.sst_input import DataFile, ShardFiles, by_shard
-from batch.sst_sink import Plan, packed_shard
-from impressions.errors import Refused
-from impressions.item import profile_of_key
-from impressions.shard import shard_of
+from batch.exporting.sst_input import DataFile, ShardFiles, by_shard
+from batch.exporting.sst_sink import Plan, packed_shard
+from impressions.core.errors import Refused
+from impressions.core.item import profile_of_key
+from impressions.core.shard import shard_of
 from tests.unit.test_packing import CUTOVER_MS, SPEC, random_keys, table
 
 PARTITIONS = 4

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from impressions.clock import FixedClock
-from impressions.shell import console
-from impressions.shell.stage_lines import StageLines, stage_lines
+from impressions.terminal import console
+from impressions.terminal.stage_lines import StageLines, stage_lines
 
 
 def test_a_stage_ends_with_what_was_done_and_how_long_it_took() -> None:
@@ -57,7 +57,7 @@ def test_lines_go_to_stderr_only(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whoever reads JSON from stdout is not disturbed."""
-    monkeypatch.setattr("impressions.shell.stage_lines.SHORT_S", -1.0)
+    monkeypatch.setattr("impressions.terminal.stage_lines.SHORT_S", -1.0)
     with console.progress("copy", total=7) as bar:
         bar.advance(7)
     out, err = capsys.readouterr()

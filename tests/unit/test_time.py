@@ -2,10 +2,10 @@
 
 import pytest
 
-from impressions import slot, window
-from impressions.completeness import Incomplete, reasons
-from impressions.errors import SettingsError, UsageError
-from impressions.spec import DAY_MS, Spec
+from impressions.core import slot, window
+from impressions.core.completeness import Incomplete, reasons
+from impressions.core.errors import SettingsError, UsageError
+from impressions.core.spec import DAY_MS, Spec
 
 DAILY, HOURLY = Spec(), Spec(slot_ms=3_600_000)
 

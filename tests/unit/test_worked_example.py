@@ -3,12 +3,13 @@
 import numpy as np
 import pytest
 
-from impressions import item, profile_block, slot, window
-from impressions.answer import Query, project
-from impressions.merge import merge
-from impressions.shard import shard_of
-from impressions.spec import Spec
-from tests import naive
+from impressions.core import item, slot, window
+from impressions.core.answer import Query, project
+from impressions.core.merge import merge
+from impressions.core.shard import shard_of
+from impressions.core.spec import Spec
+from impressions.formats import profile_block
+from oracle import year as naive
 from tests.blocks import profile_block_of
 
 SPEC = Spec()

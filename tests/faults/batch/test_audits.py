@@ -8,14 +8,16 @@ import sys
 import pytest
 from pyspark.sql import functions as F
 
-from batch import compact, published, refs
-from batch.audit_sample import choose
+from batch import compact
+from batch.compacting.audit_sample import choose
 from batch.lake import tables
-from batch.refs import branch_of, set_branch
-from batch.report import start_report
-from impressions.errors import AuditFailed
-from impressions.shell.sections import Audits
-from impressions.spec import DAY_MS
+from batch.spark import generation_refs as refs
+from batch.spark import published
+from batch.spark.generation_refs import branch_of, set_branch
+from impressions.core.errors import AuditFailed
+from impressions.core.spec import DAY_MS
+from impressions.settings.sections import Audits
+from impressions.terminal.report import start_report
 from tests.integration.conftest import Lake, new_lake
 from tests.integration.raw_events import CUTOVER_MS, DATE, event, write_closed, year
 

@@ -4,11 +4,11 @@ import pytest
 
 from batch import compact
 from batch.lake import tables
-from batch.refs import refs
-from batch.report import start_report
-from impressions.shell.failpoint import hits
-from impressions.spec import DAY_MS
-from tests import naive
+from batch.spark.generation_refs import refs
+from impressions.core.spec import DAY_MS
+from impressions.process.failpoint import hits
+from impressions.terminal.report import start_report
+from oracle import year as naive
 from tests.compare import differences
 from tests.faults.size import scaled
 from tests.integration.conftest import new_lake

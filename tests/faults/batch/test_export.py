@@ -5,9 +5,9 @@ import json
 import pytest
 
 from batch import compact, export
-from batch.report import start_report
-from impressions import manifest as manifests
-from impressions.shell.failpoint import hits
+from impressions.formats import manifest as manifests
+from impressions.process.failpoint import hits
+from impressions.terminal.report import start_report
 from tests.integration.conftest import new_lake
 from tests.integration.jobs import run_job
 from tests.integration.raw_events import CUTOVER_MS, DATE, write_closed, year

@@ -17,13 +17,13 @@ from pyspark.sql import SparkSession
 
 from batch.lake import commits, retry, tables
 from batch.lake.committing import commit
+from batch.lake.cursor import LOST
 from batch.landing import round as landing
-from batch.landing.cursor import LOST
-from impressions.errors import NotReady, Refused
+from impressions.core.errors import NotReady, Refused
 from impressions.kafka import topics
-from impressions.shell.failpoint import VARIABLE, InjectedFailure, hits
-from impressions.shell.settings import Settings
-from tests import naive
+from impressions.process.failpoint import VARIABLE, InjectedFailure, hits
+from impressions.settings.model import Settings
+from oracle import year as naive
 from tests.broker import TestBroker
 from tests.integration.conftest import Lake
 from tests.integration.live import (

@@ -13,10 +13,10 @@ from batch.close import Request, run_close
 from batch.lake import commits, tables
 from batch.lake.files import live_files
 from batch.lake.locations import local_path
-from batch.report import start_report
-from batch.spark_errors import rotten_files_named
-from batch.tasks import Runner
-from impressions.errors import CorruptData
+from batch.lake.tasks import Runner
+from batch.spark.errors import rotten_files_named
+from impressions.core.errors import CorruptData
+from impressions.terminal.report import start_report
 from tests.integration.conftest import Lake
 from tests.integration.raw_events import CUTOVER_MS, DATE, write_closed, year
 

@@ -1,0 +1,111 @@
+"""The formula as Spark expressions: rows of raw become rows of the aggregate table.
+
+Derived from impressions/core/spec.py and tested equal to impressions/core/decay.py. One pass, one
+group-by:
+
+    keep      duplicate = false, and event day in the window at the cutover
+    key       shard, profile, title, location, and the event day if it is a tail day, else null
+    columns   undecayed totals, last seen, and sum(x * exp(-(cutover - t) * ln 2 / h)) per measure
+              and half-life, in double
+
+The shard is a key although the profile implies it: raw is partitioned by it, so rows of a group
+already stand in one task and the plan holds no Exchange (`exchanges`). Nothing here may look at
+`ingest_slot`: a partition column that is read, be it only by a filter, joins the grouping of the
+scan and brings the Exchange back.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import TYPE_CHECKING
+
+from impressions.core import window
+from impressions.core.spec import DAY_MS, Spec
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, DataFrame
+
+_MAX_POWER = 8  # keeps the error of a weight within 8 times that of exp
+KEYS = ("shard", "profile_id", "title_id", "location", "tail_day")
+
+
+def counted(raw: DataFrame, cutover_ms: int, spec: Spec) -> DataFrame:
+    """The rows of raw that a generation counts; see `keep`."""
+    from pyspark.sql import functions as F
+
+    oldest_ms = window.first_day(cutover_ms, spec) * DAY_MS
+    in_window = F.col("event_time") >= F.timestamp_millis(F.lit(oldest_ms))
+    return raw.where(~F.col("duplicate") & in_window)
+
+
+def aggregate(raw: DataFrame, cutover_ms: int, spec: Spec) -> DataFrame:
+    """One row per key; columns of `impressions.ema`, in order. The table sorts what it is given."""
+    from pyspark.sql import functions as F
+
+    tail = window.tail_days(cutover_ms, spec)
+    event_ms = F.unix_millis("event_time")
+    event_day = F.floor(event_ms / F.lit(DAY_MS)).cast("int")
+    prepared = counted(raw, cutover_ms, spec).select(
+        "shard",
+        "profile_id",
+        "title_id",
+        "location",
+        # `when` without `otherwise` is null.
+        F.when(event_day < tail.stop, F.date_from_unix_date(event_day)).alias("tail_day"),
+        "event_time",
+        *(x.alias(name) for name, x in measures(spec).items()),
+        *(w.alias(f"weight_{h}d") for h, w in _weights(event_ms, cutover_ms, spec).items()),
+    )
+    sums = [
+        F.sum(F.col(m) * F.col(f"weight_{h}d")).alias(spec.decayed_name(m, h))
+        for m in spec.measure_names
+        for h in spec.half_lives_days
+    ]
+    totals = [F.sum(m).alias(m) for m in spec.measure_names]
+    return prepared.groupBy(*KEYS).agg(F.max("event_time").alias("last_seen"), *totals, *sums)
+
+
+def measures(spec: Spec) -> dict[str, Column]:
+    """What one row of raw contributes to each measure: x_m(e)."""
+    from pyspark.sql import functions as F
+
+    known = {
+        "impressions": F.lit(1).cast("bigint"),
+        "plays": F.col("played").cast("bigint"),
+        "dwell_s": F.col("dwell_s"),
+    }
+    return {name: known[name] for name in spec.measure_names}
+
+
+def exchanges(plan_of: DataFrame) -> int:
+    """How many times the plan moves rows between tasks (shuffles and broadcasts)."""
+    plan = plan_of._jdf.queryExecution().executedPlan().toString()
+    return len(re.findall(r"\b\w*Exchange\b", plan))
+
+
+def _weights(event_ms: Column, cutover_ms: int, spec: Spec) -> dict[int, Column]:
+    """2^-((cutover - t)/h) per half-life.
+
+    As exp, which is one instruction fewer than power(2, ...); and where a half-life is a small
+    multiple of another, as a power of its weight: 2^-(t/30) is 2^-(t/180) six times.
+    """
+    from pyspark.sql import functions as F
+
+    after_ms = (event_ms - F.lit(cutover_ms)).cast("double")
+    weights: dict[int, Column] = {}
+    for h in sorted(spec.half_lives_days, reverse=True):
+        longer = [known for known in weights if known % h == 0 and known // h <= _MAX_POWER]
+        if longer:
+            weights[h] = _power(weights[min(longer)], min(longer) // h)
+        else:
+            weights[h] = F.exp(after_ms * F.lit(math.log(2) / (h * DAY_MS)))
+    return weights
+
+
+def _power(x: Column, n: int) -> Column:
+    """x^n by squaring; its error is n times that of x."""
+    if n == 1:
+        return x
+    half = _power(x * x, n // 2)
+    return half * x if n % 2 else half

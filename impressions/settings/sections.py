@@ -1,0 +1,266 @@
+"""The sections of the settings: one frozen model for each part, with default, unit and meaning.
+
+`Settings` (impressions/settings/model.py) puts them together and reads them; here is only what may
+stand in `[catalog]`, `[kafka]`, `[serving]` and so on, and what makes a section whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ByteSize, ConfigDict, Field, model_validator
+
+from impressions.settings import sources as layers
+
+_FROZEN = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+
+def _flat_strings(value: Any) -> Any:
+    """TOML reads `a.b = 1` as nested tables; engines want the flat string key `a.b`."""
+    if not isinstance(value, Mapping):
+        return value
+    return {
+        key: str(v).lower() if isinstance(v, bool) else str(v)
+        for key, v in layers.flatten(value).items()
+    }
+
+
+Properties = Annotated[dict[str, str], BeforeValidator(_flat_strings)]
+
+
+class Catalog(BaseModel):
+    """The Iceberg catalog, shared by Spark and pyiceberg (batch/lake/catalog.py)."""
+
+    model_config = _FROZEN
+
+    name: str = Field("lake", min_length=1, description="name of the catalog in both engines")
+    type: Literal["jdbc", "rest", "hive", "glue"] = Field(
+        "jdbc", description="kind of catalog; jdbc on SQLite needs no server"
+    )
+    uri: str | None = Field(
+        None, description="address (jdbc:..., http://...); default: SQLite file <home>/catalog.db"
+    )
+    warehouse: str | None = Field(
+        None, description="where tables live, with a scheme; default: file://<home>/warehouse"
+    )
+    properties: Properties = Field(
+        {}, description="further properties, passed to Spark's catalog as they are"
+    )
+    python_properties: Properties = Field(
+        {}, description="further properties, passed to pyiceberg's catalog as they are"
+    )
+
+
+class Spark(BaseModel):
+    """How the batch jobs start Spark, unless spark-submit already has."""
+
+    model_config = _FROZEN
+
+    master: str = Field("local[*]", description="Spark master")
+    driver_memory: str = Field(
+        "4g", pattern=r"^\d+[kmgt]b?$", description="JVM heap of the driver, such as 4g"
+    )
+    conf: Properties = Field({}, description="further Spark properties; they win over ours")
+    jars_dir: Path | None = Field(
+        None, description="cache of pinned jars; default: the user's cache directory"
+    )
+
+
+class Audits(BaseModel):
+    """Thresholds of the audits that a generation must pass before it is published."""
+
+    model_config = _FROZEN
+
+    volume_min_ratio: float = Field(
+        0.5, ge=0, description="impressions, at least so many times the median of earlier ones"
+    )
+    volume_max_ratio: float = Field(2.0, gt=0, description="and at most so many times")
+    volume_generations: int = Field(
+        4, ge=0, description="earlier generations that median is of; 0 turns the comparison off"
+    )
+    sample_profiles: int = Field(
+        1_000, ge=0, description="profiles recomputed from raw; 0 turns it off"
+    )
+    sample_events: int = Field(
+        5_000_000, ge=1, description="fewer profiles are taken once these hold so many events"
+    )
+    sum_tolerance: float = Field(
+        1e-9, gt=0, description="relative; of sums of fractions, whose last bits depend on order"
+    )
+
+
+class Kafka(BaseModel):
+    """The broker and the topics. Any Kafka; without an address, the local one of this project."""
+
+    model_config = _FROZEN
+
+    bootstrap: str | None = Field(
+        None, description="host:port,...; default: the broker of `impressions kafka start`, if any"
+    )
+    topic: str = Field("impressions", min_length=1, description="topic that devices' logs go to")
+    deltas_topic: str = Field(
+        "impression-deltas", min_length=1, description="topic of the stream's aggregates"
+    )
+    rejected_topic: str = Field(
+        "impressions-rejected", min_length=1, description="dead letters of the stream"
+    )
+    clock_topic: str = Field(
+        "impressions-clock", min_length=1, description="topic that tells the broker's time"
+    )
+    replication_factor: int = Field(1, ge=1, description="of topics that are created")
+    retention_days: int = Field(
+        7, ge=1, description="days the source topic keeps records; land must run within them"
+    )
+    properties: Properties = Field(
+        {}, description="librdkafka properties: security.protocol, sasl.*, ssl.*, passed through"
+    )
+
+
+class Stream(BaseModel):
+    """What the worker and every copy of its deltas agree on."""
+
+    model_config = _FROZEN
+
+    epoch: int = Field(
+        1, ge=1, lt=1 << 32, description="incarnation of the source topic; raise if it is recreated"
+    )
+    keep_days: int = Field(
+        28, ge=1, description="days of deltas kept; the oldest generation to roll back to"
+    )
+
+
+class Land(BaseModel):
+    """Kafka into raw."""
+
+    model_config = _FROZEN
+
+    clock_margin_s: float = Field(
+        60, ge=0, description="how far the broker's clock may differ from the lander's"
+    )
+    max_records: int = Field(
+        2_000_000, ge=1, description="Kafka records per commit and partition, at most"
+    )
+    memory_mb: int = Field(
+        2048,
+        ge=64,
+        description="MiB that landing, importing and closing may hold of rows; more goes in pieces",
+    )
+
+
+class Speed(BaseModel):
+    """The streaming worker."""
+
+    model_config = _FROZEN
+
+    group: str = Field("impressions-speed", min_length=1, description="consumer group of workers")
+    state_dir: Path | None = Field(
+        None, description="directory of this worker's state; default: <home>/speed"
+    )
+    batch_records: int = Field(10_000, ge=1, description="Kafka records applied at once, at most")
+    within_s: float = Field(0.1, gt=0, description="seconds until a smaller batch is applied")
+    heartbeat_s: float = Field(
+        0.25, gt=0, description="seconds between heartbeats of partitions without traffic"
+    )
+    clock_margin_s: float = Field(
+        2, ge=0, description="how far the broker's clock may differ from the worker's"
+    )
+    session_timeout_s: float = Field(
+        10, ge=6, description="seconds without a sign of life until partitions move on"
+    )
+    stall_s: float = Field(
+        60, gt=0, description="seconds without progress while there is work, until it gives up"
+    )
+    metrics_listen: str = Field(
+        "127.0.0.1:0", pattern=r"^.+:\d{1,5}$", description="host:port of /metrics; 0 = any free"
+    )
+
+
+class Host(BaseModel):
+    """One machine that holds generations for serving."""
+
+    model_config = _FROZEN
+
+    data_dir: Path | None = Field(
+        None, description="directory of this host's RocksDB generations; default: <home>/host"
+    )
+    shards: str = Field(
+        "all", description='shards this host owns: "all", or numbers and ranges: "0-3,7"'
+    )
+    reserve_bytes: ByteSize = Field(
+        ByteSize(1 << 30), ge=0, description="bytes of disk that stay free after a load"
+    )
+    keep: int = Field(
+        3, ge=1, description="usable generations kept by gc; 3 allow a rollback by two"
+    )
+
+
+class Serving(BaseModel):
+    """The gRPC service."""
+
+    model_config = _FROZEN
+
+    listen: str = Field(
+        "127.0.0.1:50051", pattern=r"^.+:\d{1,5}$", description="host:port; port 0 = any free one"
+    )
+    workers: int = Field(1, ge=1, le=256, description="processes that share the port")
+    threads: int = Field(8, ge=1, le=1024, description="request threads per worker")
+    compiled: bool = Field(True, description="compiled reads; false = numpy, many times slower")
+    max_concurrent: int = Field(
+        64,
+        ge=1,
+        description="calls in flight per worker, and as many open streams; more are refused",
+    )
+    max_batch: int = Field(256, ge=1, description="profiles in one batch request")
+    max_titles: int = Field(500, ge=1, description="titles in one request's filter")
+    max_request_bytes: ByteSize = Field(
+        ByteSize(1 << 20), ge=1024, description="bytes of one request message"
+    )
+    max_answer_bytes: ByteSize = Field(
+        ByteSize(64 << 20),
+        ge=1024,
+        lt=1 << 31,
+        description="bytes of the answer to one call; a larger one is refused",
+    )
+    max_connections: int = Field(
+        10_000,
+        ge=1,
+        description="connections per worker, in at most half of its file descriptors",
+    )
+    max_idle_s: float = Field(
+        300, gt=0, description="seconds until a connection without a call is closed"
+    )
+    grace_s: float = Field(10, ge=0, description="seconds for running requests after SIGTERM")
+    deltas: Literal["auto", "on", "off"] = Field(
+        "auto", description="merge the live stream; auto: where a broker is configured"
+    )
+    max_stream_lag_s: float = Field(
+        15, gt=0, description="seconds the stream may be behind before answers say so"
+    )
+    catch_up_s: float = Field(
+        0.05, gt=0, description="seconds between looks at the shared copy of the deltas"
+    )
+    metrics_listen: str = Field(
+        "127.0.0.1:0", pattern=r"^.+:\d{1,5}$", description="host:port of /metrics; 0 = any free"
+    )
+    poll_s: float = Field(
+        0.2, gt=0, description="seconds between looks for a newly activated generation"
+    )
+    tls_cert: Path | None = Field(None, description="PEM certificate chain; turns TLS on")
+    tls_key: Path | None = Field(None, description="PEM private key of tls_cert")
+    tls_client_ca: Path | None = Field(
+        None, description="PEM CA that clients' certificates must be signed by"
+    )
+    token_file: Path | None = Field(
+        None,
+        description="file of bearer tokens, one per line; every call but health must carry one",
+    )
+
+    @model_validator(mode="after")
+    def _tls_is_whole(self) -> Serving:
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise ValueError("tls_cert and tls_key go together: expected both or none")
+        if self.tls_client_ca and not self.tls_cert:
+            raise ValueError("tls_client_ca needs tls_cert and tls_key")
+        return self

@@ -1,0 +1,114 @@
+"""Both paths end to end: every part asked at once, then judged (impressions/status/stages.py).
+
+Reads only, and starts no JVM: the broker, the tables' metadata, the directory of generations, this
+host's files, its copy of the deltas, its servers, and the list of processes. A part that cannot be
+asked says why; the others are shown all the same.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from impressions.clock import Clock, now_ms
+from impressions.process.running import running
+from impressions.settings.model import Settings
+from impressions.status.asking import Unknown, ask_all
+from impressions.status.stage import Found, Stage, age_s
+from impressions.status.stages import exit_code, stages
+
+TIMEOUT_S = 15.0
+
+
+@dataclass(frozen=True)
+class Status:
+    """What was found, and what it means."""
+
+    found: Found
+    stages: tuple[Stage, ...]
+
+    @property
+    def exit_code(self) -> int:
+        return exit_code(self.stages)
+
+    @property
+    def hangs(self) -> bool:
+        """Whether a question is still open in a thread, which no interpreter's end can stop."""
+        found = self.found
+        parts = (
+            found.stream, found.lake, found.published, found.host, found.copy, found.servers,
+        )  # fmt: skip
+        return any(isinstance(part, Unknown) and part.late for part in parts)
+
+
+def look(settings: Settings, clock: Clock = now_ms, timeout_s: float = TIMEOUT_S) -> Status:
+    """Ask everything; ends within about `timeout_s`."""
+    from bulkload.listing import listing
+    from bulkload.status import status
+    from impressions.status.lake import read_lake
+    from impressions.status.serving import read_copy, read_servers
+    from impressions.status.stream import read_stream
+
+    answers = ask_all(
+        {
+            "stream": lambda: read_stream(settings, clock),
+            "lake": lambda: read_lake(settings),
+            "published": lambda: listing(settings),
+            "host": lambda: status(settings, clock),
+            "copy": lambda: read_copy(settings, clock),
+            "servers": lambda: read_servers(settings),
+        },
+        timeout_s,
+    )
+    found = Found(at_ms=clock(), processes=tuple(running(settings)), **answers)
+    return Status(found, stages(found, settings))
+
+
+def document(status: Status) -> dict[str, Any]:
+    """The JSON form: stages by name, partitions by number, processes."""
+    return {
+        "at_ms": status.found.at_ms,
+        "ok": status.exit_code == 0,
+        "exit_code": status.exit_code,
+        "stages": {
+            stage.name: {
+                "state": stage.state,
+                "line": stage.line,
+                "problems": [{"problem": what, "hint": hint} for what, hint in stage.problems],
+                **stage.facts,
+            }
+            for stage in status.stages
+        },
+        "partitions": partitions(status.found),
+        "processes": [asdict(process) for process in status.found.processes],
+    }
+
+
+def partitions(found: Found) -> list[dict[str, Any]]:
+    """One row per partition: how far each of the parts has come; None where it is not known."""
+    if isinstance(found.stream, Unknown):
+        return []
+    cursors = None
+    if not isinstance(found.lake, Unknown) and found.lake.state.landed is not None:
+        cursors = found.lake.state.landed.cursors
+    copy, copied_ms = {}, 0
+    if not isinstance(found.copy, Unknown):
+        copy, copied_ms = found.copy.shards, found.copy.at_ms
+    rows = []
+    for p, source in sorted(found.stream.partitions.items()):
+        beat, held = found.stream.beats.get(p), copy.get(p)
+        rows.append(
+            {
+                "partition": p,
+                "first_offset": source.first,
+                "end_offset": source.end,
+                "landed_offset": cursors[p].next_offset if cursors and p < len(cursors) else None,
+                "worker_offset": None if beat is None else beat.offset + 1,
+                "worker_age_s": None
+                if beat is None
+                else age_s(found.stream.at_ms, beat.through_ms),
+                "copy_age_s": age_s(copied_ms, held.through_ms) if held else None,
+                "copy_restoring": None if held is None else held.restoring,
+            }
+        )
+    return rows

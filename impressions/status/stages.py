@@ -1,0 +1,43 @@
+"""All stages, in the order in which an impression passes them, and what they mean to a probe.
+
+    topic -> landed -> closed -> generations -> loaded -> active     the batch path (stages_batch)
+    topic -> worker -> deltas -> serving                             the live path (stages_live)
+
+What is bad decides the exit code; what is merely not there does not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from impressions.core.errors import CorruptData, Refused, ServiceError
+from impressions.settings.model import Settings
+from impressions.status.stage import Found, Stage
+from impressions.status.stages_batch import active, closed, generations, landed, loaded
+from impressions.status.stages_live import deltas, serving, topic, worker
+
+
+def stages(found: Found, settings: Settings) -> tuple[Stage, ...]:
+    """All stages, in the order in which an impression passes them."""
+    return (
+        topic(found),
+        landed(found),
+        closed(found, settings),
+        generations(found),
+        loaded(found),
+        active(found),
+        worker(found, settings),
+        deltas(found, settings),
+        serving(found),
+    )
+
+
+def exit_code(stages: Iterable[Stage]) -> int:
+    """0 well; 4 damaged data on this host; 8 a server's answers are incomplete, or it gives none;
+    7 something else is wrong."""
+    bad = [stage for stage in stages if stage.state == "bad"]
+    if any(stage.damaged for stage in bad):
+        return CorruptData.exit_code
+    if any(stage.name == "serving" for stage in bad):
+        return ServiceError.exit_code
+    return Refused.exit_code if bad else 0

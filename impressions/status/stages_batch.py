@@ -1,0 +1,167 @@
+"""The batch path, stage by stage, from what was found. Pure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from batch.closing.slots import due_slots
+from impressions.core.slot import slot_start_ms
+from impressions.settings.model import Settings
+from impressions.status.asking import Unknown
+from impressions.status.stage import (
+    Found,
+    Problem,
+    Stage,
+    State,
+    age_s,
+    ago,
+    future,
+    plural,
+    unknown,
+)
+from impressions.terminal.console import human_age, human_bytes, human_time
+
+
+def landed(found: Found) -> Stage:
+    lake, stream = found.lake, found.stream
+    if isinstance(lake, Unknown):
+        return unknown("landed", lake)
+    through_ms = lake.state.valid_through_ms
+    line = "nothing says how far raw is valid" if through_ms is None else (
+        f"valid through {human_time(through_ms)} ({ago(found.at_ms, through_ms)})"
+    )  # fmt: skip
+    left, lost = None, 0
+    cursors = lake.state.landed.cursors if lake.state.landed else ()
+    if not isinstance(stream, Unknown) and len(cursors) == len(stream.partitions):
+        pairs = [(c.next_offset, stream.partitions[p]) for p, c in enumerate(cursors)]
+        left = sum(max(0, source.end - at) for at, source in pairs)
+        lost = sum(max(0, source.first - at) for at, source in pairs)
+        line += f", {left:,} records to land"
+    facts = {
+        "valid_through_ms": through_ms,
+        "age_s": age_s(found.at_ms, through_ms),
+        "records_to_land": left,
+        "records_lost": lost,
+        "rows": sum(slot.rows for slot in lake.slots.values()),
+    }
+    known_ms = () if through_ms is None else (through_ms,)
+    problems = future(found.at_ms, known_ms, "what raw is valid through")
+    if lost:
+        problem = f"{lost:,} records went from the topic before they were landed"
+        problems.append((problem, "impressions land says where"))
+    return Stage("landed", "bad" if problems else "ok", line, tuple(problems), facts)
+
+
+def closed(found: Found, settings: Settings) -> Stage:
+    """Closed through the first slot that is over and still has undecided rows."""
+    lake = found.lake
+    if isinstance(lake, Unknown):
+        return unknown("closed", lake)
+    through_ms = lake.state.valid_through_ms
+    if through_ms is None:
+        return Stage("closed", "none", "no slot is over yet")
+    due = due_slots(lake.slots, through_ms, settings.spec)
+    closed_ms = min(due, default=slot_start_ms(through_ms, settings.spec))
+    facts = {
+        "closed_through_ms": closed_ms,
+        "age_s": age_s(found.at_ms, closed_ms),
+        "due_slots": len(due),
+        "undecided_rows": sum(lake.slots[slot].undecided for slot in due),
+    }
+    line = f"closed through {human_time(closed_ms)} ({ago(found.at_ms, closed_ms)})"
+    if due:
+        line += f", {len(due)} {plural('slot', due)} due: impressions close"
+    return Stage("closed", "ok", line, (), facts)
+
+
+def generations(found: Found) -> Stage:
+    """In the table and in the directory; which of them lack rows that came too late for them.
+    What could not be asked is not known, which is something else than none."""
+    lake, listed = found.lake, found.published
+    in_table = () if isinstance(lake, Unknown) else lake.generations
+    known = [] if isinstance(listed, Unknown) else listed
+    problems: list[Problem] = [(f"{g.generation}: {g.problem}", None) for g in known if g.problem]
+    asked = {"in the table": lake, "exported": listed}
+    hidden = {
+        where: answer
+        for where, answer in asked.items()
+        if isinstance(answer, Unknown) and not answer.absent
+    }
+    problems += [
+        (f"what is {where} is not known: {why.because}", why.hint) for where, why in hidden.items()
+    ]
+    late = [g for g in in_table if g.lacks]
+    problems += [
+        (f"{g.generation} lacks {g.lacks:,} rows that arrived after it", None) for g in late
+    ]
+    if late:
+        problems[-1] = (problems[-1][0], "the next generation has them: impressions compact")
+    whole = [g for g in known if g.state == "complete"]
+    facts: dict[str, Any] = {
+        "in_table": None if "in the table" in hidden else [
+            {"generation": g.generation, "entries": g.entries, "main": g.is_main, "lacks": g.lacks}
+            for g in in_table
+        ],
+        "published": None if "exported" in hidden else [
+            {"generation": g.generation, "state": g.state, "profiles": g.profiles} for g in known
+        ],
+    }  # fmt: skip
+    if not in_table and not known:
+        state: State = "bad" if problems else "none"
+        line = "not known" if hidden else "none yet: impressions compact"
+        return Stage("generations", state, line, tuple(problems), facts)
+    newest_ms = max([g.cutover_ms for g in in_table] + [g.cutover_ms for g in known])
+    facts |= {"newest_cutover_ms": newest_ms, "newest_age_s": age_s(found.at_ms, newest_ms)}
+    counts = {"in the table": len(in_table), "exported": len(whole)}
+    counted = [
+        f"{'an unknown number' if where in hidden else count} {where}"
+        for where, count in counts.items()
+    ]
+    line = f"{', '.join(counted)}, newest {ago(found.at_ms, newest_ms)}"
+    return Stage("generations", "look" if problems else "ok", line, tuple(problems), facts)
+
+
+def loaded(found: Found) -> Stage:
+    host = found.host
+    if isinstance(host, Unknown):
+        return unknown("loaded", host)
+    usable = [g for g in host.generations if g.state == "loaded" and not g.rolled_back]
+    facts = {
+        "data_dir": host.data_dir,
+        "usable": [g.generation for g in usable],
+        "free_bytes": host.free_bytes,
+        "generations": [
+            {"generation": g.generation, "state": g.state, "rolled_back": g.rolled_back}
+            for g in host.generations
+        ],
+    }
+    names = ", ".join(g.generation for g in usable)
+    line = f"{names}; {human_bytes(host.free_bytes)} free" if usable else "no generation loaded"
+    state: State = "bad" if host.damaged else "look" if host.problems else "ok"
+    if state == "ok" and not usable:
+        state, line = "none", "no generation loaded: impressions bulkload load latest"
+    return Stage("loaded", state, line, tuple(host.problems), facts, damaged=host.damaged)
+
+
+def active(found: Found) -> Stage:
+    host = found.host
+    if isinstance(host, Unknown):
+        return unknown("active", host)
+    facts: dict[str, Any] = {"generation": host.active, "previous": host.previous}
+    if host.active is None:
+        return Stage("active", "none", "no generation active", (), facts)
+    one = next((g for g in host.generations if g.generation == host.active), None)
+    if one is None:
+        return Stage("active", "bad", f"{host.active}, which is not on this host", (), facts)
+    facts |= {
+        "cutover_ms": one.cutover_ms,
+        "age_s": age_s(found.at_ms, one.cutover_ms),
+        "exact_until_ms": one.exact_until_ms,
+        "past_horizon": one.past_horizon,
+    }
+    line = f"{host.active}, cutover {ago(found.at_ms, one.cutover_ms)}"
+    if one.past_horizon:
+        past = ("days that left the window are still counted", "activate a newer generation")
+        return Stage("active", "look", line, (past,), facts)
+    left_s = (one.exact_until_ms - found.at_ms) / 1000
+    return Stage("active", "ok", f"{line}, exact for {human_age(left_s)} more", (), facts)

@@ -1,0 +1,176 @@
+"""What the broker knows of the live path: where the source ends, how far the worker says it is.
+
+The worker's word is the heartbeat, the last record of each partition of the delta topic but for the
+blocks of a batch under way. So the topic is read from its end backwards, a little and then more,
+until every partition has shown one. Nothing is committed and no group is joined.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from impressions.clock import Clock, monotonic_s, now_ms
+from impressions.core.errors import Refused, ServiceError
+from impressions.core.spec import Spec
+from impressions.formats import heartbeat
+from impressions.formats.heartbeat import Heartbeat
+from impressions.kafka import topics
+from impressions.kafka.admin import Admin, connect
+from impressions.kafka.client import bootstrap
+from impressions.settings.model import Settings
+
+TIMEOUT_S = 4.0
+_FIRST_LOOK, _WIDER, _LAST_LOOK = 16, 16, 65_536
+_AT_ONCE = 500
+_BITE_S = 0.1
+
+
+@dataclass(frozen=True)
+class SourcePartition:
+    """Offsets [first, end) that the broker holds; `newest_ms`: of the newest record, if any."""
+
+    first: int
+    end: int
+    newest_ms: int | None
+
+
+@dataclass(frozen=True)
+class Stream:
+    """The topics and the worker's last words.
+
+    Attributes:
+        topic_id: of the source topic, hex.
+        at_ms: when the heartbeats were read.
+        beats: by partition; those of which nothing was found are left out.
+        fault: a topic's setting that is wrong, with the line that fixes it.
+    """
+
+    bootstrap: str
+    topic: str
+    topic_id: str
+    partitions: dict[int, SourcePartition]
+    at_ms: int
+    beats: dict[int, Heartbeat]
+    fault: tuple[str, str | None] | None
+
+
+def read_stream(settings: Settings, clock: Clock = now_ms) -> Stream:
+    """Ask the broker.
+
+    Raises:
+        NotReady: no broker is configured, or a topic is absent.
+        Refused: a topic has another P, or heartbeats are of another spec.
+        ServiceError: the broker does not answer.
+    """
+    at, fault = bootstrap(settings), _fault(settings)
+    topic_id = topics.source_id(settings, timeout_s=TIMEOUT_S)
+    with connect(settings, TIMEOUT_S) as admin:
+        source = _offsets(admin, settings.kafka.topic, settings.partitions)
+        deltas = _offsets(admin, settings.kafka.deltas_topic, settings.partitions)
+        ((deltas_id, _),) = admin.identities([settings.kafka.deltas_topic]).values()
+    last = last_heartbeats(settings, {p: (d.first, d.end) for p, d in deltas.items()})
+    beats = {p: beat for p, beat in last.items() if beat.deltas_id == deltas_id}
+    return Stream(at, settings.kafka.topic, topic_id.hex(), source, clock(), beats, fault)
+
+
+def newest_record_ms(settings: Settings, timeout_s: float = TIMEOUT_S) -> int | None:
+    """The broker's stamp of the newest record of the source; None where it holds none.
+
+    Raises:
+        NotReady: no broker is configured.
+        ServiceError: it does not answer, or the topic is absent.
+    """
+    with connect(settings, timeout_s) as admin:
+        parts = _offsets(admin, settings.kafka.topic, settings.partitions)
+    return max((p.newest_ms for p in parts.values() if p.newest_ms is not None), default=None)
+
+
+def _fault(settings: Settings) -> tuple[str, str | None] | None:
+    """A wrong setting of a topic is reported beside everything else; another P ends it here."""
+    try:
+        topics.check(settings, timeout_s=TIMEOUT_S)
+    except Refused as error:
+        if error.reason != "topic_config":
+            raise
+        return error.message, error.hint
+    return None
+
+
+def _offsets(admin: Admin, topic: str, partitions: int) -> dict[int, SourcePartition]:
+    from confluent_kafka import TopicPartition
+    from confluent_kafka.admin import OffsetSpec
+
+    def ask(spec: Any) -> dict[int, Any]:
+        asked = {TopicPartition(topic, p): spec for p in range(partitions)}
+        futures = admin.client.list_offsets(asked, request_timeout=admin.timeout_s)
+        return {place.partition: future.result() for place, future in futures.items()}
+
+    first, end = ask(OffsetSpec.earliest()), ask(OffsetSpec.latest())
+    newest = ask(OffsetSpec.max_timestamp())
+    return {
+        p: SourcePartition(
+            first[p].offset,
+            end[p].offset,
+            newest[p].timestamp if newest[p].offset >= 0 else None,
+        )
+        for p in range(partitions)
+    }
+
+
+def last_heartbeats(
+    settings: Settings, ranges: Mapping[int, tuple[int, int]]
+) -> dict[int, Heartbeat]:
+    """The newest heartbeat of each partition, looked for in the last records of its range."""
+    from impressions.kafka.offsets import reader
+
+    found: dict[int, Heartbeat] = {}
+    depth = _FIRST_LOOK
+    with reader(settings, enable_partition_eof="true", fetch_wait_max_ms="10") as consumer:
+        while depth <= _LAST_LOOK:
+            wanted = {
+                p: max(first, end - depth)
+                for p, (first, end) in ranges.items()
+                if p not in found and first < end
+            }
+            if not wanted:
+                break
+            found |= _read(consumer, settings.kafka.deltas_topic, wanted, settings.spec)
+            if all(start == ranges[p][0] for p, start in wanted.items()):
+                break
+            depth *= _WIDER
+    return found
+
+
+def _read(consumer: Any, topic: str, starts: Mapping[int, int], spec: Spec) -> dict[int, Heartbeat]:
+    """The newest heartbeat by partition, from these offsets to the end."""
+    from confluent_kafka import KafkaError, TopicPartition
+
+    found: dict[int, Heartbeat] = {}
+    open_ = set(starts)
+    consumer.assign([TopicPartition(topic, p, start) for p, start in starts.items()])
+    heard_s = monotonic_s()
+    while open_:
+        # `consume` waits for as many as it was asked for, so it is not asked to wait for long.
+        messages = consumer.consume(_AT_ONCE, _BITE_S)
+        if messages:
+            heard_s = monotonic_s()
+        elif monotonic_s() - heard_s > TIMEOUT_S:
+            raise ServiceError(
+                f"topic {topic}: the broker sends nothing more for {TIMEOUT_S:g} s",
+                hint="is it overloaded, or stopping? impressions kafka status",
+                reason="kafka",
+            )
+        for message in messages:
+            p = message.partition()
+            if message.error() is not None:
+                if message.error().code() != KafkaError._PARTITION_EOF:
+                    raise ServiceError(f"topic {topic}: {message.error().str()}", reason="kafka")
+                open_.discard(p)
+            elif message.key() == heartbeat.KEY and message.value() is not None:
+                beat = heartbeat.decode(message.value(), spec)
+                # An idle partition's beats differ in `through_ms` only: the last one counts.
+                if p not in found or beat.progress >= found[p].progress:
+                    found[p] = beat
+    return found
