@@ -239,7 +239,7 @@ def _rounds(
     settings: Settings, one_round: Callable[[], int], every_s: int, until_ms: int | None
 ) -> None:
     from batch.landing import loop
-    from impressions.process.running import registered
+    from impressions.process.registry import registered
     from impressions.terminal import log
 
     log.configure(process="land")

@@ -30,6 +30,6 @@
     peers/      what a user would do instead, in environments of their own
 
 A stage is a module with a docstring, whose first line the run shows, and `run(world)`, which yields
-rows. It compares a sample of its answers with oracle/year.py, or with a recomputation, before it
+rows. It compares a sample of its answers with oracle/naive.py, or with a recomputation, before it
 takes a time. docs/performance.md shows the last table and how to read it.
 """

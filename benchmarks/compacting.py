@@ -1,7 +1,7 @@
 """What the compact stage compares: our aggregation, the peers', and whether their sums agree.
 
-A sample is some profiles in the form of oracle/year.py: {(profile, title, location): numbers}. What
-the raw table holds of them, added up by the oracle, is what every contestant must have.
+A sample is some profiles in the form of oracle/naive.py: {(profile, title, location): numbers}.
+What the raw table holds of them, added up by the oracle, is what every contestant must have.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from benchmarks.peers.installed import python_of
 from benchmarks.world import CUTOVER_MS, SPEC
 from impressions.core import window
 from impressions.core.spec import DAY_MS
-from oracle import year as naive
+from oracle import naive
 from tests.compare import differences
 from tests.tolerance import FLOAT64
 
@@ -54,7 +54,7 @@ def window_of(lake: Lake) -> Window:
 
 
 def oracle(raw: DataFrame, profiles: list[int]) -> Sample:
-    """What oracle/year.py answers at the cutover for the rows of these profiles."""
+    """What oracle/naive.py answers at the cutover for the rows of these profiles."""
     from pyspark.sql import functions as F
 
     events = raw.where(F.col("profile_id").isin(profiles) & ~F.col("duplicate")).select(

@@ -14,13 +14,14 @@ import numpy as np
 from benchmarks.frame import Goal, Row, median_s, row
 from benchmarks.peers import plain_merge
 from benchmarks.world import CUTOVER_MS, QUERY_MS, SPEC, Profile, World, check, cycle
-from impressions.compiled.stored import MergeStored, merge_stored
+from impressions.compiled.profiles import merge_stored
 from impressions.core import window
 from impressions.core.decay import Float, shift_factors
 from impressions.core.item import title_of
 from impressions.core.merge import EVERYTHING, Selection
 from impressions.core.rows import Rows
 from impressions.formats import delta_block, profile_block
+from impressions.formats.stored_profile import MergeStored
 from tests.compare import as_dict
 
 _PROFILES = 16

@@ -14,7 +14,7 @@ from typing import Any
 from benchmarks.frame import Row, median_s, row
 from benchmarks.world import CUTOVER_MS, QUERY_MS, SPEC, Profile, World, check, generation_name
 from impressions.client.client import projection_of
-from impressions.compiled.stored import merge_stored
+from impressions.compiled.profiles import merge_stored
 from impressions.core.answer import present
 from impressions.core.item import profile_key
 from impressions.core.shard import shard_of

@@ -32,7 +32,7 @@ from impressions.kafka.admin import connect
 from impressions.kafka.record_packing import Record, columns_message, pack
 from impressions.local.broker import Broker
 from impressions.settings.model import Settings
-from oracle import year as naive
+from oracle import naive
 from tests.compare import differences
 from tests.tolerance import FLOAT64
 
@@ -43,7 +43,7 @@ _AHEAD = 50_000
 _numbers = itertools.count()
 
 Pairs = dict[tuple[int, int, int], dict[Any, float]]
-"""(profile, title, location) -> what oracle/year.py answers for it."""
+"""(profile, title, location) -> what oracle/naive.py answers for it."""
 
 
 @contextlib.contextmanager
@@ -203,7 +203,7 @@ def fill(settings: Settings, topic: str, of: Iterable[Record]) -> None:
 
 
 def oracle(of: Traffic, profiles: Iterable[int], query_ms: int) -> Pairs:
-    """What oracle/year.py answers for these profiles."""
+    """What oracle/naive.py answers for these profiles."""
     logs = []
     for i in np.flatnonzero(np.isin(of.profile_id, list(profiles))).tolist():
         names = ("title", "location", "event_ms", "played", "dwell_s")

@@ -29,7 +29,7 @@ from impressions.formats.generation_paths import generation_id
 from impressions.formats.manifest import Manifest
 from impressions.settings.model import Settings
 from impressions.settings.sections import Host
-from oracle import year as naive
+from oracle import naive
 from tests.compare import differences
 from tests.generations import publish
 from tests.tolerance import FLOAT32_STORED
@@ -75,7 +75,7 @@ class Profile:
     chosen: Int
 
     def oracle(self, profile_id: int, *, with_week: bool, query_ms: int = QUERY_MS) -> Any:
-        """What oracle/year.py answers."""
+        """What oracle/naive.py answers."""
         applied = applied_of(profile_id, self.year)
         return naive.answers(  # type: ignore[no-untyped-call]
             applied + (applied_of(profile_id, self.week) if with_week else []), query_ms

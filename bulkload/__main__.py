@@ -3,8 +3,8 @@
 import sys
 
 from bulkload.cli import app
-from impressions.process import program
+from impressions.process import lifetime
 from impressions.process.command import main
 
-program.begin()
-program.leave(main(app, sys.argv[1:], prog="bulkload"))
+lifetime.begin()
+lifetime.leave(main(app, sys.argv[1:], prog="bulkload"))

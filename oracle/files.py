@@ -1,4 +1,4 @@
-"""The oracle's reader: rows of a file become the logs that oracle/year.py judges.
+"""The oracle's reader: rows of a file become the logs that oracle/naive.py judges.
 
 Plain Python over dictionaries; shares no code with the product. `columns` says where each of our
 fields is, as "name" or "name:unit", the way a mapping file does. What one log is in a file is

@@ -12,13 +12,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from impressions.compiled.stored import row_count
 from impressions.core.answer import Query
 from impressions.core.decay import Int
 from impressions.core.item import title_of
 from impressions.core.merge import Selection
 from impressions.core.spec import Spec
 from impressions.formats import delta_block, profile_block
+from impressions.formats.stored_profile import row_count
 from serving.status import AnswerTooLarge
 
 

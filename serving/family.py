@@ -15,7 +15,8 @@ from collections.abc import Callable, Iterator, Mapping
 from prometheus_client import CollectorRegistry
 
 from impressions.clock import monotonic_s
-from impressions.process import metrics, running
+from impressions.process import metrics
+from impressions.process import registry as running
 from impressions.process.child import Child
 from impressions.settings.model import Settings
 from impressions.terminal import log

@@ -32,7 +32,7 @@ from impressions.deltas.process import store_dir
 from impressions.deltas.store import DeltaStore, PartitionState, decode_state, open_secondary
 from impressions.formats import heartbeat
 from impressions.kafka import client
-from impressions.process.running import birth_of
+from impressions.process.registry import birth_of
 from impressions.settings.model import Settings
 from impressions.terminal import log
 from serving.reads import Deltas

@@ -43,7 +43,7 @@ def command(
     answers then hold the stream alone, and say so.
     """
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # its C core repeats our errors, in its own way
-    from impressions.process.stopping import END, stopping_on
+    from impressions.process.stop_signal import END, stopping_on
     from impressions.terminal import log
     from serving.family import decided, following
     from serving.server import run

@@ -11,12 +11,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from time import perf_counter
 from typing import NamedTuple
 
-from impressions.compiled.stored import merge_stored, row_count
+from impressions.compiled.profiles import merge_stored
 from impressions.core.answer import Answer, Query, present
 from impressions.core.completeness import StreamState
 from impressions.core.errors import CorruptData, ImpressionsError
 from impressions.core.merge import Selection, check_query_time
 from impressions.core.shard import shard_of
+from impressions.formats.stored_profile import row_count
 from impressions.settings.model import Settings
 from serving.budget import Budget
 from serving.generation import ServedGeneration

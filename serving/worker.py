@@ -7,9 +7,9 @@ once it listens, and stops at SIGTERM or when its parent is gone.
 from __future__ import annotations
 
 from impressions.core.errors import ImpressionsError
-from impressions.process import child, program
+from impressions.process import child, lifetime
 from impressions.process.command import report
-from impressions.process.stopping import END, stopping_on
+from impressions.process.stop_signal import END, stopping_on
 from impressions.settings.model import Settings
 from impressions.terminal import log
 
@@ -38,5 +38,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    program.begin(service=True)
-    program.leave(main())
+    lifetime.begin(service=True)
+    lifetime.leave(main())

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from prometheus_client import CollectorRegistry
 
 from impressions.clock import monotonic_s
-from impressions.compiled.stored import prepare
+from impressions.compiled.profiles import prepare
 from impressions.core.errors import ServiceError
 from impressions.process.child import Child
 from impressions.settings.model import Settings

@@ -43,7 +43,7 @@ def command(settings: Settings, accept_loss: _AcceptLoss = False, json: Json = F
 
     Start as many as there are cores; they share the partitions. Topics are checked first.
     """
-    from impressions.compiled.logs import reader
+    from impressions.compiled.flushes import reader
     from impressions.kafka import topics
     from impressions.terminal import log
 
@@ -60,8 +60,8 @@ def command(settings: Settings, accept_loss: _AcceptLoss = False, json: Json = F
 
 
 async def _work(settings: Settings, accept_loss: bool, json: bool) -> None:
-    from impressions.process import metrics, running
-    from impressions.process.stopping import END, stopping_on
+    from impressions.process import metrics, registry
+    from impressions.process.stop_signal import END, stopping_on
     from impressions.terminal import log
     from speed.metrics import Metrics
     from speed.place import take_place
@@ -74,7 +74,7 @@ async def _work(settings: Settings, accept_loss: bool, json: bool) -> None:
         with (
             stopping_on(*END, said=lambda: loop.call_soon_threadsafe(stopping.set)),
             metrics.serve(own.registry, settings.speed.metrics_listen) as address,
-            running.registered(settings, "speed", metrics=address),
+            registry.registered(settings, "speed", metrics=address),
         ):
             log.info("started", state=place.path.name, metrics=address)
             emit(

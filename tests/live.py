@@ -17,7 +17,7 @@ from impressions.formats import delta_block, heartbeat
 from impressions.kafka import client
 from impressions.settings.model import Settings
 from impressions.v1.impression_record_pb2 import ImpressionRecord
-from oracle import year as naive
+from oracle import naive
 from tests.compare import as_dict, differences
 from tests.tolerance import FLOAT64
 
@@ -124,7 +124,7 @@ def assert_stream_is_exact(settings: Settings, store: DeltaStore, query_ms: int)
 def stream_rows(
     settings: Settings, store: DeltaStore, profiles: Iterable[int], query_ms: int
 ) -> dict:
-    """What the stream alone says of these profiles, in the form of oracle/year.py `answers`."""
+    """What the stream alone says of these profiles, in the form of oracle/naive.py `answers`."""
     spec, rows = settings.spec, {}
     for profile in profiles:
         blocks = [delta_block.decode(data, spec) for data in store.blocks(profile)]

@@ -20,7 +20,7 @@ from contextlib import AbstractContextManager
 
 from impressions.clock import monotonic_s
 from impressions.core.errors import NotReady, ServiceError, UsageError
-from impressions.process.stopping import stopping_on
+from impressions.process.stop_signal import stopping_on
 from impressions.terminal import log
 
 _UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}

@@ -6,5 +6,5 @@
     shell       runs `impressions` as a subprocess and says so
 
 Run by `make demo`. It uses the product only through its command line and its gRPC client, and the
-oracle of the tests (oracle/year.py), which shares no code with the product.
+oracle of the tests (oracle/naive.py), which shares no code with the product.
 """

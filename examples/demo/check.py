@@ -2,7 +2,7 @@
 
 The oracle's logs are those of the imported file and those of the topic, read back with the broker's
 times. Every (profile, title, location) of every profile is asked over gRPC in batches and compared
-with oracle/year.py: totals and last seen exactly, decayed sums within the tolerance of what is
+with oracle/naive.py: totals and last seen exactly, decayed sums within the tolerance of what is
 stored.
 """
 
@@ -15,7 +15,7 @@ from typing import Any
 
 from impressions.client.client import ImpressionsClient, ProfileResult, Top
 from impressions.settings.model import Settings
-from oracle import year as naive
+from oracle import naive
 from tests.compare import differences
 from tests.live import everything_sent
 from tests.tolerance import FLOAT32_STORED
@@ -30,7 +30,7 @@ class Checker:
 
     Attributes:
         history: the oracle's logs of what was imported.
-        accepted: everything that counts by now, as oracle/year.py `accept` returns it.
+        accepted: everything that counts by now, as oracle/naive.py `accept` returns it.
         checked, differ: answers compared so far, and what differed.
     """
 

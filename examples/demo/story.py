@@ -33,7 +33,7 @@ from impressions.core.slot import format_utc, slot_start_ms
 from impressions.formats.generation_paths import generation_id
 from impressions.kafka.record_packing import Impression, Log
 from impressions.settings.model import Settings, load
-from oracle import year as naive
+from oracle import naive
 from tests.compare import differences
 from tests.tolerance import FLOAT32_STORED
 

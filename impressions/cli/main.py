@@ -17,7 +17,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from impressions.process import program
+from impressions.process import lifetime
 from impressions.process.command import Invocation, as_app
 from impressions.process.command import main as run_app
 
@@ -106,8 +106,8 @@ def main() -> None:
     """The console script."""
     words = sys.argv[1:]
     named = next((VERBS[word] for word in words if word in VERBS), None)
-    program.begin(service=named is not None and (named.service or _repeats(words)))
-    program.leave(run_app(build_app(), words, prog="impressions"))
+    lifetime.begin(service=named is not None and (named.service or _repeats(words)))
+    lifetime.leave(run_app(build_app(), words, prog="impressions"))
 
 
 def _repeats(words: Sequence[str]) -> bool:

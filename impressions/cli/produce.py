@@ -20,7 +20,7 @@ from impressions.terminal.console import emit, human_time, progress, say, warn
 
 if TYPE_CHECKING:
     from impressions.cli.replay.events import Events
-    from impressions.cli.replay.logs import Logs
+    from impressions.cli.replay.flushes import Logs
     from impressions.core.decay import Float
     from impressions.producer import Producer
 
@@ -83,7 +83,7 @@ def command(
     """
     from batch.mapping.grammar import read_mapping
     from impressions.cli.replay.events import read_events
-    from impressions.cli.replay.logs import arrange, renamed
+    from impressions.cli.replay.flushes import arrange, renamed
     from impressions.cli.replay.pace import due_s
     from impressions.kafka import topics
 

@@ -152,7 +152,7 @@ def _partitions(status: Status) -> Any:
 
 
 def _generations(status: Status) -> Any:
-    from impressions.status.asking import Unknown
+    from impressions.status.questions import Unknown
 
     found = status.found
     in_table = {} if isinstance(found.lake, Unknown) else {

@@ -25,7 +25,7 @@ from typing import Any
 
 import grpc
 
-from impressions.client import columns_wire as twins
+from impressions.client import columns_wire
 from impressions.client.failures import CallFailed, failure_of, failure_of_result
 from impressions.client.result import Context, ProfileResult, result_of
 from impressions.core.answer import Top
@@ -199,17 +199,17 @@ class _Stub:
         self.get = channel.unary_unary(
             f"/{_SERVICE}/GetProfile",
             pb.GetProfileRequest.SerializeToString,
-            twins.GetProfileResponse.FromString,
+            columns_wire.GetProfileResponse.FromString,
         )
         self.batch = channel.unary_unary(
             f"/{_SERVICE}/BatchGetProfiles",
             pb.BatchGetProfilesRequest.SerializeToString,
-            twins.BatchGetProfilesResponse.FromString,
+            columns_wire.BatchGetProfilesResponse.FromString,
         )
         self.stream = channel.stream_stream(
             f"/{_SERVICE}/StreamProfiles",
             pb.StreamProfilesRequest.SerializeToString,
-            twins.StreamProfilesResponse.FromString,
+            columns_wire.StreamProfilesResponse.FromString,
         )
         self.describe = channel.unary_unary(
             f"/{_SERVICE}/Describe",

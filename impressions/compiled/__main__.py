@@ -3,10 +3,10 @@
 For images and machines that are prepared before they work; does nothing the second time.
 """
 
-from impressions.compiled import logs, stored
+from impressions.compiled import flushes, profiles
 from impressions.terminal import log
 
 if __name__ == "__main__":
     log.configure()
-    stored.prepare()
-    logs.reader()
+    profiles.prepare()
+    flushes.reader()

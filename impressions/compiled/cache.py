@@ -29,8 +29,8 @@ _PACKAGE = Path(impressions.__file__).parent
 _SOURCES = (
     "core/decay.py", "core/event.py", "core/item.py", "core/rows.py", "core/spec.py",
     "formats/columns.py", "formats/delta_block.py", "formats/flush_framing.py",
-    "formats/profile_block.py", "compiled/merge.py", "compiled/records.py", "compiled/runs.py",
-    "compiled/table.py", "compiled/wanted.py",
+    "formats/profile_block.py", "compiled/flush_kernels.py", "compiled/profile_kernels.py",
+    "compiled/runs.py", "compiled/table.py", "compiled/wanted.py",
 )  # fmt: skip
 
 

@@ -14,7 +14,7 @@ def command(settings: Settings) -> None:
     and go.
     """
     from impressions.deltas.process import follow
-    from impressions.process.stopping import END, stopping_on
+    from impressions.process.stop_signal import END, stopping_on
     from impressions.terminal import log
 
     log.configure(process="follower")

@@ -31,9 +31,10 @@ from impressions.core.errors import CorruptData, ImpressionsError, Refused
 from impressions.deltas.follower import Follower
 from impressions.deltas.store import DeltaStore, open_primary
 from impressions.formats import heartbeat
-from impressions.process import child, metrics, program, running
+from impressions.process import child, lifetime, metrics
+from impressions.process import registry as running
 from impressions.process.command import report
-from impressions.process.stopping import END, stopping_on
+from impressions.process.stop_signal import END, stopping_on
 from impressions.settings.model import Settings
 from impressions.terminal import log
 
@@ -156,5 +157,5 @@ class FollowerMetrics(Collector):
 
 
 if __name__ == "__main__":
-    program.begin(service=True)
-    program.leave(main())
+    lifetime.begin(service=True)
+    lifetime.leave(main())

@@ -2,8 +2,8 @@
 
 In: the values of consecutive records. Out: `Columns` of every log that holds impressions, in order,
 and what could not be read. This is the definition, and the way where numba is absent. Where it is
-there, impressions/compiled/logs.py reads the same many times faster and comes here with logs in an
-unusual form (`rewritten`).
+there, impressions/compiled/flushes.py reads the same many times faster and comes here with logs in
+an unusual form (`rewritten`).
 
     a log is nothing         if it has no impressions
     a log is unreadable      if the public class does not read it, a text of bad UTF-8 among that,

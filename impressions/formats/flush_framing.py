@@ -4,8 +4,8 @@
     log      a field of number 1 and wire type 2; fields of other numbers or types are passed over
 
 So a log that does not decode costs itself and not its record, and how many logs there are is known
-before anything is made of them. This is the plain form; impressions/compiled/records.py walks the
-same way over many records at once, and is tested equal to it.
+before anything is made of them. This is the plain form; impressions/compiled/flush_kernels.py walks
+the same way over many records at once, and is tested equal to it.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from impressions.compiled.logs import reader
+from impressions.compiled.flushes import reader
 from impressions.core.decay import Int
 from impressions.core.ingest_time import UNKNOWN_MS
 

@@ -29,7 +29,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from impressions.compiled.logs import reader
+from impressions.compiled.flushes import reader
 from impressions.core import event
 from impressions.core.decay import Int
 from impressions.core.event import Reason

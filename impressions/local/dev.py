@@ -28,7 +28,7 @@ from impressions.local.broker import Broker
 from impressions.local.detached import Detached, last_line
 from impressions.local.pid_file import AlreadyRuns, PidFile, write_pid
 from impressions.local.settings_file import without_settings, write_settings
-from impressions.process.running import running
+from impressions.process.registry import running
 from impressions.settings.model import Settings
 from impressions.status.serving import describe
 

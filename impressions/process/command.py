@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from impressions.core.errors import ImpressionsError, UsageError
-from impressions.process import program
+from impressions.process import lifetime
 from impressions.process.catalog_errors import as_catalog_error
 from impressions.process.descriptors import exhausted, raise_limit
 from impressions.process.extras import missing
@@ -115,10 +115,10 @@ def run(function: Callable[..., None], *, service: bool = False) -> NoReturn:
     """Runs one verb as the whole program: the last line of a file that is spark-submitted.
 
     Args:
-        service: see `program.begin`.
+        service: see `lifetime.begin`.
     """
-    program.begin(service=service)
-    program.leave(main(as_app(function), sys.argv[1:], prog=Path(sys.argv[0]).name))
+    lifetime.begin(service=service)
+    lifetime.leave(main(as_app(function), sys.argv[1:], prog=Path(sys.argv[0]).name))
 
 
 def main(app: typer.Typer, argv: Sequence[str], prog: str) -> int:

@@ -22,7 +22,7 @@ from pydantic import Field, PrivateAttr, ValidationError, ValidationInfo, field_
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from impressions.core.spec import Spec
-from impressions.settings import sources as layers
+from impressions.settings import sources
 from impressions.settings.paths import expanded
 from impressions.settings.sections import (
     Audits,
@@ -133,7 +133,7 @@ class Settings(BaseSettings):
 
     @property
     def run_dir(self) -> Path:
-        """Where running processes say that they run (impressions/process/running.py)."""
+        """Where running processes say that they run (impressions/process/registry.py)."""
         return self.home_dir / "run"
 
     @property
@@ -157,15 +157,15 @@ def load(config: Path | None = None, overrides: Sequence[str] = ()) -> Settings:
         SettingsError: naming the key, who set it, what was found and what was expected.
     """
     parts = (
-        layers.read_file(Settings, config),
-        layers.read_environment(Settings, os.environ),
-        layers.read_overrides(Settings, overrides),
+        sources.read_file(Settings, config),
+        sources.read_environment(Settings, os.environ),
+        sources.read_overrides(Settings, overrides),
     )
-    merged, origins = layers.merge(parts)
+    merged, origins = sources.merge(parts)
     try:
         settings = Settings(**merged)
     except ValidationError as error:
-        raise layers.explain(Settings, error, origins) from None
+        raise sources.explain(Settings, error, origins) from None
     settings._origins = origins
     return settings
 

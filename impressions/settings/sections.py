@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ByteSize, ConfigDict, Field, model_validator
 
-from impressions.settings import sources as layers
+from impressions.settings import sources
 
 _FROZEN = ConfigDict(extra="forbid", frozen=True, validate_default=True)
 
@@ -23,7 +23,7 @@ def _flat_strings(value: Any) -> Any:
         return value
     return {
         key: str(v).lower() if isinstance(v, bool) else str(v)
-        for key, v in layers.flatten(value).items()
+        for key, v in sources.flatten(value).items()
     }
 
 

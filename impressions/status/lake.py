@@ -20,7 +20,7 @@ from batch.lake.stale import lacking
 from batch.spark import published
 from impressions.core.spec import Spec
 from impressions.settings.model import Settings
-from impressions.status.asking import Absent
+from impressions.status.questions import Absent
 
 if TYPE_CHECKING:
     from pyiceberg.table import Table

@@ -11,9 +11,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from impressions.clock import Clock, now_ms
-from impressions.process.running import running
+from impressions.process.registry import running
 from impressions.settings.model import Settings
-from impressions.status.asking import Unknown, ask_all
+from impressions.status.questions import Unknown, ask_all
 from impressions.status.stage import Found, Stage, age_s
 from impressions.status.stages import exit_code, stages
 

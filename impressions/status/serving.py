@@ -12,9 +12,9 @@ from pathlib import Path
 
 from impressions.clock import Clock, now_ms
 from impressions.core.completeness import StreamState
-from impressions.process.running import Running, running
+from impressions.process.registry import Running, running
 from impressions.settings.model import Settings
-from impressions.status.asking import Absent, Unknown, ask
+from impressions.status.questions import Absent, Unknown, ask
 
 TIMEOUT_S = 3.0
 _ANYWHERE = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}

@@ -14,9 +14,9 @@ from typing import Any, Literal
 
 from bulkload.listing import Listed
 from bulkload.status import HostStatus
-from impressions.process.running import Running
-from impressions.status.asking import Unknown
+from impressions.process.registry import Running
 from impressions.status.lake import Lake
+from impressions.status.questions import Unknown
 from impressions.status.serving import Copy, Server
 from impressions.status.stream import Stream
 from impressions.terminal.console import human_age

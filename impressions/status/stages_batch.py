@@ -7,7 +7,7 @@ from typing import Any
 from batch.closing.slots import due_slots
 from impressions.core.slot import slot_start_ms
 from impressions.settings.model import Settings
-from impressions.status.asking import Unknown
+from impressions.status.questions import Unknown
 from impressions.status.stage import (
     Found,
     Problem,

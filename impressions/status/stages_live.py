@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from impressions.settings.model import Settings
-from impressions.status.asking import Unknown
+from impressions.status.questions import Unknown
 from impressions.status.serving import Served, Server
 from impressions.status.stage import (
     Found,

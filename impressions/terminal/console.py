@@ -21,8 +21,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from impressions.terminal.in_words import human_age, human_bytes, human_time
 from impressions.terminal.stage_lines import stage_lines
+from impressions.terminal.units import human_age, human_bytes, human_time
 
 if TYPE_CHECKING:
     from rich.console import Console

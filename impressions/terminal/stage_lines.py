@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from typing import Literal
 
 from impressions.clock import monotonic_s
-from impressions.terminal.in_words import human_age, human_bytes
+from impressions.terminal.units import human_age, human_bytes
 
 EVERY_S = 30.0
 SHORT_S = 2.0

@@ -1,7 +1,7 @@
 """The oracle beside the system: what is lost, counted twice or wrong in its answers.
 
 Everything that was sent stands in the source topic; it is read on from where the last look ended,
-in plain Python over the public wire classes, and judged by oracle/year.py. Records that are no
+in plain Python over the public wire classes, and judged by oracle/naive.py. Records that are no
 records (sent on purpose) are left out, as the rule says.
 """
 
@@ -22,7 +22,7 @@ from impressions.client.client import ImpressionsClient
 from impressions.kafka import client as kafka
 from impressions.settings.model import Settings
 from impressions.v1.impression_record_pb2 import ImpressionRecord
-from oracle import year as naive
+from oracle import naive
 from tests.chaos.watcher import Sample
 from tests.compare import differences
 from tests.live import events_of, until

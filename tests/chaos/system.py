@@ -29,7 +29,7 @@ from impressions.clock import now_ms
 from impressions.core.slot import format_utc, slot_start_ms
 from impressions.formats.generation_paths import generation_id
 from impressions.local.broker import Broker
-from impressions.process import running
+from impressions.process import registry
 from impressions.settings.model import Settings, load
 from tests.chaos.driver import Driver, DriverDied
 from tests.chaos.judge import Judge
@@ -236,7 +236,7 @@ class System:
 
     def pids(self, kind: str) -> list[int]:
         """Of the processes that say they run, such as the followers."""
-        return [entry.pid for entry in running.running(self.settings) if entry.kind == kind]
+        return [entry.pid for entry in registry.running(self.settings) if entry.kind == kind]
 
     @property
     def _kafka(self) -> Broker | Cluster:

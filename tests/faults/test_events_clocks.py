@@ -14,7 +14,7 @@ from impressions.deltas.store import PartitionState, open_primary
 from impressions.formats import delta_block, heartbeat
 from impressions.formats.heartbeat import FROM_THE_FIRST_MS, Heartbeat
 from impressions.settings.model import Settings
-from oracle import year as naive
+from oracle import naive
 from speed.state import Partition, Record
 from tests.broker import stream_settings
 from tests.compare import as_dict, differences

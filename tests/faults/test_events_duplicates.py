@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from impressions.clock import now_ms
 from impressions.core.shard import shard_of
 from impressions.kafka import client
-from oracle import year as naive
+from oracle import naive
 from tests.broker import stream_settings
 from tests.faults.size import scaled
 from tests.faults.stream import QUICK, SEED, assert_exact, wait_applied, workers

@@ -19,7 +19,7 @@ from impressions.core.spec import DAY_MS
 from impressions.kafka import client
 from impressions.kafka.dead_letters import read_dead_letter
 from impressions.v1.impression_record_pb2 import ImpressionLog, ImpressionRecord
-from oracle import year as naive
+from oracle import naive
 from tests.broker import stream_settings
 from tests.compare import differences
 from tests.faults.size import scaled

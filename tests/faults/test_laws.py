@@ -10,7 +10,7 @@ from impressions.core.errors import UsageError
 from impressions.core.merge import Selection, merge, owned_by_stream, plus, shift
 from impressions.core.spec import DAY_MS, Spec
 from impressions.formats import delta_block, profile_block
-from oracle import year as naive
+from oracle import naive
 from tests.blocks import delta_blocks_of, prepare, profile_block_of
 from tests.compare import as_dict, differences
 from tests.faults.size import scaled

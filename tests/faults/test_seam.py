@@ -8,7 +8,7 @@ from impressions.core.completeness import Incomplete, reasons
 from impressions.core.merge import merge
 from impressions.core.spec import DAY_MS, Spec
 from impressions.formats import profile_block
-from oracle import year as naive
+from oracle import naive
 from tests.blocks import delta_blocks_of, profile_block_of
 from tests.compare import as_dict, differences
 from tests.faults.size import scaled

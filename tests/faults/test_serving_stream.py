@@ -7,7 +7,7 @@ import pytest
 
 from impressions.client.client import ImpressionsClient
 from impressions.clock import now_ms
-from impressions.process.running import running
+from impressions.process.registry import running
 from tests.broker import stream_settings
 from tests.deltas.support import Publisher
 from tests.serving.process import Process, end

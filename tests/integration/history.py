@@ -1,6 +1,6 @@
 """Generated logs, the files they become, and what raw holds of them: for the import's tests.
 
-Logs have the form of oracle/year.py and come in order of arrival. A file has one row per
+Logs have the form of oracle/naive.py and come in order of arrival. A file has one row per
 impression, with columns named as a stranger would.
 """
 

@@ -1,6 +1,6 @@
 """A topic with logs in it, landing it, and what the oracle says must come of it.
 
-Logs are those of oracle/year.py without an ingest time: the broker gives it. `arrived` reads the
+Logs are those of oracle/naive.py without an ingest time: the broker gives it. `arrived` reads the
 topic back from its first record, through the public wire classes and in arrival order per
 partition, so the oracle sees what was sent and when, by way of no code under test.
 """
@@ -31,7 +31,7 @@ from impressions.kafka.admin import connect
 from impressions.settings.model import Settings
 from impressions.terminal.report import RunReport, start_report
 from impressions.v1.impression_record_pb2 import ImpressionLog, ImpressionRecord
-from oracle import year as naive
+from oracle import naive
 from tests.broker import TestBroker, stream_settings
 from tests.integration.conftest import Lake
 
@@ -112,7 +112,7 @@ def wire(log: Sent) -> ImpressionLog:
 
 
 def arrived(settings: Settings) -> list[tuple[int, int, int, list[dict[str, Any]]]]:
-    """Everything readable in the topic, as logs of oracle/year.py."""
+    """Everything readable in the topic, as logs of oracle/naive.py."""
     consumer = Consumer(
         {"bootstrap.servers": settings.kafka.bootstrap, "group.id": "oracle",
          "auto.offset.reset": "earliest", "enable.auto.commit": False}

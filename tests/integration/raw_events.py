@@ -1,7 +1,7 @@
 """Closed slots of raw, written straight from a list of events: the input of compact.
 
 `year(seed)` makes events around the edges that matter; `write_closed` puts them into the table as
-`land` and `close` would leave them. What they must add up to says oracle/year.py.
+`land` and `close` would leave them. What they must add up to says oracle/naive.py.
 """
 
 import random

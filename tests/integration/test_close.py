@@ -18,7 +18,7 @@ from batch.lake.files import SlotState, slot_states
 from batch.rules.shard import shard_column
 from batch.spark.commits import writer
 from impressions.core.errors import NotReady
-from oracle import year as naive
+from oracle import naive
 from tests.integration.conftest import Lake, new_lake
 from tests.integration.history import DAY, START, Log, counting, expected, logs
 

@@ -14,7 +14,7 @@ from batch.spark.published import history
 from impressions.core.errors import NotReady, Refused, UsageError
 from impressions.core.spec import DAY_MS
 from impressions.terminal.report import start_report
-from oracle import year as naive
+from oracle import naive
 from tests.compare import differences
 from tests.integration.conftest import Lake, new_lake
 from tests.integration.raw_events import (

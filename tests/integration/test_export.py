@@ -25,7 +25,7 @@ from impressions.formats.manifest import SstFile, content_digest
 from impressions.rocksdb import stores as rocks
 from impressions.settings.sections import Catalog
 from impressions.terminal.report import start_report
-from oracle import year as naive
+from oracle import naive
 from tests.compare import as_dict, differences
 from tests.integration.conftest import Lake, new_lake
 from tests.integration.raw_events import CUTOVER_MS, DATE, counted, event, write_closed, year

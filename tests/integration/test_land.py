@@ -14,7 +14,7 @@ from batch.importing import run
 from batch.lake import commits, tables
 from impressions.core.errors import UsageError
 from impressions.process.failpoint import hits
-from oracle import year as naive
+from oracle import naive
 from tests.integration.conftest import Lake
 from tests.integration.history import (
     DAY,

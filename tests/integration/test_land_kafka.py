@@ -24,7 +24,7 @@ from impressions.core.spec import DAY_MS
 from impressions.status.lake import read_lake
 from impressions.terminal.report import start_report
 from impressions.v1.impression_record_pb2 import ImpressionRecord
-from oracle import year as naive
+from oracle import naive
 from tests.broker import TestBroker
 from tests.compare import differences
 from tests.integration.conftest import Lake

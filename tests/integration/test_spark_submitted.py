@@ -22,7 +22,7 @@ from batch.lake.tasks import Runner
 from impressions.clock import now_ms
 from impressions.jvm.java import find_java
 from impressions.settings.model import Settings
-from oracle import year as naive
+from oracle import naive
 from tests.broker import TestBroker
 from tests.integration.history import MAPPING, logs, rows_of
 from tests.integration.live import arrived, expected_raw, send_bytes, wire

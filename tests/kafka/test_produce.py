@@ -19,7 +19,7 @@ import typer
 
 from batch.mapping.grammar import read_mapping
 from impressions.cli.produce import command
-from impressions.cli.replay.logs import arrange
+from impressions.cli.replay.flushes import arrange
 from impressions.cli.replay.pace import due_s
 from impressions.core.errors import MappingError, UsageError
 from impressions.core.spec import Spec

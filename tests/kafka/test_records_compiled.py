@@ -11,7 +11,7 @@ from google.protobuf.message import DecodeError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from impressions.compiled.logs import reader
+from impressions.compiled.flushes import reader
 from impressions.formats.device_flushes import Columns, Unreadable, read_plain
 from impressions.formats.flush_framing import log_ranges, record_of
 from impressions.kafka.records import decode
@@ -199,7 +199,7 @@ def test_unreadable_logs_and_records_come_in_order():
 
 def test_without_numba_it_is_the_plain_one(monkeypatch):
     """Slower, and the same."""
-    import impressions.compiled.logs as module
+    import impressions.compiled.flushes as module
 
     monkeypatch.setattr(module, "find_spec", lambda _: None)
     assert reader.__wrapped__() is read_plain
@@ -209,7 +209,7 @@ def test_without_numba_it_is_the_plain_one(monkeypatch):
 
 def test_where_nothing_can_be_compiled_it_is_the_plain_one(monkeypatch):
     """Whatever numba raises there."""
-    import impressions.compiled.logs as module
+    import impressions.compiled.flushes as module
 
     def fail():
         raise RuntimeError("no locator available")

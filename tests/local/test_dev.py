@@ -14,7 +14,7 @@ import pytest
 
 from impressions.clock import now_ms
 from impressions.local.settings_file import write_settings
-from impressions.process.running import birth_of
+from impressions.process.registry import birth_of
 from impressions.producer import Impression, Log, Producer
 from impressions.settings.model import Settings, load
 from tests.live import until

@@ -23,10 +23,10 @@ from impressions.core.completeness import StreamState
 from impressions.core.errors import CorruptData, NotReady, ServiceError
 from impressions.formats.heartbeat import FROM_THE_FIRST_MS, Heartbeat
 from impressions.process.command import main
-from impressions.process.running import Running
+from impressions.process.registry import Running
 from impressions.settings.model import Settings
-from impressions.status.asking import Absent, Unknown, ask, ask_all
 from impressions.status.lake import Lake, Published
+from impressions.status.questions import Absent, Unknown, ask, ask_all
 from impressions.status.serving import Copy, Served, Server, reachable
 from impressions.status.stage import Found, Stage
 from impressions.status.stages import exit_code, stages

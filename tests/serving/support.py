@@ -17,7 +17,7 @@ from impressions.core.spec import DAY_MS
 from impressions.formats.generation_paths import generation_id
 from impressions.settings.model import Settings
 from impressions.settings.sections import Host, Serving
-from oracle import year as naive
+from oracle import naive
 from serving.server import create_server
 from tests.generations import CUTOVER_MS, blocks_of, publish, random_events
 

@@ -19,7 +19,7 @@ from impressions.deltas.process import store_dir
 from impressions.deltas.store import PartitionState, open_primary, open_secondary
 from impressions.formats.delta_block import key
 from impressions.formats.heartbeat import FROM_THE_FIRST_MS
-from oracle import year as naive
+from oracle import naive
 from serving import live
 from serving.health import BATCH, READY, SPEED
 from tests.compare import differences

@@ -15,7 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from impressions.client.client import ImpressionsClient
 from impressions.core.shard import shard_of
 from impressions.formats import heartbeat
-from impressions.process.running import running
+from impressions.process.registry import running
 from tests.broker import stream_settings
 from tests.compare import differences
 from tests.deltas.support import Publisher, beat_of

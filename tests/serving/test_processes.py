@@ -199,9 +199,9 @@ def test_sigterm_at_any_moment_of_the_start_is_exit_0_and_leaves_no_process(host
 
 
 _AS_COMMAND = """
-from impressions.process import program
-begin = program.begin
-program.begin = lambda **service: (begin(**service), print("begun", flush=True))
+from impressions.process import lifetime
+begin = lifetime.begin
+lifetime.begin = lambda **service: (begin(**service), print("begun", flush=True))
 from impressions.cli.main import main
 main()
 """

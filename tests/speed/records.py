@@ -1,6 +1,6 @@
 """Records and oracle logs of the same events, for the tests of the stream.
 
-An event is a dict as in oracle/year.py; a log is (profile, log_id, [event, ...]).
+An event is a dict as in oracle/naive.py; a log is (profile, log_id, [event, ...]).
 """
 
 from impressions.v1.impression_record_pb2 import ImpressionLog, ImpressionRecord

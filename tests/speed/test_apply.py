@@ -10,7 +10,7 @@ from impressions.core.spec import DAY_MS, Spec
 from impressions.formats import delta_block
 from impressions.formats.delta_block import DeltaBlock
 from impressions.kafka.records import decode
-from oracle import year as naive
+from oracle import naive
 from speed.apply import apply
 from tests.compare import as_dict, differences
 from tests.speed.records import record_bytes

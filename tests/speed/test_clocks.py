@@ -15,7 +15,7 @@ from impressions.deltas.sweep import floor_of
 from impressions.formats import delta_block
 from impressions.formats.heartbeat import FROM_THE_FIRST_MS, Heartbeat
 from impressions.settings.model import Settings
-from oracle import year as naive
+from oracle import naive
 from speed.state import Partition, Record
 from tests.compare import as_dict, differences
 from tests.speed.records import record_bytes

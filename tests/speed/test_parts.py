@@ -11,7 +11,7 @@ from impressions.core.rows import Rows
 from impressions.formats import delta_block
 from impressions.formats.delta_block import DeltaBlock
 from impressions.kafka.topics import MAX_MESSAGE_BYTES
-from oracle import year as naive
+from oracle import naive
 from speed import parts
 from tests.speed.records import record_bytes
 from tests.speed.test_apply import NOW_MS, SPEC, State, assert_exact

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from impressions.compiled import stored
-from impressions.compiled.stored import Compiled, merge_plain, merge_stored
+from impressions.compiled import profiles
+from impressions.compiled.profiles import Compiled, merge_stored
 from impressions.core import window
 from impressions.core.errors import ImpressionsError, UsageError
 from impressions.core.item import pack
@@ -17,7 +17,8 @@ from impressions.core.rows import Rows
 from impressions.core.spec import DAY_MS, Spec
 from impressions.formats import delta_block, profile_block
 from impressions.formats.delta_block import DeltaBlock
-from oracle import year as naive
+from impressions.formats.stored_profile import merge_plain
+from oracle import naive
 from tests.blocks import delta_blocks_of, profile_block_of
 from tests.compare import as_dict, differences
 from tests.faults.size import scaled
@@ -161,7 +162,7 @@ def test_it_can_be_turned_off():
 
 def test_without_numba_the_plain_form_answers(monkeypatch):
     """A platform without it loses speed and nothing else."""
-    monkeypatch.setattr(stored, "find_spec", lambda name: None)
+    monkeypatch.setattr(profiles, "find_spec", lambda name: None)
     assert merge_stored(SPEC).func is merge_plain
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from impressions.core.event import Reason, check
 from impressions.core.spec import DAY_MS, Spec
-from oracle import year as naive
+from oracle import naive
 
 SPEC = Spec()
 INGEST_MS = 20_000 * DAY_MS

@@ -89,9 +89,9 @@ def test_the_verb_decides_which_extra_is_named(
 @pytest.mark.parametrize(
     ("package", "through", "extra"),
     [
-        ("numba", ["speed.engine", "impressions.compiled.records"], "speed"),
-        ("numba", ["batch.land", "impressions.compiled.records"], "spark"),
-        ("numba", ["serving.service", "impressions.compiled.stored"], "serving"),
+        ("numba", ["speed.engine", "impressions.compiled.flush_kernels"], "speed"),
+        ("numba", ["batch.land", "impressions.compiled.flush_kernels"], "spark"),
+        ("numba", ["serving.service", "impressions.compiled.profiles"], "serving"),
         ("rocksdict", ["bulkload.load", "impressions.rocksdb.stores"], "bulkload"),
         (
             "rocksdict",

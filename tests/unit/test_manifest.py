@@ -6,8 +6,7 @@ import pytest
 
 from impressions.core.errors import CorruptData, FormatVersionError, Refused, UsageError
 from impressions.core.spec import PARTITIONER, Spec
-from impressions.formats import generation_paths as generation
-from impressions.formats import manifest, pointer, sealed
+from impressions.formats import generation_paths, manifest, pointer, sealed
 
 SPEC = Spec()
 FILE = manifest.SstFile(0, "shard=0/00000-a.sst", 2, 100, "00" * 8, "01" * 8, "ab" * 32, "cd" * 32)
@@ -72,13 +71,13 @@ def test_a_generation_made_otherwise_is_refused_with_both_values(change, reason,
 
 def test_generations_are_named_by_their_cutover():
     """A midnight is a date; inside a day the time follows, in characters every system takes."""
-    assert generation.generation_id(1_794_700_800_000) == "2026-11-15"
-    assert generation.generation_id(1_794_722_400_000) == "2026-11-15T06-00-00"
-    assert generation.cutover_of("2026-11-15T06-00-00") == 1_794_722_400_000
-    assert generation.ref_name("gen", 1_794_700_800_000) == "gen_2026_11_15"
-    assert not generation.is_generation("loading")
+    assert generation_paths.generation_id(1_794_700_800_000) == "2026-11-15"
+    assert generation_paths.generation_id(1_794_722_400_000) == "2026-11-15T06-00-00"
+    assert generation_paths.cutover_of("2026-11-15T06-00-00") == 1_794_722_400_000
+    assert generation_paths.ref_name("gen", 1_794_700_800_000) == "gen_2026_11_15"
+    assert not generation_paths.is_generation("loading")
     with pytest.raises(UsageError):
-        generation.cutover_of("../../etc")
+        generation_paths.cutover_of("../../etc")
 
 
 def test_a_content_digest_knows_where_a_key_ends():

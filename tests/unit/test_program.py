@@ -19,7 +19,7 @@ _READ_AHEAD = """
 import io, sys, time
 import pyarrow as pa
 from pyarrow import csv
-from impressions.process import program
+from impressions.process import lifetime
 
 class Slow(io.RawIOBase):
     reads = 0
@@ -36,7 +36,7 @@ class Slow(io.RawIOBase):
         buffer[:] = line * (len(buffer) // len(line))
         return len(buffer)
 
-program.begin()
+lifetime.begin()
 stream = Slow()
 reader = csv.open_csv(
     pa.PythonFile(stream, mode="r"),
@@ -46,13 +46,13 @@ reader.read_next_batch()
 read = stream.reads
 while stream.reads == read:  # it does read ahead
     pass
-program.leave(5)
+lifetime.leave(5)
 """
 
 _WAITING = """
 import sys, time
-from impressions.process import program
-program.begin(service="service" in sys.argv)
+from impressions.process import lifetime
+lifetime.begin(service="service" in sys.argv)
 print("begun", flush=True)
 time.sleep(60)
 """
@@ -69,9 +69,9 @@ def test_a_thread_of_arrow_that_still_reads_does_not_abort_the_program() -> None
 
 def test_what_is_registered_for_the_end_runs_and_output_arrives() -> None:
     said = subprocess.run(
-        [sys.executable, "-c", "import atexit; from impressions.process import program\n"
-         "program.begin(); atexit.register(print, 'registered')\n"
-         "print('printed'); program.leave(0)"],
+        [sys.executable, "-c", "import atexit; from impressions.process import lifetime\n"
+         "lifetime.begin(); atexit.register(print, 'registered')\n"
+         "print('printed'); lifetime.leave(0)"],
         cwd=ROOT, capture_output=True, text=True, timeout=60, check=True,
     )  # fmt: skip
     assert (said.stdout, said.stderr) == ("printed\nregistered\n", "")
@@ -79,7 +79,7 @@ def test_what_is_registered_for_the_end_runs_and_output_arrives() -> None:
 
 def test_an_exception_that_nobody_catches_is_shown_and_is_exit_1() -> None:
     ended = subprocess.run(
-        [sys.executable, "-c", "from impressions.process import program\nprogram.begin(); 1 / 0"],
+        [sys.executable, "-c", "from impressions.process import lifetime\nlifetime.begin(); 1 / 0"],
         cwd=ROOT, capture_output=True, text=True, timeout=60,
     )  # fmt: skip
     assert ended.returncode == 1

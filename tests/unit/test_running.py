@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 
-from impressions.process.running import birth_of, registered, running
+from impressions.process.registry import birth_of, registered, running
 from impressions.settings.model import Settings
 
 
@@ -24,7 +24,7 @@ def test_what_a_killed_process_left_is_removed(tmp_path):
     settings = Settings(home=tmp_path)
     code = """
 import sys, time
-from impressions.process.running import registered
+from impressions.process.registry import registered
 from impressions.settings.model import Settings
 with registered(Settings(home=sys.argv[1]), "follower"):
     print("registered", flush=True)

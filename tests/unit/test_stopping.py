@@ -8,11 +8,11 @@ import subprocess
 import sys
 import threading
 
-from impressions.process.stopping import stopping_on
+from impressions.process.stop_signal import stopping_on
 
 _MANY = """
 import signal
-from impressions.process.stopping import stopping_on
+from impressions.process.stop_signal import stopping_on
 
 for n in range(500):
     with stopping_on(signal.SIGALRM) as stopping:
@@ -24,7 +24,7 @@ print("every one")
 
 _ASLEEP = """
 import ctypes, signal, threading
-from impressions.process.stopping import END, stopping_on
+from impressions.process.stop_signal import END, stopping_on
 
 def signalled_here():
     "The kernel gives this thread the signal, and nobody wakes the main one."

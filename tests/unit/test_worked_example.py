@@ -9,7 +9,7 @@ from impressions.core.merge import merge
 from impressions.core.shard import shard_of
 from impressions.core.spec import Spec
 from impressions.formats import profile_block
-from oracle import year as naive
+from oracle import naive
 from tests.blocks import profile_block_of
 
 SPEC = Spec()

@@ -8,7 +8,7 @@ from batch.spark.generation_refs import refs
 from impressions.core.spec import DAY_MS
 from impressions.process.failpoint import hits
 from impressions.terminal.report import start_report
-from oracle import year as naive
+from oracle import naive
 from tests.compare import differences
 from tests.faults.size import scaled
 from tests.integration.conftest import new_lake

@@ -23,7 +23,7 @@ from impressions.core.errors import NotReady, Refused
 from impressions.kafka import topics
 from impressions.process.failpoint import VARIABLE, InjectedFailure, hits
 from impressions.settings.model import Settings
-from oracle import year as naive
+from oracle import naive
 from tests.broker import TestBroker
 from tests.integration.conftest import Lake
 from tests.integration.live import (

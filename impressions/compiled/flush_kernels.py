@@ -1,4 +1,4 @@
-"""The bytes of many records to columns, compiled: what impressions/kafka/{framing, logs}.py say.
+"""The bytes of many records to columns, compiled: what impressions/formats/device_flushes.py say.
 
 In: the values of records, one after the other. Two passes:
 
@@ -24,7 +24,7 @@ from numba import types
 from impressions.compiled.cache import kept
 from impressions.compiled.table import BYTES, compiled
 from impressions.core.event import Reason
-from impressions.formats import flush_framing as framing
+from impressions.formats import flush_framing
 
 RECORD, INDEX, COUNT, HAS_PROFILE, TYPE, TYPE_END, VERSION, VERSION_END = range(8)
 """In a row of `places`; behind them, from COLUMNS on, where each of the seven columns begins."""
@@ -37,7 +37,8 @@ _BAD = -1
 _OK, _UNDECODABLE, _TOO_LARGE = (
     int(reason) for reason in (Reason.OK, Reason.UNDECODABLE, Reason.TOO_LARGE)
 )
-_LOG_TAG, _MAX_LOGS, _MAX_GROUPS = framing.LOG_TAG, framing.MAX_RECORD_LOGS, framing.MAX_GROUPS
+_LOG_TAG, _MAX_GROUPS = flush_framing.LOG_TAG, flush_framing.MAX_GROUPS
+_MAX_LOGS = flush_framing.MAX_RECORD_LOGS
 _MAX_TAG = 0xFFFFFFFF
 _FIRST, _LAST = 4, 10
 """Numbers of the columns' fields."""

@@ -1,11 +1,8 @@
-"""One profile's merged rows from what is stored of it: compiled where possible, else plain.
+"""The merged rows of one profile from its stored bytes: compiled where numba is installed.
 
-In: the bytes of a profile block and of delta blocks. Out: the `Rows` of impressions/core/merge.py,
-by item or already by title. Two ways, tested equal (tests/unit/test_compiled.py):
-
-    compiled    impressions/compiled, where numba is installed: no lock, no array in between
-    plain       decode, `merge`, `by_title`: the definition; also what explains bytes that the
-                compiled form refuses, with the error that says what was found and expected
+The definition is impressions/formats/stored_profile.py, and tests hold both equal
+(tests/unit/test_compiled.py). The compiled form holds no lock and makes no array in between. Bytes
+that it refuses are read again by the definition, whose error says what was found and expected.
 """
 
 from __future__ import annotations
@@ -15,42 +12,26 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from impressions.compiled import cache
 from impressions.core import window
-from impressions.core.answer import by_title as plain_by_title
 from impressions.core.decay import Float, Int
 from impressions.core.item import MAX_LOCATION
-from impressions.core.merge import EVERYTHING, Selection, check_query_time, merge
+from impressions.core.merge import EVERYTHING, Selection, check_query_time
 from impressions.core.rows import Rows
 from impressions.core.spec import DAY_MS, ITEM_LOCATION_BITS, Spec
-from impressions.formats import delta_block, profile_block
 from impressions.formats.columns import YEAR_10000_MS
 from impressions.formats.profile_block import rooted
+from impressions.formats.stored_profile import MergeStored, merge_plain
 from impressions.terminal import log
 
 _NO_CUTOVER_MS = -(2**63)
 _NONE = np.empty(0, np.uint8)
 _NO_TITLES = np.empty(0, np.int64)
 _EVERY_LOCATION = np.ones(MAX_LOCATION + 1, np.bool_)
-
-
-class MergeStored(Protocol):
-    """See `merge_plain`."""
-
-    def __call__(
-        self,
-        query_ms: int,
-        cutover_ms: int | None,
-        block: bytes | None,
-        deltas: Sequence[bytes],
-        selection: Selection = EVERYTHING,
-        *,
-        by_title: bool = False,
-    ) -> Rows: ...
 
 
 def merge_stored(spec: Spec, *, compiled: bool = True) -> MergeStored:
@@ -71,38 +52,11 @@ def can_compile() -> bool:
 def prepare() -> None:
     """Compile now what this machine has never compiled, and say so: it takes some ten seconds.
 
-    For whoever is about to start several processes, which would each do it.
+    For a caller that is about to start several processes, which would each do it.
     """
     if can_compile() and not cache.is_filled("merge_bytes"):
         log.info("compiling", what="reads, once on this machine", to=cache.directory())
         Compiled(Spec()).warm()
-
-
-def merge_plain(
-    spec: Spec,
-    query_ms: int,
-    cutover_ms: int | None,
-    block: bytes | None,
-    deltas: Sequence[bytes],
-    selection: Selection = EVERYTHING,
-    *,
-    by_title: bool = False,
-) -> Rows:
-    """The rows of one profile at `query_ms`.
-
-    Args:
-        cutover_ms: of the generation that answers; None when there is none.
-        block, deltas: what the generation and the stream hold of the profile.
-        by_title: one row per title, under location 0, instead of one per item.
-
-    Raises:
-        UsageError: `query_ms` lies before the cutover.
-        FormatVersionError, CorruptData: bytes that are not what they should be.
-    """
-    decoded = None if block is None else profile_block.decode(block, spec)
-    blocks = [delta_block.decode(delta, spec) for delta in deltas]
-    rows = merge(query_ms, cutover_ms, decoded, blocks, spec, selection)
-    return plain_by_title(rows) if by_title else rows
 
 
 @dataclass(frozen=True)
@@ -119,7 +73,7 @@ class Compiled:
     """A `MergeStored` by impressions/compiled."""
 
     def __init__(self, spec: Spec):
-        from impressions.compiled.merge import merge_bytes
+        from impressions.compiled.profile_kernels import merge_bytes
 
         self._spec, self._merge_bytes = spec, merge_bytes
         roots = np.zeros(len(spec.half_lives_days), np.bool_)
@@ -172,12 +126,6 @@ class Compiled:
         first = window.first_day(query_ms, self._spec)
         age = first - window.first_day(cutover_ms, self._spec)
         return np.array([query_ms, cutover_ms, age, cutover_ms], np.int64)
-
-
-def row_count(block: bytes | None, deltas: Sequence[bytes]) -> int:
-    """How many rows these blocks say they have."""
-    stored = 0 if block is None else profile_block.row_count(block)
-    return stored + sum(map(delta_block.row_count, deltas))
 
 
 def _chosen(selection: Selection) -> tuple[Int, bool, Any, bool]:

@@ -50,20 +50,20 @@ def reader() -> Read:
         return read_plain
     try:
         prepare()
-        from impressions.compiled import records
+        from impressions.compiled import flush_kernels
     except Exception as error:  # numba is large, and may fail in ways of its own
         log.warning("not-compiled", what="the reader of records", because=error)
         return read_plain
-    return functools.partial(read, records)
+    return functools.partial(read, flush_kernels)
 
 
 def prepare() -> None:
     """Compile now what this machine has never compiled, and say so: it takes some seconds."""
     if not cache.is_filled("fill"):
         log.info("compiling", what="reading, once on this machine", to=cache.directory())
-    from impressions.compiled import records
+    from impressions.compiled import flush_kernels
 
-    assert records
+    assert flush_kernels
 
 
 def read(kernels: Any, values: Sequence[bytes | None]) -> Columns:
