@@ -1,25 +1,31 @@
 """Impressions: how often each profile saw each title over a year, recent views weighing more.
 
-The core, in the order in which a reader needs it (stdlib and numpy only, no I/O):
+Two doors for users:
 
-    spec            what is measured, with which half-lives, over which window: declared once
-    clock           the one place that reads time
-    window, slot    UTC days, the tail, the horizon; pieces of ingest time and the cutover
-    decay           the formula
-    event           the rule of validity
-    shard, item     where a profile lives; how (title, location) becomes one sortable integer
-    ids             string ids to integers
-    columns         the columnar table that all blocks are made of, and its bytes
-    profile_block   what a generation stores for one profile
-    delta_block     what the stream stores for one profile and ingest slot
-    merge, answer   both together at a query time; the projection a caller asked for
-    generation      names of generations, refs, files and directories
-    manifest        what a generation directory says about itself
-    pointer         which generation a host serves, and what a load brought
-    sealed          JSON files that refuse to be read after a byte changed
-    completeness    why an answer is not everything it says
-    errors          everything that can be refused, with a hint
+    client      calls the service; needs grpc, protobuf and numpy
+    producer    sends device flushes to the topic; needs confluent-kafka
 
-`impressions.shell` holds what every process shares around this core (settings, console, store
-options); `impressions.v1` holds the generated wire types. Neither is imported by the core.
+What everything is made of, in the order in which a reader needs it:
+
+    core        what is measured, and the arithmetic: stdlib and numpy, no I/O
+    clock       the one module that reads time
+    formats     the bytes of every block, record and file, each with its grammar
+    v1          wire types, generated from protos/
+    settings    every setting of every process, and where its value comes from
+    terminal    what a person sees: messages, progress, reports, log lines
+    process     what every process shares: verbs, signals, child processes, metrics
+    compiled    the same as formats and core, compiled where it is done most often
+    kafka       topics, records, offsets: everything that talks to a broker
+    rocksdb     the two kinds of RocksDB store
+    deltas      a host's or worker's copy of the delta topic
+    jvm         Java and its pinned jars
+
+On top, for one machine and for people:
+
+    status      both paths asked end to end, and judged
+    local       a broker and the whole system on one machine, without Docker
+    cli         the `impressions` command, a file for each verb
+
+The layers batch, speed, serving and bulkload lie between these two groups. Imports only run down;
+pyproject.toml states the order and tests/unit/test_layering.py what it cannot see.
 """

@@ -1,6 +1,6 @@
 """The demo: the whole path on a generated year, every answer checked against the raw events.
 
-    generate    a year of impression logs as a warehouse would hold them, seeded
+    generate       a year of impression logs as a warehouse would hold them, seeded
     story       the steps, one after the other, as an operator would type them
     check       what the server answers, beside the same numbers recomputed from the raw file
     shell       runs `impressions` as a subprocess and says so

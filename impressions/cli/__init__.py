@@ -1,9 +1,17 @@
-"""The `impressions` command: one file per verb, a thin shell over all layers. Nobody imports it.
+"""The `impressions` command: a file for each verb, loaded when it is called.
 
-main     the table of verbs, loaded when called
-doctor   checks everything before anything starts
-jars     downloads and verifies the pinned jars
-config   prints the effective settings
-get      asks a server
-demo     the whole batch path on a generated year
+    main        the table of verbs
+    doctor      checks everything before anything starts
+    jars        downloads and verifies the pinned jars
+    config      prints the effective settings
+    kafka       the local broker: start, stop
+    topics      creates or checks the topics
+    produce     a file of events as live traffic, with replay/
+    replay      rows of files as device flushes, and when each is due
+    rejected    shows and replays the dead letters of the stream
+    get         asks a server for one profile
+    status      both paths end to end
+    dev         the whole system on this machine: up, down
+
+Verbs of the layers (land, close, compact, export, bulkload, speed, serve) are in the layers.
 """

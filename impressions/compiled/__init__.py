@@ -1,21 +1,21 @@
-"""Two things are compiled, because nothing else is done so often; lies beside the core.
+"""The two things that are done most often, compiled with numba.
 
-A read of one profile from stored bytes:
+A read of one profile:
 
-    stored   bytes of a profile -> merged rows, the fastest way there is: what serving calls
-    merge    the compiled form of impressions/core/merge.py
-    table    columns of a stored table, read where they lie
-    runs     the order of rows that come as a few sorted runs
-    wanted   which rows are of the titles that are asked for
+    profiles           stored bytes of a profile to merged rows; what serving calls
+    profile_kernels    the compiled form of impressions/core/merge.py
+    table              columns of a stored table, read where they lie
+    runs               the order of rows that come as a few sorted runs
+    wanted             which rows are of the titles that are asked for
 
 Records of the source topic as columns:
 
-    logs     values of records -> columns, the fastest way there is: what land and the stream call
-    records  the compiled form of impressions/kafka/{framing, logs}.py
+    flushes            values of records to columns; what land and the stream call
+    flush_kernels      the compiled form of impressions/formats/device_flushes.py
 
-Nothing here is a definition. Formats and formula belong to impressions/{columns, profile_block,
-delta_block, decay, merge}.py and impressions/kafka, and tests hold these modules equal to them
+    cache              where compiled code is kept, and when it is compiled again
+
+Nothing here is a definition: formats and core define, and tests hold both equal
 (tests/unit/test_compiled.py, tests/kafka/test_records_compiled.py). Python's lock is released while
-they run. Compiled once per machine (cache.py), then loaded from numba's cache; numba is imported
-only where it is used.
+compiled code runs. It is compiled once per machine; numba is imported only where it is used.
 """
