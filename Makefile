@@ -38,7 +38,8 @@ $(STAMP): constraints.txt pyproject.toml
 lock: ## regenerate constraints.txt (needs uv; UV=path)
 	env -u PIP_FIND_LINKS -u UV_FIND_LINKS $(UV) pip compile --quiet --universal --python-version 3.11 \
 	  --all-extras --generate-hashes --no-emit-index-url --no-emit-find-links \
-	  --custom-compile-command "make lock" -o constraints.txt pyproject.toml
+	  --no-emit-package impressions-client --custom-compile-command "make lock" \
+	  -o constraints.txt pyproject.toml distributions/client/pyproject.toml
 	@! grep -nE '://|--(extra-)?index-url|--find-links|^-f |file:|[ =]/' constraints.txt \
 	  || { echo "lock: constraints.txt names an address" >&2; exit 1; }
 

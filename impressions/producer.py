@@ -27,6 +27,11 @@ from functools import partial
 from types import TracebackType
 from typing import Any
 
+from impressions.process.extras import require
+
+# ruff: noqa: E402  An absent package is refused before the imports that need it.
+require("pydantic_settings", "producer")
+
 from impressions.clock import monotonic_s
 from impressions.core.errors import ServiceError, UsageError
 from impressions.kafka import topics
@@ -42,7 +47,6 @@ from impressions.kafka.record_packing import (
     log_message,
     pack,
 )
-from impressions.process.extras import require
 from impressions.settings.model import Settings
 from impressions.v1.impression_record_pb2 import ImpressionLog
 
@@ -92,7 +96,7 @@ class Producer:
             NotReady: no broker is configured, or the topic is absent.
             ServiceError: no broker answers.
         """
-        require("confluent_kafka", "kafka")
+        require("confluent_kafka", "producer")
         from confluent_kafka import Producer as Client
 
         topics.source_id(settings)  # refuses another P

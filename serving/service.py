@@ -206,6 +206,6 @@ def in_stream(request: pb.StreamProfilesRequest, result: Frame) -> bytes:
 
 def _server_version() -> str:
     try:
-        return version("impressions")
+        return version("impressions-server")
     except PackageNotFoundError:  # run from a source tree that is not installed
         return "unknown"

@@ -39,8 +39,7 @@ _EXTRAS = {
     "spark": (("pyspark.sql", "pyspark"), ("pyiceberg.catalog", "pyiceberg"), ("pandas", "pandas")),
     "bulkload": (("rocksdict", "rocksdict"), ("pyarrow", "pyarrow")),
     "serving": (("grpc_health.v1.health", "grpcio-health-checking"), ("rocksdict", "rocksdict")),
-    "client": (("grpc", "grpcio"), ("google.protobuf", "protobuf")),
-    "kafka": (("confluent_kafka", "confluent-kafka"), ("google.protobuf", "protobuf")),
+    "kafka": (("confluent_kafka", "confluent-kafka"),),
     "speed": (
         ("faust.app", "faust-streaming"),
         ("aiokafka", "aiokafka"),
@@ -160,7 +159,7 @@ def _extra(extra: str) -> str:
 def _pins() -> dict[str, str]:
     """The exact versions that this distribution asks for, by distribution name."""
     pin = re.compile(r"([A-Za-z0-9-]+)(?:\[.*?\])?==([^;\s]+)")
-    matches = (pin.match(text) for text in metadata.requires("impressions") or ())
+    matches = (pin.match(text) for text in metadata.requires("impressions-server") or ())
     return {match[1]: match[2] for match in matches if match}
 
 

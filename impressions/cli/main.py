@@ -119,7 +119,7 @@ def _print_version(wanted: bool) -> None:
     if wanted:
         from importlib.metadata import version
 
-        print(version("impressions"))
+        print(version("impressions-server"))
         raise typer.Exit
 
 

@@ -34,7 +34,7 @@ from xml.sax.saxutils import quoteattr
 from impressions.clock import monotonic_s
 from impressions.core.errors import CorruptData, MissingDependency
 from impressions.jvm.java import Java, find_java
-from impressions.process.extras import require
+from impressions.process.extras import install_line, require
 from impressions.settings.model import Settings
 from impressions.settings.paths import cache_dir, expanded
 from impressions.terminal.console import Bar, human_bytes, progress, say
@@ -179,7 +179,7 @@ def _ivy_jar() -> Path:
     if not jars:
         raise MissingDependency(
             f"found no ivy-*.jar in {Path(spec.origin).parent / 'jars'}, expected pyspark's own",
-            hint="pip install 'impressions[spark]' (in a clone of the repository: make venv)",
+            hint=install_line("spark"),
         )
     return jars[-1]
 

@@ -28,11 +28,13 @@ EXTRAS_OF = {
     "prometheus_client": ("serving", "speed"),
     "grpc_health": ("serving",),
     "grpc_reflection": ("serving",),
-    "grpc": ("client", "serving"),
-    "grpc_status": ("client", "serving"),
-    "google.rpc": ("client", "serving"),
-    "google": ("kafka", "client", "serving", "speed", "spark"),
-    "confluent_kafka": ("kafka", "serving", "speed", "spark"),
+    "grpc": ("client",),
+    "grpc_status": ("client",),
+    "google.rpc": ("client",),
+    "google": ("client",),
+    "pydantic": ("producer",),
+    "pydantic_settings": ("producer",),
+    "confluent_kafka": ("kafka", "producer", "serving", "speed", "spark"),
     "faust": ("speed",),
     "aiokafka": ("speed",),
     "mode": ("speed",),
@@ -40,17 +42,19 @@ EXTRAS_OF = {
 }
 """Package -> extras that bring it; the first is named where nobody in particular asked."""
 
+_OF_CLIENT = {"client": "impressions-client", "producer": "impressions-client[producer]"}
+"""What the client's distribution brings; every other extra is the server's."""
+
 _ALONE = {"psycopg2": "psycopg2-binary"}  # a catalog in PostgreSQL; no extra has it
 _WANTED_BY = {
-    "impressions.client.client": "client",
-    "impressions.client.result": "client",
+    "impressions.client": "client",
     "serving": "serving",
     "impressions.deltas": "serving",
     "bulkload": "bulkload",
     "speed": "speed",
     "batch": "spark",
+    "impressions.producer": "producer",
     "impressions.kafka": "kafka",
-    "impressions.producer": "kafka",
 }
 
 
@@ -83,7 +87,7 @@ def missing(error: ModuleNotFoundError, extra: str | None = None) -> MissingDepe
     wanted = [extra, *_wanted_by(error.__traceback__)]
     chosen = next((one for one in wanted if one in extras), None) or extras[0]
     return MissingDependency(
-        f"the Python package {package!r} is not installed: expected the extra [{chosen}]",
+        f"the Python package {package!r} is not installed: expected {distribution_of(chosen)}",
         hint=install_line(chosen),
         reason="missing_extra",
     )
@@ -91,7 +95,14 @@ def missing(error: ModuleNotFoundError, extra: str | None = None) -> MissingDepe
 
 def install_line(extra: str) -> str:
     """What to type to get an extra."""
-    return f"pip install 'impressions[{extra}]' (in a clone of the repository: make venv)"
+    name = distribution_of(extra)
+    quoted = f"'{name}'" if "[" in name else name
+    return f"pip install {quoted} (in a clone of the repository: make venv)"
+
+
+def distribution_of(extra: str) -> str:
+    """What brings an extra, as pip spells it."""
+    return _OF_CLIENT.get(extra, f"impressions-server[{extra}]")
 
 
 def _wanted_by(traceback: TracebackType | None) -> Iterator[str]:

@@ -1,12 +1,12 @@
 """Both paths asked end to end, and judged: what `impressions status` shows.
 
-    report         everything asked at once, then judged
-    questions      questions to several parts, none of which keeps the others waiting
-    lake           what the Iceberg tables report of themselves
-    stream         what the broker knows of the topics
-    serving        what the serving side of this machine holds and reports
-    stage          a stage of a path: state, line, hints
-    stages         all stages in order, and the exit code for a probe
-    stages_batch   the stages of the batch path, from facts
-    stages_live    the stages of the live path, from facts
+report         everything asked at once, then judged
+questions      questions to several parts, none of which keeps the others waiting
+lake           what the Iceberg tables report of themselves
+stream         what the broker knows of the topics
+serving        what the serving side of this machine holds and reports
+stage          a stage of a path: state, line, hints
+stages         all stages in order, and the exit code for a probe
+stages_batch   the stages of the batch path, from facts
+stages_live    the stages of the live path, from facts
 """

@@ -137,7 +137,7 @@ def test_exit_codes_of_control_flow() -> None:
 def test_missing_extra_is_an_install_line(capsys: pytest.CaptureFixture[str]) -> None:
     """An absent optional package says which extra brings it; any other module is a defect."""
     assert call("a", "--fail", "extra") == 3
-    assert "pip install 'impressions[spark]'" in capsys.readouterr().err
+    assert "pip install 'impressions-server[spark]'" in capsys.readouterr().err
     assert call("a", "--fail", "module") == 1
     assert "faust_of_nobody" in capsys.readouterr().err
     with pytest.raises(ModuleNotFoundError, match="faust_of_nobody"):

@@ -191,7 +191,7 @@ def test_an_install_without_spark_skips_what_is_sparks(
         doctor.importlib.util, "find_spec", lambda n: None if without(n) else real_find(n)
     )
     checks = by_name(examine(settings))
-    assert "pip install 'impressions[spark]'" in checks["extra [spark]"].found
+    assert "pip install 'impressions-server[spark]'" in checks["extra [spark]"].found
     assert [checks[n].state for n in ("extra [spark]", "java", "jars", "catalog")] == ["skip"] * 4
     assert not [c for c in checks.values() if c.state == "fix"]
 

@@ -14,7 +14,13 @@ from pathlib import Path
 import pytest
 
 from impressions.core.errors import MissingDependency
-from impressions.process.extras import EXTRAS_OF, missing, require
+from impressions.process.extras import (
+    EXTRAS_OF,
+    distribution_of,
+    install_line,
+    missing,
+    require,
+)
 
 ROOT = Path(__file__).parents[2]
 _NAME = re.compile(r"[A-Za-z0-9_.-]+")
@@ -25,13 +31,23 @@ _THROUGH_OTHERS = {
 }  # fmt: skip
 
 
+def requirements(extra: str) -> list[str]:
+    """What an extra asks for; the client is a distribution of its own, with one extra."""
+    of_client = extra in ("client", "producer")
+    file = "distributions/client/pyproject.toml" if of_client else "pyproject.toml"
+    project = tomllib.loads((ROOT / file).read_text())["project"]
+    found: list[str] = (
+        project["dependencies"] if extra == "client" else project["optional-dependencies"][extra]
+    )
+    return found
+
+
 def brought_by(extra: str) -> set[str]:
-    """Distributions of an extra of pyproject.toml, those of the extras in it included."""
-    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    """Packages that an extra brings, those of the extras in it included."""
     found: set[str] = set()
-    for text in extras["optional-dependencies"][extra]:
+    for text in requirements(extra):
         name = _NAME.match(text)[0].lower()  # type: ignore[index]
-        if name != "impressions":
+        if name != "impressions-server":
             found.add(name)
             continue
         for inner in text.partition("[")[2].partition("]")[0].split(","):
@@ -46,7 +62,7 @@ def test_every_extra_that_is_named_brings_the_package(package: str) -> None:
     wanted = {_THROUGH_OTHERS.get(package, owners[0]).lower().replace("_", "-")}
     bringing = {
         extra
-        for extra in ("client", "serving", "bulkload", "kafka", "speed", "spark")
+        for extra in ("client", "producer", "serving", "bulkload", "kafka", "speed", "spark")
         if brought_by(extra) & wanted
     }
     assert set(EXTRAS_OF[package]) == bringing
@@ -58,7 +74,7 @@ def test_every_extra_that_is_named_brings_the_package(package: str) -> None:
         ("grpc", "get --profile 1", "client"),
         ("pyiceberg", "compact --logical-date 2026-11-15", "spark"),
         ("confluent_kafka", "topics check", "kafka"),
-        ("grpc", "serve", "serving"),
+        ("grpc", "serve", "client"),
         ("prometheus_client", "serve", "serving"),
     ],
 )
@@ -83,7 +99,7 @@ def test_the_verb_decides_which_extra_is_named(
         env=os.environ | {"PYTHONPATH": str(ROOT)},
     )  # fmt: skip
     assert done.returncode == 3, done.stderr
-    assert f"pip install 'impressions[{extra}]'" in done.stderr
+    assert install_line(extra) in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -98,7 +114,8 @@ def test_the_verb_decides_which_extra_is_named(
             ["speed.state", "impressions.deltas.store", "impressions.rocksdb.stores"],
             "speed",
         ),
-        ("google.protobuf", ["impressions.producer", "impressions.kafka.record_packing"], "kafka"),
+        ("google.protobuf", ["impressions.producer", "impressions.kafka.record_packing"], "client"),
+        ("confluent_kafka", ["impressions.producer", "impressions.kafka.admin"], "producer"),
         ("google.rpc", ["impressions.client.client"], "client"),
         ("pyarrow", ["impressions.cli.produce", "batch.files.reader"], "spark"),
         ("numba", ["impressions.cli.produce"], "serving"),
@@ -115,7 +132,7 @@ def test_the_outermost_part_of_ours_on_the_way_to_the_import_decides(
         exec(run, {"Spec": ModuleSpec})
     error = missing(caught.value)
     assert error is not None
-    assert f"[{extra}]" in error.message
+    assert error.message.endswith(distribution_of(extra))
 
 
 def test_a_caller_who_knows_what_is_needed_wins() -> None:
