@@ -6,12 +6,10 @@
     config      prints the effective settings
     kafka       the local broker: start, stop
     topics      creates or checks the topics
-    produce     a file of events as live traffic, with replay/
-    replay      rows of files as device flushes, and when each is due
     rejected    shows and replays the dead letters of the stream
     get         asks a server for one profile
     status      both paths end to end
     dev         the whole system on this machine: up, down
 
-Verbs of the layers (land, close, compact, export, bulkload, speed, serve) are in the layers.
+The verbs of batch, bulkload, speed and serving are in these packages.
 """

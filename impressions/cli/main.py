@@ -46,7 +46,7 @@ VERBS = {
         "impressions.cli.kafka:app", "Run a Kafka broker on this machine: start, stop, status."
     ),
     "topics": Verb("impressions.cli.topics:app", "Create and check the Kafka topics."),
-    "produce": Verb("impressions.cli.produce:command", "Replay a file of events into Kafka, live."),
+    "produce": Verb("batch.replay.produce:command", "Replay a file of events into Kafka, live."),
     "land": Verb("batch.land:command", "Bring events from Kafka or from files into the raw table."),
     "close": Verb("batch.close:command", "Sort finished ingest slots and flag duplicates."),
     "compact": Verb("batch.compact:command", "Compute and publish one generation's aggregates."),

@@ -18,9 +18,9 @@ import pytest
 import typer
 
 from batch.mapping.grammar import read_mapping
-from impressions.cli.produce import command
-from impressions.cli.replay.flushes import arrange
-from impressions.cli.replay.pace import due_s
+from batch.replay.flushes import arrange
+from batch.replay.pace import due_s
+from batch.replay.produce import command
 from impressions.core.errors import MappingError, UsageError
 from impressions.core.spec import Spec
 from impressions.kafka import records
@@ -255,7 +255,7 @@ def test_a_rate_is_kept(
 
 def test_when_each_log_is_due() -> None:
     """By rate: evenly; by speed: as far apart as they arrived, divided; never by both."""
-    from impressions.cli.replay.events import Events
+    from batch.replay.events import Events
 
     n = 3
     zeros, texts = np.zeros(n, np.int64), np.full(n, "", np.object_)
@@ -275,7 +275,7 @@ def test_when_each_log_is_due() -> None:
 
 def test_the_mapping_is_the_imports(tmp_path: Path) -> None:
     """Same grammar, same refusals."""
-    from impressions.cli.replay.events import read_events
+    from batch.replay.events import read_events
 
     path = write(tmp_path / "e.jsonl", rows(1, n=2))
     mapping = read_mapping([f"{k}={v}" for k, v in {**COLUMNS, "title_id": "vidoe"}.items()])
@@ -286,7 +286,7 @@ def test_the_mapping_is_the_imports(tmp_path: Path) -> None:
 
 def test_what_cannot_be_sent_is_counted_and_what_is_left_out_is_said(tmp_path: Path) -> None:
     """Broken lines, text that is no time, log ids the wire has no place for; copies once."""
-    from impressions.cli.replay.events import read_events
+    from batch.replay.events import read_events
 
     head = "user,video,seen,batch,note\n"
     good = f"1,2,{START_MS},3,"
@@ -317,7 +317,7 @@ def write_header(tmp_path: Path) -> Path:
 
 def test_without_log_ids_a_row_is_named_by_its_place_in_the_file(tmp_path: Path) -> None:
     """Broken rows count as places, so an id is that of the same line whatever is mapped."""
-    from impressions.cli.replay.events import read_events
+    from batch.replay.events import read_events
     from impressions.core.ids import LOG_BITS, hash_id
 
     (tmp_path / "e.csv").write_text(f"user,video,seen\n1,2\n1,2,{START_MS}\n")

@@ -117,8 +117,8 @@ def test_the_verb_decides_which_extra_is_named(
         ("google.protobuf", ["impressions.producer", "impressions.kafka.record_packing"], "client"),
         ("confluent_kafka", ["impressions.producer", "impressions.kafka.admin"], "producer"),
         ("google.rpc", ["impressions.client.client"], "client"),
-        ("pyarrow", ["impressions.cli.produce", "batch.files.reader"], "spark"),
-        ("numba", ["impressions.cli.produce"], "serving"),
+        ("pyarrow", ["batch.replay.produce", "batch.files.reader"], "spark"),
+        ("numba", ["impressions.cli.get"], "serving"),
     ],
 )
 def test_the_outermost_part_of_ours_on_the_way_to_the_import_decides(

@@ -19,8 +19,8 @@ from impressions.settings.model import Settings
 from impressions.terminal.console import emit, human_time, progress, say, warn
 
 if TYPE_CHECKING:
-    from impressions.cli.replay.events import Events
-    from impressions.cli.replay.flushes import Logs
+    from batch.replay.events import Events
+    from batch.replay.flushes import Logs
     from impressions.core.decay import Float
     from impressions.producer import Producer
 
@@ -82,9 +82,9 @@ def command(
     validity is sent, and rejected by the readers. Exit code 8 when not everything was delivered.
     """
     from batch.mapping.grammar import read_mapping
-    from impressions.cli.replay.events import read_events
-    from impressions.cli.replay.flushes import arrange, renamed
-    from impressions.cli.replay.pace import due_s
+    from batch.replay.events import read_events
+    from batch.replay.flushes import arrange, renamed
+    from batch.replay.pace import due_s
     from impressions.kafka import topics
 
     chosen = read_mapping(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from impressions.cli.replay.flushes import Logs
+from batch.replay.flushes import Logs
 from impressions.core.decay import Float
 from impressions.core.errors import UsageError
 

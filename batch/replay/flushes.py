@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from batch.mapping.ids import content_id
-from impressions.cli.replay.events import Events
+from batch.replay.events import Events
 from impressions.core.decay import Int
 from impressions.core.ids import LOG_BITS, hash_id
 
