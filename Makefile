@@ -58,7 +58,7 @@ lint: venv ## style, types, layers, proto style
 	else echo "lint: protos not linted: found neither buf nor npx (install npm to lint them)"; fi
 
 jars: venv ## download and verify the jars of Spark and Kafka, once per machine
-	@$(BIN)/impressions jars
+	@$(BIN)/impressions jars --short
 
 compiled: venv
 	@$(BIN)/python -m impressions.compiled
@@ -67,7 +67,7 @@ test: lint jars compiled ## lint, then every test
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 demo: venv jars compiled ## the whole story on a generated year, or EVENTS=f.parquet MAPPING=f.toml
-	@$(BIN)/impressions doctor
+	@$(BIN)/impressions doctor --short
 	@$(BIN)/python -m examples.demo $(if $(EVENTS),--events "$(EVENTS)") $(if $(MAPPING),--mapping "$(MAPPING)")
 
 chaos: venv jars compiled ## break the running system: SEED=n ROUNDS=200 BROKERS=3 ONLY=fault JSON=1 EVENTS= MAPPING=

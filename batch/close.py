@@ -26,14 +26,21 @@ if TYPE_CHECKING:
 
 _Slot = Annotated[
     list[str] | None,
-    typer.Option("--slot", metavar="DATE", help="Only the slot that starts then; repeatable."),
+    typer.Option(
+        "--slot", metavar="DATE", help="Close only the slot that starts then; repeatable."
+    ),
 ]
 _Through = Annotated[
     str | None,
-    typer.Option("--through", metavar="DATE", help="Slots that end by then (exclusive edge)."),
+    typer.Option("--through", metavar="DATE", help="Close the slots that end by this date."),
 ]
 _Again = Annotated[
-    bool, typer.Option("--again", help="Closed slots too, e.g. after rows were deleted by hand.")
+    bool,
+    typer.Option(
+        "--again",
+        help="Closed slots too, for example after rows were deleted by hand; duplicates are "
+        "decided again.",
+    ),
 ]
 
 _LAND_FIRST = "bring the rest in first: impressions land"
@@ -63,8 +70,9 @@ def command(
     refused (exit 5).
 
     \b
-    impressions close
-    impressions close --slot 2026-11-14
+    Examples:
+      impressions close
+      impressions close --slot 2026-11-14
     """
     from batch.lake.tasks import runner_of_submission
     from impressions.terminal.report import start_report

@@ -36,7 +36,7 @@ from impressions.process.command import DryRun, Json, run, verb
 from impressions.process.failpoint import failpoint
 from impressions.settings.model import Settings
 from impressions.settings.sections import Audits
-from impressions.terminal.console import human_time, warn
+from impressions.terminal.console import human_time, progress, warn
 from impressions.terminal.report import RunReport, start_report
 
 if TYPE_CHECKING:
@@ -58,9 +58,10 @@ def command(
 ) -> None:
     """Aggregate the year before a date, audit it and publish it as a generation.
 
-    impressions compact --logical-date 2026-11-15
-
-    impressions compact --logical-date 2026-11-15 --recompute
+    \b
+    Examples:
+      impressions compact --logical-date 2026-11-15
+      impressions compact --logical-date 2026-11-15 --recompute
     """
     from batch.spark.session import using_spark
 
@@ -120,7 +121,8 @@ def compact(job: Job, *, dry_run: bool = False) -> RunReport:
     known = _history(job)
     if not dry_run:
         known = published.heal(job.spark, job.ema, known)
-    window = _survey_main(job, raw)
+    with progress(f"survey {job.name}", unit="time"):
+        window = _survey_main(job, raw)
     if generation := known.of(job.cutover_ms):
         return _already(job, generation, window)
     _refuse_earlier(job, known)
@@ -132,7 +134,8 @@ def compact(job: Job, *, dry_run: bool = False) -> RunReport:
     with stages(job.spark, f"audit {job.name}"):
         findings, facts = audit(job, source, rows, known)
     _sign(job, window, findings, facts)
-    snapshot_id = published.publish(job.spark, job.ema, job.cutover_ms)
+    with progress(f"publish {job.name}", unit="time"):
+        snapshot_id = published.publish(job.spark, job.ema, job.cutover_ms)
     return _report(job, "published", window, snapshot_id)
 
 

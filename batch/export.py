@@ -65,24 +65,33 @@ ROLL_BYTES = 256 << 20
 def command(
     settings: Settings,
     generation: Annotated[str | None, typer.Option(help="Name, such as 2026-11-15.")] = None,
-    logical_date: Annotated[str | None, typer.Option(help="Its cutover, instead.")] = None,
+    logical_date: Annotated[
+        str | None, typer.Option(help="Its cutover instead of its name.")
+    ] = None,
     force: Annotated[
-        bool, typer.Option("--force", help="Write it again although it is there.")
+        bool,
+        typer.Option(
+            "--force",
+            help="Write new files and replace the manifest. Hosts that have loaded the old files "
+            "keep them until `bulkload load --again`.",
+        ),
     ] = False,
     sweep_files: Annotated[
-        bool, typer.Option("--sweep", help="Remove old files no manifest lists.")
+        bool,
+        typer.Option("--sweep", help="Delete files of stopped exports: no manifest lists them."),
     ] = False,
     sweep_age_hours: Annotated[
-        float, typer.Option(min=0, help="How old those must be.")
+        float, typer.Option(min=0, help="Younger files may belong to an export that runs.")
     ] = SWEEP_AGE_HOURS,
     dry_run: DryRun = False,
     json: Json = False,
 ) -> None:
     """Write a published generation as SST files with a manifest.
 
-    impressions export --generation 2026-11-15
-
-    impressions export --logical-date 2026-11-15 --set generations_uri=s3://bucket/generations
+    \b
+    Examples:
+      impressions export --generation 2026-11-15
+      impressions export --logical-date 2026-11-15 --set generations_uri=s3://bucket/generations
     """
     from batch.spark.session import using_spark
 

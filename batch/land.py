@@ -21,32 +21,36 @@ if TYPE_CHECKING:
     from batch.mapping.grammar import ImportMapping
     from impressions.terminal.report import RunReport
 
-_Once = Annotated[bool, typer.Option("--once", help="One round, then exit; so by default.")]
+_Once = Annotated[bool, typer.Option("--once", help="Land one round, then exit: the default.")]
 _Every = Annotated[
     str | None,
-    typer.Option("--every", metavar="1h", help="A round every 30s, 15m, 1h ... until SIGTERM."),
+    typer.Option("--every", metavar="1h", help="Land every 30s, 15m, 1h ... until SIGTERM."),
 ]
 _Until = Annotated[
     str | None,
     typer.Option(
         "--until",
         metavar="DATE",
-        help="Leave what is ingested from then on; with --every: end once raw is valid through it.",
+        help="Land nothing that is ingested from this date on; with --every, end once raw is valid "
+        "through it.",
     ),
 ]
 _Partitions = Annotated[
     str | None,
     typer.Option(
-        "--partitions", metavar="0-3,7", help="Only these; other landers land the others."
+        "--partitions",
+        metavar="0-3,7",
+        help="Land only these partitions; other landers land the others.",
     ),
 ]
 _AcceptLoss = Annotated[
     bool,
     typer.Option(
         "--accept-loss",
-        help="Records that the topic no longer holds, or that bear their producer's time, and rows "
-        "that were deleted, are given up: "
-        "they will be in no aggregate. The commit says which.",
+        help="Go on although impressions are lost for good: records that the topic deleted before "
+        "they were landed, records with their producer's time instead of the broker's, and landed "
+        "rows that were deleted from raw. No generation from then on counts them. The snapshot of "
+        "raw names partitions and offsets.",
     ),
 ]
 _Files = Annotated[
@@ -57,25 +61,34 @@ _Files = Annotated[
         help="Parquet, CSV, TSV or JSON lines: file, directory or glob; repeatable.",
     ),
 ]
-_More = Annotated[list[str] | None, typer.Argument(metavar="[PATH]...", help="Further paths.")]
+_More = Annotated[
+    list[str] | None, typer.Argument(metavar="[PATH]...", help="Further paths of --from-files.")
+]
 _ValidThrough = Annotated[
     str | None,
     typer.Option(
         "--valid-through",
         metavar="DATE",
-        help="Everything ingested before this is in now (exclusive).",
+        help="State that everything ingested before this date has been imported. A generation "
+        "lacks what is imported for an earlier date afterwards.",
         show_default="the slot after the newest row",
     ),
 ]
 _Yes = Annotated[
-    bool, typer.Option("--yes", help="Import although most of a file's first rows are rejected.")
+    bool,
+    typer.Option(
+        "--yes",
+        help="Import although most of a file's first rows are rejected: no answer counts rejected "
+        "rows; impressions.rejected keeps them with the reason.",
+    ),
 ]
 _Forget = Annotated[
     list[str] | None,
     typer.Option(
         "--forget",
         metavar="FILE|SOURCE",
-        help="Undo an import: its rows and rejected rows go, duplicates are decided again.",
+        help="Undo an import: delete its rows and its rejected rows, and decide duplicates again. "
+        "Generations that counted them stay as they are.",
     ),
 ]
 
@@ -110,14 +123,14 @@ def command(
     the rule of validity go to impressions.rejected with the reason.
 
     \b
-    From Kafka (kafka.topic):
+    Examples, from Kafka (kafka.topic):
       impressions land                      what is there now, then exit
       impressions land --every 1h           for ever; SIGTERM finishes the round and exits 0
       impressions land --every 10s --until 2026-11-15    until raw is valid through that day's start
       impressions land --every 1h --partitions 0-31      one of several landers
 
     \b
-    From files; read = applied + duplicate + rejected:
+    Examples, from files; read = applied + duplicate + rejected:
       impressions land --from-files events/*.parquet \\
         --map profile_id=user_id --map title_id=video_id --map event_time=time_ms:ms \\
         --map ingest_time=received_at:iso --map log_id=batch:hash --map dwell_s=play_ms:ms

@@ -17,7 +17,16 @@ from impressions.clock import now_ms
 from impressions.formats.generation_paths import cutover_of
 from impressions.process.command import DryRun, Json, new_app, verb
 from impressions.settings.model import Settings
-from impressions.terminal.console import Table, emit, human_age, human_bytes, human_time, say, warn
+from impressions.terminal.console import (
+    Table,
+    emit,
+    human_age,
+    human_bytes,
+    human_time,
+    progress,
+    say,
+    warn,
+)
 
 app = new_app(help="Install generations on this host: list, load, activate, roll back.")
 
@@ -43,7 +52,9 @@ def _name_strays(settings: Settings) -> None:
 def list_published(settings: Settings, json: Json = False) -> None:
     """Show what is published, and whether it fits this host.
 
-    Example: impressions bulkload list --json
+    \b
+    Example:
+      impressions bulkload list --json
     """
     from bulkload.listing import Listed, listing
 
@@ -75,7 +86,12 @@ def load_generation(
     generation: Generation,
     dry_run: DryRun = False,
     again: Annotated[
-        bool, typer.Option("--again", help="Even if it is loaded, say after verify found damage.")
+        bool,
+        typer.Option(
+            "--again",
+            help="Copy it again although it is loaded, for example after verify found damage. "
+            "The old copy is replaced when the new one is checked.",
+        ),
     ] = False,
     json: Json = False,
 ) -> None:
@@ -84,7 +100,10 @@ def load_generation(
     Loading what is loaded is a success that does nothing; a refusal changes nothing. "latest" is
     the newest complete one that was not rolled back here. Does not activate.
 
-    Example: impressions bulkload load latest && impressions bulkload activate latest
+    \b
+    Examples:
+      impressions bulkload load latest
+      impressions bulkload load 2026-11-15 --again
     """
     from bulkload.load import load
 
@@ -119,6 +138,11 @@ def verify_generation(
     """Read every byte and every row again; exit 4 (this host) or 7 (published) if any is wrong.
 
     Without a name: the active generation, or the newest published one. Safe while serving.
+
+    \b
+    Examples:
+      impressions bulkload verify
+      impressions bulkload verify 2026-11-15 --published
     """
     from bulkload.verify import verify_host, verify_published
 
@@ -148,7 +172,12 @@ def activate_generation(
     settings: Settings,
     generation: Generation,
     even_if_rolled_back: Annotated[
-        bool, typer.Option("--even-if-rolled-back", help="Take the mark off and use it again.")
+        bool,
+        typer.Option(
+            "--even-if-rolled-back",
+            help="Activate it although it was rolled back here: its answers are served again, and "
+            '"latest" may choose it again.',
+        ),
     ] = False,
     dry_run: DryRun = False,
     json: Json = False,
@@ -156,6 +185,11 @@ def activate_generation(
     """Let a loaded generation answer; servers follow within a poll, without a restart.
 
     "latest" is the newest loaded one that was not rolled back.
+
+    \b
+    Examples:
+      impressions bulkload activate latest
+      impressions bulkload activate 2026-11-15 --dry-run
     """
     from bulkload.activate import activate
 
@@ -186,6 +220,11 @@ def roll_back(
 
     Run twice it goes back by two, as far as older ones are loaded (host.keep). A marked generation
     is never promoted again by "latest".
+
+    \b
+    Examples:
+      impressions bulkload rollback
+      impressions bulkload rollback --to 2026-11-08
     """
     from bulkload.activate import rollback
 
@@ -203,6 +242,10 @@ def show_status(settings: Settings, json: Json = False) -> None:
     """Show what answers on this host, what could, and what was left half done.
 
     Exit 4 when the pointer or a generation is damaged; everything is printed all the same.
+
+    \b
+    Example:
+      impressions bulkload status
     """
     from bulkload.status import GenerationStatus, status
 
@@ -240,18 +283,34 @@ def collect(
     settings: Settings,
     keep: Annotated[
         int | None,
-        typer.Option("--keep", help="Usable generations that stay.", show_default="host.keep"),
+        typer.Option(
+            "--keep",
+            help="Usable generations that stay; a rollback can reach no other.",
+            show_default="host.keep",
+        ),
     ] = None,
     generation: Annotated[
-        str | None, typer.Option("--generation", metavar="GENERATION", help="Remove this one.")
+        str | None,
+        typer.Option(
+            "--generation",
+            metavar="GENERATION",
+            help="Remove this one from this host; it can be loaded again while it is published.",
+        ),
     ] = None,
     dry_run: DryRun = False,
     json: Json = False,
 ) -> None:
-    """Remove old generations and what stopped loads left; never the active one or its backup."""
+    """Remove old generations and what stopped loads left; never the active one or its backup.
+
+    \b
+    Examples:
+      impressions bulkload gc --dry-run
+      impressions bulkload gc --keep 2
+    """
     from bulkload.gc import gc
 
-    report = gc(settings, keep, generation=generation, dry_run=dry_run)
+    with progress("remove", unit="time"):
+        report = gc(settings, keep, generation=generation, dry_run=dry_run)
     word = "would remove" if dry_run else "removed"
     rows = [[r.name, human_bytes(r.size_bytes), r.why] for r in report.removed]
     table = Table([word, "size", "why"], rows) if rows else "nothing to remove"

@@ -32,9 +32,10 @@ def command(
     """Answer gRPC requests from the active generation, until SIGTERM or Ctrl-C.
 
     \b
-    impressions serve
-    impressions serve --listen 0.0.0.0:50051 --workers 4
-    impressions serve --listen 127.0.0.1:0 --json      prints the port it took
+    Examples:
+      impressions serve
+      impressions serve --listen 0.0.0.0:50051 --workers 4
+      impressions serve --listen 127.0.0.1:0 --json      prints the port it took
 
     Prints its address on stdout once it answers; logs go to stderr. Starts without a generation
     too: it is not ready (health, UNAVAILABLE) until one is activated, which it sees by itself.

@@ -23,8 +23,9 @@ _AcceptLoss = Annotated[
     bool,
     typer.Option(
         "--accept-loss",
-        help="Records that bear their producer's time are passed over: they will be in no answer. "
-        "The log says which, and answers say that something is missing.",
+        help="Go on although impressions are lost for good: records with their producer's time "
+        "instead of the broker's are skipped, and no answer counts them. The log names partitions "
+        "and offsets; answers are marked incomplete.",
     ),
 ]
 _QUIET = ("faust", "mode", "aiokafka")
@@ -38,8 +39,9 @@ def command(settings: Settings, accept_loss: _AcceptLoss = False, json: Json = F
     """Keep the deltas: apply the live stream and publish each profile's recent aggregates.
 
     \b
-    impressions speed
-    impressions speed --set speed.metrics_listen=127.0.0.1:9465
+    Examples:
+      impressions speed
+      impressions speed --set speed.metrics_listen=127.0.0.1:9465
 
     Start as many as there are cores; they share the partitions. Topics are checked first.
     """

@@ -121,7 +121,7 @@ def refuse(lost: Sequence[Loss], log: Log) -> None:
             f"topic {log.topic}: {total:,} records went before they were landed: "
             + "; ".join(map(str, lost)),
             hint="kafka.retention_days is too short for how often land runs, or records were "
-            "deleted; `impressions land --accept-loss` goes on behind them and notes the loss",
+            "deleted; after `impressions land --accept-loss` no generation will count them",
             reason="records_lost",
         )
 

@@ -142,7 +142,7 @@ def _not_stamped(message: Message) -> Refused:
         f"topic {message.topic()}, partition {message.partition()}, offset {message.offset()}: "
         "its time is the producer's, expected the broker's (LogAppendTime)",
         hint="impressions topics check says how to fix the topic; records from before the fix "
-        "are passed over, and named, with `impressions land --accept-loss`",
+        "are given up by `impressions land --accept-loss`: no generation will count them",
         reason="not_append_time",
     )
 

@@ -62,8 +62,8 @@ def _bring_back(job: Landing, before: Before, missing: Mapping[int, int]) -> Bef
             raise Refused(
                 f"{'.'.join(before.raw.name())}, partition {shard}: {count:,} landed rows are "
                 f"gone, of which the topic still holds {found:,}",
-                hint="roll the table back to before they were deleted; or, if they shall be gone, "
-                "`impressions land --accept-loss`",
+                hint="roll the table back to before they were deleted; or give them up: after "
+                "`impressions land --accept-loss` no generation will count them",
                 reason="rows_lost",
             )
         job.report.counts["repaired"] += found

@@ -9,31 +9,41 @@ import typer
 
 Map = Annotated[
     list[str] | None,
-    typer.Option("--map", metavar="TARGET=COLUMN[:UNIT]", help="One column; repeatable."),
+    typer.Option(
+        "--map", metavar="TARGET=COLUMN[:UNIT]", help="Which column holds a field; repeatable."
+    ),
 ]
 MappingFile = Annotated[
     Path | None, typer.Option("--mapping", metavar="FILE.toml", help="The mapping as a file.")
 ]
 IngestTime = Annotated[
     str | None,
-    typer.Option("--ingest-time", metavar="event", help="The files have none: use event time."),
+    typer.Option(
+        "--ingest-time", metavar="event", help="The files have no ingest time: use event time."
+    ),
 ]
 Separator = Annotated[
     str | None,
-    typer.Option(metavar="CHAR", help="Between the fields of a CSV.", show_default="by its name"),
+    typer.Option(
+        metavar="CHAR", help="What separates the fields of a CSV.", show_default="by its name"
+    ),
 ]
 Encoding = Annotated[
     str | None,
-    typer.Option(metavar="NAME", help="Of text files: latin-1, utf-16.", show_default="utf-8"),
+    typer.Option(metavar="NAME", help="Of text files: latin-1, utf-16, ...", show_default="utf-8"),
 ]
 NoHeader = Annotated[
-    bool, typer.Option("--no-header", help="A CSV names no columns: they are 1, 2, ...")
+    bool, typer.Option("--no-header", help="The CSV has no header: its columns are 1, 2, ...")
 ]
 Timezone = Annotated[
     str | None,
-    typer.Option(metavar="NAME", help="Of times that state none.", show_default="UTC"),
+    typer.Option(metavar="NAME", help="Time zone of times that name none.", show_default="UTC"),
 ]
 Location = Annotated[
     list[str] | None,
-    typer.Option("--location", metavar="TEXT=NUMBER", help="A location by name; repeatable."),
+    typer.Option(
+        "--location",
+        metavar="TEXT=NUMBER",
+        help="The number of a location given by name; repeatable.",
+    ),
 ]

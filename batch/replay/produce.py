@@ -43,7 +43,10 @@ _Shift = Annotated[
     typer.Option("--shift-to-now", help="Move all event times so that the newest is now."),
 ]
 _NewIds = Annotated[
-    bool, typer.Option("--new-log-ids", help="Other log ids at each run: it counts again.")
+    bool,
+    typer.Option(
+        "--new-log-ids", help="New log ids at each run: the same file sent again counts again."
+    ),
 ]
 
 
@@ -69,9 +72,10 @@ def command(
     """Send the impressions of files to Kafka, in the order in which they arrived.
 
     \b
-    impressions produce --from events.parquet --mapping events.toml --rate 500
-    impressions produce --from day.csv --map profile_id=user --map title_id=video \\
-      --map event_time=ts:ms --ingest-time event --replay-speed 60 --shift-to-now
+    Examples:
+      impressions produce --from events.parquet --mapping events.toml --rate 500
+      impressions produce --from day.csv --map profile_id=user --map title_id=video \\
+        --map event_time=ts:ms --ingest-time event --replay-speed 60 --shift-to-now
 
     The mapping is that of `impressions land`, and so is what one log is; the ingest time decides
     order and distance only, the broker stamps its own. Without a log_id each row is a log whose id

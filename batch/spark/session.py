@@ -41,6 +41,7 @@ from impressions.core.errors import ImpressionsError, MissingDependency, NotRead
 from impressions.jvm.environment import java_environment
 from impressions.process.extras import require
 from impressions.settings.model import Settings
+from impressions.terminal.console import say
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -166,6 +167,7 @@ def _start(conf: dict[str, str], settings: Settings) -> SparkSession:
     """Starts the JVM, its messages going to the log file for as long as it lives."""
     log = log_file(settings)
     log.parent.mkdir(parents=True, exist_ok=True)
+    say("starting Spark ...")
     try:
         with _stderr_to(log), _launch_file(conf, settings):
             return _build(conf)

@@ -58,8 +58,12 @@ class Checker:
         query_ms: int,
         label: str,
         reasons: Collection[str] = (),
-    ) -> None:
-        """Compare all answers at one query time; each must give exactly these `reasons`."""
+    ) -> str:
+        """Compare all answers at one query time; each must give exactly these `reasons`.
+
+        Returns:
+            How many there were, and how many differ.
+        """
         self.come_through(client)
         expected = naive.answers(self.accepted, query_ms)
         profiles = sorted({event[0] for event in self.accepted})
@@ -67,10 +71,12 @@ class Checker:
         differ = differences(found, expected, FLOAT32_STORED)
         self.checked += len(expected)
         self.differ += [f"{label}: {line}" for line in differ]
-        print(f"  {label}: {len(expected):,} answers, {len(differ)} differ", flush=True)
+        summary = f"{len(expected):,} answers, {len(differ)} differ"
+        print(f"  {label}: {summary}", flush=True)
+        return summary
 
-    def flagged(self, client: ImpressionsClient, query_ms: int, label: str) -> None:
-        """Answers that cannot be exact must say so, every one of them."""
+    def flagged(self, client: ImpressionsClient, query_ms: int, label: str) -> str:
+        """Answers that cannot be exact must say so, every one of them; returns how many do."""
         profiles = sorted({event[0] for event in self.accepted})
         flagged = 0
         for result in client.get_many(profiles, at_ms=query_ms, top=Top(1, "plays", 7)):
@@ -81,6 +87,7 @@ class Checker:
             else:
                 self.differ.append(f"{label}: profile {result.profile_id} was not flagged")
         print(f"  {label}: {flagged:,} of {len(profiles):,} answers flagged", flush=True)
+        return f"{flagged:,} of {len(profiles):,}"
 
 
 class Flagged(AssertionError):

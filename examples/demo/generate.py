@@ -31,8 +31,8 @@ HISTORY_DAYS = 400
 class Size:
     """How much to generate."""
 
-    logs: int = 30_000
-    profiles: int = 3_500
+    logs: int = 8_000
+    profiles: int = 8_000
     titles: int = 3_000
 
 

@@ -1,4 +1,8 @@
-"""Runs `impressions` the way a person would: as its own process, the command line shown first."""
+"""Runs `impressions` the way a person would: as its own process, the command line shown first.
+
+What a command prints goes to files below `<directory>/logs`; the last line of its result is shown
+below it. `StepFailed` says which file holds the reason.
+"""
 
 from __future__ import annotations
 
@@ -9,26 +13,35 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 from collections.abc import Collection
 from pathlib import Path
 
+from examples.demo.screen import Screen
+from examples.demo.spark_process import SparkProcess
 from impressions.cli.main import build_app
 from impressions.process.command import main as run_app
 
 COMMAND = [sys.executable, "-m", "impressions.cli.main"]
+SPARK_VERBS = ("land", "close", "compact", "export")
+"""Run in the one process that keeps Spark (examples/demo/spark_process.py)."""
+TAIL_LINES = 20
 _END_S = 40
 
 
 class StepFailed(Exception):
-    """A command of the story exited with an error."""
+    """A command of the story exited with an error; `log` holds what it said."""
+
+    def __init__(self, message: str, log: Path | None = None) -> None:
+        super().__init__(message)
+        self.log = log
 
 
 class Background:
-    """A command that goes on; its messages are shown, indented, under a label."""
+    """A command that goes on; what it says goes to a file named after its label."""
 
     def __init__(self, shell: Shell, label: str, words: tuple[str, ...]):
         self.label, self._shell, self._words = label, shell, words
+        self.log = shell.logs / f"{label}.log"
         self._spawn()
 
     @property
@@ -42,65 +55,83 @@ class Background:
 
     def again(self) -> None:
         """Start the same command again."""
-        self._reader.join(timeout=5)
         self._spawn()
 
     def check(self) -> None:
         """Raises StepFailed if it has ended."""
         if (code := self._process.poll()) is not None:
-            raise StepFailed(f"`impressions {shlex.join(self._words)}` has ended with {code}")
+            line = f"`impressions {shlex.join(self._words)}` has ended with {code}"
+            raise StepFailed(line, self.log)
 
     def stop(self) -> int | None:
         """SIGTERM, and its exit code; None if it had to be killed."""
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGTERM)
         try:
-            code = self._process.wait(timeout=_END_S)
+            return self._process.wait(timeout=_END_S)
         except subprocess.TimeoutExpired:
             self.kill()
-            code = None
-        self._reader.join(timeout=5)
-        return code
+            return None
 
     def _spawn(self) -> None:
-        self._shell.show((*self._words, "&"))
-        self._process = subprocess.Popen(
-            [*COMMAND, *self._words],
-            cwd=self._shell.directory,
-            env=self._shell.environment,
-            text=True,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-        )
-        self._reader = threading.Thread(target=self._indent, daemon=True)
-        self._reader.start()
-
-    def _indent(self) -> None:
-        assert self._process.stderr is not None
-        for line in self._process.stderr:
-            print(f"  [{self.label}] {line}", end="", flush=True)
+        self._shell.screen.line(f"  $ impressions {shlex.join(self._words)} &")
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [*COMMAND, *self._words],
+                cwd=self._shell.directory,
+                env=self._shell.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=log,
+            )
 
 
 class Shell:
     """Commands of one demo directory, all with its own `impressions.toml`."""
 
-    def __init__(self, directory: Path, inside: Collection[str] = ()):
+    def __init__(self, directory: Path, screen: Screen, inside: Collection[str] = ()):
         """`inside`: verbs to run in this process, where it has a JVM that they can share."""
-        self.directory, self._inside = directory, inside
+        self.directory, self.screen, self._inside = directory, screen, inside
+        self.logs = directory / "logs"
+        self.logs.mkdir(exist_ok=True)
         self.environment = {**os.environ, "PYTHONPATH": os.getcwd(), "PYTHONUNBUFFERED": "1"}
         self._backgrounds: list[Background] = []
+        self._spark: SparkProcess | None = None
+        self._commands = 0
 
-    def run(self, *words: str) -> None:
-        """Run one command to its end, its output passing through."""
-        self.show(words)
+    def start_spark(self) -> None:
+        """Start Spark beside whatever comes next, unless all that needs it runs in this process."""
+        if not set(SPARK_VERBS) <= set(self._inside):
+            log = self.logs / "spark-process.log"
+            self._spark = SparkProcess(self.directory, self.environment, log)
+
+    def run(self, *words: str) -> str:
+        """Run one command to its end; returns what it printed on stdout."""
+        self._commands += 1
+        name = "-".join([f"{self._commands:02}", *(w for w in words[:2] if w.isalpha())])
+        out, err = self.logs / f"{name}.out", self.logs / f"{name}.err"
+        with self.screen.command(f"impressions {shlex.join(words)}") as said:
+            if code := self._code(words, out, err):
+                line = f"`impressions {shlex.join(words)}` exited with {code}"
+                raise StepFailed(line, err)
+            text = out.read_text("utf-8") if out.exists() else ""
+            said += text.replace(f"{self.directory}/", "").splitlines()[-1:]
+        return text
+
+    def _code(self, words: tuple[str, ...], out: Path, err: Path) -> int:
         if words[0] in self._inside:
             with contextlib.chdir(self.directory):
-                code = run_app(build_app(), list(words), prog="impressions")
-        else:
-            command = [*COMMAND, *words]
-            code = subprocess.run(command, cwd=self.directory, env=self.environment).returncode
-        if code:
-            raise StepFailed(f"`impressions {shlex.join(words)}` exited with {code}")
+                return run_app(build_app(), list(words), prog="impressions")
+        if self._spark is not None and words[0] in SPARK_VERBS:
+            code = self._spark.run(words, out, err)
+            if code is None:
+                raise StepFailed("the process that keeps Spark has ended", self._spark.log)
+            return code
+        with out.open("wb") as stdout, err.open("wb") as stderr:
+            return subprocess.run(
+                [*COMMAND, *words],
+                cwd=self.directory, env=self.environment, stdout=stdout, stderr=stderr,
+            ).returncode  # fmt: skip
 
     def background(self, label: str, *words: str) -> Background:
         """Start a command that goes on until `stop`."""
@@ -109,17 +140,22 @@ class Shell:
         return started
 
     def stop(self) -> list[str]:
-        """Stop everything that goes on, the last first; returns who did not end well."""
+        """Stop everything that goes on, the last first; returns what did not end well."""
         bad = []
         while self._backgrounds:
             background = self._backgrounds.pop()
             if (code := background.stop()) != 0:
-                bad.append(f"{background.label} ended with {code}")
+                bad.append(f"{background.label} ended with {code}: see {background.log}")
+        if self._spark is not None:
+            self._spark.stop()
+            self._spark = None
         return bad
 
-    def show(self, words: tuple[str, ...]) -> None:
-        line = " ".join("&" if word == "&" else shlex.quote(word) for word in words)
-        print(f"\n$ impressions {line}", flush=True)
+
+def tail(log: Path) -> str:
+    """The last lines of a file, under its name."""
+    lines = log.read_text("utf-8", errors="replace").splitlines() if log.exists() else []
+    return "\n".join([f"--- {log}", *(lines[-TAIL_LINES:] or ["it is empty"])])
 
 
 def free_address() -> str:

@@ -15,6 +15,11 @@ def command(settings: Settings, json: Json = False) -> None:
 
     Sources, the strongest first: --set key=value, IMPRESSIONS_* variables, impressions.toml,
     defaults. Secrets are masked, by the names of properties, in URIs, and wherever else they stand.
+
+    \b
+    Examples:
+      impressions config
+      impressions config --set partitions=64 --json
     """
     values = {key: _value(settings, key) for key in known_keys(Settings)}
     secrets = found_in(values.values())

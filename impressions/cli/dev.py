@@ -38,8 +38,9 @@ def up(
     """Start broker, topics, worker and server, and leave them running.
 
     \b
-    impressions dev up
-    impressions dev up --land-every 1m     a lander too; its Spark takes about 1 GB
+    Examples:
+      impressions dev up
+      impressions dev up --land-every 1m     a lander too
 
     What runs already is left alone; what died since the last time is named and started again. Logs
     are in <home>/dev. A broker of kafka.bootstrap is used as it is.
@@ -70,6 +71,10 @@ def down(settings: Settings, json: Json = False) -> None:
     """Stop what `dev up` started, in order: lander, server, worker, broker. Data stay.
 
     A process that died before is named with its last line. A second time does nothing.
+
+    \b
+    Example:
+      impressions dev down
     """
     from impressions.local.dev import Dev
 

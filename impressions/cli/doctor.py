@@ -26,6 +26,7 @@ from typing import Annotated, Literal
 import typer
 
 from batch.lake.catalog import address, open_catalog
+from impressions.cli.doctor_short import short_lines
 from impressions.clock import monotonic_s, now_ms
 from impressions.core.errors import CorruptData, ImpressionsError, MissingDependency, NotReady
 from impressions.process.command import Json, verb
@@ -71,17 +72,23 @@ def command(
     settings: Settings,
     json: Json = False,
     deep: Annotated[bool, typer.Option("--deep", help="Also start Spark (half a minute).")] = False,
+    short: Annotated[bool, typer.Option("--short", help="One line per area and fix.")] = False,
 ) -> None:
     """Check Python, extras, Java, jars, catalog, disk, port, broker, clock: each ok or the fix.
 
-    Exit code 0 when everything required is ok, 3 otherwise.
+    Exit code 0 when everything required is ok, 3 otherwise. Nothing is changed.
+
+    \b
+    Examples:
+      impressions doctor --short
+      impressions doctor --deep --json
     """
     checks = examine(settings, deep=deep)
     failed = [c for c in checks if c.state == "fix" and c.required]
     emit(
         {"ok": not failed, "checks": [asdict(c) for c in checks]},
         json=json,
-        table="\n".join(_lines(checks)),
+        table="\n".join(short_lines(checks) if short else _lines(checks)),
     )
     if failed:
         raise typer.Exit(MissingDependency.exit_code)

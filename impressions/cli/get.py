@@ -94,9 +94,10 @@ def command(
     """Ask a server about one profile.
 
     \b
-    impressions get --profile 42
-    impressions get --profile 42 --top 10 --by plays/7d
-    impressions get --profile-text user-abc --titles 7,9 --by-location --json
+    Examples:
+      impressions get --profile 42
+      impressions get --profile 42 --top 10 --by plays/7d
+      impressions get --profile-text user-abc --titles 7,9 --by-location --json
 
     Sums weigh each impression by 2^-(age / half-life); `plays/7d` is the sum of plays with a
     half-life of 7 days. Without --measures and --half-lives the table shows a few of them; --json

@@ -8,7 +8,7 @@ import typer
 
 from impressions.process.command import Json, new_app, verb
 from impressions.settings.model import Settings
-from impressions.terminal.console import Table, emit, human_age, warn
+from impressions.terminal.console import Table, emit, human_age, progress, warn
 
 if TYPE_CHECKING:
     from impressions.local.broker import Broker, Running
@@ -30,11 +30,17 @@ def start(
 
     It runs until `impressions kafka stop`, keeps its data and its port, and is found by every other
     verb. Starting one that runs is a success that does nothing.
+
+    \b
+    Examples:
+      impressions kafka start
+      impressions kafka start --port 9092
     """
     from impressions.local.broker import Broker
 
     broker = Broker(settings)
-    running, started = broker.start(port)
+    with progress("start the broker", unit="time"):
+        running, started = broker.start(port)
     text = f"{'started' if started else 'already runs'}: {running.bootstrap} (pid {running.pid})"
     if settings.kafka.bootstrap not in (None, running.bootstrap):
         warn(f"kafka.bootstrap is {settings.kafka.bootstrap}: that is where the other verbs go")
@@ -44,17 +50,28 @@ def start(
 @app.command("stop")
 @verb
 def stop(settings: Settings, json: Json = False) -> None:
-    """Stop the broker; its data stay. Where none runs, nothing happens."""
+    """Stop the broker; its data stay. Where none runs, nothing happens.
+
+    \b
+    Example:
+      impressions kafka stop
+    """
     from impressions.local.broker import Broker
 
-    stopped = Broker(settings).stop()
+    with progress("stop the broker", unit="time"):
+        stopped = Broker(settings).stop()
     emit({"stopped": stopped}, json=json, table="stopped" if stopped else "no broker runs")
 
 
 @app.command("status")
 @verb
 def status(settings: Settings, json: Json = False) -> None:
-    """Say where the broker is, since when, and which topics it holds."""
+    """Say where the broker is, since when, and which topics it holds.
+
+    \b
+    Example:
+      impressions kafka status
+    """
     from impressions.kafka.admin import connect
     from impressions.local.broker import Broker
 

@@ -12,7 +12,7 @@ from impressions.core.errors import ServiceError, UsageError
 from impressions.process.command import DryRun, Json, new_app, verb
 from impressions.settings.model import Settings
 from impressions.terminal import log as log_line
-from impressions.terminal.console import Table, emit, human_time, say
+from impressions.terminal.console import Table, emit, human_time, progress, say
 
 if TYPE_CHECKING:
     from impressions.kafka.dead_letter_topic import Stray
@@ -46,15 +46,18 @@ def show(
     their first 1,024 bytes; `value_bytes` says how long each was.
 
     \b
-    impressions rejected show
-    impressions rejected show --reason wrong_partition --json
+    Examples:
+      impressions rejected show
+      impressions rejected show --reason wrong_partition --json
     """
     counts: Counter[str] = Counter()
     listed: list[dict[str, Any]] = []
-    for dead_letter in _dead_letters(settings, reason):
-        counts.update(dead_letter.reasons)
-        if len(listed) < limit:
-            listed.append(_listed(dead_letter))
+    with progress("read dead letters") as bar:
+        for dead_letter in _dead_letters(settings, reason):
+            bar.advance()
+            counts.update(dead_letter.reasons)
+            if len(listed) < limit:
+                listed.append(_listed(dead_letter))
     rows = [
         [d["from"], d["ingested"], ",".join(d["reasons"]), d["impressions"], d["value_bytes"]]
         for d in listed
@@ -83,14 +86,17 @@ def replay(
     mended; other logs and records that do not decode cannot be sent.
 
     \b
-    impressions rejected replay --reason wrong_partition
+    Examples:
+      impressions rejected replay --dry-run
+      impressions rejected replay --reason wrong_partition
     """
     from impressions.producer import Producer
 
     counts = Counter(dead_letters=0, impressions=0, unreadable=0)
     left = 0
-    with Producer(settings) as producer:
+    with Producer(settings) as producer, progress("send dead letters") as bar:
         for dead_letter in _dead_letters(settings, reason):
+            bar.advance()
             log = _revived(dead_letter)
             if log is None or not log.HasField("profile_id") or log.profile_id < 0:
                 counts["unreadable"] += 1

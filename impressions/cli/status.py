@@ -42,9 +42,10 @@ def command(
     deltas, serving, each with its age.
 
     \b
-    impressions status
-    impressions status --watch
-    impressions status --json          one document; with --watch one line per look
+    Examples:
+      impressions status
+      impressions status --watch
+      impressions status --json          one document; with --watch one line per look
 
     Reads only, and needs no Spark. A stage is ok, none (not there yet, no fault), look (somebody
     should) or bad. Exit code, so that a probe can use it: 0 nothing is bad, 4 damaged data on this

@@ -10,6 +10,11 @@ from impressions.process.command import DryRun, Json, new_app, verb
 from impressions.settings.model import Settings
 from impressions.terminal.console import Table, emit
 
+_FIX = (
+    "Change wrong settings of topics that exist. Kafka then deletes records that a shorter "
+    "retention or compaction does not keep."
+)
+
 app = new_app(help="The Kafka topics: create what is absent, check what is there.")
 
 
@@ -17,13 +22,19 @@ app = new_app(help="The Kafka topics: create what is absent, check what is there
 @verb
 def create(
     settings: Settings,
-    fix: Annotated[bool, typer.Option("--fix", help="Set wrong settings right.")] = False,
+    fix: Annotated[bool, typer.Option("--fix", help=_FIX)] = False,
     json: Json = False,
     dry_run: DryRun = False,
 ) -> None:
     """Create the topics that are absent; a second time changes nothing.
 
     A topic that exists and is wrong is refused, with the command that fixes it, before any is made.
+
+    \b
+    Examples:
+      impressions topics create
+      impressions topics create --dry-run
+      impressions topics create --fix
     """
     from impressions.kafka import topics
 
@@ -42,7 +53,12 @@ def create(
 @app.command("check")
 @verb
 def check(settings: Settings, json: Json = False) -> None:
-    """Check partitions, broker timestamps, compaction and limits of all four topics."""
+    """Check partitions, broker timestamps, compaction and limits of all four topics.
+
+    \b
+    Example:
+      impressions topics check
+    """
     from impressions.kafka import topics
 
     found = topics.check(settings)

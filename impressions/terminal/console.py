@@ -33,7 +33,7 @@ __all__ = [
     "warn",
 ]  # fmt: skip
 
-Unit = Literal["bytes", "items"]
+Unit = Literal["bytes", "items", "time"]
 _PIPE_COLUMNS = 200  # a table in a pipe is not cut at 80 columns
 
 
@@ -80,7 +80,8 @@ class _RichBar:
 
 @contextlib.contextmanager
 def progress(description: str, total: float | None = None, unit: Unit = "items") -> Iterator[Bar]:
-    """A bar while the block runs; `total=None` pulses until `set` says how much there is.
+    """A bar while the block runs; `total=None` pulses until `set` says how much there is. With the
+    unit "time" nothing is counted, and the bar shows how long it takes.
 
     The bar disappears at the end: what remains is what the verb says with `say`. Where stderr is no
     terminal there is a line every 30 s and one at the end of all that took longer than 2 s.
@@ -93,11 +94,13 @@ def progress(description: str, total: float | None = None, unit: Unit = "items")
 
     done = (rich.DownloadColumn(binary_units=True), rich.TransferSpeedColumn())
     columns: tuple[Any, ...] = done if unit == "bytes" else (rich.MofNCompleteColumn(),)
+    columns += (rich.TimeRemainingColumn(),)
+    if unit == "time":
+        columns = (rich.TimeElapsedColumn(),)
     with rich.Progress(
         rich.TextColumn("{task.description}", markup=False),
         rich.BarColumn(),
         *columns,
-        rich.TimeRemainingColumn(),
         console=_stderr(),
         transient=True,
     ) as bars:

@@ -3,6 +3,8 @@
     every 30 s      copy: 1.2 GiB of 3.4 GiB after 1 min 30 s
     at the end      copy: 3.4 GiB in 4 min 12 s         (or: copy: failed at 1.2 GiB after 3.4 s)
 
+Where nothing is counted (the unit is "time") the lines hold the time alone.
+
 A stage that ends within 2 s says nothing. The first text of a stage is its name: what a bar is
 reported in between is for eyes that watch. `StageLines` is given the time and returns lines;
 `stage_lines` gives it the clock, and a thread, because a stage that hangs calls nobody.
@@ -27,7 +29,7 @@ class StageLines:
     """What one stage has to say; `now_s` is any clock that never steps back, in seconds."""
 
     def __init__(
-        self, name: str, total: float | None, unit: Literal["bytes", "items"], now_s: float
+        self, name: str, total: float | None, unit: Literal["bytes", "items", "time"], now_s: float
     ) -> None:
         self._name, self._total, self._unit = name, total, unit
         self._done = 0.0
@@ -50,6 +52,8 @@ class StageLines:
         if now_s - self._said_s < EVERY_S:
             return None
         self._said_s = now_s
+        if self._unit == "time":
+            return f"{self._name}: {self._age(now_s)} so far"
         of = "" if not self._total else f" of {self._amount(self._total)}"
         return f"{self._name}: {self._amount(self._done)}{of} after {self._age(now_s)}"
 
@@ -57,6 +61,8 @@ class StageLines:
         """The last line; None where the stage was short."""
         if now_s - self._began_s <= SHORT_S:
             return None
+        if self._unit == "time":
+            return f"{self._name}: {'failed after ' if failed else ''}{self._age(now_s)}"
         if failed:
             return f"{self._name}: failed at {self._amount(self._done)} after {self._age(now_s)}"
         return f"{self._name}: {self._amount(self._done)} in {self._age(now_s)}"
@@ -72,7 +78,7 @@ class StageLines:
 def stage_lines(
     name: str,
     total: float | None,
-    unit: Literal["bytes", "items"],
+    unit: Literal["bytes", "items", "time"],
     write: Callable[[str], None],
     seconds: Callable[[], float] = monotonic_s,
 ) -> Iterator[StageLines]:

@@ -16,7 +16,7 @@ HERE = Path(__file__).parent
 PROFILES = 2_000
 SOME = 5_000
 BATCH = ("land", "close", "compact", "export")
-"""Run with the JVM of all tests; `make demo` starts one for each."""
+"""Run with the JVM of all tests; `make demo` has a process for them."""
 
 pytestmark = [pytest.mark.spark, pytest.mark.kafka, pytest.mark.timeout(900)]
 
@@ -26,8 +26,11 @@ def test_a_generated_year_and_live_traffic(tmp_path, spark):
     one on the first and one on the third, answer the same while traffic flows."""
     mapping = HERE.parents[1] / "demo" / "mapping.toml"
     outcome = tell(
-        Options(tmp_path, None, mapping, seed=7, generations=3, inside=BATCH, two_hosts=True)
-    )
+        Options(
+            tmp_path, None, mapping, seed=7,
+            generations=3, partitions=4, inside=BATCH, two_hosts=True,
+        )
+    )  # fmt: skip
     assert outcome.differ == [], "seed 7"
     assert outcome.profiles >= PROFILES
 
@@ -37,7 +40,9 @@ def test_real_exposures_half_as_history_and_half_live(tmp_path, spark):
     """Some of the 25,156 profiles; rows that share (profile, title, time) are one impression, as
     mapped."""
     mapping = HERE / "kuairand.toml"
-    outcome = tell(Options(tmp_path, KUAIRAND, mapping, seed=0, profiles=SOME, inside=BATCH))
+    outcome = tell(
+        Options(tmp_path, KUAIRAND, mapping, seed=0, profiles=SOME, partitions=4, inside=BATCH)
+    )
     assert outcome.differ == []
     assert outcome.profiles >= PROFILES
     assert outcome.counts["duplicate"] > 200

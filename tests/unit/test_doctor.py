@@ -10,6 +10,7 @@ import pytest
 
 from impressions.cli import doctor
 from impressions.cli.doctor import Check, examine
+from impressions.cli.doctor_short import area_of
 from impressions.cli.main import build_app
 from impressions.kafka.client import address_file
 from impressions.process.command import main
@@ -219,3 +220,26 @@ def test_exit_code_and_forms(
     report = json.loads(capsys.readouterr().out)
     assert report["ok"] is False
     assert {c["name"]: c["state"] for c in report["checks"]}["jars"] == "fix"
+
+
+def test_short_is_a_line_per_area_and_the_checks_that_need_a_fix(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A well area is one line; in another only what is wrong is shown, with its fix."""
+    monkeypatch.chdir(tmp_path)
+    argv = ["doctor", "--short", "--set", f"spark.jars_dir={tmp_path}/none"]
+    argv += ["--set", "serving.listen=127.0.0.1:0"]
+    assert main(build_app(), argv, prog="impressions") == 3
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[:2] for line in lines if "->" not in line] == [
+        ["ok", "packages"], ["fix", "java"], ["fix", "java"], ["ok", "disk"],
+        ["ok", "network"], ["ok", "clock"],
+    ]  # fmt: skip
+    assert sum("-> impressions jars" in line for line in lines) == 2
+
+
+def test_every_check_belongs_to_an_area(settings: Settings) -> None:
+    """A new check that belongs to none would not be seen in the short form."""
+    assert {area_of(check.name) for check in examine(settings)} == {
+        "packages", "java", "disk", "network", "clock",
+    }  # fmt: skip

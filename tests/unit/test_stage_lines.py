@@ -38,6 +38,14 @@ def test_a_long_stage_says_every_thirty_seconds_how_far_it_is() -> None:
     assert stage.due(61.0) == "compact: 1,500 of 6,000 after 1 min 1 s"
 
 
+def test_a_stage_that_counts_nothing_says_how_long_it_takes() -> None:
+    """The start of a broker has no parts that could be counted."""
+    stage = StageLines("start the broker", None, "time", now_s=0.0)
+    assert stage.due(30.0) == "start the broker: 30.0 s so far"
+    assert stage.end(31.5) == "start the broker: 31.5 s"
+    assert stage.end(31.5, failed=True) == "start the broker: failed after 31.5 s"
+
+
 def test_a_stage_that_fails_says_how_far_it_came() -> None:
     """The error comes after this line and is not replaced by it."""
     clock, said = FixedClock(0), list[str]()
