@@ -1,16 +1,17 @@
 """The `impressions` command: a file for each verb, loaded when it is called.
 
-    main            the table of verbs
-    doctor          checks everything before anything starts
-    doctor_short    the same as a line for each area
-    jars            downloads and verifies the pinned jars
-    config          prints the effective settings
-    kafka           the local broker: start, stop
-    topics          creates or checks the topics
-    rejected        shows and replays the dead letters of the stream
-    get             asks a server for one profile
-    status          both paths end to end
-    dev             the whole system on this machine: up, down
+    main                the table of verbs
+    doctor              checks everything before anything starts
+    doctor_short        the same as a line for each area
+    jars                downloads and verifies the pinned jars
+    config              prints the effective settings
+    settings_reference  all settings as a page of Markdown, from their declaration
+    kafka               the local broker: start, stop
+    topics              creates or checks the topics
+    rejected            shows and replays the dead letters of the stream
+    get                 asks a server for one profile
+    status              both paths end to end
+    dev                 the whole system on this machine: up, down
 
 The verbs of batch, bulkload, speed and serving are in these packages.
 """

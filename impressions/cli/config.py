@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+import typer
+
 from impressions.process.command import Json, verb
 from impressions.settings.model import Settings
 from impressions.settings.secrets import found_in, masked, masked_text
@@ -10,7 +14,13 @@ from impressions.terminal.console import Table, emit
 
 
 @verb
-def command(settings: Settings, json: Json = False) -> None:
+def command(
+    settings: Settings,
+    reference: Annotated[
+        bool, typer.Option("--reference", help="Print docs/settings.md: every key, as Markdown.")
+    ] = False,
+    json: Json = False,
+) -> None:
     """Print the effective settings and where each came from.
 
     Sources, the strongest first: --set key=value, IMPRESSIONS_* variables, impressions.toml,
@@ -21,6 +31,11 @@ def command(settings: Settings, json: Json = False) -> None:
       impressions config
       impressions config --set partitions=64 --json
     """
+    if reference:
+        from impressions.cli.settings_reference import settings_page
+
+        print(settings_page())
+        return
     values = {key: _value(settings, key) for key in known_keys(Settings)}
     secrets = found_in(values.values())
     rows = [

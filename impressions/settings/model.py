@@ -48,15 +48,25 @@ class Settings(BaseSettings):
         env_nested_delimiter="__",
     )
 
-    home: Path = Field(Path(".impressions"), description="directory of all local state")
+    home: Path = Field(
+        Path(".impressions"),
+        description="directory of all local state: catalog.db, warehouse/, generations/, host/, "
+        "kafka/, speed/, dev/, run/, logs/, tmp/",
+    )
     slot_seconds: int = Field(
-        86_400, gt=0, description="seconds of an ingest slot; divides a day; same everywhere"
+        86_400,
+        gt=0,
+        description="seconds of an ingest slot; divides a day; the same everywhere, never changed",
     )
     partitions: int = Field(
-        8, ge=1, le=65_536, description="P: shards, Kafka partitions; same everywhere"
+        8,
+        ge=1,
+        le=65_536,
+        description="P: shards, Kafka partitions; the same everywhere, never changed",
     )
     generations_uri: str | None = Field(
-        None, description="where exports go, path or URI; default: <home>/generations"
+        None,
+        description="where exports go and loads come from; default: <home>/generations",
     )
     catalog: Catalog = Catalog()
     spark: Spark = Spark()

@@ -31,11 +31,15 @@ Properties = Annotated[dict[str, str], BeforeValidator(_flat_strings)]
 
 
 class Catalog(BaseModel):
-    """The Iceberg catalog, shared by Spark and pyiceberg (batch/lake/catalog.py)."""
+    """The Iceberg catalog, shared by Spark and pyiceberg."""
 
     model_config = _FROZEN
 
-    name: str = Field("lake", min_length=1, description="name of the catalog in both engines")
+    name: str = Field(
+        "lake",
+        min_length=1,
+        description="name of the catalog in both engines; first part of a table name",
+    )
     type: Literal["jdbc", "rest", "hive", "glue"] = Field(
         "jdbc", description="kind of catalog; jdbc on SQLite needs no server"
     )
@@ -49,7 +53,8 @@ class Catalog(BaseModel):
         {}, description="further properties, passed to Spark's catalog as they are"
     )
     python_properties: Properties = Field(
-        {}, description="further properties, passed to pyiceberg's catalog as they are"
+        {},
+        description="further properties of pyiceberg's catalog; export opens data files with them",
     )
 
 
@@ -107,11 +112,19 @@ class Kafka(BaseModel):
         "impressions-rejected", min_length=1, description="dead letters of the stream"
     )
     clock_topic: str = Field(
-        "impressions-clock", min_length=1, description="topic that tells the broker's time"
+        "impressions-clock",
+        min_length=1,
+        description="topic of one partition; stamps of its records tell the broker's time",
     )
-    replication_factor: int = Field(1, ge=1, description="of topics that are created")
+    replication_factor: int = Field(
+        1,
+        ge=1,
+        description="copies of topics that are created; 3 in production",
+    )
     retention_days: int = Field(
-        7, ge=1, description="days the source topic keeps records; land must run within them"
+        7,
+        ge=1,
+        description="days the source topic keeps records; land and workers must read them in time",
     )
     properties: Properties = Field(
         {}, description="librdkafka properties: security.protocol, sasl.*, ssl.*, passed through"
@@ -124,10 +137,16 @@ class Stream(BaseModel):
     model_config = _FROZEN
 
     epoch: int = Field(
-        1, ge=1, lt=1 << 32, description="incarnation of the source topic; raise if it is recreated"
+        1,
+        ge=1,
+        lt=1 << 32,
+        description="incarnation of the source topic; one higher when it is made again; land and "
+        "workers alike",
     )
     keep_days: int = Field(
-        28, ge=1, description="days of deltas kept; the oldest generation to roll back to"
+        28,
+        ge=1,
+        description="days of deltas kept; oldest generation to roll back to; the same everywhere",
     )
 
 
@@ -137,7 +156,9 @@ class Land(BaseModel):
     model_config = _FROZEN
 
     clock_margin_s: float = Field(
-        60, ge=0, description="how far the broker's clock may differ from the lander's"
+        60,
+        ge=0,
+        description="seconds the lander's clock may be ahead; raw is valid through so much less",
     )
     max_records: int = Field(
         2_000_000, ge=1, description="Kafka records per commit and partition, at most"
@@ -156,7 +177,8 @@ class Speed(BaseModel):
 
     group: str = Field("impressions-speed", min_length=1, description="consumer group of workers")
     state_dir: Path | None = Field(
-        None, description="directory of this worker's state; default: <home>/speed"
+        None,
+        description="directory of this machine's workers, derived data; default: <home>/speed",
     )
     batch_records: int = Field(10_000, ge=1, description="Kafka records applied at once, at most")
     within_s: float = Field(0.1, gt=0, description="seconds until a smaller batch is applied")
@@ -164,7 +186,9 @@ class Speed(BaseModel):
         0.25, gt=0, description="seconds between heartbeats of partitions without traffic"
     )
     clock_margin_s: float = Field(
-        2, ge=0, description="how far the broker's clock may differ from the worker's"
+        2,
+        ge=0,
+        description="seconds the worker's clock may be ahead of the broker's",
     )
     session_timeout_s: float = Field(
         10, ge=6, description="seconds without a sign of life until partitions move on"
@@ -183,7 +207,9 @@ class Host(BaseModel):
     model_config = _FROZEN
 
     data_dir: Path | None = Field(
-        None, description="directory of this host's RocksDB generations; default: <home>/host"
+        None,
+        description="directory of this host's RocksDB generations and its copy of the deltas; "
+        "default: <home>/host",
     )
     shards: str = Field(
         "all", description='shards this host owns: "all", or numbers and ranges: "0-3,7"'
@@ -202,11 +228,16 @@ class Serving(BaseModel):
     model_config = _FROZEN
 
     listen: str = Field(
-        "127.0.0.1:50051", pattern=r"^.+:\d{1,5}$", description="host:port; port 0 = any free one"
+        "127.0.0.1:50051",
+        pattern=r"^.+:\d{1,5}$",
+        description="host:port; 0.0.0.0:50051 lets other hosts call; port 0 = any free one",
     )
     workers: int = Field(1, ge=1, le=256, description="processes that share the port")
     threads: int = Field(8, ge=1, le=1024, description="request threads per worker")
-    compiled: bool = Field(True, description="compiled reads; false = numpy, many times slower")
+    compiled: bool = Field(
+        True,
+        description="reads compiled at the first start (10 s); false = numpy, many times slower",
+    )
     max_concurrent: int = Field(
         64,
         ge=1,
@@ -233,7 +264,8 @@ class Serving(BaseModel):
     )
     grace_s: float = Field(10, ge=0, description="seconds for running requests after SIGTERM")
     deltas: Literal["auto", "on", "off"] = Field(
-        "auto", description="merge the live stream; auto: where a broker is configured"
+        "auto",
+        description="merge the live stream; auto: if a broker is configured or the local one runs",
     )
     max_stream_lag_s: float = Field(
         15, gt=0, description="seconds the stream may be behind before answers say so"

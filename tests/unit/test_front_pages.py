@@ -1,6 +1,6 @@
 """A package's docstring is its front page: it lists every module of the folder, and no other.
 
-One line each, indented by four: the name, two or more spaces, what it is.
+One line each: the name, two or more spaces, what it is.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ PACKAGES = sorted(
     for page in (ROOT / top).rglob("__init__.py")
     if page.parent.name not in GENERATED
 )
-LINE = re.compile(r"^    ([a-z0-9_]+)  +\S", re.M)
+LINE = re.compile(r"^(?: {4})?([a-z0-9_]+)  +\S", re.M)
 
 
 def listed(package: Path) -> list[str]:
