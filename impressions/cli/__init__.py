@@ -2,7 +2,7 @@
 
     main                the table of verbs
     doctor              checks everything before anything starts
-    doctor_short        the same as a line for each area
+    checks              what doctor checks, by area
     jars                downloads and verifies the pinned jars
     config              prints the effective settings
     settings_reference  all settings as a page of Markdown, from their declaration

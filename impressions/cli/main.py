@@ -7,7 +7,6 @@ in an install without extras; a verb whose extra is absent answers with its inst
 
 from __future__ import annotations
 
-import importlib
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from typer.core import TyperCommand, TyperGroup
 from impressions.process import lifetime
 from impressions.process.command import Invocation, as_app
 from impressions.process.command import main as run_app
+from impressions.process.extras import named
 
 
 @dataclass(frozen=True)
@@ -73,10 +73,7 @@ VERBS = {
 
 def load_verb(name: str) -> Any:
     """The command behind a name, imported now."""
-    module_name, _, attribute = VERBS[name].target.partition(":")
-    target: typer.Typer | Callable[..., None] = getattr(
-        importlib.import_module(module_name), attribute
-    )
+    target: typer.Typer | Callable[..., None] = named(VERBS[name].target)
     return typer.main.get_command(target if isinstance(target, typer.Typer) else as_app(target))
 
 

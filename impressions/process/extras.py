@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Iterator
 from types import ModuleType, TracebackType
+from typing import Any
 
 from impressions.core.errors import MissingDependency
 
@@ -64,6 +65,16 @@ def require(module: str, extra: str | None = None) -> ModuleType:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
         raise missing(error, extra) or error from error
+
+
+def named(target: str) -> Any:
+    """The object that `module:name` names, imported now.
+
+    For the parts that ask every layer (the table of verbs, doctor, status) and must not be above
+    all of them: they name what they call, and what comes back is declared below them.
+    """
+    module, _, name = target.partition(":")
+    return getattr(importlib.import_module(module), name)
 
 
 def missing(error: ModuleNotFoundError, extra: str | None = None) -> MissingDependency | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import socket
 from pathlib import Path
@@ -9,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from impressions.cli import doctor
+from impressions.cli.checks import clock, network, packages
 from impressions.cli.doctor import Check, examine
-from impressions.cli.doctor_short import area_of
 from impressions.cli.main import build_app
 from impressions.kafka.client import address_file
 from impressions.process.command import main
@@ -155,8 +156,8 @@ def test_topics_and_the_clock_of_a_broker(
         producer.add(1, 1, title_ids=[9], event_time_ms=[1_800_000_000_000])
         assert producer.flush(10) == 0
     assert by_name(examine(there))["broker clock"].state == "ok"
-    real_ms = doctor.now_ms
-    monkeypatch.setattr(doctor, "now_ms", lambda: real_ms() - 3_600_000)
+    real_ms = network.now_ms
+    monkeypatch.setattr(network, "now_ms", lambda: real_ms() - 3_600_000)
     check = by_name(examine(there))["broker clock"]
     assert (check.state, check.required) == ("fix", False)
     assert "in the future of this clock" in check.found
@@ -165,9 +166,11 @@ def test_topics_and_the_clock_of_a_broker(
 def test_a_clock_that_steps_is_found(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     """An hour's step while the checks ran, and a clock that was never set."""
     times = iter([1_800_000_000_000, 1_800_003_600_000])
-    monkeypatch.setattr(doctor, "now_ms", lambda: next(times))
-    monkeypatch.setattr(doctor, "monotonic_s", lambda: 0.0)
+    for module in (doctor, clock):
+        monkeypatch.setattr(module, "now_ms", lambda: next(times))
+        monkeypatch.setattr(module, "monotonic_s", lambda: 0.0)
     assert "stepped by 3600.0 s" in by_name(examine(settings))["clock"].found
+    monkeypatch.setattr(clock, "now_ms", lambda: 0)
     monkeypatch.setattr(doctor, "now_ms", lambda: 0)
     assert by_name(examine(settings))["clock"].state == "fix"
 
@@ -176,8 +179,7 @@ def test_an_install_without_spark_skips_what_is_sparks(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A serving host needs no Java: skipped with the install line, not failed."""
-    real_import = doctor.importlib.import_module
-    real_find = doctor.importlib.util.find_spec
+    real_import, real_find = importlib.import_module, importlib.util.find_spec
 
     def without(name: str) -> bool:
         return name.partition(".")[0] in ("pyspark", "pyiceberg")
@@ -187,10 +189,8 @@ def test_an_install_without_spark_skips_what_is_sparks(
             raise ModuleNotFoundError(f"No module named {name!r}", name=name.partition(".")[0])
         return real_import(name)
 
-    monkeypatch.setattr(doctor.importlib, "import_module", import_module)
-    monkeypatch.setattr(
-        doctor.importlib.util, "find_spec", lambda n: None if without(n) else real_find(n)
-    )
+    monkeypatch.setattr(importlib, "import_module", import_module)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda n: None if without(n) else real_find(n))
     checks = by_name(examine(settings))
     assert "pip install 'impressions-server[spark]'" in checks["extra [spark]"].found
     assert [checks[n].state for n in ("extra [spark]", "java", "jars", "catalog")] == ["skip"] * 4
@@ -201,9 +201,9 @@ def test_another_version_than_pinned_is_found(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Found and expected, from the distribution's own pins."""
-    monkeypatch.setattr(doctor.metadata, "version", lambda name: "0.0.1")
-    check = by_name(examine(settings))["extra [client]"]
-    assert check.found == "found grpcio 0.0.1, expected 1.85.1"
+    monkeypatch.setattr(packages.metadata, "version", lambda name: "0.0.1")
+    check = by_name(examine(settings))["extra [bulkload]"]
+    assert check.found == "found rocksdict 0.0.1, expected 0.3.29"
 
 
 def test_exit_code_and_forms(
@@ -240,6 +240,4 @@ def test_short_is_a_line_per_area_and_the_checks_that_need_a_fix(
 
 def test_every_check_belongs_to_an_area(settings: Settings) -> None:
     """A new check that belongs to none would not be seen in the short form."""
-    assert {area_of(check.name) for check in examine(settings)} == {
-        "packages", "java", "disk", "network", "clock",
-    }  # fmt: skip
+    assert {check.area for check in examine(settings)} == set(doctor.AREAS)
