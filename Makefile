@@ -15,10 +15,16 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 STAMP := $(VENV)/.installed
 
-.PHONY: help venv lock protos lint jars compiled test demo chaos bench fuzz clean
+# Two lanes of tests at once (docs/testing.md); PYTEST_ARGS are added to each run of pytest.
+PYTEST := $(BIN)/python -m pytest
+LANES := -n 2 --dist loadgroup --no-loadscope-reorder
+SHOWN := --durations=15 --durations-min=1
+
+.PHONY: help venv lock protos lint jars compiled test test-unit test-rest test-full durations \
+  demo chaos bench fuzz clean
 
 help: ## print this list
-	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 venv: $(STAMP) ## .venv with every package of constraints.txt, checked by hash
 
@@ -63,8 +69,22 @@ jars: venv ## download and verify the jars of Spark and Kafka, once per machine
 compiled: venv
 	@$(BIN)/python -m impressions.compiled
 
-test: lint jars compiled ## lint, then every test
-	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+test: lint jars compiled ## lint, then the quick tests and one slow one of each kind (10 minutes)
+	@$(PYTEST) $(LANES) $(SHOWN) -m "(not slow or representative) and not alone" $(PYTEST_ARGS)
+
+test-unit: venv compiled ## the quick tests that need neither Java nor jars (2 minutes)
+	@$(PYTEST) $(LANES) --without-java -m "not (spark or kafka or slow or alone)" $(PYTEST_ARGS)
+
+test-rest: jars compiled ## the tests that test leaves out (45 minutes)
+	@$(PYTEST) $(LANES) $(SHOWN) -m "slow and not representative and not alone" $(PYTEST_ARGS)
+	@$(PYTEST) $(SHOWN) -m alone $(PYTEST_ARGS)
+
+test-full: test test-rest ## everything
+
+durations: jars compiled ## run every test on a quiet machine, and write tests/durations.json
+	@rm -f tests/durations.json
+	@$(PYTEST) $(LANES) --write-durations -m "not alone"
+	@$(PYTEST) --write-durations -m alone
 
 demo: venv jars compiled ## the whole story on a generated year, or EVENTS=f.parquet MAPPING=f.toml
 	@$(BIN)/impressions doctor --short

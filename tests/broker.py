@@ -26,6 +26,7 @@ from impressions.kafka import client, topics
 from impressions.kafka.admin import connect
 from impressions.local.broker import Broker
 from impressions.settings.model import Settings
+from tests import patience
 
 _numbers = itertools.count()
 _GUARD = """
@@ -59,7 +60,7 @@ class TestBroker:
 
     def start(self) -> None:
         """Also after `stop` and `kill`: same port, same data."""
-        running, _ = self._broker.start()
+        running, _ = self._broker.start(timeout_s=60 * patience.FACTOR)
         self.bootstrap, self.pid = running.bootstrap, running.pid
 
     def stop(self) -> None:

@@ -30,11 +30,13 @@ from impressions.local.broker import Broker, new_cluster_id
 from impressions.local.kafka_config import Member
 from impressions.local.ports import HOST, free_ports
 from impressions.settings.model import Settings
+from tests import patience
 from tests.broker import guard_of
 from tests.live import until
 
 NODES = (1, 2, 3)
 _ANSWER_S = 3
+_START_S = 60 * patience.FACTOR
 _IN_SYNC_S = 90
 
 
@@ -64,7 +66,8 @@ class Cluster:
         """These, or all, at once: one by itself does not answer."""
         with ThreadPoolExecutor() as pool:
             for started in [
-                pool.submit(self.nodes[node].start, self._ports[node]) for node in nodes or NODES
+                pool.submit(self.nodes[node].start, self._ports[node], _START_S)
+                for node in nodes or NODES
             ]:
                 started.result()
 

@@ -1,3 +1,3 @@
 """What every directory of tests can use."""
 
-pytest_plugins = ["tests.broker", "tests.spark"]
+pytest_plugins = ["tests.broker", "tests.spark", "tests.lanes"]

@@ -11,19 +11,21 @@ from pathlib import Path
 from confluent_kafka import Consumer, KafkaError, TopicPartition
 
 from impressions.core.merge import merge
-from impressions.deltas.follower import restore_partition
-from impressions.deltas.store import DeltaStore, open_primary
+from impressions.deltas.follower import Follower, restore_partition
+from impressions.deltas.store import DeltaStore, PartitionState, open_primary
 from impressions.formats import delta_block, heartbeat
 from impressions.kafka import client
 from impressions.settings.model import Settings
 from impressions.v1.impression_record_pb2 import ImpressionRecord
 from oracle import naive
+from tests import patience
 from tests.compare import as_dict, differences
 from tests.tolerance import FLOAT64
 
 
 def until(condition: Callable[[], object], what: str, deadline_s: float = 30) -> object:
-    """Wait for a condition; says what did not come true."""
+    """Wait for a condition; says what did not come true. The deadline: see tests/patience.py."""
+    deadline_s *= patience.FACTOR
     end = time.monotonic() + deadline_s
     while not (found := condition()):
         assert time.monotonic() < end, f"not within {deadline_s} s: {what}"
@@ -135,16 +137,27 @@ def stream_rows(
 def caught_up(settings: Settings, tmp_path: Path) -> DeltaStore:
     """Wait until heartbeats stand behind every record sent; returns a fresh copy of the deltas."""
     ends = source_ends(settings)
+    store = open_primary(tmp_path / f"copy-{time.monotonic_ns()}")
+    follower = Follower(settings, store, tuple(ends))
 
-    def copied() -> DeltaStore | None:
-        store = copy_of_deltas(settings, tmp_path / f"copy-{time.monotonic_ns()}")
-        values = [store.state(partition).heartbeat for partition in ends]
-        if all(
-            ends[p] == 0 or (v and heartbeat.decode(v, settings.spec).offset >= ends[p] - 1)
-            for p, v in enumerate(values)
-        ):
-            return store
+    def copied() -> bool:
+        follower.poll(0.05)
+        return not follower.restoring and all(
+            ends[p] == 0 or offset_of(settings, store.state(p)) >= ends[p] - 1 for p in ends
+        )
+
+    try:
+        until(copied, "the worker has published everything that was sent", 60)
+    except BaseException:
         store.close()
-        return None
+        raise
+    finally:
+        follower.close()
+    return store
 
-    return until(copied, "the worker has published everything that was sent", 60)
+
+def offset_of(settings: Settings, state: PartitionState | None) -> int:
+    """The source offset that a copy's heartbeat stands behind; -1 before the first heartbeat."""
+    if state is None or state.heartbeat is None:
+        return -1
+    return heartbeat.decode(state.heartbeat, settings.spec).offset

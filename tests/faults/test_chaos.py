@@ -14,7 +14,10 @@ SEED = int(os.environ.get("SEED", 20_261_121))
 SECONDS = 60  # after a start that takes as long
 LEAST_ROUNDS = 3
 
-pytestmark = [pytest.mark.spark, pytest.mark.kafka, pytest.mark.timeout(540)]
+pytestmark = [
+    pytest.mark.spark, pytest.mark.kafka, pytest.mark.slow, pytest.mark.alone,
+    pytest.mark.timeout(1_500),
+]  # fmt: skip
 
 
 def test_a_system_that_is_broken_again_and_again_answers_right(tmp_path: Path) -> None:
@@ -26,7 +29,7 @@ def test_a_system_that_is_broken_again_and_again_answers_right(tmp_path: Path) -
             "--brokers", "1", "--seconds", str(SECONDS), "--json",
             "--keep", str(tmp_path / "chaos"),
         ],
-        capture_output=True, text=True, timeout=500,
+        capture_output=True, text=True, timeout=1_400,
     )  # fmt: skip
     assert done.returncode == 0, f"seed {SEED}:\n{done.stderr[-6000:]}\n{done.stdout}"
     report = json.loads(done.stdout)

@@ -28,6 +28,7 @@ HOUR_MS, DAY_MS = 3_600_000, 86_400_000
 STALL_S = 6
 
 
+@pytest.mark.slow
 @pytest.mark.kafka
 @pytest.mark.parametrize("skew_ms", [HOUR_MS, 30 * DAY_MS, 400 * DAY_MS])
 def test_a_worker_whose_clock_is_wrong_either_way_counts_the_same(tmp_path, broker, skew_ms):

@@ -27,6 +27,7 @@ from tests.speed.test_apply import assert_exact as assert_state_exact
 KUAIRAND = Path(__file__).parents[3] / "shared" / "data" / "kuairand" / "impressions.parquet"
 
 
+@pytest.mark.slow
 @pytest.mark.kafka
 def test_natural_duplicates_and_a_replayed_partition_count_once(tmp_path, broker):
     """Each log sent one to three times, then all of partition 0 again, with clicks and time played

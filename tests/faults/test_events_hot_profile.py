@@ -15,7 +15,7 @@ from tests.faults.stream import QUICK, assert_exact, wait_applied, workers
 from tests.live import messages_of
 from tests.speed.records import record_bytes
 
-pytestmark = pytest.mark.kafka
+pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 HOT, NEIGHBOURS = 1, range(2, 12)
 PER_RECORD, BOUND_S = 100, 20
 

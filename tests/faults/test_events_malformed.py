@@ -112,6 +112,8 @@ def log_of(profile, log_id, events, dropped, device) -> ImpressionLog:
     return log
 
 
+@pytest.mark.slow
+@pytest.mark.representative
 def test_whatever_is_in_the_topic_the_worker_lives_and_names_it(tmp_path, broker):
     settings = stream_settings(tmp_path, broker, partitions=2, speed=QUICK)
     producer = Producer(client.librdkafka(settings))
@@ -154,6 +156,7 @@ def test_whatever_is_in_the_topic_the_worker_lives_and_names_it(tmp_path, broker
         assert "Traceback" not in worker.log
 
 
+@pytest.mark.slow
 def test_records_of_too_much_are_no_standstill(tmp_path, broker):
     """Very many bad logs: each becomes a dead letter, and the record is read once, not for each.
     More of one profile than a block may get at once: 50,000 count, the logs beyond do not."""
@@ -254,6 +257,8 @@ def dead_letters(settings) -> Counter:
     return Counter(reason for reasons in found.values() for reason in reasons)
 
 
+@pytest.mark.slow
+@pytest.mark.alone
 def test_a_few_kilobytes_that_become_very_much_are_rejected(tmp_path, broker):
     """A broker bounds records compressed. The worker lives, in bounded memory, goes on, and ends
     when it is asked to."""
@@ -285,6 +290,8 @@ def test_a_few_kilobytes_that_become_very_much_are_rejected(tmp_path, broker):
         assert worker.stop() == 0
 
 
+@pytest.mark.slow
+@pytest.mark.alone
 def test_a_backlog_that_compresses_a_thousandfold_is_unpacked_a_part_at_a_time(tmp_path, broker):
     """700 MiB of records that each may be looked into lie in one fetch of a few hundred KB: of the
     worker, and of the lander."""

@@ -20,7 +20,7 @@ from tests.deltas.support import Publisher
 from tests.faults.test_load_full_disk import NAMESPACE, can_mount, fill
 from tests.live import until
 
-pytestmark = pytest.mark.kafka
+pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 DISK_MIB = 96
 SLOT_MS = 20_000
 AGAIN = 'until "$@"; do echo x >> {mark}; done'

@@ -81,6 +81,8 @@ def untouched(world):
     }
 
 
+@pytest.mark.slow
+@pytest.mark.representative
 def test_a_killed_load_is_as_if_it_had_not_begun(big):
     """After each hit the old generation answers, status explains, and a load succeeds."""
     seed = int(os.environ.get("IMPRESSIONS_TEST_SEED", "20261115"))

@@ -10,6 +10,8 @@ import random
 import shutil
 from collections import Counter
 
+import pytest
+
 from bulkload.activate import activate
 from bulkload.gc import gc
 from bulkload.load import load
@@ -52,6 +54,8 @@ def try_load(world, case, expected, where):
     return "harmless"
 
 
+@pytest.mark.slow
+@pytest.mark.representative
 def test_every_mutation_is_refused_and_the_old_generation_answers_on(empty):
     """Of every kind some; made = refused + harmless, and no answer changed."""
     world = empty

@@ -145,6 +145,7 @@ def test_503_cut_and_slow_bodies_are_survived(s3, fault):
     assert verify_host(s3.settings, NEW).ok
 
 
+@pytest.mark.slow
 def test_503_for_ever_is_a_clear_error(s3, monkeypatch):
     """Never a part of a generation; the message names the object."""
     monkeypatch.setattr(retry, "PAUSES_S", ())  # the client itself asks for 6 s

@@ -8,6 +8,8 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
+
 from bulkload.activate import activate, rollback
 from tests.faults.size import scaled
 from tests.generations import CUTOVER_MS
@@ -47,6 +49,8 @@ class Reader:
         return sorted(self.seconds)[int(0.99 * len(self.seconds))]
 
 
+@pytest.mark.slow
+@pytest.mark.representative
 def test_ten_swaps_under_load_fail_no_request(tmp_path):
     """Each answer is wholly of one generation, and each of both has answered."""
     settings, swaps = settings_in(tmp_path), 0

@@ -154,6 +154,7 @@ def test_a_token_is_in_no_line_of_the_log(host, tmp_path):
 # ---- callers that never read ----
 
 
+@pytest.mark.alone
 def test_readers_that_do_not_read_and_idle_connections_are_bounded(tmp_path):
     """500 connections that say nothing, and two that ask for 100 MB each and take none of it: they
     are refused at 32 MB, others are answered, and descriptors come back."""

@@ -54,6 +54,7 @@ def usual(tmp_path_factory):
         yield Usual(process.address, per_s, alone)
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize(
     ("name", "asked", "callers"),
     [("hot", USUAL[0], 2), ("large", request(LARGE, 0), 1), ("large", request(LARGE, 0), 8)],

@@ -21,7 +21,7 @@ from tests.faults.served import (
 )
 from tests.faults.size import scaled
 
-pytestmark = needs_two_cores
+pytestmark = [needs_two_cores, pytest.mark.slow, pytest.mark.alone]
 
 SECONDS = scaled(3, 30)
 KEPT = scaled(50, 80) / 100

@@ -14,7 +14,7 @@ from tests.serving.process import Process, end
 from tests.serving.support import install, until
 from tests.serving.test_live_processes import samples
 
-pytestmark = pytest.mark.kafka
+pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 
 LAG_S = 2
 BEHIND = ("impressions_incomplete", ("reason", "stream_behind"))

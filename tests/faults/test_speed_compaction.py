@@ -13,7 +13,7 @@ from tests.faults.stream import QUICK, SEED, assert_exact, wait_applied, workers
 from tests.live import until
 from tests.speed.traffic import Traffic
 
-pytestmark = pytest.mark.kafka
+pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 
 
 def test_a_worker_without_state_restores_from_a_compacted_topic_and_goes_on(tmp_path, broker):

@@ -14,7 +14,7 @@ from tests.faults.stream import QUICK, SEED, assert_exact, switch, workers
 from tests.live import last_values
 from tests.speed.traffic import Traffic
 
-pytestmark = pytest.mark.kafka
+pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 PLACES = (  # where, how, and whether the victim has published by then
     ("before-publish", "raise", False),
     ("after-publish", "kill", True),

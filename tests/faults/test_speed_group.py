@@ -31,6 +31,8 @@ def settings(tmp_path, broker):
     return stream_settings(tmp_path, broker, slot_seconds=20, speed=QUICK)
 
 
+@pytest.mark.slow
+@pytest.mark.alone
 def test_workers_come_and_go_under_load(settings, tmp_path):
     """One joins and leaves, then one is killed and another takes its place; each time partitions
     move from restored state, and none waits longer than a session and ten seconds for progress."""
@@ -54,6 +56,7 @@ def test_workers_come_and_go_under_load(settings, tmp_path):
     assert longest_s < settings.speed.session_timeout_s + 10 + _LOAD_S
 
 
+@pytest.mark.slow
 def test_a_worker_that_was_paused_past_its_session_changes_nothing(settings, tmp_path):
     """It wakes with blocks of the past, finds that its partitions are another's, and the delta
     topic does not go back: no key's last value is older than one before it."""
@@ -80,6 +83,7 @@ def test_a_worker_that_was_paused_past_its_session_changes_nothing(settings, tmp
         until(lambda: not went_back(settings), "the last of each key is the newest of it")
 
 
+@pytest.mark.slow
 def test_a_worker_that_was_paused_goes_on_with_what_its_heir_wrote(tmp_path, broker):
     """Started again in its own directory, all within one slot: its blocks hold the heir's part."""
     settings = stream_settings(tmp_path, broker, slot_seconds=86_400, speed=QUICK)
@@ -103,6 +107,8 @@ def test_a_worker_that_was_paused_goes_on_with_what_its_heir_wrote(tmp_path, bro
         assert_exact(settings, tmp_path, at_least=50)
 
 
+@pytest.mark.slow
+@pytest.mark.representative
 def test_an_older_block_of_a_former_owner_is_published_again(settings, tmp_path):
     """What a zombie had under way lands behind the owner's block; the owner's comes back last."""
     traffic = Traffic(settings, SEED + 5, profiles=1)

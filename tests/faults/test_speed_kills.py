@@ -31,6 +31,8 @@ def settings(tmp_path, broker):
     return stream_settings(tmp_path, broker, slot_seconds=20, speed=QUICK)
 
 
+@pytest.mark.slow
+@pytest.mark.representative
 def test_kill_9_at_any_moment_loses_nothing_and_counts_nothing_twice(settings, tmp_path):
     """While records flow. A victim that was in mid-work had applied some and leaves some; the next
     one applies them, and how long that takes from the kill on is printed."""
@@ -58,6 +60,7 @@ def test_kill_9_at_any_moment_loses_nothing_and_counts_nothing_twice(settings, t
     )
 
 
+@pytest.mark.slow
 def test_local_state_that_is_old_is_brought_up_to_date_from_the_topic(settings, tmp_path):
     """And a log that was seen after the copy was made is still known: its resend counts nothing.
     State that is gone altogether: tests/faults/test_speed_compaction.py."""

@@ -1,4 +1,5 @@
-"""Real Spark and Iceberg for integration tests: one JVM for all, a fresh warehouse per module.
+"""Real Spark and Iceberg for integration tests: one JVM for all, a fresh warehouse per module, and
+one warehouse with a published year that the tests of several modules read.
 
 The JVM is the fixture `spark` of tests/spark.py.
 """
@@ -7,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pyspark.sql import SparkSession
@@ -40,3 +42,32 @@ def lake(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Lake:
 def empty(spark: SparkSession, tmp_path: Path) -> Lake:
     """A fresh warehouse for one test."""
     return new_lake(tmp_path / "home")
+
+
+@dataclass(frozen=True)
+class PublishedYear:
+    """A warehouse with one year of events and the generation made of them.
+
+    Tests may add rows to raw; the generation and its tag stay as they are.
+
+    Attributes:
+        events: as tests/integration/raw_events.py makes them, later and earlier ones too.
+        report: of the compaction.
+    """
+
+    lake: Lake
+    events: list[Any]
+    report: dict[str, Any]
+
+
+@pytest.fixture(scope="session")
+def published_year(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> PublishedYear:
+    """Made once for all modules: a year takes Spark some 15 s."""
+    from batch.compact import Job, compact
+    from impressions.terminal.report import start_report
+    from tests.integration.raw_events import CUTOVER_MS, YEAR_SEED, write_closed, year
+
+    lake, events = new_lake(tmp_path_factory.mktemp("year")), year(YEAR_SEED)
+    write_closed(lake, events, duplicates=events[::9])
+    report = compact(Job(lake.spark, lake.settings, CUTOVER_MS, start_report("compact", {})))
+    return PublishedYear(lake, events, report.finish().as_dict())

@@ -17,5 +17,5 @@ def run_job(
     environment = os.environ | ({VARIABLE: failpoint} if failpoint else {})
     return subprocess.run(
         [sys.executable, "-m", module, *arguments, *flags],
-        capture_output=True, text=True, timeout=240, env=environment, check=False,
+        capture_output=True, text=True, timeout=800, env=environment, check=False,
     )  # fmt: skip

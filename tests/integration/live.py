@@ -32,6 +32,7 @@ from impressions.settings.model import Settings
 from impressions.terminal.report import RunReport, start_report
 from impressions.v1.impression_record_pb2 import ImpressionLog, ImpressionRecord
 from oracle import naive
+from tests import patience
 from tests.broker import TestBroker, stream_settings
 from tests.integration.conftest import Lake
 
@@ -155,7 +156,7 @@ def land(lake: Lake, **more: Any) -> RunReport:
 
 def land_through(lake: Lake, time_ms: int) -> None:
     """Rounds until raw is valid through a time; the clock must pass it."""
-    deadline_s = time.monotonic() + 30
+    deadline_s = time.monotonic() + 30 * patience.FACTOR
     while landing.land(job_of(lake)) < time_ms:
         assert time.monotonic() < deadline_s, "raw did not become valid"
 
@@ -238,7 +239,7 @@ def recreate(settings: Settings) -> None:
     with connect(settings) as admin:
         for future in admin.client.delete_topics([settings.kafka.topic]).values():
             future.result()
-        deadline_s = time.monotonic() + 20
+        deadline_s = time.monotonic() + 20 * patience.FACTOR
         while settings.kafka.topic in admin.names():
             assert time.monotonic() < deadline_s, "the topic does not go"
     topics.create(settings)

@@ -20,6 +20,8 @@ CUTOVER_MS = 20_772 * DAY_MS  # 2026-11-15
 DATE = generation_id(CUTOVER_MS)
 FIRST_DAY_MS = CUTOVER_MS - 364 * DAY_MS
 """Midnight at which the window of CUTOVER_MS begins."""
+YEAR_SEED = 7
+"""Of the year that several modules read (the fixture `published_year`)."""
 
 SCHEMA = (
     "ingest_ms bigint, shard int, profile_id bigint, title_id bigint, location int, "

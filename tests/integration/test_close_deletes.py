@@ -76,6 +76,7 @@ def test_rows_that_spark_deleted_are_gone_for_good(closed: Lake, version: int) -
     assert report.extra["totals"]["impressions"] == 8
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("version", [2, 3])
 def test_a_table_goes_on_after_a_close_with_deletes(closed: Lake, version: int) -> None:
     """Spark appends and deletes again, close closes again: row ids of version 3 stay unique."""

@@ -1,6 +1,8 @@
 """Export on real Spark: what is in the SST files, what the manifest lists, and doing it again."""
 
 import json
+import shutil
+from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -28,14 +30,12 @@ from impressions.terminal.report import start_report
 from oracle import naive
 from tests.compare import as_dict, differences
 from tests.integration.conftest import Lake, new_lake
-from tests.integration.raw_events import CUTOVER_MS, DATE, counted, event, write_closed, year
+from tests.integration.raw_events import CUTOVER_MS, DATE, YEAR_SEED, counted, event, write_closed
 from tests.spark import small_settings
 from tests.tolerance import FLOAT32_STORED
 
 pytestmark = pytest.mark.spark
 
-SEED = 11
-EVENTS = year(SEED)
 CREATED_MS = CUTOVER_MS + 5
 
 
@@ -73,14 +73,17 @@ def pairs_of(lake: Lake, tmp_path, shards=None) -> dict[bytes, bytes]:
 
 
 @pytest.fixture(scope="module")
+def lake(published_year):
+    return published_year.lake
+
+
+@pytest.fixture(scope="module")
 def exported(lake):
-    write_closed(lake, EVENTS, EVENTS[::9])
-    publish(lake)
     return export.export(export_job(lake)).as_dict()
 
 
 @pytest.mark.parametrize("days_later", [0, 3, 27])
-def test_blocks_equal_the_oracle(lake, exported, tmp_path, days_later):
+def test_blocks_equal_the_oracle(published_year, lake, exported, tmp_path, days_later):
     """Every profile, read as serving reads it; with the tail leaving the window day by day."""
     spec, query_ms = lake.settings.spec, CUTOVER_MS + days_later * DAY_MS
     found = {}
@@ -88,9 +91,9 @@ def test_blocks_equal_the_oracle(lake, exported, tmp_path, days_later):
         block = profile_block.decode(value, spec)
         rows = merge.merge(query_ms, CUTOVER_MS, block, (), spec)
         found |= as_dict(profile_of_key(key), rows, spec)
-    expected = naive.answers(counted(EVENTS), query_ms)
+    expected = naive.answers(counted(published_year.events), query_ms)
     assert len(expected) > 500
-    assert differences(found, expected, FLOAT32_STORED) == [], f"seed {SEED}"
+    assert differences(found, expected, FLOAT32_STORED) == [], f"seed {YEAR_SEED}"
 
 
 def test_files_hold_what_the_manifest_says(lake, exported, tmp_path):
@@ -188,14 +191,24 @@ def test_storage_settings_are_those_of_the_catalog(spark, tmp_path):
     assert sst_input.storage_of(java, lake.settings) == expected
 
 
-@pytest.fixture
-def own(spark, tmp_path) -> Lake:
+@pytest.fixture(scope="module")
+def small(spark, tmp_path_factory) -> Lake:
     """One profile, so all other shards are empty; exported."""
-    lake = new_lake(tmp_path)
+    lake = new_lake(tmp_path_factory.mktemp("small"))
     write_closed(lake, [(1, event(1, CUTOVER_MS - 1), CUTOVER_MS - 1)])
     publish(lake)
     export.export(export_job(lake))
     return lake
+
+
+@pytest.fixture
+def own(small, tmp_path) -> Iterator[Lake]:
+    """The same, with exported files that the test may damage."""
+    files, kept = small.settings.home_dir / "generations", tmp_path / "kept"
+    shutil.copytree(files, kept)
+    yield small
+    shutil.rmtree(files)
+    shutil.copytree(kept, files)
 
 
 def test_empty_shard_has_no_file(own):

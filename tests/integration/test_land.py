@@ -50,6 +50,7 @@ def test_an_import_counts_what_the_oracle_counts(
     assert len(report["rejected_by_reason"]) == 6, str(report)
 
 
+@pytest.mark.slow
 def test_with_event_time_as_ingest_time_each_row_is_its_own_log(
     empty: Lake, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -101,6 +102,7 @@ def test_the_same_import_again_adds_nothing(
     assert (raw_id(empty), table_id(empty, tables.REJECTED)) == before
 
 
+@pytest.mark.slow
 def test_a_history_in_parts_gives_what_it_gives_at_once(
     empty: Lake, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -114,6 +116,7 @@ def test_a_history_in_parts_gives_what_it_gives_at_once(
     assert all(state.closed for state in states(empty).values())
 
 
+@pytest.mark.slow
 def test_a_file_that_overlaps_another_brings_only_its_own_rows(
     empty: Lake, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -159,6 +162,8 @@ def test_closed_slots_are_sorted_and_late_rows_lie_apart(
         assert table["duplicate"].null_count == 0
 
 
+@pytest.mark.slow
+@pytest.mark.representative
 def test_a_run_killed_between_its_two_commits_is_finished_by_the_next(
     empty: Lake, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -237,6 +242,7 @@ def test_a_commit_to_the_same_slot_makes_the_import_start_over(
     assert sum(counting(empty).values()) == 3
 
 
+@pytest.mark.slow
 def test_a_dry_run_counts_the_same_and_writes_nothing(
     empty: Lake, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -19,7 +19,7 @@ from tests.broker import TestBroker, stream_settings
 from tests.integration.live import send_bytes
 from tests.speed.records import record_bytes
 
-pytestmark = pytest.mark.kafka
+pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 
 
 def land(settings: Settings) -> RunReport:

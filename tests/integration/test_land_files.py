@@ -67,6 +67,7 @@ def test_csv_with_string_ids_and_bad_lines(
     }
 
 
+@pytest.mark.slow
 def test_times_of_every_kind_are_floored_to_the_millisecond(
     empty: Lake, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -60,6 +60,8 @@ def one_log(profile: int, log_id: int) -> tuple[int, int, list[dict]]:
     return profile, log_id, [GOOD | {"event_ms": now_ms()}]
 
 
+@pytest.mark.slow
+@pytest.mark.representative
 def test_what_was_sent_is_in_raw_once_and_counts_as_the_oracle_says(
     spark: SparkSession, tmp_path: Path, broker: TestBroker
 ) -> None:
@@ -156,6 +158,7 @@ class TestValidThrough:
         assert state(lake).valid_through_ms <= now_ms()
         assert any("by a clock that was ahead" in note for note in report.notes)
 
+    @pytest.mark.slow
     def test_until_leaves_what_came_later(
         self, spark: SparkSession, tmp_path: Path, broker: TestBroker
     ) -> None:
@@ -174,6 +177,7 @@ class TestValidThrough:
         assert raw_rows(lake) == expected_raw(arrived(lake.settings))
 
 
+@pytest.mark.slow
 def test_history_and_topic_must_not_overlap(
     spark: SparkSession, tmp_path: Path, broker: TestBroker
 ) -> None:
@@ -194,6 +198,7 @@ def test_history_and_topic_must_not_overlap(
     assert refused.value.reason == "overlap"
 
 
+@pytest.mark.slow
 def test_a_row_that_lands_in_a_closed_slot_opens_it_again(
     spark: SparkSession, tmp_path: Path, broker: TestBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -220,6 +225,7 @@ def test_a_row_that_lands_in_a_closed_slot_opens_it_again(
     assert (found.generation, found.lacks) == (job.name, 2)
 
 
+@pytest.mark.slow
 def test_a_commit_that_came_between_is_never_overwritten(
     spark: SparkSession, tmp_path: Path, broker: TestBroker
 ) -> None:

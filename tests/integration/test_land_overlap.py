@@ -17,6 +17,7 @@ from tests.integration.history import write_parquet
 from tests.integration.live import arrived, land, live_lake, logs, send, state
 
 
+@pytest.mark.slow
 @pytest.mark.spark
 @pytest.mark.kafka
 def test_files_from_when_the_topic_had_begun_are_refused(

@@ -24,7 +24,7 @@ from tests.integration.raw_events import event
 _DAY_S = 86_400
 _OFF_S = (30 * _DAY_S, 0, -_DAY_S, 0, 3_600, -365 * _DAY_S, 365 * _DAY_S, 0)
 
-pytestmark = [pytest.mark.spark, pytest.mark.kafka]
+pytestmark = [pytest.mark.spark, pytest.mark.kafka, pytest.mark.slow]
 
 
 def test_landing_and_closing_on_any_clock_leave_a_table_for_spark(

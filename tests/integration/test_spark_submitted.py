@@ -51,7 +51,7 @@ def submitted(verb: str, settings: Settings, *flags: str) -> dict[str, Any]:
         [str(Path(sys.executable).with_name("spark-submit")), "--master",
          "local-cluster[2,1,1024]", "--conf", "spark.ui.enabled=false",
          str(ROOT / "batch" / f"{verb}.py"), "--json", *flags, *sets],
-        capture_output=True, text=True, timeout=280, env=environment, check=False,
+        capture_output=True, text=True, timeout=800, env=environment, check=False,
     )  # fmt: skip
     assert ran.returncode == 0, ran.stderr[-3000:]
     report: dict[str, Any] = json.loads(ran.stdout.strip().splitlines()[-1])
@@ -74,6 +74,7 @@ def comparable(settings: Settings) -> list[tuple[Any, ...]]:
     return sorted(tuple(row[name] for name in names) for row in rows(settings))
 
 
+@pytest.mark.slow
 def test_an_import_on_a_cluster_is_the_import_of_one_process(tmp_path: Path) -> None:
     """Two files that share logs and slots; seed 31."""
     paths = [file_of(tmp_path / f"{n}.parquet", rows_of(logs(31))[n::2]) for n in range(2)]
@@ -87,6 +88,7 @@ def test_an_import_on_a_cluster_is_the_import_of_one_process(tmp_path: Path) -> 
     assert list((tmp_path / "cluster" / "warehouse").rglob("staging/*/*")) == []
 
 
+@pytest.mark.slow
 @pytest.mark.kafka
 def test_a_topic_is_landed_and_closed_on_a_cluster(tmp_path: Path, broker: TestBroker) -> None:
     """Every partition by a task, every (slot, shard) by a task; the oracle counts the same."""

@@ -64,6 +64,8 @@ def test_the_command_line_starts_finds_and_stops_it(tmp_path: Path, own: Broker)
     assert kafka("kafka", "stop")["stopped"] is False
 
 
+@pytest.mark.slow
+@pytest.mark.representative
 def test_a_restart_keeps_port_and_data_and_so_does_a_kill(
     own: Broker, capsys: pytest.CaptureFixture[str]
 ) -> None:

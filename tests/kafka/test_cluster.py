@@ -19,7 +19,7 @@ from tests.broker import read_topic
 from tests.cluster import NODES, Cluster
 from tests.live import until
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.alone]
 
 
 @pytest.fixture(scope="module")

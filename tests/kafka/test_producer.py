@@ -16,6 +16,7 @@ from impressions.kafka import records
 from impressions.kafka.admin import connect
 from impressions.producer import Impression, Log, Producer
 from impressions.settings.model import Settings
+from tests import patience
 from tests.broker import TestBroker, read_topic, stream_settings
 
 pytestmark = pytest.mark.kafka
@@ -66,7 +67,7 @@ def test_a_single_log_is_sent_without_a_flush(tmp_path: Path, broker: TestBroker
     settings = stream_settings(tmp_path, broker)
     with Producer(settings, linger_s=0.02) as producer:
         producer.send(log(1))
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 10 * patience.FACTOR
         while producer.counts.delivered == 0:
             assert time.monotonic() < deadline
     assert log_ids(settings) == {1: 1}
@@ -133,6 +134,7 @@ def send_many(producer: Producer) -> None:
         producer.send(log(log_id, impressions=20))
 
 
+@pytest.mark.slow
 def test_a_broker_that_dies_is_waited_for(tmp_path: Path) -> None:
     """Killed: flush counts what is under way; a full queue blocks, then raises and is counted.
 

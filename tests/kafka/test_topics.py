@@ -16,6 +16,7 @@ from impressions.kafka.admin import connect
 from impressions.kafka.topics import Config
 from impressions.settings.model import Settings
 from impressions.settings.sections import Kafka
+from tests import patience
 from tests.broker import TestBroker, compact_soon, read_topic, stream_settings
 
 pytestmark = pytest.mark.kafka
@@ -136,7 +137,7 @@ def test_a_recreated_source_has_another_id(tmp_path: Path, broker: TestBroker) -
     with connect(settings) as admin:
         (deleted,) = admin.client.delete_topics([settings.kafka.topic]).values()
         deleted.result()
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 10 * patience.FACTOR
         while settings.kafka.topic in admin.names():
             assert time.monotonic() < deadline
     topics.create(settings)
@@ -149,7 +150,7 @@ def test_the_deltas_are_really_compacted(tmp_path: Path, broker: TestBroker) -> 
     compact_soon(settings)
     name = settings.kafka.deltas_topic
     producer = Producer(client.librdkafka(settings))
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 30 * patience.FACTOR
     sent = 0
     while True:
         for _ in range(20):

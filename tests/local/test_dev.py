@@ -19,7 +19,7 @@ from impressions.producer import Impression, Log, Producer
 from impressions.settings.model import Settings, load
 from tests.live import until
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.representative]
 
 
 class Person:

@@ -19,6 +19,7 @@ from impressions.settings.model import Settings
 from impressions.settings.sections import Host, Serving
 from oracle import naive
 from serving.server import create_server
+from tests import patience
 from tests.generations import CUTOVER_MS, blocks_of, publish, random_events
 
 SEED = 7
@@ -65,7 +66,9 @@ def client_of(server, **options):
 
 
 def until(condition, what: str, within_s: float = 30.0):
-    """Wait until `condition()` is true; its value. Fails after the deadline, saying what for."""
+    """Wait until `condition()` is true; its value. Fails after the deadline, saying what for (how
+    long that is: tests/patience.py)."""
+    within_s *= patience.FACTOR
     deadline = time.monotonic() + within_s
     while time.monotonic() < deadline:
         if value := condition():

@@ -145,7 +145,7 @@ def test_an_expired_certificate_of_the_server_is_refused_by_the_client(tmp_path)
     trusting = grpc.ssl_channel_credentials(pem(ca)[0])
     with (
         serving(tls_settings(tmp_path, ca, expired=True)) as server,
-        client_of(server, tls=trusting, timeout_s=2, retries=False) as client,
+        client_of(server, tls=trusting, timeout_s=20, retries=False) as client,
     ):
         with pytest.raises(CallFailed) as caught:
             client.get(1)

@@ -19,6 +19,7 @@ AWAY_S = 11.0
 HEAVY = ("rocksdict", "pydantic", "typer", "rich", "pyarrow", "pyspark", "pandas")
 
 
+@pytest.mark.alone
 def test_importing_the_client_is_light_and_pulls_no_server():
     """grpc, protobuf and numpy only; the best of three fresh processes."""
     code = (
@@ -64,6 +65,7 @@ def test_a_call_survives_a_server_that_comes_a_little_later(tmp_path):
     assert [result.profile_id for result in results] == [1], f"{time.monotonic() - started_s:.1f} s"
 
 
+@pytest.mark.slow
 def test_a_server_that_was_long_away_is_found_at_once(tmp_path):
     """Whatever the client tried meanwhile: gRPC's own pause before it connects again has grown
     beyond the time in which calls are retried."""

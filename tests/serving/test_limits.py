@@ -37,6 +37,7 @@ def gate():
     gate.opened.set()
 
 
+@pytest.mark.alone
 def test_a_full_server_refuses_at_once_and_its_health_answers(tmp_path, gate):
     """Three calls are allowed and held; the fourth is refused in far less than a second."""
     settings = settings_in(tmp_path, threads=2, max_concurrent=3)
@@ -150,6 +151,7 @@ def test_open_streams_take_no_place_from_calls(tmp_path):
         hold.set()
 
 
+@pytest.mark.alone
 def test_a_deadline_is_kept_and_work_stops_between_keys(tmp_path):
     """A batch of 40 slow keys, 0.3 s for all: far fewer than 40 are read."""
     reads: list[int] = []

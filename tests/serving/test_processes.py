@@ -156,6 +156,7 @@ def test_a_second_server_on_the_same_port_is_refused(start, first, second):
         assert client.get(1, at_ms=CUTOVER_MS).profile_id == 1
 
 
+@pytest.mark.alone
 def test_after_sigkill_the_next_start_serves_the_same_generation_without_a_load(start):
     """The pointer is all it needs."""
     first = start("--listen", "127.0.0.1:0")

@@ -8,7 +8,7 @@ from tests.live import until
 from tests.speed.test_worker import lag
 from tests.speed.traffic import Traffic
 
-pytestmark = pytest.mark.kafka
+pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 
 
 def test_a_piece_that_was_not_delivered_is_fetched_again(tmp_path, broker):

@@ -16,7 +16,7 @@ from tests.live import assert_stream_is_exact, copy_of_deltas, last_values, unti
 from tests.speed.traffic import Traffic
 from tests.speed.worker_process import WorkerProcess
 
-pytestmark = pytest.mark.kafka
+pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 WORKER = {"session_timeout_s": 6, "clock_margin_s": 0.2, "batch_records": 50, "stall_s": 20}
 
 
@@ -92,7 +92,7 @@ def test_a_partition_that_lost_everything_still_says_how_far_it_is(settings, sta
     assert beat.since_ms > now_ms() - 60_000
 
 
-@pytest.mark.parametrize("left", [0, 40])
+@pytest.mark.parametrize("left", [0, pytest.param(40, marks=pytest.mark.representative)])
 def test_what_the_source_lost_while_a_worker_stood_still_is_said(settings, start, left):
     """All that it had not seen, or a part: nobody gives it a record from which it could tell."""
     worker = start().ready()

@@ -55,6 +55,7 @@ def stream(tmp_path):
         yield Breakable(tmp_path, stack)
 
 
+@pytest.mark.slow
 def test_a_worker_does_not_start_on_a_log_that_was_cut_and_filled_again(stream):
     """30 records were applied, 50 others are there now: refused at each start, and a raised epoch
     reads all of them."""
@@ -72,6 +73,7 @@ def test_a_worker_does_not_start_on_a_log_that_was_cut_and_filled_again(stream):
     until(lambda: stream.applied == 49, "the epoch begins again")
 
 
+@pytest.mark.slow
 def test_a_worker_that_lived_through_the_cut_ends_and_does_not_start_again(stream):
     """It slept while the log was cut and filled beyond its offset: no offset tells it."""
     worker = stream.worker().ready()
@@ -128,6 +130,7 @@ def delete_before(settings, offset: int) -> None:
             future.result()
 
 
+@pytest.mark.slow
 def test_the_broken_disk_is_one(stream):
     """The log begins at 0 again: what the tests above stand on."""
     stream.send(3, seed=1)

@@ -15,7 +15,10 @@ from tests.speed.traffic import Transactions
 pytestmark = pytest.mark.kafka
 
 
-@pytest.mark.parametrize("batch_records", [8, 10_000])
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "batch_records", [8, pytest.param(10_000, marks=pytest.mark.representative)]
+)
 def test_a_backlog_of_small_transactions_is_worked_off(tmp_path, broker, batch_records):
     """Each marker is an offset that jumps, amid fetches that are cut into many pieces."""
     settings = stream_settings(
@@ -36,6 +39,7 @@ def test_a_backlog_of_small_transactions_is_worked_off(tmp_path, broker, batch_r
         assert "WARNING" not in worker.log, "nothing was fetched twice, nothing stood still"
 
 
+@pytest.mark.slow
 def test_a_worker_starts_while_a_transaction_is_open_and_counts_what_is_in_it(tmp_path, broker):
     """Also if it is aborted later."""
     settings = stream_settings(tmp_path, broker, 2, slot_seconds=20, speed=QUICK)

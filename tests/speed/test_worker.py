@@ -9,7 +9,7 @@ from tests.faults.stream import QUICK, SEED, assert_exact, workers
 from tests.live import everything_sent, until
 from tests.speed.traffic import Traffic
 
-pytestmark = pytest.mark.kafka
+pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.representative]
 
 
 def test_live_traffic_is_exact_and_its_counts_balance(tmp_path, broker):

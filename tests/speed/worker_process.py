@@ -57,18 +57,18 @@ class WorkerProcess:
 
     def kill(self) -> None:
         self.popen.kill()
-        self.popen.wait(10)
+        self.popen.wait(60)
 
     def stop(self) -> int:
         self.popen.send_signal(signal.SIGTERM)
-        return self.popen.wait(30)
+        return self.popen.wait(120)
 
     def close(self) -> None:
         """End it however it is, paused too."""
         with contextlib.suppress(ProcessLookupError):
             self.popen.send_signal(signal.SIGCONT)
             self.popen.kill()
-        self.popen.wait(10)
+        self.popen.wait(60)
         self.popen.stdout.close()
 
 

@@ -95,6 +95,8 @@ def damaged(week):
     assert f"gen_{NEXT.replace('-', '_')}" not in after
 
 
+@pytest.mark.slow
+@pytest.mark.representative
 def test_an_undamaged_branch_passes(damaged):
     assert damaged.audit() == ([], None)
     assert damaged.audit(Audits()) == ([], None)
@@ -116,10 +118,13 @@ def test_message_names_audit_numbers_and_branch(damaged):
     damaged.reset()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "failing"),
     [
-        ("impressions = impressions + 1", "conservation"),
+        pytest.param(
+            "impressions = impressions + 1", "conservation", marks=pytest.mark.representative
+        ),
         ("dwell_s = dwell_s + 0.01", "conservation"),
         ("plays_hl_365d = NULL", "values"),
         ("plays_hl_365d = double('NaN')", "values"),
@@ -137,11 +142,13 @@ def test_one_wrong_row_fails_its_audit_only(damaged, change, failing):
     assert damaged.audit()[0] == [failing]
 
 
+@pytest.mark.slow
 def test_lost_row_fails_conservation(damaged):
     damaged.spark.sql(f"DELETE FROM {damaged.branch} WHERE {damaged.row()}")
     assert damaged.audit()[0] == ["conservation"]
 
 
+@pytest.mark.slow
 def test_repeated_key_fails_unique_keys(damaged):
     """A second row of a key that adds nothing to any sum."""
     numbers = {"impressions", "plays", "dwell_s", *damaged.lake.settings.spec.decayed_names}
@@ -156,6 +163,7 @@ def test_repeated_key_fails_unique_keys(damaged):
     assert damaged.audit()[0] == ["unique_keys"]
 
 
+@pytest.mark.slow
 def test_lost_shard_fails_shards(damaged):
     """A shard's totals moved to a row of another shard: the sums still balance."""
     rows = damaged.spark.table(damaged.branch)
@@ -184,6 +192,7 @@ def test_wrong_formula_fails_sample(damaged):
     assert f"profile {damaged.sampled[0]} title" in error.message
 
 
+@pytest.mark.slow
 def test_row_of_another_profile_fails_sample(damaged):
     """A title that was never seen: its key is named."""
     row = damaged.row(sampled=True)
@@ -193,6 +202,7 @@ def test_row_of_another_profile_fails_sample(damaged):
     assert "title 777" in error.message
 
 
+@pytest.mark.slow
 def test_unusual_volume_fails_volume(damaged):
     """Against the generation before, with bounds that this week is out of."""
     failing, error = damaged.audit(Audits(sample_profiles=1, volume_max_ratio=0.9))
@@ -200,6 +210,7 @@ def test_unusual_volume_fails_volume(damaged):
     assert "times the median of 1 earlier generations" in error.message
 
 
+@pytest.mark.slow
 def test_surplus_column_fails_schema(damaged):
     damaged.spark.sql(f"ALTER TABLE {damaged.ema} ADD COLUMN note string")
     try:
@@ -210,6 +221,7 @@ def test_surplus_column_fails_schema(damaged):
         damaged.spark.sql(f"ALTER TABLE {damaged.ema} DROP COLUMN note")
 
 
+@pytest.mark.slow
 def test_empty_window_is_never_published(spark, tmp_path):
     """Through the real command: exit 6, JSON on stdout, nothing on main, the branch kept."""
     lake = new_lake(tmp_path)
@@ -219,7 +231,7 @@ def test_empty_window_is_never_published(spark, tmp_path):
             sys.executable, "-m", "batch.compact", "--logical-date", DATE, "--json",
             "--set", f"home={tmp_path}", "--set", "partitions=4", "--set", "spark.master=local[2]",
         ],
-        capture_output=True, text=True, timeout=180, env=os.environ, check=False,
+        capture_output=True, text=True, timeout=800, env=os.environ, check=False,
     )  # fmt: skip
     error = json.loads(done.stdout)
     assert done.returncode == error["exit_code"] == 6

@@ -1,4 +1,4 @@
-"""Compact killed with SIGKILL at each step: running it again finishes, with the right rows."""
+"""Compact that fails or is killed at each step: the next run finishes it, with the right rows."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from batch import compact
 from batch.lake import tables
 from batch.spark.generation_refs import refs
 from impressions.core.spec import DAY_MS
-from impressions.process.failpoint import hits
+from impressions.process.failpoint import VARIABLE, InjectedFailure, hits
 from impressions.terminal.report import start_report
 from oracle import naive
 from tests.compare import differences
@@ -28,10 +28,49 @@ LEFT_BEHIND = {
 }
 
 
-STEPS = list(LEFT_BEHIND) if scaled(0, 1) else ["after-write", "after-fast-forward"]
+KILLED = [
+    pytest.param(step, marks=pytest.mark.representative if step == "after-write" else ())
+    for step in (LEFT_BEHIND if scaled(0, 1) else ("after-write", "after-fast-forward"))
+]
 
 
-@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.slow
+@pytest.mark.representative
+def test_a_compaction_that_fails_anywhere_is_finished_by_the_next(spark, tmp_path, monkeypatch):
+    """One date fails at one step after the other, and the next date at the last step."""
+    lake, later_ms = new_lake(tmp_path / "home"), CUTOVER_MS + 7 * DAY_MS
+    write_closed(lake, edges(), valid_through_ms=later_ms)
+    ema, published = tables.full_name(lake.settings, tables.EMA), {"main", "gen_2026_11_15"}
+    for step in list(LEFT_BEHIND)[:-1]:
+        fail_at(step, lake, CUTOVER_MS, tmp_path, monkeypatch)
+        assert set(refs(lake.spark, ema)) == LEFT_BEHIND[step]
+    run_here(lake, CUTOVER_MS)
+    assert set(refs(lake.spark, ema)) == published
+    fail_at("after-tag", lake, later_ms, tmp_path, monkeypatch)
+    assert set(refs(lake.spark, ema)) == published | {"gen_2026_11_22", "audit_2026_11_22"}
+    run_here(lake, later_ms)
+    assert set(refs(lake.spark, ema)) == published | {"gen_2026_11_22"}
+    for name, cutover_ms in (("gen_2026_11_15", CUTOVER_MS), ("main", later_ms)):
+        expected = naive.answers(counted(edges(), cutover_ms), cutover_ms)
+        assert differences(ema_rows(lake, name), expected, FLOAT64) == []
+
+
+def fail_at(step, lake, cutover_ms, tmp_path, monkeypatch):
+    """A run that ends at this step with an exception, in this process."""
+    fired = tmp_path / step
+    with monkeypatch.context() as switched:
+        switched.setenv(VARIABLE, f"{step}:raise:1:{fired}")
+        with pytest.raises(InjectedFailure):
+            run_here(lake, cutover_ms)
+    assert hits(fired) == 1
+
+
+def run_here(lake, cutover_ms):
+    compact.compact(compact.Job(lake.spark, lake.settings, cutover_ms, start_report("compact", {})))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("step", KILLED)
 def test_killed_and_run_again(spark, tmp_path, step):
     """Before the fast-forward nobody can see a row; after it only the finish is missing."""
     lake = new_lake(tmp_path / "home")
@@ -56,6 +95,7 @@ def test_killed_and_run_again(spark, tmp_path, step):
     assert differences(ema_rows(lake), expected, FLOAT64) == []
 
 
+@pytest.mark.slow
 def test_tag_missing_after_a_crash_is_set_by_the_next_date(spark, tmp_path):
     """A scheduler may go on with next week: the week before must not lose its name."""
     lake = new_lake(tmp_path / "home")

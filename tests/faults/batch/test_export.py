@@ -29,6 +29,7 @@ def export_here(lake):
     return export.export(export.Job.of(lake.spark, lake.settings, CUTOVER_MS, report))
 
 
+@pytest.mark.slow
 def test_failed_attempts_leave_only_unlisted_files(lake, tmp_path):
     """Two tasks die after their file was uploaded; Spark tries them again and they win."""
     fired = tmp_path / "fired"
@@ -46,6 +47,7 @@ def test_failed_attempts_leave_only_unlisted_files(lake, tmp_path):
     assert export_here(lake).extra["status"] == "already exported"
 
 
+@pytest.mark.slow
 def test_a_task_that_always_fails_leaves_no_manifest(lake, tmp_path):
     """As often as Spark tries; the error names the cause, and nothing counts as exported."""
     fired = tmp_path / "fired"
@@ -60,6 +62,8 @@ def test_a_task_that_always_fails_leaves_no_manifest(lake, tmp_path):
     assert not (lake.settings.home / "generations" / DATE / "manifest.json").exists()
 
 
+@pytest.mark.slow
+@pytest.mark.representative
 def test_killed_before_the_manifest(lake, tmp_path):
     """All files are there and yet it is no generation; a second run makes it one."""
     fired = tmp_path / "fired"

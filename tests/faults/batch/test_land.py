@@ -53,6 +53,8 @@ def check_all_is_in_once(lake: Lake) -> None:
     assert sum(places.values()) == len(places) == naive.accept(sent)[1]["rejected"] > 0
 
 
+@pytest.mark.slow
+@pytest.mark.representative
 def test_a_landing_that_fails_anywhere_is_finished_by_the_next(
     spark: SparkSession, tmp_path: Path, broker: TestBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -83,6 +85,7 @@ def command(settings: Settings, *flags: str) -> list[str]:
     return [sys.executable, "-m", "batch.land", *flags, *sets]
 
 
+@pytest.mark.slow
 def test_killed_between_its_two_commits_and_stopped_after_a_round(
     spark: SparkSession, tmp_path: Path, broker: TestBroker
 ) -> None:
@@ -93,7 +96,7 @@ def test_killed_between_its_two_commits_and_stopped_after_a_round(
     fired = tmp_path / "fired"
     switch = {VARIABLE: f"after-rejected:kill:1:{fired}"}
     killed = subprocess.run(
-        command(lake.settings), env=os.environ | switch, capture_output=True, timeout=240,
+        command(lake.settings), env=os.environ | switch, capture_output=True, timeout=800,
         check=False,
     )  # fmt: skip
     assert (killed.returncode, hits(fired)) == (-9, 1), killed.stderr
@@ -106,11 +109,12 @@ def test_killed_between_its_two_commits_and_stopped_after_a_round(
     assert running.stdout is not None
     assert '"landed"' in running.stdout.readline()
     running.send_signal(signal.SIGTERM)
-    assert running.wait(60) == 0
+    assert running.wait(240) == 0
     check_all_is_in_once(lake)
 
 
 class TestTwoLanders:
+    @pytest.mark.slow
     def test_both_at_once_land_every_record_once(
         self,
         spark: SparkSession,
@@ -131,6 +135,7 @@ class TestTwoLanders:
         check_all_is_in_once(lake)
         assert met
 
+    @pytest.mark.slow
     def test_each_with_its_partitions_repeats_only_its_commit(
         self,
         spark: SparkSession,
@@ -199,6 +204,7 @@ def in_threads(*functions: Callable[[], None]) -> None:
 
 
 class TestTheTopic:
+    @pytest.mark.slow
     def test_records_that_retention_took_are_refused_then_given_up(
         self, spark: SparkSession, tmp_path: Path, broker: TestBroker
     ) -> None:
@@ -221,6 +227,7 @@ class TestTheTopic:
         assert head.summary[LOST].startswith("partition 2: 5 ")
         assert land(lake).counts["lost"] == 0
 
+    @pytest.mark.slow
     def test_a_topic_made_again_is_landed_once_the_epoch_says_so(
         self, spark: SparkSession, tmp_path: Path, broker: TestBroker
     ) -> None:
@@ -242,6 +249,7 @@ class TestTheTopic:
 
 
 class TestRowsThatAreGone:
+    @pytest.mark.slow
     def test_deleted_rows_are_landed_again_from_the_log(
         self, spark: SparkSession, tmp_path: Path, broker: TestBroker
     ) -> None:
@@ -268,6 +276,7 @@ class TestRowsThatAreGone:
         land(lake)
         assert set(whole - raw_rows(lake)) == {key for key in whole if key[1] == 4}
 
+    @pytest.mark.slow
     def test_a_table_rolled_back_goes_on_from_its_own_offsets(
         self, spark: SparkSession, tmp_path: Path, broker: TestBroker
     ) -> None:

@@ -20,7 +20,7 @@ from impressions.terminal.report import start_report
 from tests.integration.conftest import Lake
 from tests.integration.raw_events import CUTOVER_MS, DATE, write_closed, year
 
-pytestmark = pytest.mark.spark
+pytestmark = [pytest.mark.spark, pytest.mark.slow]
 SEED = 20261128
 
 
