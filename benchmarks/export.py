@@ -27,7 +27,7 @@ from impressions.formats import manifest as manifests
 from impressions.formats import profile_block
 from impressions.formats.generation_paths import MANIFEST
 from impressions.formats.manifest import Manifest
-from impressions.rocksdb import stores as rocks
+from impressions.rocksdb import generation_store as rocks
 from impressions.terminal.report import start_report
 from tests.compare import as_dict
 

@@ -13,17 +13,17 @@ from typing import Any
 
 from benchmarks.frame import Row, median_s, row
 from benchmarks.world import CUTOVER_MS, QUERY_MS, SPEC, Profile, World, check, generation_name
-from impressions.client.client import projection_of
+from impressions.client.service_client import projection_of
 from impressions.compiled.stored import merge_stored
 from impressions.core.answer import present
 from impressions.core.item import profile_key
 from impressions.core.shard import shard_of
 from impressions.formats.generation_paths import HostPaths
-from impressions.rocksdb import stores as rocks
+from impressions.rocksdb import generation_store as rocks
 from impressions.v1 import impressions_service_pb2 as pb
 from serving import frames
+from serving.messages import answer_frame, context_bytes
 from serving.requests import query_of, selection_of
-from serving.wire import answer_frame, context_bytes
 from tests.compare import as_dict
 
 _PROFILE_ID = 1

@@ -14,7 +14,7 @@ from benchmarks.world import World, cycle, generation_name
 from impressions.core.item import profile_key
 from impressions.core.shard import shard_of
 from impressions.formats.generation_paths import HostPaths, shard_dir
-from impressions.rocksdb import stores as rocks
+from impressions.rocksdb import generation_store as rocks
 
 _READS = 200
 _SEQUENCE_BYTES = 8  # RocksDB appends sequence number and type to each key

@@ -26,8 +26,8 @@ from benchmarks.world import CUTOVER_MS, QUERY_MS, World, applied_of, check
 from bulkload.activate import activate
 from bulkload.load import load
 from impressions.client import columns_wire as twins
-from impressions.client.client import projection_of
 from impressions.client.result import result_of
+from impressions.client.service_client import projection_of
 from impressions.core.spec import DAY_MS
 from impressions.formats.generation_paths import generation_id
 from impressions.settings.model import Settings

@@ -25,7 +25,7 @@ from impressions.process.failpoint import failpoint
 from impressions.settings.model import Settings
 
 if TYPE_CHECKING:
-    from impressions.rocksdb.stores import Store
+    from impressions.rocksdb.generation_store import Store
 
 LATEST = "latest"
 
@@ -200,7 +200,7 @@ def _prove_ready(host: Host, held: Held, settings: Settings) -> None:
             hint=f"impressions bulkload load {held.generation}",
             reason="missing_shards",
         )
-    from impressions.rocksdb import stores as rocks
+    from impressions.rocksdb import generation_store as rocks
 
     store, again = host.paths.store(held.generation), f"load {held.generation} --again"
     try:

@@ -32,7 +32,7 @@ OptionalGeneration = Annotated[
 def _name_strays(settings: Settings) -> None:
     """Warn of what lies among this host's generations and is none."""
     from bulkload.host import Host
-    from bulkload.status import NO_LOAD
+    from bulkload.host_status import NO_LOAD
 
     for path in Host(settings.host_dir).strays():
         warn(f"{path}: {NO_LOAD}")
@@ -204,7 +204,7 @@ def show_status(settings: Settings, json: Json = False) -> None:
 
     Exit 4 when the pointer or a generation is damaged; everything is printed all the same.
     """
-    from bulkload.status import GenerationStatus, status
+    from bulkload.host_status import GenerationStatus, status
 
     def row(item: GenerationStatus) -> list[object]:
         flagged = "no, past its horizon" if item.past_horizon else ""

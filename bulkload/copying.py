@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bulkload.files import chunks_of, local_disk
-from bulkload.published import Published
+from bulkload.published_generations import Published
 from bulkload.retry import retrying
 from impressions.core.errors import Refused
 from impressions.formats.manifest import SstFile

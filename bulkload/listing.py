@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bulkload.admission import admit
+from bulkload.compatibility import admit
 from bulkload.host import Host
-from bulkload.published import Published, decode_manifest, open_published
+from bulkload.published_generations import Published, decode_manifest, open_published
 from impressions.core.errors import CorruptData, Refused
 from impressions.formats.generation_paths import MANIFEST, cutover_of
 from impressions.settings.model import Settings

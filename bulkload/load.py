@@ -1,6 +1,6 @@
 """Load: one published generation onto this host, wholly or not at all.
 
-    1. manifest   read, unseal, admit (bulkload/admission.py)
+    1. manifest   read, unseal, admit (bulkload/compatibility.py)
     2. disk       this host's shards must fit and leave `host.reserve_bytes` free
     3. copy       every file to loading/<id>.<pid>/, hashed on the way, two at a time
     4. ingest     all files of a shard in one call into a fresh RocksDB
@@ -24,11 +24,11 @@ from pathlib import Path
 from typing import Literal
 
 from bulkload import parallel
-from bulkload.admission import admit
+from bulkload.compatibility import admit
 from bulkload.copying import check_size, copy_verified
 from bulkload.files import free_bytes, is_stray, local_disk, sync_dir, sync_tree, write_durably
 from bulkload.host import Host, checked
-from bulkload.published import Published, decode_manifest, open_published
+from bulkload.published_generations import Published, decode_manifest, open_published
 from bulkload.store_check import check_store
 from impressions.clock import Clock, monotonic_s, now_ms
 from impressions.core.errors import CorruptData, Refused
@@ -257,7 +257,7 @@ def _copy(job: _Job, directory: Path) -> dict[int, list[Path]]:
 
 
 def _ingest(job: _Job, store: Path, copies: dict[int, list[Path]]) -> None:
-    from impressions.rocksdb import stores as rocks
+    from impressions.rocksdb import generation_store as rocks
 
     with local_disk(store):
         try:

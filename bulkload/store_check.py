@@ -171,7 +171,7 @@ def check_store(
     Args:
         digests: also recompute each file's content digest.   advance: gets the rows done.
     """
-    from impressions.rocksdb import stores as rocks
+    from impressions.rocksdb import generation_store as rocks
 
     shards = tuple(shards)
     try:

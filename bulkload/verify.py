@@ -18,11 +18,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from bulkload.admission import admit
+from bulkload.compatibility import admit
 from bulkload.copying import copy_verified
 from bulkload.files import chunks_of
 from bulkload.host import Held, Host, checked
-from bulkload.published import Published, decode_manifest, open_published
+from bulkload.published_generations import Published, decode_manifest, open_published
 from bulkload.store_check import Problem, check_store
 from impressions.clock import monotonic_s
 from impressions.core.errors import CorruptData, ImpressionsError, NotReady, Refused

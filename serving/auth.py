@@ -17,8 +17,8 @@ import grpc
 from impressions.core.errors import NotReady, SettingsError
 from impressions.settings.paths import expanded
 from impressions.settings.sections import Serving
+from serving.admission import Count, Handler, refusing
 from serving.health import HEALTH_SERVICE
-from serving.limits import Count, Handler, refusing
 
 
 class RequireToken(grpc.ServerInterceptor):

@@ -17,12 +17,12 @@ from grpc_status import rpc_status
 
 from impressions.core.errors import ImpressionsError
 from impressions.terminal import log
-from serving.limits import Count, Handler, Pool, on_pool
+from serving.admission import Count, Handler, Pool, on_pool
+from serving.concurrency import Deadline, Door, Turn, Work
+from serving.error_status import code_of, status_of
+from serving.open_streams import OpenStreams
 from serving.requests import InvalidField
-from serving.status import code_of, status_of
-from serving.streams import OpenStreams
-from serving.turns import Deadline, Door, Turn, Work
-from serving.unsent import Unsent
+from serving.unread_answers import Unsent
 
 Request = TypeVar("Request", bound=Message)
 

@@ -27,9 +27,9 @@ from grpc_health.v1 import health, health_pb2
 from grpc_status import rpc_status
 
 from impressions.core.errors import NotReady
+from serving.admission import end_with, on_pool
 from serving.connections import Watchers
-from serving.limits import end_with, on_pool
-from serving.status import status_of
+from serving.error_status import status_of
 
 READY = ""
 SERVICE = "impressions.v1.ImpressionsService"

@@ -45,9 +45,9 @@ def command(
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # its C core repeats our errors, in its own way
     from impressions.process.stopping import END, stopping_on
     from impressions.terminal import log
-    from serving.family import decided, following
+    from serving.child_processes import decided, following
     from serving.server import run
-    from serving.workers import run_workers
+    from serving.worker_processes import run_workers
 
     log.configure()
     serving = _with_flags(settings.serving, listen=listen, workers=workers)

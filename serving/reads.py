@@ -18,12 +18,12 @@ from impressions.core.errors import CorruptData, ImpressionsError
 from impressions.core.merge import Selection, check_query_time
 from impressions.core.shard import shard_of
 from impressions.settings.model import Settings
-from serving.budget import Budget
-from serving.generation import ServedGeneration
+from serving.answer_budget import Budget
+from serving.concurrency import Turn
+from serving.error_status import AnswerTooLarge, ShardNotOwned
 from serving.metrics import ServerMetrics
 from serving.requests import check_profile_id, in_field
-from serving.status import AnswerTooLarge, ShardNotOwned
-from serving.turns import Turn
+from serving.served_generation import ServedGeneration
 
 
 class Deltas(NamedTuple):

@@ -30,20 +30,20 @@ from impressions.settings.sections import Serving
 from impressions.terminal import log
 from impressions.v1 import impressions_service_pb2 as pb
 from serving import calls, connections
+from serving.admission import Count, Handler, LimitCalls, Pool, Wall
 from serving.auth import RequireToken, read_tokens, server_credentials
-from serving.family import Pids, present
-from serving.generations import Generations
+from serving.child_processes import Pids, present
+from serving.concurrency import Door, Work
+from serving.generation_switch import Generations
 from serving.health import HEALTH_SERVICE, SERVICE, Health
-from serving.limits import Count, Handler, LimitCalls, Pool, Wall
-from serving.live import LiveDeltas, is_configured
+from serving.live_deltas import LiveDeltas, is_configured
 from serving.metrics import ServerMetrics
-from serving.now import Now, look
-from serving.port import port_taken, reserve
+from serving.open_streams import OpenStreams
 from serving.reads import DeltasOf, Reader, no_deltas
+from serving.self_report import Now, look
 from serving.service import ImpressionsService
-from serving.streams import OpenStreams
-from serving.turns import Door, Work
-from serving.unsent import Unsent
+from serving.shared_port import port_taken, reserve
+from serving.unread_answers import Unsent
 
 Counts = Mapping[str, Count]
 
@@ -116,7 +116,7 @@ def create_server(
     Args:
         clock: what "now" is for requests that name no time.
         deltas_of: the live half; by default this host's copy, if a stream is configured.
-        share_port: let other processes of this user listen on the same port (serving/workers.py).
+        share_port: let other processes of this user listen on the same port (serving/worker_processes.py).
 
     Raises:
         Refused: the port is taken.

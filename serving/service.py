@@ -18,17 +18,17 @@ from impressions.formats.heartbeat import FROM_THE_FIRST_MS
 from impressions.settings.model import Settings
 from impressions.v1 import impressions_service_pb2 as pb
 from serving import frames
-from serving.budget import Budget
+from serving.answer_budget import Budget
 from serving.calls import log_unexpected
+from serving.concurrency import Turn
+from serving.error_status import code_of, reason_of, text_of
 from serving.frames import Frame
-from serving.generation import ServedGeneration
-from serving.generations import Generations
-from serving.now import Now, Shard, reasons
+from serving.generation_switch import Generations
+from serving.messages import answer_frame, context_bytes, reason_value, spec_message
 from serving.reads import Found, Reader, check_time
 from serving.requests import batch_ids_of, profile_id_of, query_of, query_time_of, selection_of
-from serving.status import code_of, reason_of, text_of
-from serving.turns import Turn
-from serving.wire import answer_frame, context_bytes, reason_value, spec_message
+from serving.self_report import Now, Shard, reasons
+from serving.served_generation import ServedGeneration
 
 
 def _numbers(kind: Any) -> dict[str, int]:

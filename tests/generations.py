@@ -26,7 +26,7 @@ from impressions.core.shard import shard_of
 from impressions.core.spec import DAY_MS, PARTITIONER, Spec
 from impressions.formats.generation_paths import MANIFEST, generation_id, sst_path
 from impressions.formats.manifest import Manifest, SstFile, content_digest, encode
-from impressions.rocksdb import stores as rocks
+from impressions.rocksdb import generation_store as rocks
 from tests.blocks import profile_block_of
 
 Applied = tuple[int, dict[str, Any], int]

@@ -1,4 +1,4 @@
-"""Only impressions/rocksdb/stores.py iterates a database.
+"""Only impressions/rocksdb/generation_store.py iterates a database.
 
 RocksDB's own iterators (`keys`, `items`, `values`, `iter`) end silently at a damaged block;
 `Store.scan` asks the status afterwards. This looks at every name that holds a database: assigned

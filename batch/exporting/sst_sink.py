@@ -166,7 +166,7 @@ class SstFiles:
     """
 
     def __init__(self, shard: int, attempt: str, local: Path, target: Directory | None):
-        from impressions.rocksdb import stores as rocks
+        from impressions.rocksdb import generation_store as rocks
 
         self.shard, self.done, self.open_bytes = shard, list[SstFile](), 0
         self._attempt, self._local, self._target = attempt, local / "part.sst", target

@@ -23,7 +23,7 @@ from pathlib import Path
 from impressions.core.errors import CorruptData, FormatVersionError
 from impressions.core.item import profile_key
 from impressions.formats import heartbeat
-from impressions.rocksdb import stores as rocks
+from impressions.rocksdb import generation_store as rocks
 
 KEY_BYTES = 16
 VERSION = 1

@@ -11,7 +11,7 @@ from impressions.clock import FixedClock
 from impressions.core.errors import NotReady, Refused, UsageError
 from impressions.core.shard import shard_of
 from impressions.formats.pointer import decode_loaded
-from impressions.rocksdb import stores as rocks
+from impressions.rocksdb import generation_store as rocks
 from tests.bulkload.world import EVENTS, NEW, NEW_MS, OLD, OLD_MS, PARTITIONS, WEEK_MS
 from tests.generations import blocks_of
 

@@ -7,7 +7,7 @@ import pytest
 from bulkload import retry
 from bulkload.load import load
 from bulkload.parallel import THREADS
-from bulkload.published import Published, open_published
+from bulkload.published_generations import Published, open_published
 from impressions.core.errors import ServiceError, SettingsError
 from impressions.formats.generation_paths import MANIFEST
 from tests.bulkload.world import NEW, OLD

@@ -6,8 +6,8 @@ import pytest
 
 from bulkload.activate import activate, rollback
 from bulkload.host import Host as HostDir
+from bulkload.host_status import status
 from bulkload.load import load
-from bulkload.status import status
 from impressions.clock import FixedClock
 from impressions.core.errors import CorruptData, NotReady, Refused, UsageError
 from impressions.formats.generation_paths import generation_id

@@ -16,7 +16,7 @@ from impressions.deltas.store import (
     open_secondary,
 )
 from impressions.formats.delta_block import key
-from impressions.rocksdb import stores as rocks
+from impressions.rocksdb import generation_store as rocks
 
 OPEN = """
 import sys

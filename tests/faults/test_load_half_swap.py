@@ -13,8 +13,8 @@ from dataclasses import replace
 import pytest
 
 from bulkload.gc import gc
+from bulkload.host_status import status
 from bulkload.load import load
-from bulkload.status import status
 from bulkload.verify import verify_host
 from impressions.formats.pointer import decode_pointer, encode_pointer
 from impressions.process.failpoint import VARIABLE, hits

@@ -14,7 +14,7 @@ from bulkload.activate import activate
 from bulkload.gc import gc
 from bulkload.load import load
 from impressions.core.errors import Refused
-from impressions.rocksdb import stores as rocks
+from impressions.rocksdb import generation_store as rocks
 from tests.bulkload.world import EVENTS, NEW, NEW_MS, OLD, OLD_MS, PARTITIONS
 from tests.faults.mutations import OF_BYTES, OF_FILES, OF_MANIFESTS, draw
 from tests.faults.size import scaled

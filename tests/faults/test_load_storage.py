@@ -13,7 +13,7 @@ from bulkload import retry
 from bulkload.gc import gc
 from bulkload.listing import listing
 from bulkload.load import load
-from bulkload.published import Published
+from bulkload.published_generations import Published
 from bulkload.verify import verify_host, verify_published
 from impressions.core.errors import Refused, ServiceError
 from impressions.formats.generation_paths import MANIFEST

@@ -18,12 +18,12 @@ import pytest
 from bulkload.activate import activate
 from bulkload.load import load
 from bulkload.verify import verify_host
-from impressions.client.client import CallFailed
+from impressions.client.service_client import CallFailed
 from impressions.core.errors import CorruptData
 from impressions.core.item import profile_key
 from impressions.core.shard import shard_of
 from impressions.formats.generation_paths import HostPaths
-from impressions.rocksdb import stores as rocks
+from impressions.rocksdb import generation_store as rocks
 from tests.faults.size import scaled
 from tests.generations import CUTOVER_MS, publish, random_events
 from tests.generations import blocks_of as blocks_from

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from impressions.core.errors import NotReady
-from serving.turns import LARGE_ENTRIES, Deadline, Door, Work
+from serving.concurrency import LARGE_ENTRIES, Deadline, Door, Work
 from tests.faults.flood import Sent
 from tests.faults.served import (
     ATTEMPTS,

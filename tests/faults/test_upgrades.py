@@ -14,7 +14,7 @@ from impressions.core.errors import CorruptData, FormatVersionError, Impressions
 from impressions.core.spec import Spec
 from impressions.deltas.store import PartitionState, decode_state, encode_state, open_primary
 from impressions.formats import delta_block, heartbeat, manifest, pointer, profile_block, sealed
-from serving.live import LiveDeltas
+from serving.live_deltas import LiveDeltas
 from speed.opening import open_copy
 from speed.state import state_of
 from tests.bulkload.world import EVENTS, NEW, NEW_MS, OLD

@@ -19,7 +19,7 @@ import numpy as np
 
 from batch.mapping.fits import check_against
 from batch.mapping.grammar import read_mapping
-from bulkload.admission import admit
+from bulkload.compatibility import admit
 from impressions.core.merge import merge
 from impressions.core.spec import DAY_MS, PARTITIONER, Spec
 from impressions.formats import delta_block, heartbeat, manifest, pointer, profile_block, sealed

@@ -22,7 +22,7 @@ from impressions.formats import manifest as manifests
 from impressions.formats import profile_block
 from impressions.formats.generation_paths import sst_path
 from impressions.formats.manifest import SstFile, content_digest
-from impressions.rocksdb import stores as rocks
+from impressions.rocksdb import generation_store as rocks
 from impressions.settings.sections import Catalog
 from impressions.terminal.report import start_report
 from oracle import year as naive

@@ -21,7 +21,7 @@ from impressions.formats import heartbeat
 from impressions.formats.heartbeat import Heartbeat
 from impressions.settings.model import Settings
 from serving.metrics import ServerMetrics
-from serving.now import look
+from serving.self_report import look
 from speed.metrics import Metrics
 
 ROOT = Path(__file__).parents[2]

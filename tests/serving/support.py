@@ -12,7 +12,7 @@ from pathlib import Path
 
 from bulkload.activate import activate
 from bulkload.load import load
-from impressions.client.client import ImpressionsClient
+from impressions.client.service_client import ImpressionsClient
 from impressions.core.spec import DAY_MS
 from impressions.formats.generation_paths import generation_id
 from impressions.settings.model import Settings

@@ -8,7 +8,7 @@ from impressions.client.result import reason_words
 from impressions.core.completeness import Incomplete
 from impressions.v1 import impressions_service_pb2 as pb
 from impressions.v1.impressions_service_pb2_grpc import ImpressionsServiceStub
-from serving.wire import reason_value
+from serving.messages import reason_value
 from tests.generations import CUTOVER_MS
 
 VALUES = [0.0, -1.5, 1e300, 5e-324]

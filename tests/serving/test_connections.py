@@ -11,14 +11,14 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from bulkload.activate import rollback
-from impressions.client.client import CallFailed, ImpressionsClient
+from impressions.client.service_client import CallFailed, ImpressionsClient
 from impressions.core.spec import DAY_MS
 from impressions.formats.generation_paths import generation_id
 from impressions.process.descriptors import TooManyFiles
 from impressions.v1 import impressions_service_pb2 as pb
 from impressions.v1 import impressions_service_pb2_grpc as pb_grpc
 from serving import connections
-from serving.generations import Generations
+from serving.generation_switch import Generations
 from tests.generations import CUTOVER_MS
 from tests.serving.process import Process, end
 from tests.serving.support import client_of, install, serving, settings_in, until

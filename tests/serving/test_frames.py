@@ -7,8 +7,8 @@ from impressions.core.answer import Answer
 from impressions.core.completeness import Incomplete
 from impressions.v1 import impressions_service_pb2 as pb
 from serving import frames
+from serving.messages import answer_frame, context_bytes
 from serving.service import failed_result, in_stream, result_frame
-from serving.wire import answer_frame, context_bytes
 from tests.serving.support import CUTOVER_MS
 
 CONTEXT = context_bytes("2026-11-15", CUTOVER_MS, CUTOVER_MS, None, [Incomplete.STREAM_BEHIND])

@@ -9,8 +9,8 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from impressions.client.client import CallFailed
 from impressions.client.failures import failure_of
+from impressions.client.service_client import CallFailed
 from impressions.v1 import impressions_service_pb2 as pb
 from impressions.v1 import impressions_service_pb2_grpc
 from serving.reads import Deltas

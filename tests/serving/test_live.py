@@ -10,8 +10,8 @@ import grpc
 import pytest
 
 from impressions.cli.get import _footer
-from impressions.client.client import CallFailed
 from impressions.client.result import reason_words
+from impressions.client.service_client import CallFailed
 from impressions.clock import FixedClock
 from impressions.core.shard import shard_of
 from impressions.core.spec import DAY_MS
@@ -20,7 +20,7 @@ from impressions.deltas.store import PartitionState, open_primary, open_secondar
 from impressions.formats.delta_block import key
 from impressions.formats.heartbeat import FROM_THE_FIRST_MS
 from oracle import year as naive
-from serving import live
+from serving import live_deltas
 from serving.health import BATCH, READY, SPEED
 from tests.compare import differences
 from tests.deltas.support import beat_of, blocks_of
@@ -251,7 +251,7 @@ def test_what_a_follower_wrote_before_its_restart_is_seen_after_it(settings):
     """A RocksDB secondary shows what it read of the former life's log (facebook/rocksdb#14444)."""
     copy = Copy(settings)
     copy.state(through_ms=THROUGH_MS)
-    deltas = live.LiveDeltas(settings)
+    deltas = live_deltas.LiveDeltas(settings)
     deltas.look()
     copy.state(through_ms=THROUGH_MS + 1)
     copy.store.close()
@@ -265,7 +265,7 @@ def test_what_a_follower_wrote_before_its_restart_is_seen_after_it(settings):
 
 def test_a_copy_that_shows_nothing_new_is_opened_again(settings, monkeypatch):
     """A secondary may stop at the end of a log in mid-write, without an error."""
-    monkeypatch.setattr(live, "UNCHANGED_S", 0.2)
+    monkeypatch.setattr(live_deltas, "UNCHANGED_S", 0.2)
     opened = []
 
     def open_stuck(*where):
@@ -275,10 +275,10 @@ def test_a_copy_that_shows_nothing_new_is_opened_again(settings, monkeypatch):
         opened.append(store)
         return store
 
-    monkeypatch.setattr(live, "open_secondary", open_stuck)
+    monkeypatch.setattr(live_deltas, "open_secondary", open_stuck)
     copy = Copy(settings)
     copy.state(through_ms=THROUGH_MS)
-    deltas = live.LiveDeltas(settings)
+    deltas = live_deltas.LiveDeltas(settings)
     deltas.start()
     try:
         copy.state(through_ms=THROUGH_MS + 1)
@@ -373,7 +373,7 @@ def test_metrics_say_what_is_served_and_how_fresh_it_is(settings, copy, client, 
 
 def test_what_was_dropped_while_an_answer_was_read_is_not_silently_missing(settings, copy):
     """The state is read before the blocks and after them: the floor that rose in between counts."""
-    from serving.live import between, stream_state
+    from serving.live_deltas import between, stream_state
 
     held = PartitionState(bytes(16), 1, False, heartbeat=beat_of(settings, 0, THROUGH_MS))
     before = stream_state(held, SPEC)

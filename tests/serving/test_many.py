@@ -6,7 +6,7 @@ import grpc
 import pytest
 
 from impressions.client import columns_wire as twins
-from impressions.client.client import CallFailed
+from impressions.client.service_client import CallFailed
 from impressions.v1 import impressions_service_pb2 as pb
 from tests.generations import CUTOVER_MS
 

@@ -11,7 +11,7 @@ import pytest
 from impressions.core.errors import CorruptData
 from impressions.process.command import report
 from impressions.process.descriptors import Spare, TooManyFiles, exhausted
-from impressions.rocksdb import stores as rocks
+from impressions.rocksdb import generation_store as rocks
 
 LIMITED = """
 import resource, sys

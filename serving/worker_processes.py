@@ -1,8 +1,8 @@
 """Several server processes on one port: more cores, since one Python process is about one core.
 
-    parent    holds the port (serving/port.py), starts the workers, restarts one that dies after a
+    parent    holds the port (serving/shared_port.py), starts the workers, restarts one that dies after a
               growing pause, forwards the stop, waits for all; it answers nothing itself
-    worker    `python -m serving.worker`: one server on the shared port; it opens the generation
+    worker    `python -m serving.worker_process`: one server on the shared port; it opens the generation
               itself and shares the page cache
 
 A worker says `ready` on its standard output once. Workers agree on the generation through the
@@ -23,8 +23,8 @@ from impressions.core.errors import ServiceError
 from impressions.process.child import Child
 from impressions.settings.model import Settings
 from impressions.terminal import log
-from serving.family import ANY_PORT, Pids, present
-from serving.port import reserve
+from serving.child_processes import ANY_PORT, Pids, present
+from serving.shared_port import reserve
 
 _LOOK_S = 0.1
 _READY_WITHIN_S = 60.0
@@ -53,7 +53,7 @@ class Crew:
         settings = self._settings.model_dump(mode="json")
         for number in range(self._settings.serving.workers):
             message = {"number": number, "settings": settings}
-            self._workers.append(Child("worker", "serving.worker", message, number=number))
+            self._workers.append(Child("worker", "serving.worker_process", message, number=number))
         give_up_s = monotonic_s() + _READY_WITHIN_S
         for number, worker in enumerate(self._workers):
             while not _has_output(worker):

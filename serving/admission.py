@@ -1,4 +1,4 @@
-"""How much a worker takes on: refusing at once what it could only let wait (serving/turns.py).
+"""How much a worker takes on: refusing at once what it could only let wait (serving/concurrency.py).
 
     Pool           threads that count what is in flight; one of these for calls, one for streams
     LimitCalls     an interceptor that refuses a call when its pool is full: on arrival, by the
@@ -24,8 +24,8 @@ import grpc
 from grpc_status import rpc_status
 
 from impressions.core.errors import NotReady
-from serving.status import status_of
-from serving.turns import Door
+from serving.concurrency import Door
+from serving.error_status import status_of
 
 Behaviour = Callable[..., Any]
 Count = Callable[[grpc.StatusCode], None]

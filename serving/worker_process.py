@@ -1,4 +1,4 @@
-"""A worker process: `python -m serving.worker`, started by serving/workers.py and by nobody else.
+"""A worker process: `python -m serving.worker_process`, started by serving/worker_processes.py and by nobody else.
 
 Receives its settings as every child (impressions/process/child.py), says `ready` on standard output
 once it listens, and stops at SIGTERM or when its parent is gone.

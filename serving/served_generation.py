@@ -21,8 +21,8 @@ from impressions.formats.manifest import Manifest
 from impressions.formats.pointer import Loaded, decode_loaded
 from impressions.formats.profile_block import ProfileBlock
 from impressions.process.descriptors import exhausted
-from impressions.rocksdb import stores as rocks
-from serving.status import ShardNotOwned
+from impressions.rocksdb import generation_store as rocks
+from serving.error_status import ShardNotOwned
 
 _PROBES = 4
 

@@ -19,7 +19,7 @@ from impressions.process import metrics, running
 from impressions.process.child import Child
 from impressions.settings.model import Settings
 from impressions.terminal import log
-from serving.live import is_configured
+from serving.live_deltas import is_configured
 
 ANY_PORT = "127.0.0.1:0"
 Pids = Callable[[], Mapping[str, int]]

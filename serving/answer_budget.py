@@ -19,7 +19,7 @@ from impressions.core.item import title_of
 from impressions.core.merge import Selection
 from impressions.core.spec import Spec
 from impressions.formats import delta_block, profile_block
-from serving.status import AnswerTooLarge
+from serving.error_status import AnswerTooLarge
 
 
 class Budget:

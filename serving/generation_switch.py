@@ -21,7 +21,7 @@ from impressions.formats.pointer import Pointer, decode_pointer
 from impressions.process.descriptors import Spare, exhausted, limit
 from impressions.settings.model import Settings
 from impressions.terminal import log
-from serving.generation import ServedGeneration, open_generation, read_loaded
+from serving.served_generation import ServedGeneration, open_generation, read_loaded
 
 _SPARE, _SPARE_SHARE = 64, 8
 

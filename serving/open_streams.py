@@ -15,7 +15,7 @@ import grpc
 from grpc_status import rpc_status
 
 from impressions.core.errors import NotReady
-from serving.status import status_of
+from serving.error_status import status_of
 
 _STOPPING = NotReady("the server is stopping", hint="call again elsewhere", reason="stopping")
 

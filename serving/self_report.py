@@ -14,7 +14,7 @@ from impressions.core import completeness
 from impressions.core.completeness import Incomplete, StreamState
 from impressions.core.errors import ImpressionsError
 from impressions.settings.model import Settings
-from serving.generation import ServedGeneration
+from serving.served_generation import ServedGeneration
 
 StreamOf = Callable[[int], StreamState]
 _STATIC = (Incomplete.NO_GENERATION, Incomplete.PAST_TAIL_HORIZON)
