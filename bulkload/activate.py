@@ -25,7 +25,7 @@ from impressions.process.failpoint import failpoint
 from impressions.settings.model import Settings
 
 if TYPE_CHECKING:
-    from impressions.rocksdb.generation_store import Store
+    from impressions.rocksdb.generation_store import GenerationStore
 
 LATEST = "latest"
 
@@ -200,11 +200,11 @@ def _prove_ready(host: Host, held: Held, settings: Settings) -> None:
             hint=f"impressions bulkload load {held.generation}",
             reason="missing_shards",
         )
-    from impressions.rocksdb import generation_store as rocks
+    from impressions.rocksdb import generation_store
 
     store, again = host.paths.store(held.generation), f"load {held.generation} --again"
     try:
-        db = rocks.open_read_only(store, held.loaded.shards)
+        db = generation_store.open_read_only(store, held.loaded.shards)
     except CorruptData as error:
         raise _damaged(error.message, again) from error
     try:
@@ -215,7 +215,9 @@ def _prove_ready(host: Host, held: Held, settings: Settings) -> None:
         db.close()
 
 
-def _read_one(db: Store, shard: int, held: Held, key: str, settings: Settings, again: str) -> None:
+def _read_one(
+    db: GenerationStore, shard: int, held: Held, key: str, settings: Settings, again: str
+) -> None:
     try:
         value = db.get(shard, bytes.fromhex(key))
     except Exception as error:  # rocksdict raises bare Exceptions

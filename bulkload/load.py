@@ -257,11 +257,11 @@ def _copy(job: _Job, directory: Path) -> dict[int, list[Path]]:
 
 
 def _ingest(job: _Job, store: Path, copies: dict[int, list[Path]]) -> None:
-    from impressions.rocksdb import generation_store as rocks
+    from impressions.rocksdb import generation_store
 
     with local_disk(store):
         try:
-            rocks.create(store, copies)
+            generation_store.create(store, copies)
         except Exception as error:  # rocksdict raises bare Exceptions
             if (full := exhausted(error)) is not None:
                 raise full from error

@@ -171,11 +171,11 @@ def check_store(
     Args:
         digests: also recompute each file's content digest.   advance: gets the rows done.
     """
-    from impressions.rocksdb import generation_store as rocks
+    from impressions.rocksdb import generation_store
 
     shards = tuple(shards)
     try:
-        db = rocks.open_read_only(store, shards)
+        db = generation_store.open_read_only(store, shards)
     except CorruptData as error:
         return [Problem("corrupt_store", error.message)]
     check = RowCheck(manifest, shards, spec, digests=digests)

@@ -1,6 +1,6 @@
 """`impressions serve` and `python -m serving`: answer gRPC requests until asked to stop.
 
-Settings in, one server (or a crew of workers) out; SIGTERM and SIGINT stop it in order and exit 0.
+Settings in, one server (or several workers) out; SIGTERM and SIGINT stop it in order and exit 0.
 """
 
 from __future__ import annotations
@@ -45,13 +45,13 @@ def command(
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # its C core repeats our errors, in its own way
     from impressions.process.stopping import END, stopping_on
     from impressions.terminal import log
-    from serving.child_processes import decided, following
+    from serving.child_processes import follower_running, with_deltas_decided
     from serving.server import run
     from serving.worker_processes import run_workers
 
     log.configure()
     serving = _with_flags(settings.serving, listen=listen, workers=workers)
-    settings = decided(settings.model_copy(update={"serving": serving}))
+    settings = with_deltas_decided(settings.model_copy(update={"serving": serving}))
 
     def announce(address: str) -> None:
         emit(
@@ -60,7 +60,7 @@ def command(
             table=f"serving on {address}",
         )
 
-    with stopping_on(*END) as stopping, following(settings) as children:
+    with stopping_on(*END) as stopping, follower_running(settings) as children:
         if serving.workers > 1:
             run_workers(settings, stopping, announce, children)
         else:

@@ -6,9 +6,9 @@
 
 Stopping loses no request of a client that retries:
 
-    1. health says NOT_SERVING          balancers and health-checking clients look elsewhere
+    1. health reports NOT_SERVING       balancers and health-checking clients choose another server
     2. a short drain                    calls still arrive and are answered
-    3. idle streams end (UNAVAILABLE)   their callers reconnect elsewhere
+    3. idle streams end (UNAVAILABLE)   their callers connect to another server
     4. gRPC stops                       no new calls; those under way have `grace_s` to end
     5. the store is closed
 """
@@ -30,28 +30,31 @@ from impressions.settings.sections import Serving
 from impressions.terminal import log
 from impressions.v1 import impressions_service_pb2 as pb
 from serving import calls, connections
-from serving.admission import Count, Handler, LimitCalls, Pool, Wall
+from serving.acceptor import AcceptorPriority
+from serving.admission import AdmissionControl, RpcLimit
 from serving.auth import RequireToken, read_tokens, server_credentials
-from serving.child_processes import Pids, present
-from serving.concurrency import Door, Work
-from serving.generation_switch import Generations
+from serving.call_pool import CallPool
+from serving.child_processes import Pids, registered
+from serving.concurrency import ConcurrencyLimit
+from serving.generation_switch import GenerationSwitch
 from serving.health import HEALTH_SERVICE, SERVICE, Health
 from serving.live_deltas import LiveDeltas, is_configured
-from serving.metrics import ServerMetrics
+from serving.metrics import CountCode, ServerMetrics
 from serving.open_streams import OpenStreams
 from serving.reads import DeltasOf, Reader, no_deltas
-from serving.self_report import Now, look
+from serving.refusal import Handler
+from serving.self_report import SelfReport, self_report
 from serving.service import ImpressionsService
 from serving.shared_port import port_taken, reserve
-from serving.unread_answers import Unsent
+from serving.unread_answers import UnreadAnswers
 
-Counts = Mapping[str, Count]
+Counts = Mapping[str, CountCode]
 
 DRAIN_S = 0.5
-_LOOK_S = 0.05
+_POLL_S = 0.05
 _HEALTH_THREADS, _REFLECTION_THREADS = 4, 4
-_QUEUED_CALLS = 256  # that gRPC holds until they are taken; soon after it cancels more
-_OUTER_WALL = 4  # grpcio's own limit, in multiples of ours: it would refuse health checks too
+_QUEUED_CALLS = 256  # that gRPC holds until they are accepted; soon above that it cancels calls
+_RPC_LIMIT_FACTOR = 4  # grpcio's own limit, in multiples of ours: it would refuse health checks too
 
 
 class Server:
@@ -59,19 +62,19 @@ class Server:
 
     Attributes:
         port: the one it listens on, also when it was asked for port 0.
-        health: what it says of itself.
+        health: its health service.
     """
 
     def __init__(
         self,
         server: grpc.Server,
         port: int,
-        generations: Generations,
+        generations: GenerationSwitch,
         health: Health,
         live: LiveDeltas | None,
         metrics: ServerMetrics,
         streams: OpenStreams,
-        pools: tuple[Pool, Pool],
+        pools: tuple[CallPool, CallPool],
         settings: Settings,
     ):
         self.port, self.generations, self.live, self.metrics = port, generations, live, metrics
@@ -81,8 +84,8 @@ class Server:
         self.address = f"{settings.serving.listen.rpartition(':')[0]}:{port}"
 
     def start(self) -> None:
-        """Look for a generation and for the live stream, then answer; without both calls get
-        UNAVAILABLE."""
+        """Open the active generation and the live stream, then answer; if there is neither, calls
+        get UNAVAILABLE."""
         self.generations.start()
         if self.live is not None:
             self.live.start()
@@ -95,8 +98,8 @@ class Server:
         threading.Event().wait(min(drain_s, self._grace_s))
         self._streams.end()
         stopped = self._server.stop(self._grace_s)
-        # Only our calls are worth the grace: whoever watches health would use it up every time.
-        while not stopped.wait(_LOOK_S) and not all(pool.idle for pool in self._pools):
+        # Only our calls get the grace period: a call that watches the health never ends.
+        while not stopped.wait(_POLL_S) and not all(pool.idle for pool in self._pools):
             pass
         self._server.stop(None)
         self.generations.stop()
@@ -116,7 +119,8 @@ def create_server(
     Args:
         clock: what "now" is for requests that name no time.
         deltas_of: the live half; by default this host's copy, if a stream is configured.
-        share_port: let other processes of this user listen on the same port (serving/worker_processes.py).
+        share_port: let other processes of this user listen on the same port
+            (serving/worker_processes.py).
 
     Raises:
         Refused: the port is taken.
@@ -126,25 +130,26 @@ def create_server(
     spare = ThreadPoolExecutor(_HEALTH_THREADS, thread_name_prefix="health")
     live = _live(settings) if deltas_of is None else None
     health, streams, metrics = Health(spare, live=live is not None), OpenStreams(), ServerMetrics()
-    generations = Generations(
+    generations = GenerationSwitch(
         settings, on_change=lambda _: health.loaded(), optional=live is not None
     )
 
-    def now() -> Now:
-        return look(settings, generations.current, live.state if live else None, clock())
+    def report() -> SelfReport:
+        return self_report(settings, generations.current, live.state if live else None, clock())
 
-    metrics.describe(now, (lambda: live.staleness_s) if live else None)
+    metrics.describe(report, (lambda: live.staleness_s) if live else None)
     if live is not None:
-        live.on_look = lambda: health.stream(fresh=now().is_fresh)
+        live.on_refresh = lambda: health.stream(fresh=report().is_fresh)
     reader = Reader(settings, deltas_of or live or no_deltas, metrics)
-    service = ImpressionsService(settings, generations, clock, reader, now)
+    service = ImpressionsService(settings, generations, clock, reader, report)
     counts = {name: metrics.counter_of(name.rpartition("/")[2]) for name in METHODS}
-    door, wall = Door(), Wall(_OUTER_WALL * serving.max_concurrent + 1_000)
-    pools = (Pool(serving.max_concurrent, "call"), Pool(serving.max_concurrent, "stream"))
+    acceptor = AcceptorPriority()
+    rpc_limit = RpcLimit(_RPC_LIMIT_FACTOR * serving.max_concurrent + 1_000)
+    pools = (CallPool(serving.max_concurrent, "call"), CallPool(serving.max_concurrent, "stream"))
     server = grpc.server(
-        ThreadPoolExecutor(_REFLECTION_THREADS),  # whatever has no pool of its own
+        ThreadPoolExecutor(_REFLECTION_THREADS),  # for methods that have no pool of their own
         handlers=[health.handlers()],
-        interceptors=_interceptors(serving, door, wall, counts, *pools),
+        interceptors=_interceptors(serving, acceptor, rpc_limit, counts, *pools),
         options=[
             ("grpc.so_reuseport", int(share_port)),
             ("grpc.max_receive_message_length", int(serving.max_request_bytes)),
@@ -152,10 +157,10 @@ def create_server(
             ("grpc.server.max_pending_requests_hard_limit", 2 * _QUEUED_CALLS),
             *connections.options(serving),
         ],
-        maximum_concurrent_rpcs=wall,
+        maximum_concurrent_rpcs=rpc_limit,
     )
-    # A registered method has a queue of its own: a flood of calls cannot crowd out health checks.
-    methods = method_handlers(service, serving, streams, door, counts, *pools)
+    # A registered method has a queue of its own: a flood of calls does not delay health checks.
+    methods = method_handlers(service, serving, streams, acceptor, counts, *pools)
     server.add_registered_method_handlers(SERVICE, methods)
     reflection.enable_server_reflection((SERVICE, HEALTH_SERVICE, reflection.SERVICE_NAME), server)
     port = _bind(server, serving)
@@ -174,7 +179,7 @@ def run(
     """Serve until `stopping` is set; `children` are shown at its /metrics."""
     server = create_server(settings, share_port=share_port)
     registry = server.metrics.registry
-    with present(settings, kind, server.address, registry, children) as metrics_address:
+    with registered(settings, kind, server.address, registry, children) as metrics_address:
         server.start()
         generation = server.generations.current
         log.info(
@@ -194,16 +199,16 @@ def method_handlers(
     service: ImpressionsService,
     serving: Serving,
     streams: OpenStreams,
-    door: Door,
+    acceptor: AcceptorPriority,
     counts: Counts,
-    unary: Pool,
-    stream: Pool,
+    unary: CallPool,
+    stream: CallPool,
 ) -> dict[str, Handler]:
     """The methods of our service by name, each on its pool."""
-    work, unsent = Work(serving.threads, door), Unsent()
+    limit, unread = ConcurrencyLimit(serving.threads, acceptor), UnreadAnswers()
 
     def one(name: str, method: Callable[..., Any], request: type[Any]) -> Handler:
-        return calls.unary(method, request, unary, work, door, unsent, counts[_full(name)])
+        return calls.unary(method, request, unary, limit, acceptor, unread, counts[_full(name)])
 
     return {
         "GetProfile": one("GetProfile", service.get_profile, pb.GetProfileRequest),
@@ -215,8 +220,8 @@ def method_handlers(
             pb.StreamProfilesRequest,
             service.refused,
             stream,
-            work,
-            door,
+            limit,
+            acceptor,
             counts[_full("StreamProfiles")],
             streams,
         ),
@@ -234,11 +239,18 @@ METHODS = tuple(
 
 
 def _interceptors(
-    serving: Serving, door: Door, wall: Wall, counts: Counts, unary: Pool, stream: Pool
+    serving: Serving,
+    acceptor: AcceptorPriority,
+    rpc_limit: RpcLimit,
+    counts: Counts,
+    unary: CallPool,
+    stream: CallPool,
 ) -> list[grpc.ServerInterceptor]:
     pool_of = {name: stream if name == _full("StreamProfiles") else unary for name in METHODS}
-    # Tokens first: who may not call takes no place either.
-    interceptors: list[grpc.ServerInterceptor] = [LimitCalls(pool_of, door, wall, counts)]
+    # Tokens first: a call without a token takes no capacity.
+    interceptors: list[grpc.ServerInterceptor] = [
+        AdmissionControl(pool_of, acceptor, rpc_limit, counts)
+    ]
     if serving.token_file is not None:
         interceptors.insert(0, RequireToken(read_tokens(serving.token_file), counts))
     return interceptors

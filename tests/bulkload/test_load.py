@@ -11,7 +11,7 @@ from impressions.clock import FixedClock
 from impressions.core.errors import NotReady, Refused, UsageError
 from impressions.core.shard import shard_of
 from impressions.formats.pointer import decode_loaded
-from impressions.rocksdb import generation_store as rocks
+from impressions.rocksdb import generation_store
 from tests.bulkload.world import EVENTS, NEW, NEW_MS, OLD, OLD_MS, PARTITIONS, WEEK_MS
 from tests.generations import blocks_of
 
@@ -19,7 +19,7 @@ from tests.generations import blocks_of
 def stored(paths, generation):
     """Everything in a loaded generation's store."""
     shards = [int(p.name.partition("=")[2]) for p in paths.store(generation).iterdir()]
-    db = rocks.open_read_only(paths.store(generation), shards)
+    db = generation_store.open_read_only(paths.store(generation), shards)
     try:
         return {int.from_bytes(key, "big"): value for key, value in db.scan()}
     finally:

@@ -187,7 +187,7 @@ def test_a_copy_of_deltas_of_another_spec_answers_nothing(world):
     store.write([], {0: state_with(BEAT, MORE_HALF_LIVES)})
     store.close()
     live = LiveDeltas(settings)
-    live.look()
+    live.refresh()
     error = refusal(live, 0, 1, 0)
     live.stop()
     assert (type(error), error.reason) == (Refused, "spec")

@@ -90,9 +90,9 @@ def test_the_limit_is_named_and_what_fits_is_answered(client):
 def called(service, ids):
     """The call in this thread, without gRPC: how many bytes, or why none."""
     request = pb.BatchGetProfilesRequest(profile_ids=ids)
-    turn = SimpleNamespace(check=lambda: None, of=lambda _: contextlib.nullcontext())
+    permit = SimpleNamespace(check=lambda: None, computing=lambda _: contextlib.nullcontext())
     try:
-        return len(service.batch_get_profiles(request, turn))
+        return len(service.batch_get_profiles(request, permit))
     except ImpressionsError as error:
         return error.reason
 

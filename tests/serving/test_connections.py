@@ -18,7 +18,7 @@ from impressions.process.descriptors import TooManyFiles
 from impressions.v1 import impressions_service_pb2 as pb
 from impressions.v1 import impressions_service_pb2_grpc as pb_grpc
 from serving import connections
-from serving.generation_switch import Generations
+from serving.generation_switch import GenerationSwitch
 from tests.generations import CUTOVER_MS
 from tests.serving.process import Process, end
 from tests.serving.support import client_of, install, serving, settings_in, until
@@ -152,10 +152,10 @@ def test_hosts_are_distinguished_whatever_their_port():
     assert connections.host_of("ipv6:%5B::1%5D:41712") == "ipv6:%5B::1%5D"
 
 
-def test_a_swap_is_lent_the_descriptors_that_are_kept_back(tmp_path):
-    """Every other is taken: the first try fails, the second has what was kept."""
+def test_a_swap_uses_the_reserved_descriptors(tmp_path):
+    """All others are in use: the first attempt fails, the second has the reserved ones."""
     settings = two_generations(tmp_path)
-    generations = Generations(settings)
+    generations = GenerationSwitch(settings)
     generations.refresh()
     rollback(settings)
     tries, follow = [], generations._follow
