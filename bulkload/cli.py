@@ -1,10 +1,10 @@
-"""`impressions bulkload`: the verbs of whoever runs a serving host, one function each.
+"""`impressions bulkload`: the verbs for a serving host, one function each.
 
     list -> load -> (verify) -> activate -> status        a new generation
-    rollback, gc                                          back again; room for the next
+    rollback, gc                                          go back; free disk space
 
-Each verb calls the module of its name and prints what that returns. Running any of them again after
-a kill finishes the work or starts it cleanly; none asks a question.
+Each verb calls the module of its name and prints what that returns. If one is killed, run it
+again: it finishes the work or starts it over. None asks a question.
 """
 
 from __future__ import annotations
@@ -30,11 +30,12 @@ OptionalGeneration = Annotated[
 
 
 def _name_strays(settings: Settings) -> None:
-    """Warn of what lies among this host's generations and is none."""
+    """Warn of strays among this host's generations."""
     from bulkload.host import Host
     from bulkload.host_status import NO_LOAD
+    from bulkload.own_directories import strays
 
-    for path in Host(settings.host_dir).strays():
+    for path in strays(Host(settings.host_dir).paths):
         warn(f"{path}: {NO_LOAD}")
 
 
@@ -60,10 +61,10 @@ def list_published(settings: Settings, json: Json = False) -> None:
             "yes" if item.fits else f"{item.state}: {item.problem}",
         ]
 
-    found = listing(settings)
+    listed = listing(settings)
     columns = ["generation", "cutover", "size", "of this host", "profiles", "entries", "here"]
-    emit(found, json=json, table=Table([*columns, "fits"], [row(item) for item in found]))
-    if not found:
+    emit(listed, json=json, table=Table([*columns, "fits"], [row(item) for item in listed]))
+    if not listed:
         say(f"{settings.generations}: nothing is published; impressions export writes there")
     _name_strays(settings)
 
@@ -187,7 +188,7 @@ def roll_back(
     Run twice it goes back by two, as far as older ones are loaded (host.keep). A marked generation
     is never promoted again by "latest".
     """
-    from bulkload.activate import rollback
+    from bulkload.rollback import rollback
 
     swap = rollback(settings, to, dry_run=dry_run)
     verb_ = "would roll back" if dry_run else "rolled back"
@@ -220,17 +221,17 @@ def show_status(settings: Settings, json: Json = False) -> None:
             len(item.shards),
         ]
 
-    found = status(settings)
+    host = status(settings)
     columns = ["generation", "role", "state", "cutover", "exact", "size", "profiles", "shards"]
-    emit(found, json=json, table=Table(columns, [row(item) for item in found.generations]))
+    emit(host, json=json, table=Table(columns, [row(item) for item in host.generations]))
     if not json:
-        say(f"active: {found.active or 'none'}; {human_bytes(found.free_bytes)} free")
-        for item in found.unfinished:
+        say(f"active: {host.active or 'none'}; {human_bytes(host.free_bytes)} free")
+        for item in host.unfinished:
             state = "under way" if item.running else "stopped"
             say(f"loading/{item.name}: {state}, {human_bytes(item.size_bytes)}")
-        for message, hint in found.problems:
+        for message, hint in host.problems:
             warn(f"{message}\nhint:  {hint}")
-    if found.damaged:
+    if host.damaged:
         raise typer.Exit(4)
 
 

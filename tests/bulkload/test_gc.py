@@ -2,9 +2,10 @@
 
 import pytest
 
-from bulkload.activate import activate, rollback
+from bulkload.activate import activate
 from bulkload.gc import gc
 from bulkload.load import load
+from bulkload.rollback import rollback
 from impressions.core.errors import Refused, UsageError
 from impressions.formats.generation_paths import generation_id
 from tests.bulkload.world import NEW_MS, WEEK_MS

@@ -4,9 +4,10 @@ import os
 
 import pytest
 
-from bulkload.activate import activate, rollback
+from bulkload.activate import activate
 from bulkload.host import Host as HostDir
 from bulkload.load import load
+from bulkload.rollback import rollback
 from impressions.clock import FixedClock
 from impressions.core.errors import NotReady, Refused, UsageError
 from impressions.core.shard import shard_of
@@ -179,8 +180,8 @@ def test_a_replacement_that_died_between_its_two_renames_is_undone(world):
 
 def test_two_loads_at_once_do_not_collide(world, monkeypatch):
     """The second learns who is at work and changes nothing."""
-    monkeypatch.setattr("bulkload.host.LOCK_WAIT_S", {"load": 0.05, "pointer": 0.05})
-    with HostDir(world.settings.host_dir).lock("load"):
+    monkeypatch.setattr("bulkload.host_locks.LOCK_WAIT_S", {"load": 0.05, "pointer": 0.05})
+    with HostDir(world.settings.host_dir).locks.hold("load"):
         before = world.snapshot()
         with pytest.raises(NotReady, match=f"process {os.getpid()}") as caught:
             load(world.settings, NEW)
@@ -192,7 +193,7 @@ def test_a_rollback_does_not_wait_for_a_load(world):
     """The pointer has a lock of its own."""
     load(world.settings, NEW)
     activate(world.settings, NEW)
-    with HostDir(world.settings.host_dir).lock("load"):
+    with HostDir(world.settings.host_dir).locks.hold("load"):
         assert rollback(world.settings).generation == OLD
 
 

@@ -7,7 +7,7 @@ import pytest
 from bulkload import retry
 from bulkload.load import load
 from bulkload.parallel import THREADS
-from bulkload.published_generations import Published, open_published
+from bulkload.published_generations import PublishedGenerations, open_published
 from impressions.core.errors import ServiceError, SettingsError
 from impressions.formats.generation_paths import MANIFEST
 from tests.bulkload.world import NEW, OLD
@@ -66,7 +66,9 @@ def no_pause(monkeypatch):
 
 def faulty(world, kind, times, suffix=".sst"):
     good = open_published(world.settings.generations)
-    return Published(FaultyFilesystem(good.filesystem, kind, times, suffix), good.base, good.uri)
+    return PublishedGenerations(
+        FaultyFilesystem(good.filesystem, kind, times, suffix), good.base, good.uri
+    )
 
 
 @pytest.mark.parametrize("kind", ["look", "open", "break", "short"])

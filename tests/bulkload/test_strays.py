@@ -4,12 +4,13 @@ import json
 
 import pytest
 
-from bulkload.activate import activate, rollback
+from bulkload.activate import activate
 from bulkload.cli import app
 from bulkload.gc import gc
 from bulkload.host_status import status
 from bulkload.listing import listing
 from bulkload.load import load
+from bulkload.rollback import rollback
 from bulkload.verify import verify_host
 from impressions.core.errors import Refused
 from impressions.process.command import main

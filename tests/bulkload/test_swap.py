@@ -4,10 +4,11 @@ import shutil
 
 import pytest
 
-from bulkload.activate import activate, rollback
+from bulkload.activate import activate
 from bulkload.host import Host as HostDir
 from bulkload.host_status import status
 from bulkload.load import load
+from bulkload.rollback import rollback
 from impressions.clock import FixedClock
 from impressions.core.errors import CorruptData, NotReady, Refused, UsageError
 from impressions.formats.generation_paths import generation_id

@@ -10,7 +10,7 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from bulkload.activate import rollback
+from bulkload.rollback import rollback
 from impressions.client.service_client import CallFailed, ImpressionsClient
 from impressions.core.spec import DAY_MS
 from impressions.formats.generation_paths import generation_id

@@ -6,8 +6,9 @@ from collections import Counter
 
 import pytest
 
-from bulkload.activate import activate, rollback
+from bulkload.activate import activate
 from bulkload.load import load
+from bulkload.rollback import rollback
 from impressions.formats import sealed
 from impressions.formats.generation_paths import HostPaths
 from impressions.formats.pointer import Pointer, encode_pointer
