@@ -23,8 +23,8 @@ from benchmarks.frame import Goal, Row, exponent, in_turns, median_s, row
 from benchmarks.load import loaded
 from benchmarks.load_client import Client
 from benchmarks.world import CUTOVER_MS, QUERY_MS, SPEC, Profile, World, check, cycle, make_profile
-from impressions.client import columns_wire as twins
-from impressions.client.service_client import projection_of
+from impressions.client import response_messages as twins
+from impressions.client.requests import projection_of
 from impressions.compiled.stored import merge_stored
 from impressions.core.rows import Rows
 from impressions.v1 import impressions_service_pb2 as pb

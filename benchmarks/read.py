@@ -18,9 +18,10 @@ from benchmarks import server as servers
 from benchmarks.frame import Goal, Row, in_turns, row
 from benchmarks.load_client import Client
 from benchmarks.world import QUERY_MS, World, check
-from impressions.client import columns_wire as twins
-from impressions.client.result import ProfileResult, result_of
-from impressions.client.service_client import projection_of
+from impressions.client import ProfileResult
+from impressions.client import response_messages as twins
+from impressions.client.requests import projection_of
+from impressions.client.result import result_of
 from impressions.v1 import impressions_service_pb2 as pb
 
 _RUNS, _RUN_S, _OPEN_S = 3, 1.5, 4.0

@@ -28,9 +28,10 @@ from benchmarks.peers.feast_server import SERVICE, columns
 from benchmarks.peers.installed import PeerMissing
 from benchmarks.peers.rows import Stored, write
 from benchmarks.world import CUTOVER_MS, QUERY_MS, SPEC, World, check
-from impressions.client import columns_wire as twins
-from impressions.client.result import ProfileResult, result_of
-from impressions.client.service_client import projection_of
+from impressions.client import ProfileResult
+from impressions.client import response_messages as twins
+from impressions.client.requests import projection_of
+from impressions.client.result import result_of
 from impressions.core.answer import by_title
 from impressions.core.item import title_of
 from impressions.core.merge import Selection, merge

@@ -22,7 +22,7 @@ from benchmarks.world import World
 
 _RUNS = 5
 _READY_WITHIN_S = 30.0
-_CLIENT = "import impressions.client.service_client"
+_CLIENT = "import impressions.client"
 _LIBRARIES = "import grpc, numpy, google.protobuf.descriptor_pool, google.rpc.status_pb2"
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from benchmarks.frame import Row, median_s, row
 from benchmarks.world import CUTOVER_MS, QUERY_MS, SPEC, Profile, World, check, generation_name
-from impressions.client.service_client import projection_of
+from impressions.client.requests import projection_of
 from impressions.compiled.stored import merge_stored
 from impressions.core.answer import present
 from impressions.core.item import profile_key

@@ -25,9 +25,9 @@ from benchmarks.load_client import CALLERS, Client
 from benchmarks.world import CUTOVER_MS, QUERY_MS, World, applied_of, check
 from bulkload.activate import activate
 from bulkload.load import load
-from impressions.client import columns_wire as twins
+from impressions.client import response_messages as twins
+from impressions.client.requests import projection_of
 from impressions.client.result import result_of
-from impressions.client.service_client import projection_of
 from impressions.core.spec import DAY_MS
 from impressions.formats.generation_paths import generation_id
 from impressions.settings.model import Settings

@@ -17,16 +17,15 @@ from grpc_status import rpc_status
 
 from impressions.core.errors import ImpressionsError
 from impressions.terminal import log
-from serving.acceptor import AcceptorPriority
-from serving.call_pool import CallPool, on_pool
-from serving.concurrency import ConcurrencyLimit, Permit
+from serving.call_limits import CallLimits
+from serving.call_pool import on_pool
+from serving.concurrency import Permit
 from serving.deadline import Deadline
 from serving.error_status import code_of, status_of
 from serving.metrics import CountCode
 from serving.open_streams import OpenStreams
 from serving.refusal import Handler
 from serving.requests import InvalidField
-from serving.unread_answers import UnreadAnswers
 
 Request = TypeVar("Request", bound=Message)
 
@@ -44,10 +43,7 @@ def parse(kind: type[Request], data: bytes) -> Request:
 def unary(
     method: Callable[[Request, Permit], Any],
     kind: type[Request],
-    pool: CallPool,
-    limit: ConcurrencyLimit,
-    acceptor: AcceptorPriority,
-    unread: UnreadAnswers,
+    limits: CallLimits,
     count: CountCode,
 ) -> Handler:
     """The gRPC handler of a method with one request and one response."""
@@ -55,13 +51,13 @@ def unary(
     def call(data: bytes, context: grpc.ServicerContext) -> Any:
         try:
             peer = context.peer()
-            unread.check(peer)
-            with limit.permit(Deadline(context, acceptor)) as permit:
+            limits.unread.check(peer)
+            with limits.permits.permit(Deadline(context, limits.acceptor)) as permit:
                 request = parse(kind, data)
                 log.debug("call", kind=kind.DESCRIPTOR.name, request=request)
                 response = method(request, permit)
             answer = _serialize(response)
-            unread.hold(peer, context, len(answer))
+            limits.unread.hold(peer, context, len(answer))
             count(grpc.StatusCode.OK)
             return answer
         except Exception as error:  # every call ends with a status; gRPC would answer UNKNOWN
@@ -69,16 +65,14 @@ def unary(
         count(code_of(failure))
         return abort(context, failure)
 
-    return grpc.unary_unary_rpc_method_handler(on_pool(pool, call))
+    return grpc.unary_unary_rpc_method_handler(on_pool(limits.calls, call))
 
 
 def stream(
     method: Callable[[Request, Permit], Any],
     kind: type[Request],
     refused: Callable[[Request, Exception], Any],
-    pool: CallPool,
-    limit: ConcurrencyLimit,
-    acceptor: AcceptorPriority,
+    limits: CallLimits,
     count: CountCode,
     streams: OpenStreams,
 ) -> Handler:
@@ -88,7 +82,7 @@ def stream(
         request = kind()
         try:
             request = parse(kind, data)
-            with limit.permit(deadline) as permit:
+            with limits.permits.permit(deadline) as permit:
                 response = method(request, permit)
                 count(grpc.StatusCode.OK)
                 return response
@@ -99,14 +93,14 @@ def stream(
             return refused(request, error)
 
     def call(requests: Iterable[bytes], context: grpc.ServicerContext) -> Iterator[Any]:
-        deadline = Deadline(context, acceptor)
+        deadline = Deadline(context, limits.acceptor)
         with streams.opened(context) as busy:
             for data in requests:
                 with busy:
                     yield answer(data, deadline)
 
     return grpc.stream_stream_rpc_method_handler(
-        on_pool(pool, call), response_serializer=_serialize
+        on_pool(limits.streams, call), response_serializer=_serialize
     )
 
 

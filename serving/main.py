@@ -46,7 +46,7 @@ def command(
     from impressions.process.stopping import END, stopping_on
     from impressions.terminal import log
     from serving.child_processes import follower_running, with_deltas_decided
-    from serving.server import run
+    from serving.server_process import run
     from serving.worker_processes import run_workers
 
     log.configure()

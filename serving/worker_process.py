@@ -16,7 +16,7 @@ from impressions.terminal import log
 
 def main() -> int:
     """The exit code of the worker."""
-    from serving.server import run
+    from serving.server_process import run
 
     with stopping_on(*END) as stopping:
         message = child.received()

@@ -42,8 +42,7 @@ EXTRAS_OF = {
 
 _ALONE = {"psycopg2": "psycopg2-binary"}  # a catalog in PostgreSQL; no extra has it
 _WANTED_BY = {
-    "impressions.client.service_client": "client",
-    "impressions.client.result": "client",
+    "impressions.client": "client",
     "serving": "serving",
     "impressions.deltas": "serving",
     "bulkload": "bulkload",

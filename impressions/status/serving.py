@@ -73,8 +73,8 @@ def describe(settings: Settings, address: str, timeout_s: float = TIMEOUT_S) -> 
     """
     import grpc
 
+    from impressions.client import ImpressionsClient
     from impressions.client.result import reason_words
-    from impressions.client.service_client import ImpressionsClient
 
     serving = settings.serving
     tls = None

@@ -1,6 +1,6 @@
 """Rot in a live store: the profiles it hits get DATA_LOSS, never a number; the others answer on."""
 
-from impressions.client.service_client import CallFailed
+from impressions.client import CallFailed
 from impressions.core.shard import shard_of
 from impressions.formats.generation_paths import HostPaths
 from impressions.formats.pointer import Pointer, encode_pointer

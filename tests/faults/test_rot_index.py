@@ -18,7 +18,7 @@ import pytest
 from bulkload.activate import activate
 from bulkload.load import load
 from bulkload.verify import verify_host
-from impressions.client.service_client import CallFailed
+from impressions.client import CallFailed
 from impressions.core.errors import CorruptData
 from impressions.core.item import profile_key
 from impressions.core.shard import shard_of

@@ -12,13 +12,13 @@ from pathlib import Path
 
 from bulkload.activate import activate
 from bulkload.load import load
-from impressions.client.service_client import ImpressionsClient
+from impressions.client import ImpressionsClient
 from impressions.core.spec import DAY_MS
 from impressions.formats.generation_paths import generation_id
 from impressions.settings.model import Settings
 from impressions.settings.sections import Host, Serving
 from oracle import year as naive
-from serving.server import create_server
+from serving.wiring import create_server
 from tests.generations import CUTOVER_MS, blocks_of, publish, random_events
 
 SEED = 7

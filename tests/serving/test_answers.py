@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from impressions.client.service_client import Top
+from impressions.client import Top
 from impressions.core.spec import DAY_MS, HALF_LIVES_DAYS
 from impressions.formats import delta_block
 from serving.reads import Deltas

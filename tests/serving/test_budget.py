@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from impressions.client.service_client import CallFailed, Top
+from impressions.client import CallFailed, Top
 from impressions.clock import FixedClock
 from impressions.core.errors import ImpressionsError
 from impressions.core.item import pack

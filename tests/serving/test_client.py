@@ -8,9 +8,9 @@ import time
 
 import pytest
 
-from impressions.client import columns_wire as twins
+from impressions.client import CallFailed, ImpressionsClient
+from impressions.client import response_messages as twins
 from impressions.client.result import result_of
-from impressions.client.service_client import CallFailed, ImpressionsClient
 from impressions.core.errors import CorruptData
 from tests.generations import CUTOVER_MS
 from tests.serving.support import install, serving, settings_in
@@ -22,7 +22,7 @@ HEAVY = ("rocksdict", "pydantic", "typer", "rich", "pyarrow", "pyspark", "pandas
 def test_importing_the_client_is_light_and_pulls_no_server():
     """grpc, protobuf and numpy only; the best of three fresh processes."""
     code = (
-        "import time, sys; t = time.perf_counter(); import impressions.client.service_client;"
+        "import time, sys; t = time.perf_counter(); import impressions.client;"
         "print(time.perf_counter() - t, *(m for m in sys.modules if '.' not in m))"
     )
     runs = [

@@ -3,7 +3,7 @@
 import grpc
 import numpy as np
 
-from impressions.client import columns_wire as twins
+from impressions.client import response_messages as twins
 from impressions.client.result import reason_words
 from impressions.core.completeness import Incomplete
 from impressions.v1 import impressions_service_pb2 as pb

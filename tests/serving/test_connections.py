@@ -11,7 +11,7 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from bulkload.rollback import rollback
-from impressions.client.service_client import CallFailed, ImpressionsClient
+from impressions.client import CallFailed, ImpressionsClient
 from impressions.core.spec import DAY_MS
 from impressions.formats.generation_paths import generation_id
 from impressions.process.descriptors import TooManyFiles

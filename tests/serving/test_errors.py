@@ -5,8 +5,8 @@ import pytest
 from google.rpc import error_details_pb2 as details
 from grpc_status import rpc_status
 
+from impressions.client import CallFailed, Top
 from impressions.client.result import reason_words
-from impressions.client.service_client import CallFailed, Top
 from impressions.clock import FixedClock
 from impressions.core import errors
 from impressions.core.shard import shard_of

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from impressions.cli.get import _refuse_rows_of_later, command
-from impressions.client.service_client import CallFailed, Context, ProfileResult
+from impressions.client import CallFailed, Context, ProfileResult
 from impressions.core.errors import SettingsError, UsageError
 from impressions.core.ids import PROFILE_BITS, TITLE_BITS, hash_id
 from impressions.core.spec import DAY_MS

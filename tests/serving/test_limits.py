@@ -9,8 +9,8 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from impressions.client import CallFailed
 from impressions.client.failures import failure_of
-from impressions.client.service_client import CallFailed
 from impressions.v1 import impressions_service_pb2 as pb
 from impressions.v1 import impressions_service_pb2_grpc
 from serving.reads import Deltas
@@ -124,7 +124,7 @@ def test_a_call_that_finds_no_place_in_line_says_so(tmp_path, gate):
             gate.opened.clear()
             own = get.future(request)
         gate.opened.set()
-        assert "line" in failure_of(by_server, "x").hint
+        assert "queue" in failure_of(by_server, "x").hint
         own_failure = failure_of(own.exception(), "x")
         assert (own_failure.code, own_failure.hint) == ("CANCELLED", None)
 

@@ -10,8 +10,8 @@ import grpc
 import pytest
 
 from impressions.cli.get import _footer
+from impressions.client import CallFailed
 from impressions.client.result import reason_words
-from impressions.client.service_client import CallFailed
 from impressions.clock import FixedClock
 from impressions.core.shard import shard_of
 from impressions.core.spec import DAY_MS

@@ -12,7 +12,7 @@ import urllib.request
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from impressions.client.service_client import ImpressionsClient
+from impressions.client import ImpressionsClient
 from impressions.core.shard import shard_of
 from impressions.formats import heartbeat
 from impressions.process.running import running

@@ -5,8 +5,8 @@ import itertools
 import grpc
 import pytest
 
-from impressions.client import columns_wire as twins
-from impressions.client.service_client import CallFailed
+from impressions.client import CallFailed
+from impressions.client import response_messages as twins
 from impressions.v1 import impressions_service_pb2 as pb
 from tests.generations import CUTOVER_MS
 

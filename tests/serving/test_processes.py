@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from impressions.client.service_client import ImpressionsClient
+from impressions.client import ImpressionsClient
 from tests.generations import CUTOVER_MS
 from tests.serving.process import Process, alive, end
 from tests.serving.support import install, settings_in, until

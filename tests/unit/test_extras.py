@@ -99,7 +99,7 @@ def test_the_verb_decides_which_extra_is_named(
             "speed",
         ),
         ("google.protobuf", ["impressions.producer", "impressions.kafka.record_packing"], "kafka"),
-        ("google.rpc", ["impressions.client.service_client"], "client"),
+        ("google.rpc", ["impressions.client", "impressions.client.failures"], "client"),
         ("pyarrow", ["impressions.cli.produce", "batch.files.reader"], "spark"),
         ("numba", ["impressions.cli.produce"], "serving"),
     ],
