@@ -19,7 +19,7 @@ from impressions.formats.generation_paths import REPLACED, cutover_of
 from impressions.settings.model import Settings
 from impressions.terminal.console import human_age
 
-NO_LOAD = "no load brought it: left alone"
+NOT_OURS = "not made by bulkload: it is ignored"
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ def status(settings: Settings, clock: Clock = now_ms) -> HostStatus:
     )
     problems += _pointer_problems(host, active)
     problems += [(g.problem, g.hint) for g in generations if g.problem]
-    problems += [(f"{path}: {NO_LOAD}", "move it away") for path in strays(host.paths)]
+    problems += [(f"{path}: {NOT_OURS}", "move it away") for path in strays(host.paths)]
     unfinished = _unfinished(host)
     if stopped := [item.name for item in unfinished if not item.running]:
         left = f"left by a load that was stopped: {', '.join(stopped)}"

@@ -9,10 +9,10 @@
     6. install    manifest.json, then loaded.json, fsync, one rename to generations/<id>
                   (3 to 6: bulkload/load_steps.py)
 
-Until the rename of step 6 nothing outside loading/ has changed, and a refusal removes what lies
-there. To load a generation that is loaded already is a success that does nothing. It is loaded once
-more, and replaces the old directory, if this host's shards have grown or with `again`; servers that
-have the old directory open go on reading it until they open the generation again.
+Until the rename of step 6 nothing outside loading/ has changed, and a refusal removes the
+directory there. To load a generation that is loaded already is a success that does nothing. It is
+loaded again, and replaces the old directory, if this host's shards have grown or with `again`;
+servers that have the old directory open read it until they open the generation again.
 """
 
 from __future__ import annotations

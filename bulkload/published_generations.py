@@ -92,7 +92,7 @@ class PublishedGenerations:
         from pyarrow import fs
 
         info = retrying(
-            f"looking at {self.name(generation, path)}",
+            f"reading the size of {self.name(generation, path)}",
             lambda: self.filesystem.get_file_info(self._path(generation, path)),
         )
         return int(info.size) if info.type == fs.FileType.File else None
@@ -121,7 +121,7 @@ def open_published(uri: str) -> PublishedGenerations:
         filesystem, base = retrying(f"opening {uri}", lambda: fs.FileSystem.from_uri(uri))
     except (ArrowInvalid, NotImplementedError) as error:
         raise SettingsError(
-            f"setting generations_uri: found {uri!r}, expected a path or a URI ({error})",
+            f"setting generations_uri: {uri!r}, expected a path or a URI ({error})",
             hint="for example generations_uri = 's3://bucket/generations' or '/srv/generations'",
         ) from None
     return PublishedGenerations(filesystem, base.rstrip("/"), uri)

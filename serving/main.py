@@ -36,11 +36,11 @@ def command(
     impressions serve --listen 0.0.0.0:50051 --workers 4
     impressions serve --listen 127.0.0.1:0 --json      prints the port it took
 
-    Prints its address on stdout once it answers; logs go to stderr. Starts without a generation
-    too: it is not ready (health, UNAVAILABLE) until one is activated, which it sees by itself.
-    Where a broker is configured (serving.deltas), answers hold the live stream as well, and a
-    follower process beside the server keeps this host's copy of it; without a generation the
-    answers then hold the stream alone, and say so.
+    Prints its address on stdout once it answers; logs go to stderr. It also starts without a
+    generation; it is then not ready (health, UNAVAILABLE) until one is activated, and needs no
+    restart. If a broker is configured (serving.deltas), answers contain the live stream too: a
+    follower process keeps this host's copy of it. Without a generation, answers then come from the
+    stream alone and are flagged.
     """
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # its C core repeats our errors, in its own way
     from impressions.process.stopping import END, stopping_on
