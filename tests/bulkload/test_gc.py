@@ -29,7 +29,7 @@ def loaded(world):
 
 
 def test_the_newest_few_stay(five):
-    """keep=3 by the settings; the report says what went and how many bytes."""
+    """keep=3 by the settings; the report names what was removed and how many bytes."""
     report = gc(five.settings)
     assert [removal.name for removal in report.removed] == [A, B]
     assert report.size_bytes == sum(r.size_bytes for r in report.removed) > 10_000

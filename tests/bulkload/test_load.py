@@ -1,4 +1,4 @@
-"""Loading: what arrives, when nothing happens, and what is done again."""
+"""Loading: what arrives, when nothing is done, and what is repaired."""
 
 import os
 
@@ -52,7 +52,7 @@ def test_loading_does_not_activate_and_leaves_nothing_in_loading(world):
 
 
 def test_loading_twice_is_a_success_that_does_nothing(world):
-    """The second load says so and changes no byte."""
+    """The second load reports so and changes no byte."""
     load(world.settings, NEW)
     before = world.snapshot()
     assert load(world.settings, NEW).action == "already_loaded"
@@ -142,7 +142,7 @@ def test_another_generation_under_a_loaded_name_is_refused(world):
 
 
 def test_again_replaces_what_is_loaded(world):
-    """The repair after verify found damage: a new store in place of the old one."""
+    """The repair of damage: a new store replaces the old one."""
     load(world.settings, NEW)
     sst = next(world.paths.store(NEW).glob("*/*.sst"))
     sst.write_bytes(b"rotten")
@@ -169,7 +169,7 @@ def test_what_a_dead_load_left_is_cleared_by_the_next(world):
 
 
 def test_a_replacement_that_died_between_its_two_renames_is_undone(world):
-    """The old directory was put aside and nothing took its place: the next load brings it back."""
+    """The old directory was moved away and not replaced: the next load moves it back."""
     before = stored(world.paths, OLD)
     aside = world.paths.loading / f"{OLD}.4194304.replaced"
     world.paths.generation(OLD).rename(aside)
@@ -205,7 +205,7 @@ def test_many_files_of_a_shard_become_one_store(empty):
     assert stored(empty.paths, manifest.generation) == blocks_of(EVENTS, OLD_MS - WEEK_MS)
 
 
-def test_everything_is_on_the_disk_before_the_record_that_says_so(world, monkeypatch):
+def test_everything_is_on_the_disk_before_the_record_of_the_load(world, monkeypatch):
     """Every file and directory of the store is synced before loaded.json is written."""
     synced, fsync = [], os.fsync
 

@@ -1,4 +1,4 @@
-"""Work on several things at once: results in order, the first failure raised, the rest given up."""
+"""Work on several items at a time: results in order, the first failure raised, the rest stopped."""
 
 import threading
 
@@ -23,7 +23,7 @@ def test_results_come_in_the_order_of_the_items():
 
 
 def test_a_failure_ends_what_is_under_way_and_begins_nothing_more():
-    """Work that asks whether to go on gets the answer no; items behind it are never begun."""
+    """Work that checks for a stop is ended; the items after it are never begun."""
     begun = []
 
     def work(item, check_stop):

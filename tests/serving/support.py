@@ -3,7 +3,7 @@
 install(settings, events)     publish, load and activate a generation, with the real bulk loader
 serving(settings)             a started server in this process; stopped at the end
 expected(events, ...)         what must be answered, by the naive oracle
-found(result)                 an answer in the oracle's form
+result_rows(result)           an answer in the oracle's form
 """
 
 import contextlib
@@ -99,7 +99,7 @@ def by_title(rows: dict) -> dict:
     return out
 
 
-def found(result) -> dict:
+def result_rows(result) -> dict:
     """A result with all columns, in the form of the oracle."""
     out = {}
     for i, title in enumerate(result.title_ids.tolist()):

@@ -35,7 +35,7 @@ def test_importing_the_client_is_light_and_pulls_no_server():
     assert min(float(w[0]) for w in words) < 1.0
 
 
-def test_nobody_there_is_said_with_the_address_and_what_to_check():
+def test_an_unreachable_server_is_an_error_with_its_address_and_a_hint():
     unreachable = pytest.raises(CallFailed, match=r"127\.0\.0\.1:1")
     with ImpressionsClient("127.0.0.1:1", timeout_s=10) as client, unreachable as caught:
         client.get(1)
@@ -45,7 +45,7 @@ def test_nobody_there_is_said_with_the_address_and_what_to_check():
 
 
 def test_a_call_survives_a_server_that_comes_a_little_later(tmp_path):
-    """The first tries find nobody on the port; gRPC's retries bridge the gap."""
+    """Nothing listens at the first attempts; gRPC's retries reach the server when it does."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
