@@ -27,7 +27,7 @@ from impressions.formats import manifest as manifests
 from impressions.formats import profile_block
 from impressions.formats.generation_paths import MANIFEST
 from impressions.formats.manifest import Manifest
-from impressions.rocksdb import stores as rocks
+from impressions.rocksdb import generation_store
 from impressions.terminal.report import start_report
 from tests.compare import as_dict
 
@@ -92,8 +92,8 @@ def _check(data: Lake, target: Path, manifest: Manifest) -> None:
     copies = {shard: [target / f"{shard}.sst"] for shard in first}
     for shard, file in first.items():
         shutil.copyfile(target / manifest.generation / file.path, copies[shard][0])
-    rocks.create(store, copies)
-    db = rocks.open_read_only(store, copies)
+    generation_store.create(store, copies)
+    db = generation_store.open_read_only(store, copies)
     for file in first.values():
         profile = int(file.min_key, 16)
         block = profile_block.decode(db.get(file.shard, bytes.fromhex(file.min_key)) or b"", SPEC)

@@ -23,8 +23,7 @@ from benchmarks import stream_world as streams
 from benchmarks.frame import Goal, Row, row
 from benchmarks.stream_processes import Worker
 from benchmarks.world import World
-from impressions.client.client import ImpressionsClient
-from impressions.client.failures import CallFailed
+from impressions.client import CallFailed, ImpressionsClient
 from impressions.kafka import client
 from impressions.kafka.record_packing import Record
 from impressions.settings.model import Settings

@@ -20,7 +20,7 @@ from impressions.formats import delta_block, heartbeat
 from impressions.formats.heartbeat import FROM_THE_FIRST_MS, Heartbeat
 from impressions.settings.model import Settings
 from impressions.settings.sections import Serving
-from serving.server import create_server
+from serving.wiring import create_server
 
 _TOPIC, _BATCH = bytes(16), 64
 _THROUGH_MS = 4_000_000_000_000  # later than any clock: the stream is never behind

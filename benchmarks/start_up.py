@@ -23,7 +23,7 @@ from benchmarks.world import World
 
 _RUNS = 5
 _READY_WITHIN_S = 30.0
-_CLIENT = "import impressions.client.client"
+_CLIENT = "import impressions.client"
 _TYPER = "import typer"
 _HELP = (
     "import contextlib, os; from impressions.cli.main import build_app; "

@@ -13,17 +13,17 @@ from typing import Any
 
 from benchmarks.frame import Row, median_s, row
 from benchmarks.world import CUTOVER_MS, QUERY_MS, SPEC, Profile, World, check, generation_name
-from impressions.client.client import projection_of
+from impressions.client.requests import projection_of
 from impressions.compiled.profiles import merge_stored
 from impressions.core.answer import present
 from impressions.core.item import profile_key
 from impressions.core.shard import shard_of
 from impressions.formats.generation_paths import HostPaths
-from impressions.rocksdb import stores as rocks
+from impressions.rocksdb import generation_store
 from impressions.v1 import impressions_service_pb2 as pb
 from serving import frames
+from serving.messages import answer_frame, context_bytes
 from serving.requests import query_of, selection_of
-from serving.wire import answer_frame, context_bytes
 from tests.compare import as_dict
 
 _PROFILE_ID = 1
@@ -32,7 +32,7 @@ _PROFILE_ID = 1
 def run(world: World) -> Iterator[Row]:
     """The full profile and 200 titles, from the stored generation, without deltas."""
     settings, profile = world.loaded, world.profile(_PROFILE_ID)
-    store = rocks.open_read_only(
+    store = generation_store.open_read_only(
         HostPaths(settings.host_dir).store(generation_name()), settings.host_shards
     )
     try:

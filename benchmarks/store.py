@@ -14,7 +14,7 @@ from benchmarks.world import World, cycle, generation_name
 from impressions.core.item import profile_key
 from impressions.core.shard import shard_of
 from impressions.formats.generation_paths import HostPaths, shard_dir
-from impressions.rocksdb import stores as rocks
+from impressions.rocksdb import generation_store
 
 _READS = 200
 _SEQUENCE_BYTES = 8  # RocksDB appends sequence number and type to each key
@@ -26,7 +26,7 @@ def run(world: World) -> Iterator[Row]:
     directory = HostPaths(settings.host_dir).store(generation_name())
     files = {shard: _sst_of(directory / shard_dir(shard)) for shard in settings.host_shards}
     ids = np.random.default_rng(world.seed).choice(world.profile_ids, _READS).tolist()
-    store = rocks.open_read_only(directory, settings.host_shards)
+    store = generation_store.open_read_only(directory, settings.host_shards)
     descriptors: dict[int, int] = {}
     try:
         descriptors = {shard: os.open(path, os.O_RDONLY) for shard, path in files.items()}

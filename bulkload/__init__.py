@@ -1,19 +1,37 @@
-"""Bulk load: generations from where they are published onto a serving host, and which one answers.
+"""Bulk load: copy published generations to a serving host, and choose which one answers.
 
-    cli            the verbs: list, load, verify, activate, rollback, status, gc
-    published      generation directories on any filesystem: names, manifests, files
-    retry          how often a storage that fails is asked again
-    admission      what a manifest must say before a byte is copied
-    copying        one file, hashed while it is copied; two of them at a time (parallel)
-    store_check    every row of a store against the manifest
-    load, verify   a generation onto this host; a deep check of what is there
-    activate       which generation answers: the pointer, and back
-    host, files    what lies on this host; writes that survive a crash
-    status, gc     what a person asks about it; what may be removed
+    cli                     the verbs: list, load, verify, activate, rollback, status, gc
+    __main__                `python -m bulkload`, the same verbs
+    listing                 list: which generations are published, and which fit this host
+    load                    load: the verb, and its steps in order
+    load_job                step 1: the manifest, and the host that the generation goes to
+    load_checks             step 2: is it loaded already, and can the load succeed
+    load_steps              steps 3 to 6: copy, ingest, check every row, install
+    verify                  verify: read every byte and row again
+    activate                activate: let a loaded generation answer
+    rollback                rollback: go back to an older one, and mark the one that is left
+    host_status             status: which generation is active, loaded, damaged, unfinished
+    gc                      gc: remove old generations and what dead loads left
 
-In: `manifest.json` and SST files (impressions/formats/manifest.py). Out: a host's data directory
-(impressions/formats/generation_paths.py names every file of it), which `serving` reads. Two
-promises hold it up: nothing that was refused leaves a trace, and a load that was killed at any
-moment is as if it had not begun. Both rest on one order of steps: work in `loading/`, one rename,
-then the pointer.
+    published_generations   where generations are published, on any filesystem
+    compatibility           the checks of a manifest before anything is copied
+    copying                 one file, hashed while it is copied
+    parallel                two files at a time
+    retry                   retries of reads from the storage
+    store_check             every row of a store compared with the manifest
+    readiness               the proof that a loaded generation will answer
+    swap                    what an activation or a rollback did
+
+    host                    a host's data directory: pointer, generations, loads, locks
+    loaded_generations      which are loaded, their records, which were rolled back
+    unfinished_loads        loading/: work in progress
+    own_directories         which directories are ours; all others are never touched
+    host_locks              the two locks
+    files                   writes that survive a crash
+
+In: `manifest.json` and SST files (impressions/formats/manifest.py). Out: a host's data directory,
+which `serving` reads (impressions/formats/generation_paths.py names every file of it). Two promises
+hold: a load that was refused leaves no trace, and a load that was killed at any moment is as if it
+had never begun. Both follow from one order of steps: work in `loading/`, one rename, then the
+pointer.
 """

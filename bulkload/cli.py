@@ -1,10 +1,10 @@
-"""`impressions bulkload`: the verbs of whoever runs a serving host, one function each.
+"""`impressions bulkload`: the verbs for a serving host, one function each.
 
     list -> load -> (verify) -> activate -> status        a new generation
-    rollback, gc                                          back again; room for the next
+    rollback, gc                                          go back; free disk space
 
-Each verb calls the module of its name and prints what that returns. Running any of them again after
-a kill finishes the work or starts it cleanly; none asks a question.
+Each verb calls the module of its name and prints what that returns. If one is killed, run it
+again: it finishes the work or starts it over. None asks a question.
 """
 
 from __future__ import annotations
@@ -39,12 +39,13 @@ OptionalGeneration = Annotated[
 
 
 def _name_strays(settings: Settings) -> None:
-    """Warn of what lies among this host's generations and is none."""
+    """Warn of strays among this host's generations."""
     from bulkload.host import Host
-    from bulkload.status import NO_LOAD
+    from bulkload.host_status import NOT_OURS
+    from bulkload.own_directories import strays
 
-    for path in Host(settings.host_dir).strays():
-        warn(f"{path}: {NO_LOAD}")
+    for path in strays(Host(settings.host_dir).paths):
+        warn(f"{path}: {NOT_OURS}")
 
 
 @app.command("list")
@@ -71,10 +72,10 @@ def list_published(settings: Settings, json: Json = False) -> None:
             "yes" if item.fits else f"{item.state}: {item.problem}",
         ]
 
-    found = listing(settings)
+    listed = listing(settings)
     columns = ["generation", "cutover", "size", "of this host", "profiles", "entries", "here"]
-    emit(found, json=json, table=Table([*columns, "fits"], [row(item) for item in found]))
-    if not found:
+    emit(listed, json=json, table=Table([*columns, "fits"], [row(item) for item in listed]))
+    if not listed:
         say(f"{settings.generations}: nothing is published; impressions export writes there")
     _name_strays(settings)
 
@@ -95,10 +96,11 @@ def load_generation(
     ] = False,
     json: Json = False,
 ) -> None:
-    """Copy this host's shards of a generation here, every byte verified.
+    """Copy this host's shards of a generation to this host, and verify every byte.
 
-    Loading what is loaded is a success that does nothing; a refusal changes nothing. "latest" is
-    the newest complete one that was not rolled back here. Does not activate.
+    If the generation is loaded already, nothing is done, and that is a success. If it is refused,
+    nothing is changed. "latest" is the newest complete one that was not rolled back on this host.
+    Load does not activate.
 
     \b
     Examples:
@@ -131,13 +133,13 @@ def verify_generation(
     settings: Settings,
     generation: OptionalGeneration = None,
     published: Annotated[
-        bool, typer.Option("--published", help="The published files instead of this host's.")
+        bool, typer.Option("--published", help="Check the published files instead of this host's.")
     ] = False,
     json: Json = False,
 ) -> None:
     """Read every byte and every row again; exit 4 (this host) or 7 (published) if any is wrong.
 
-    Without a name: the active generation, or the newest published one. Safe while serving.
+    Without a name: the active generation, or the newest published one. A server may run meanwhile.
 
     \b
     Examples:
@@ -182,9 +184,9 @@ def activate_generation(
     dry_run: DryRun = False,
     json: Json = False,
 ) -> None:
-    """Let a loaded generation answer; servers follow within a poll, without a restart.
+    """Make a loaded generation the active one: servers switch to it within serving.poll_s.
 
-    "latest" is the newest loaded one that was not rolled back.
+    "latest" is the newest loaded one that was not rolled back. No server is restarted.
 
     \b
     Examples:
@@ -216,17 +218,17 @@ def roll_back(
     dry_run: DryRun = False,
     json: Json = False,
 ) -> None:
-    """Let the generation before answer again, and mark the one that is left.
+    """Go back to the generation before, and mark the one that is left as rolled back.
 
-    Run twice it goes back by two, as far as older ones are loaded (host.keep). A marked generation
-    is never promoted again by "latest".
+    If you run it twice, it goes back by two, as far as older ones are loaded (host.keep). "latest"
+    never selects a marked generation again.
 
     \b
     Examples:
       impressions bulkload rollback
       impressions bulkload rollback --to 2026-11-08
     """
-    from bulkload.activate import rollback
+    from bulkload.rollback import rollback
 
     swap = rollback(settings, to, dry_run=dry_run)
     verb_ = "would roll back" if dry_run else "rolled back"
@@ -239,15 +241,15 @@ def roll_back(
 @app.command("status")
 @verb
 def show_status(settings: Settings, json: Json = False) -> None:
-    """Show what answers on this host, what could, and what was left half done.
+    """Show which generation is active, which others are loaded, and which loads are unfinished.
 
-    Exit 4 when the pointer or a generation is damaged; everything is printed all the same.
+    Exit 4 if the pointer or a generation is damaged; the status is printed in any case.
 
     \b
     Example:
       impressions bulkload status
     """
-    from bulkload.status import GenerationStatus, status
+    from bulkload.host_status import GenerationStatus, status
 
     def row(item: GenerationStatus) -> list[object]:
         flagged = "no, past its horizon" if item.past_horizon else ""
@@ -263,17 +265,17 @@ def show_status(settings: Settings, json: Json = False) -> None:
             len(item.shards),
         ]
 
-    found = status(settings)
+    host = status(settings)
     columns = ["generation", "role", "state", "cutover", "exact", "size", "profiles", "shards"]
-    emit(found, json=json, table=Table(columns, [row(item) for item in found.generations]))
+    emit(host, json=json, table=Table(columns, [row(item) for item in host.generations]))
     if not json:
-        say(f"active: {found.active or 'none'}; {human_bytes(found.free_bytes)} free")
-        for item in found.unfinished:
+        say(f"active: {host.active or 'none'}; {human_bytes(host.free_bytes)} free")
+        for item in host.unfinished:
             state = "under way" if item.running else "stopped"
             say(f"loading/{item.name}: {state}, {human_bytes(item.size_bytes)}")
-        for message, hint in found.problems:
+        for message, hint in host.problems:
             warn(f"{message}\nhint:  {hint}")
-    if found.damaged:
+    if host.damaged:
         raise typer.Exit(4)
 
 
@@ -300,7 +302,7 @@ def collect(
     dry_run: DryRun = False,
     json: Json = False,
 ) -> None:
-    """Remove old generations and what stopped loads left; never the active one or its backup.
+    """Remove old generations and files of stopped loads; never the active one or its backup.
 
     \b
     Examples:

@@ -1,8 +1,9 @@
 """One file, hashed while it is copied (or only read).
 
-RocksDB's ingest does not verify checksums, so this is the gate: length first, because it costs one
-look, then SHA-256 of every byte on its way. A stream that ends early though the file is long enough
-is the storage's fault and is asked again; a file that is too short is refused at once.
+RocksDB's ingest does not verify checksums, so they are verified here: the length first, because
+that is cheap, then the SHA-256 of every byte that is copied. If a stream ends early although the
+file is long enough, the storage failed and the read is retried; a file that is too short is refused
+at once.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bulkload.files import chunks_of, local_disk
-from bulkload.published import Published
+from bulkload.published_generations import PublishedGenerations
 from bulkload.retry import retrying
 from impressions.core.errors import Refused
 from impressions.formats.manifest import SstFile
@@ -21,36 +22,36 @@ from impressions.formats.manifest import SstFile
 _HINT = "copy it again, or write it once more: impressions export --force; nothing was changed here"
 
 
-def check_size(published: Published, generation: str, file: SstFile) -> None:
+def check_size(published: PublishedGenerations, generation: str, file: SstFile) -> None:
     """Refuse a file that is absent, truncated or too long.
 
     Raises:
         Refused: `missing_file` or `wrong_size`, with both sizes.
     """
     name = published.name(generation, file.path)
-    found = published.size_bytes(generation, file.path)
-    if found is None:
+    size_bytes = published.size_bytes(generation, file.path)
+    if size_bytes is None:
         raise Refused(f"{name}: not found", hint=_HINT, reason="missing_file")
-    if found != file.size_bytes:
-        fault = "truncated" if found < file.size_bytes else "too long"
+    if size_bytes != file.size_bytes:
+        fault = "truncated" if size_bytes < file.size_bytes else "too long"
         raise Refused(
-            f"{name}: {fault}, {found} bytes, expected {file.size_bytes}",
+            f"{name}: {fault}, {size_bytes} bytes, expected {file.size_bytes}",
             hint=_HINT,
             reason="wrong_size",
         )
 
 
 def copy_verified(
-    published: Published,
+    published: PublishedGenerations,
     generation: str,
     file: SstFile,
     target: Path | None,
     advance: Callable[[int], None],
 ) -> None:
-    """Copy one file to `target` (None: only read it) and prove that it is what the manifest says.
+    """Copy one file to `target` (None: only read it) and prove that it is the file of the manifest.
 
     Args:
-        advance: gets the bytes copied; a repeated attempt takes its own back first.
+        advance: gets the bytes copied; before a retry, it gets those of the failed attempt negated.
 
     Raises:
         Refused: `missing_file`, `wrong_size` or `wrong_checksum`; `disk_full` for the target.
@@ -73,13 +74,13 @@ def copy_verified(
 
 
 def _copy_once(
-    published: Published,
+    published: PublishedGenerations,
     generation: str,
     file: SstFile,
     target: Path | None,
     advance: Callable[[int], None],
 ) -> str:
-    """Hex SHA-256 of what was copied. Raises OSError when the stream is not as long as the file."""
+    """Hex SHA-256 of the copied bytes. Raises OSError if the stream is not as long as the file."""
     sha256, done_bytes, finished = hashlib.sha256(), 0, False
     sink = _Sink(target)
     try:
@@ -101,9 +102,9 @@ def _copy_once(
 
 
 class _Sink:
-    """The target file, if there is one. Its failures are this host's, never retried.
+    """The target file, if there is one. Its errors are errors of this host and never retried.
 
-    Unbuffered, so that closing it after a full disk has nothing left to fail on.
+    Unbuffered, so `close` writes nothing and cannot fail because the disk is full.
     """
 
     def __init__(self, target: Path | None):

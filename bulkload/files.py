@@ -1,11 +1,10 @@
-"""Writes on this host that survive a crash, and what they say when the disk does not take them.
+"""Writes on this host that survive a crash, and their errors.
 
-write_durably    temporary file, fsync, rename, fsync of the directory: old or new, never a part
+write_durably    temporary file, fsync, rename, fsync of the directory: the old file or the new
 sync_dir         makes renames in a directory durable
 sync_tree        makes everything below a directory durable
-is_stray         what is no directory of ours: never followed, never removed
-local_disk       a full or failing disk becomes an error for people
-chunks_of        the bytes of a file on their way, without memory of their own for each piece
+local_disk       a full or failing disk becomes an error with a hint
+chunks_of        the bytes of a stream, piece by piece in one buffer
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ CHUNK_BYTES = 4 << 20
 
 
 def write_durably(path: Path, data: bytes) -> None:
-    """Replace `path` by a file with these bytes. One writer at a time (bulkload/host.py locks)."""
+    """Replace `path` by a file with these bytes. One writer at a time (bulkload/host_locks.py)."""
     temporary = path.with_name(path.name + ".tmp")
     with local_disk(path):
         temporary.unlink(missing_ok=True)  # a symlink there would be written through
@@ -64,13 +63,8 @@ def sync_tree(directory: Path) -> None:
         sync_dir(Path(root))
 
 
-def is_stray(path: Path) -> bool:
-    """Whether this is a symlink or anything else than a directory."""
-    return path.is_symlink() or not path.is_dir()
-
-
 def tree_bytes(directory: Path) -> int:
-    """Bytes of all files below a directory; what vanishes meanwhile counts nothing."""
+    """Bytes of all files below a directory; a file that is removed meanwhile counts 0."""
     total = 0
     for root, _, names in os.walk(directory):
         for name in names:
@@ -80,7 +74,7 @@ def tree_bytes(directory: Path) -> int:
 
 
 def free_bytes(directory: Path) -> int:
-    """Bytes that may be written where `directory` is or would be made."""
+    """Free bytes on the disk of `directory`, which need not exist yet."""
     existing = next(path for path in (directory, *directory.parents) if path.exists())
     return shutil.disk_usage(existing).free
 

@@ -1,13 +1,13 @@
 """What may be removed from this host, and its removal.
 
-Kept: the active generation, its backup, and everything not older than the `keep`-th newest usable
-one (loaded, not rolled back); a newer one that waits for its activation is kept too, and whatever
-no load brought (`Host.strays`). Removed: older ones, directories that no load finished, and what
-dead loads left; nothing behind a symlink. Of a generation that was rolled back the mark stays
-behind, a few bytes, so that "latest" never brings it back by itself.
+Kept: the active generation, its backup, and everything that is not older than the `keep`-th newest
+usable one (loaded, not rolled back). So a newer one that waits for its activation is kept too, and
+so are all strays (bulkload/own_directories.py). Removed: older generations, directories that no
+load finished, and what dead loads left; never the target of a symlink. Of a generation that was
+rolled back the mark stays, a few bytes, so that "latest" never selects it again.
 
-A generation leaves by a rename into loading/, under the pointer lock; the bytes go after that. A gc
-that is killed is finished by the next one.
+A generation is first renamed into loading/, under the pointer lock; its files are removed after
+that. If a gc is killed, the next one finishes it.
 """
 
 from __future__ import annotations
@@ -15,8 +15,10 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
-from bulkload.files import is_stray, local_disk, sync_dir, tree_bytes
-from bulkload.host import Host, checked
+from bulkload.files import local_disk, sync_dir, tree_bytes
+from bulkload.host import Host
+from bulkload.loaded_generations import checked_name
+from bulkload.own_directories import is_stray
 from impressions.core.errors import Refused, UsageError
 from impressions.formats.generation_paths import REMOVED
 from impressions.process.failpoint import failpoint
@@ -27,7 +29,7 @@ _LEFT = "left by a load that was stopped"
 
 @dataclass(frozen=True)
 class Removal:
-    """One directory, and why it goes."""
+    """One directory, and why it is removed."""
 
     name: str
     size_bytes: int
@@ -58,7 +60,7 @@ def gc(
         generation: remove this one instead of old ones; refused for the active one and its backup.
 
     Raises:
-        CorruptData: `CURRENT` is damaged, so nobody knows what is active.
+        CorruptData: `CURRENT` is damaged, so the active generation is unknown.
         Refused: `in_use`.
         NotReady: a load is running.
     """
@@ -73,25 +75,26 @@ def gc(
     else:
         removals = _remove(host, keep, generation)
     gone = {removal.name for removal in removals}
-    kept = tuple(n for n in host.names() if n not in gone and host.has_loaded(n))
+    loaded = filter(host.generations.is_loaded, host.generations.names())
+    kept = tuple(name for name in loaded if name not in gone)
     return GcReport(dry_run, tuple(removals), kept, sum(r.size_bytes for r in removals))
 
 
 def _remove(host: Host, keep: int, generation: str | None) -> list[Removal]:
-    with host.lock("load"):
-        left = host.clear_unfinished()
-        with host.lock("pointer"):
+    with host.locks.hold("load"):
+        left = host.unfinished.clear()
+        with host.locks.hold("pointer"):
             unwanted = _unwanted(host, keep, generation)
             for removal in unwanted:
                 _put_aside(host, removal.name)
-        host.clear_unfinished()
+        host.unfinished.clear()
     return [Removal(name, size_bytes, _LEFT) for name, size_bytes in left] + unwanted
 
 
 def _left_by_dead_loads(host: Host) -> list[Removal]:
-    if host.is_loading():
+    if host.locks.is_loading():
         return []
-    return [Removal(path.name, tree_bytes(path), _LEFT) for path in host.unfinished()]
+    return [Removal(path.name, tree_bytes(path), _LEFT) for path in host.unfinished.directories()]
 
 
 def _unwanted(host: Host, keep: int, generation: str | None) -> list[Removal]:
@@ -100,14 +103,14 @@ def _unwanted(host: Host, keep: int, generation: str | None) -> list[Removal]:
     pointer = host.pointer()
     in_use = {pointer.generation, pointer.previous} if pointer else set()
     if generation is not None:
-        generation = checked(generation)
+        generation = checked_name(generation)
         if generation in in_use:
             raise Refused(
                 f"generation {generation} is the active one or its backup: not removed",
                 hint="activate another generation first",
                 reason="in_use",
             )
-        names = {generation: "asked for"} if generation in host.names() else {}
+        names = {generation: "asked for"} if generation in host.generations.names() else {}
     else:
         names = _beyond(host, keep)
     return [
@@ -118,12 +121,12 @@ def _unwanted(host: Host, keep: int, generation: str | None) -> list[Removal]:
 
 
 def _beyond(host: Host, keep: int) -> dict[str, str]:
-    """Names that fall out, oldest first, with the reason."""
-    usable = host.usable()
+    """Generations to remove, oldest first, each with the reason."""
+    usable = host.generations.usable()
     oldest_kept = usable[-keep] if len(usable) >= keep else ""
     unwanted = {}
-    for name in host.names():
-        if not host.has_loaded(name):
+    for name in host.generations.names():
+        if not host.generations.is_loaded(name):
             unwanted[name] = "no load finished it"
         elif name < oldest_kept:
             unwanted[name] = f"older than the {keep} newest"
@@ -134,19 +137,19 @@ def _is_mark_only(host: Host, name: str) -> bool:
     paths = host.paths
     records = (paths.manifest(name), paths.loaded(name))
     has_more = any(map(os.path.lexists, records)) or not is_stray(paths.store(name))
-    return host.is_rolled_back(name) and not has_more
+    return host.generations.is_rolled_back(name) and not has_more
 
 
 def _put_aside(host: Host, name: str) -> None:
-    """Take a generation away by one rename; of a marked one, all but the mark.
+    """Rename a generation into loading/; of a marked one, everything but the mark.
 
-    `loaded.json` goes first there: killed in between, it is a directory that no load finished.
+    Then `loaded.json` goes first: if gc is killed in between, no load has finished the rest.
     """
     aside = host.paths.workdir(name, os.getpid(), REMOVED)
     home = host.paths.generation(name)
     with local_disk(home):
         host.paths.loading.mkdir(exist_ok=True)
-        if host.is_rolled_back(name):
+        if host.generations.is_rolled_back(name):
             host.paths.loaded(name).unlink(missing_ok=True)
             host.paths.manifest(name).unlink(missing_ok=True)
             home = host.paths.store(name)

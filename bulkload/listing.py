@@ -1,12 +1,12 @@
-"""List: what is published, and which of it would fit this host."""
+"""List: which generations are published, and which of them fit this host."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bulkload.admission import admit
+from bulkload.compatibility import check_compatible
 from bulkload.host import Host
-from bulkload.published import Published, decode_manifest, open_published
+from bulkload.published_generations import PublishedGenerations, decode_manifest, open_published
 from impressions.core.errors import CorruptData, Refused
 from impressions.formats.generation_paths import MANIFEST, cutover_of
 from impressions.settings.model import Settings
@@ -14,7 +14,7 @@ from impressions.settings.model import Settings
 
 @dataclass(frozen=True)
 class Listed:
-    """One directory where generations are published.
+    """One published directory.
 
     Attributes:
         state: complete, or incomplete (no manifest), or damaged (its manifest is).
@@ -36,11 +36,11 @@ class Listed:
     rolled_back: bool
 
 
-def listing(settings: Settings, published: Published | None = None) -> list[Listed]:
+def listing(settings: Settings, published: PublishedGenerations | None = None) -> list[Listed]:
     """Every published directory, oldest first.
 
     Raises:
-        ServiceError: the storage kept failing.   SettingsError: `generations_uri` is no place.
+        ServiceError: the storage kept failing.   SettingsError: `generations_uri` is invalid.
     """
     source = published or open_published(settings.generations)
     host = Host(settings.host_dir)
@@ -53,7 +53,7 @@ def listing(settings: Settings, published: Published | None = None) -> list[List
 
 
 def _listed(
-    source: Published, name: str, host: Host, active: str | None, settings: Settings
+    source: PublishedGenerations, name: str, host: Host, active: str | None, settings: Settings
 ) -> Listed:
     manifest, problem, state = None, None, "complete"
     try:
@@ -61,12 +61,12 @@ def _listed(
         state = "damaged"
         manifest = decode_manifest(data, source.name(name, MANIFEST))
         state = "complete"
-        admit(manifest, name, settings.spec, settings.partitions)
+        check_compatible(manifest, name, settings.spec, settings.partitions)
     except Refused as error:
         problem = error.message
         if error.reason == "missing_manifest":
             state = "incomplete"
-    mine = manifest.of_shards(settings.host_shards) if manifest else ()
+    own_files = manifest.of_shards(settings.host_shards) if manifest else ()
     return Listed(
         generation=name,
         state=state,
@@ -74,10 +74,10 @@ def _listed(
         profiles=manifest.profiles if manifest else None,
         entries=manifest.entries if manifest else None,
         size_bytes=manifest.size_bytes if manifest else None,
-        host_bytes=sum(file.size_bytes for file in mine) if manifest else None,
+        host_bytes=sum(file.size_bytes for file in own_files) if manifest else None,
         fits=problem is None,
         problem=problem,
-        loaded=host.has_loaded(name),
+        loaded=host.generations.is_loaded(name),
         active=name == active,
-        rolled_back=host.is_rolled_back(name),
+        rolled_back=host.generations.is_rolled_back(name),
     )

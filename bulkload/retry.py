@@ -1,7 +1,7 @@
-"""How often a storage that fails is asked again.
+"""Retries of reads from the storage.
 
-Object stores fail for moments: 5xx, resets, short reads. All of these surface as OSError. A file
-that is not there, or that we may not read, will not change by asking.
+Object stores fail for moments: 5xx, resets, short reads. pyarrow raises OSError for all of these. A
+file that does not exist, or that we may not read, is not retried.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ def retrying(what: str, action: Callable[[], T], pause: Callable[[float], None] 
     """The result of `action`, tried up to 1 + len(PAUSES_S) times.
 
     Raises:
-        FileNotFoundError: at once; what it means is the caller's to say.
-        ServiceError: reason `storage`; the storage does not let us, or every attempt failed.
+        FileNotFoundError: at once; the caller decides what it means.
+        ServiceError: reason `storage`; access is denied, or every attempt failed.
     """
     for attempt, pause_s in enumerate((*PAUSES_S, None), 1):
         try:

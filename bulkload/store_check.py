@@ -1,10 +1,9 @@
-"""Every row of a store against the manifest: the last look before, and the deep look after.
+"""Every row of a store compared with the manifest, for `load` and `verify`.
 
-One scan of the whole store, shard after shard; each row is handed to the tally of its file, found
-by (shard, key range):
+One scan of all shards; each row is counted in the tally of its file, by (shard, key range):
 
-    1. scan      block checksums, by `Store.scan`; RocksDB alone would end silently at a bad block
-    2. place     the row lies in the shard of its key, where a get looks, and a file covers the key
+    1. scan      block checksums (impressions/rocksdb/scan.py)
+    2. shard     the row is in the shard of its key, where a get reads, and a file covers the key
     3. decode    the value is a profile block of this spec, relative to this cutover
     4. compare   rows, first and last key, and on request the content digest of each file
 
@@ -28,8 +27,8 @@ from impressions.formats.generation_paths import shard_dir
 from impressions.formats.manifest import ContentDigest, Manifest, SstFile
 
 CHUNK_ROWS = 16
-"""Rows that are looked at together. Few, so that the memory of one chunk serves the next: with 512
-rows of 130 KB, three quarters of a scan went into new pages."""
+"""Rows that are checked together. Few, so that the memory of one chunk is used again for the next:
+with 512 rows of 130 KB, three quarters of the time of a scan went into new pages."""
 
 KEY_BYTES = 8
 MAX_PROBLEMS = 100
@@ -37,7 +36,7 @@ MAX_PROBLEMS = 100
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that is wrong: a stable word, and a sentence with found and expected."""
+    """One problem: a stable word, and a sentence with the actual and the expected value."""
 
     reason: str
     message: str
@@ -45,7 +44,7 @@ class Problem:
 
 @dataclass
 class _Tally:
-    """What was seen of one file's rows."""
+    """The rows of one file that were read."""
 
     file: SstFile
     digest: ContentDigest | None
@@ -64,11 +63,11 @@ class _Tally:
         file = self.file
         if self.rows != file.rows:
             yield Problem("wrong_rows", f"{file.path}: {self.rows} rows, expected {file.rows}")
-        found, expected = (self.first.hex(), self.last.hex()), (file.min_key, file.max_key)
-        if self.rows and found != expected:
+        keys, expected = (self.first.hex(), self.last.hex()), (file.min_key, file.max_key)
+        if self.rows and keys != expected:
             yield Problem(
                 "wrong_keys",
-                f"{file.path}: keys {'..'.join(found)}, expected {'..'.join(expected)}",
+                f"{file.path}: keys {'..'.join(keys)}, expected {'..'.join(expected)}",
             )
         if self.digest is not None and self.digest.hexdigest() != file.digest:
             yield Problem(
@@ -105,7 +104,7 @@ class RowCheck:
         self._problems: dict[tuple[str, str], Problem] = {}
         self.rows = 0
 
-    def add(self, found_in: int, rows: list[tuple[bytes, bytes]]) -> None:
+    def add(self, read_from: int, rows: list[tuple[bytes, bytes]]) -> None:
         """A chunk of (key, value) of one shard's database."""
         self.rows += len(rows)
         placeable = [row for row in rows if len(row[0]) == KEY_BYTES and row[0] < b"\x80"]
@@ -116,10 +115,10 @@ class RowCheck:
         for (key, value), shard in zip(
             placeable, shards_of(ids, self._manifest.partitions).tolist(), strict=True
         ):
-            if shard == found_in:
+            if shard == read_from:
                 self._add_row(key, value, shard)
             else:
-                where = shard_dir(found_in)
+                where = shard_dir(read_from)
                 self._report("wrong_keys", where, f"{where}: key {key.hex()} is of shard {shard}")
 
     def _add_row(self, key: bytes, value: bytes, shard: int) -> None:
@@ -143,16 +142,16 @@ class RowCheck:
             )
 
     def _report(self, reason: str, where: str, message: str) -> None:
-        """Keep the first problem of a kind in a place: a million rows have the same cause."""
+        """Keep the first problem of each kind in each file: a million rows have the same cause."""
         if len(self._problems) < MAX_PROBLEMS:
             self._problems.setdefault((reason, where), Problem(reason, message))
 
     def row_problems(self) -> list[Problem]:
-        """What is wrong with rows that were added."""
+        """Problems of rows that were added."""
         return list(self._problems.values())
 
     def problems(self) -> list[Problem]:
-        """Everything that is wrong, when all rows were added."""
+        """All problems, after all rows were added."""
         tallies = (tally for shard in self._shards.values() for tally in shard.tallies)
         return self.row_problems() + [p for tally in tallies for p in tally.problems()]
 
@@ -166,16 +165,16 @@ def check_store(
     digests: bool,
     advance: Callable[[int], None],
 ) -> list[Problem]:
-    """Scan a generation's store; every problem found.
+    """Scan a generation's store; all its problems.
 
     Args:
         digests: also recompute each file's content digest.   advance: gets the rows done.
     """
-    from impressions.rocksdb import stores as rocks
+    from impressions.rocksdb import generation_store
 
     shards = tuple(shards)
     try:
-        db = rocks.open_read_only(store, shards)
+        db = generation_store.open_read_only(store, shards)
     except CorruptData as error:
         return [Problem("corrupt_store", error.message)]
     check = RowCheck(manifest, shards, spec, digests=digests)
@@ -186,7 +185,7 @@ def check_store(
                 check.add(shard, chunk)
                 advance(len(chunk))
     except CorruptData as error:
-        # The scan stopped here, so counts and digests would only repeat the damage.
+        # The scan stopped here, so counts and digests would only report the same damage again.
         return [Problem("corrupt_store", f"{store}: {error.message}"), *check.row_problems()]
     finally:
         db.close()

@@ -1,14 +1,14 @@
-"""Verify: a deep check of a generation, on this host or where it is published.
+"""Verify: read every byte and row of a generation again, on this host or as it is published.
 
-On this host, everything a load proved and more, because disks rot:
+On this host, everything that a load checks and more, because bits on disks flip:
 
     records     manifest.json and loaded.json unseal, belong together and fit the settings
     files       SHA-256 of every SST file in the store equals one of the manifest: an ingest moves
-                files and does not change them, so a flip anywhere in them shows, filters included
+                files and does not change them, so a flipped bit anywhere shows, also in filters
     rows        a scan with block checksums; per file rows, keys and content digest
 
-Published: the manifest is admitted, and every file's length and SHA-256 are right. All problems are
-collected, so one run names every bad file.
+Published: the manifest fits this host, and the length and SHA-256 of every file are right. All
+problems are collected, so one run names every bad file.
 """
 
 from __future__ import annotations
@@ -18,11 +18,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from bulkload.admission import admit
+from bulkload.compatibility import check_compatible
 from bulkload.copying import copy_verified
 from bulkload.files import chunks_of
-from bulkload.host import Held, Host, checked
-from bulkload.published import Published, decode_manifest, open_published
+from bulkload.host import Host
+from bulkload.loaded_generations import LATEST, LoadedGeneration, checked_name
+from bulkload.published_generations import PublishedGenerations, decode_manifest, open_published
 from bulkload.store_check import Problem, check_store
 from impressions.clock import monotonic_s
 from impressions.core.errors import CorruptData, ImpressionsError, NotReady, Refused
@@ -31,12 +32,10 @@ from impressions.formats.manifest import check_fits
 from impressions.settings.model import Settings
 from impressions.terminal.console import progress
 
-LATEST = "latest"
-
 
 @dataclass(frozen=True)
 class VerifyReport:
-    """What was read, and everything that is wrong; `ok` when nothing is."""
+    """What was read, and all problems; `ok` if there are none."""
 
     generation: str
     where: str
@@ -50,7 +49,7 @@ class VerifyReport:
 
 
 def verify_host(settings: Settings, generation: str | None) -> VerifyReport:
-    """Check what is loaded; `None` = the active generation.
+    """Check a loaded generation; `None` = the active one.
 
     Raises:
         NotReady: it is not loaded, or nothing is active.
@@ -58,24 +57,24 @@ def verify_host(settings: Settings, generation: str | None) -> VerifyReport:
     """
     started_s = monotonic_s()
     host = Host(settings.host_dir)
-    generation = checked(generation or _active(host))
+    generation = checked_name(generation or _active(host))
     try:
-        held = host.held(generation)
-        check_fits(held.manifest, settings.spec, settings.partitions)
+        loaded = host.generations.read(generation)
+        check_fits(loaded.manifest, settings.spec, settings.partitions)
     except (CorruptData, Refused) as error:
         problem = Problem(error.reason, error.message)
         where = str(host.paths.generation(generation))
         return _report(generation, where, (0, 0, 0), [problem], CorruptData, started_s)
-    files = held.manifest.of_shards(held.loaded.shards)
+    files = loaded.manifest.of_shards(loaded.record.shards)
     store = host.paths.store(generation)
     sizes = (len(files), sum(f.size_bytes for f in files), sum(f.rows for f in files))
     with progress("verify files", total=sizes[1], unit="bytes") as bar:
-        problems = _check_files(held, store, bar.advance)
+        problems = _check_files(loaded, store, bar.advance)
     with progress("verify rows", total=sizes[2]) as bar:
         problems += check_store(
             store,
-            held.manifest,
-            held.loaded.shards,
+            loaded.manifest,
+            loaded.record.shards,
             settings.spec,
             digests=True,
             advance=bar.advance,
@@ -84,7 +83,7 @@ def verify_host(settings: Settings, generation: str | None) -> VerifyReport:
 
 
 def verify_published(
-    settings: Settings, generation: str | None, published: Published | None = None
+    settings: Settings, generation: str | None, published: PublishedGenerations | None = None
 ) -> VerifyReport:
     """Check all files of a published generation; `None` or "latest" = the newest complete one.
 
@@ -97,10 +96,10 @@ def verify_published(
     source = published or open_published(settings.generations)
     if generation is None or generation == LATEST:
         generation = source.newest(skip=set())
-    generation = checked(generation)
+    generation = checked_name(generation)
     name = source.name(generation, MANIFEST)
     manifest = decode_manifest(source.manifest_bytes(generation), name)
-    admit(manifest, generation, settings.spec, settings.partitions)
+    check_compatible(manifest, generation, settings.spec, settings.partitions)
     problems = []
     with progress("verify", total=manifest.size_bytes, unit="bytes") as bar:
         for number, file in enumerate(manifest.files, 1):
@@ -124,14 +123,16 @@ def _active(host: Host) -> str:
     )
 
 
-def _check_files(held: Held, store: Path, advance: Callable[[int], None]) -> list[Problem]:
-    """Files of the store that are no file of the manifest, and the other way round."""
-    expected = {file.sha256: file for file in held.manifest.of_shards(held.loaded.shards)}
-    found: dict[str, Path] = {}
+def _check_files(
+    loaded: LoadedGeneration, store: Path, advance: Callable[[int], None]
+) -> list[Problem]:
+    """Files of the store that the manifest does not have, and the other way round."""
+    files = loaded.manifest.of_shards(loaded.record.shards)
+    expected, present = {file.sha256: file for file in files}, set()
     problems = []
     for path in filter(Path.is_file, sorted(store.glob("*/*.sst"))):
         sha256 = _sha256(path, advance)
-        found[sha256] = path
+        present.add(sha256)
         if sha256 not in expected and not path.is_symlink():
             problems.append(
                 Problem("wrong_checksum", f"{path}: sha256 {sha256} is of no file of the manifest")
@@ -139,7 +140,7 @@ def _check_files(held: Held, store: Path, advance: Callable[[int], None]) -> lis
     problems += [
         Problem("missing_file", f"{store}: no file with the content of {file.path}")
         for sha256, file in expected.items()
-        if sha256 not in found
+        if sha256 not in present
     ]
     return problems
 

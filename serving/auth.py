@@ -1,9 +1,9 @@
-"""Who may call, and over what: a bearer token and TLS, both optional.
+"""Authentication and encryption of calls: a bearer token and TLS, both optional.
 
-The token file holds one token per line; any of them is good, so a token is rotated by adding the
-new one, restarting, moving the callers, and removing the old one. Every method wants it, reflection
-and unknown methods included; health does not, because probes carry no secrets. Tokens are compared
-in constant time and never logged.
+The token file holds one token per line, and each of them is valid. To rotate a token, add the new
+one, restart the server, move the callers to it, and remove the old one. Every method requires a
+token, also reflection and unknown methods; only health checks do not, because probes carry no
+secrets. Tokens are compared in constant time and never logged.
 """
 
 from __future__ import annotations
@@ -18,13 +18,14 @@ from impressions.core.errors import NotReady, SettingsError
 from impressions.settings.paths import expanded
 from impressions.settings.sections import Serving
 from serving.health import HEALTH_SERVICE
-from serving.limits import Count, Handler, refusing
+from serving.metrics import CountCode
+from serving.refusal import Handler, refusing
 
 
 class RequireToken(grpc.ServerInterceptor):
     """Refuses calls without one of the tokens with UNAUTHENTICATED."""
 
-    def __init__(self, tokens: tuple[str, ...], counts: Mapping[str, Count]):
+    def __init__(self, tokens: tuple[str, ...], counts: Mapping[str, CountCode]):
         """`counts`: by full method name; calls of other methods are not counted."""
         self._counts = counts
         self._expected = [f"Bearer {token}".encode() for token in tokens]
@@ -40,21 +41,21 @@ class RequireToken(grpc.ServerInterceptor):
         continuation: Callable[[grpc.HandlerCallDetails], Handler | None],
         details: grpc.HandlerCallDetails,
     ) -> Handler | None:
-        if details.method.startswith(f"/{HEALTH_SERVICE}/") or self._knows(details):
+        if details.method.startswith(f"/{HEALTH_SERVICE}/") or self._has_token(details):
             return continuation(details)
         if (count := self._counts.get(details.method)) is not None:
             count(grpc.StatusCode.UNAUTHENTICATED)
         return self._refusal
 
-    def _knows(self, details: grpc.HandlerCallDetails) -> bool:
-        given = [value for key, value in details.invocation_metadata if key == "authorization"]
-        found = given[0] if len(given) == 1 else ""
-        presented = found if isinstance(found, bytes) else found.encode()
+    def _has_token(self, details: grpc.HandlerCallDetails) -> bool:
+        values = [value for key, value in details.invocation_metadata if key == "authorization"]
+        value = values[0] if len(values) == 1 else ""
+        presented = value if isinstance(value, bytes) else value.encode()
         return any(hmac.compare_digest(presented, expected) for expected in self._expected)
 
 
 def read_tokens(path: Path) -> tuple[str, ...]:
-    """The tokens of `serving.token_file`. Raises SettingsError when there are none."""
+    """The tokens of `serving.token_file`. Raises SettingsError if there are none."""
     text = _read(path, "serving.token_file").decode(errors="replace")
     tokens = tuple(line.strip() for line in text.splitlines() if line.strip())
     if not tokens:
@@ -63,7 +64,7 @@ def read_tokens(path: Path) -> tuple[str, ...]:
 
 
 def server_credentials(serving: Serving) -> grpc.ServerCredentials | None:
-    """TLS as configured, mutual where a CA for clients is named; None for plaintext."""
+    """TLS as configured, with client certificates if a CA for them is set; None is plaintext."""
     if serving.tls_cert is None or serving.tls_key is None:
         return None
     pair = (

@@ -1,9 +1,9 @@
-"""A call around a method: bytes to a request, a turn to work, errors to statuses.
+"""The gRPC handlers of our methods: bytes to a request, a permit to compute, errors to statuses.
 
-Methods of the service take (request, turn), return a response and raise errors of
-impressions/core/errors.py; here is everything gRPC wants besides. Requests arrive as bytes and are
-parsed here, because grpcio answers undecodable ones with UNKNOWN, which reads like a defect of the
-server; they are the caller's, so INVALID_ARGUMENT.
+Methods of the service take (request, permit), return a response and raise errors of
+impressions/core/errors.py; everything else that gRPC needs is done here. Requests are parsed here,
+because grpcio answers undecodable bytes with UNKNOWN, which reads like a defect of the server. They
+are an error of the caller, so the answer is INVALID_ARGUMENT.
 """
 
 from __future__ import annotations
@@ -17,18 +17,21 @@ from grpc_status import rpc_status
 
 from impressions.core.errors import ImpressionsError
 from impressions.terminal import log
-from serving.limits import Count, Handler, Pool, on_pool
+from serving.call_limits import CallLimits
+from serving.call_pool import on_pool
+from serving.concurrency import Permit
+from serving.deadline import Deadline
+from serving.error_status import code_of, status_of
+from serving.metrics import CountCode
+from serving.open_streams import OpenStreams
+from serving.refusal import Handler
 from serving.requests import InvalidField
-from serving.status import code_of, status_of
-from serving.streams import OpenStreams
-from serving.turns import Deadline, Door, Turn, Work
-from serving.unsent import Unsent
 
 Request = TypeVar("Request", bound=Message)
 
 
 def parse(kind: type[Request], data: bytes) -> Request:
-    """The request in these bytes. Raises InvalidField for bytes that are none."""
+    """The request in these bytes. Raises InvalidField for bytes that are no such request."""
     try:
         return kind.FromString(data)
     except DecodeError:
@@ -38,26 +41,23 @@ def parse(kind: type[Request], data: bytes) -> Request:
 
 
 def unary(
-    method: Callable[[Request, Turn], Any],
+    method: Callable[[Request, Permit], Any],
     kind: type[Request],
-    pool: Pool,
-    work: Work,
-    door: Door,
-    unsent: Unsent,
-    count: Count,
+    limits: CallLimits,
+    count: CountCode,
 ) -> Handler:
     """The gRPC handler of a method with one request and one response."""
 
     def call(data: bytes, context: grpc.ServicerContext) -> Any:
         try:
             peer = context.peer()
-            unsent.check(peer)
-            with work.turn(Deadline(context, door)) as turn:
+            limits.unread.check(peer)
+            with limits.permits.permit(Deadline(context, limits.acceptor)) as permit:
                 request = parse(kind, data)
                 log.debug("call", kind=kind.DESCRIPTOR.name, request=request)
-                response = method(request, turn)
+                response = method(request, permit)
             answer = _serialize(response)
-            unsent.hold(peer, context, len(answer))
+            limits.unread.hold(peer, context, len(answer))
             count(grpc.StatusCode.OK)
             return answer
         except Exception as error:  # every call ends with a status; gRPC would answer UNKNOWN
@@ -65,17 +65,15 @@ def unary(
         count(code_of(failure))
         return abort(context, failure)
 
-    return grpc.unary_unary_rpc_method_handler(on_pool(pool, call))
+    return grpc.unary_unary_rpc_method_handler(on_pool(limits.calls, call))
 
 
 def stream(
-    method: Callable[[Request, Turn], Any],
+    method: Callable[[Request, Permit], Any],
     kind: type[Request],
     refused: Callable[[Request, Exception], Any],
-    pool: Pool,
-    work: Work,
-    door: Door,
-    count: Count,
+    limits: CallLimits,
+    count: CountCode,
     streams: OpenStreams,
 ) -> Handler:
     """The gRPC handler of a bidirectional method: `refused` makes the response of a bad request."""
@@ -84,25 +82,25 @@ def stream(
         request = kind()
         try:
             request = parse(kind, data)
-            with work.turn(deadline) as turn:
-                response = method(request, turn)
+            with limits.permits.permit(deadline) as permit:
+                response = method(request, permit)
                 count(grpc.StatusCode.OK)
                 return response
-        except Exception as error:  # one request of the stream is refused, the others go on
+        except Exception as error:  # one request of the stream is refused, the stream goes on
             deadline.check()
             count(code_of(error))
             log_unexpected(error)
             return refused(request, error)
 
     def call(requests: Iterable[bytes], context: grpc.ServicerContext) -> Iterator[Any]:
-        deadline = Deadline(context, door)
+        deadline = Deadline(context, limits.acceptor)
         with streams.opened(context) as busy:
             for data in requests:
                 with busy:
                     yield answer(data, deadline)
 
     return grpc.stream_stream_rpc_method_handler(
-        on_pool(pool, call), response_serializer=_serialize
+        on_pool(limits.streams, call), response_serializer=_serialize
     )
 
 
@@ -113,7 +111,7 @@ def abort(context: grpc.ServicerContext, error: Exception) -> Any:
 
 
 def log_unexpected(error: Exception) -> None:
-    """Defects and unreadable data belong in the log, with their cause; refusals do not."""
+    """Log defects and unreadable data with their cause; refusals are not logged."""
     if not isinstance(error, ImpressionsError):
         log.LOGGER.error("%s", log.line("defect", error=repr(error)), exc_info=error)
     elif error.__cause__ is not None:
@@ -121,5 +119,5 @@ def log_unexpected(error: Exception) -> None:
 
 
 def _serialize(response: Message | bytes) -> bytes:
-    """Of a message; answers are bytes already (serving/frames.py)."""
+    """The bytes of a response; answers are bytes already (serving/frames.py)."""
     return response if isinstance(response, bytes) else response.SerializeToString()

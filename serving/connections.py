@@ -1,12 +1,13 @@
-"""Connections: how many a server lets in, how long one may do nothing, who may watch its health.
+"""Limits of connections: how many a server accepts, how long one may be idle, how many watchers.
 
-A connection takes a file descriptor, and so does every file of a generation. Connections get at
-most half of them; those above are closed when they come, so a swap and the pointer always find
-some. One that sends nothing at first, or has no call for long, is closed as well. gRPC cannot
-count connections by caller: that is for what stands in front (docs/operations.md).
+A connection takes a file descriptor, and so does every file of a generation. Connections may take
+at most half of the descriptors; the server closes those above the limit when they come, so a
+generation can always be opened and the pointer read. It also closes a connection that sends nothing
+at first, or has no call for long. gRPC cannot count connections by caller; a proxy in front of the
+server can (docs/operations.md).
 
-A watcher of health is a call that never ends: its connection is never idle. So each host may have
-so many, whatever connections they come by.
+A call that watches the health never ends, so its connection is never idle. Therefore the number of
+such calls is limited for each host they come from, over all its connections.
 """
 
 from __future__ import annotations
@@ -23,12 +24,12 @@ from impressions.settings.sections import Serving
 from impressions.terminal import log
 
 HANDSHAKE_S = 10
-"""Until a new connection has said what it is."""
+"""A new connection must have finished its handshake by then."""
 WATCHERS_PER_HOST = 256
 
 
 def options(serving: Serving) -> list[tuple[str, int]]:
-    """What gRPC is given for connections."""
+    """The channel options of gRPC for connections."""
     most = descriptors.limit() // 2
     if most < serving.max_connections:
         log.info("connections", most=most, because=f"{2 * most} descriptors")
@@ -40,12 +41,12 @@ def options(serving: Serving) -> list[tuple[str, int]]:
 
 
 def host_of(peer: str) -> str:
-    """The host in gRPC's name of a connection, such as `ipv4:10.0.0.7:41712`."""
+    """The host in gRPC's name of a peer, such as `ipv4:10.0.0.7:41712`."""
     return peer.rpartition(":")[0] or peer
 
 
 class Watchers:
-    """Calls that never end, by the host they come from."""
+    """Counts the calls that watch the health, by the host they come from."""
 
     def __init__(self, limit: int = WATCHERS_PER_HOST):
         self._limit, self._lock = limit, threading.Lock()
@@ -57,7 +58,7 @@ class Watchers:
         with self._lock:
             if self._of_host[host] >= self._limit:
                 raise NotReady(
-                    f"{self._limit} watchers of this host are there already, the limit",
+                    f"{self._limit} watchers of this host are open already, the limit",
                     hint="watch once per connection, or ask with Check",
                     reason="overloaded",
                 )

@@ -1,9 +1,9 @@
-"""Protobuf messages put together from pieces, so that columns are copied once: onto the wire.
+"""Protobuf messages built from pieces, so that each column is copied only once: into the response.
 
 A message inside a message is its tag, its length and its bytes. A frame is the pieces of one
-message and their size; putting it into another adds a piece in front and copies nothing, and
-`joined` copies each column from where it was computed into the response. Everything small (names,
-context, status) is serialized by protobuf itself; only tags and lengths are written here.
+message and their size. To put a frame into another message, one piece is added in front and nothing
+is copied; `joined` then copies each column from where it was computed into the response. protobuf
+itself serializes everything small (names, context, status); only tags and lengths are written here.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ def inside(number: int, frame: Frame) -> Frame:
     return Frame(len(begin) + frame.size, [begin, *frame.pieces])
 
 
-def behind(first: bytes, frame: Frame) -> Frame:
+def prepended(first: bytes, frame: Frame) -> Frame:
     """The message with more fields before it."""
     return Frame(len(first) + frame.size, [first, *frame.pieces])
 
 
 def joined(frames: Iterable[Frame]) -> bytes:
-    """The bytes of all of them."""
+    """The bytes of all frames, in order."""
     return b"".join([piece for frame in frames for piece in frame.pieces])
 
 
@@ -52,5 +52,5 @@ def integer(number: int, value: int) -> bytes:
 
 @lru_cache(4096)
 def head(number: int, size: int) -> bytes:
-    """What stands before a field of so many bytes."""
+    """The tag and the length of a field of so many bytes."""
     return varint(number << 3 | _LENGTH) + varint(size)

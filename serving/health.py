@@ -1,19 +1,20 @@
 """Health per concern, as `grpc.health.v1`.
 
-    ""                                  ready: send me calls
+    ""                                  ready: calls are answered
     impressions.v1.ImpressionsService   the same
     impressions.batch                   a generation is loaded
     impressions.speed                   the live stream is fresh; UNKNOWN while none is configured
 
-Where a stream is configured, a server is ready without a generation: the stream answers alone.
+If a stream is configured, a server is ready without a generation: it answers from the stream alone.
 
-UNKNOWN rather than NOT_SERVING for the stream: an alert on NOT_SERVING must not fire on a host that
-was never given one. A damaged pointer or a missing newer generation changes no health: the old
-generation still answers. Health answers without a token and while the server is full.
+Without a stream its health is UNKNOWN, not NOT_SERVING: an alert on NOT_SERVING must not fire on a
+host for which no stream is configured. A damaged pointer or a missing newer generation does not
+change the health, because the old generation still answers. Health checks need no token, and they
+are answered while the server is full.
 
-Watchers are notified by one thread that holds no lock; grpcio's servicer sends while it holds its
-own, and waits for gRPC's thread, which waits for that lock when a watcher leaves at that moment:
-the server would never stop (https://github.com/grpc/grpc/pull/43403).
+One thread that holds no lock sends to the watchers. grpcio's servicer itself sends while it holds
+its lock, and waits for gRPC's thread; if a watcher leaves at that moment, that thread waits for the
+same lock, and the server never stops (https://github.com/grpc/grpc/pull/43403).
 """
 
 from __future__ import annotations
@@ -27,9 +28,10 @@ from grpc_health.v1 import health, health_pb2
 from grpc_status import rpc_status
 
 from impressions.core.errors import NotReady
+from serving.call_pool import on_pool
 from serving.connections import Watchers
-from serving.limits import end_with, on_pool
-from serving.status import status_of
+from serving.error_status import status_of
+from serving.refusal import end_with
 
 READY = ""
 SERVICE = "impressions.v1.ImpressionsService"
@@ -47,7 +49,7 @@ class Health:
         """`live`: a stream is configured."""
         self._servicer = health.HealthServicer()
         self._pool, self._watchers = pool, Watchers()
-        self._teller = ThreadPoolExecutor(1, thread_name_prefix="health-watch")
+        self._notifier = ThreadPoolExecutor(1, thread_name_prefix="health-watch")
         for name in (READY, SERVICE, BATCH):
             self._servicer.set(name, _Status.NOT_SERVING)
         self._servicer.set(SPEED, _Status.NOT_SERVING if live else _Status.UNKNOWN)
@@ -78,24 +80,24 @@ class Health:
             self._servicer.set(name, _Status.SERVING)
 
     def listening(self) -> None:
-        """The stream can be answered from: ready, whether or not a generation is loaded."""
+        """The stream can be read: ready, whether or not a generation is loaded."""
         for name in (READY, SERVICE):
             self._servicer.set(name, _Status.SERVING)
 
     def stream(self, *, fresh: bool) -> None:
-        """Whether the live stream is fresh; for one thread."""
+        """Set whether the live stream is fresh; only one thread may call this."""
         if fresh != self._fresh:
             self._fresh = fresh
             self._servicer.set(SPEED, _Status.SERVING if fresh else _Status.NOT_SERVING)
 
     def _watch(self, request: Any, context: grpc.ServicerContext, send: Callable[..., None]) -> Any:
-        """Watch, with answers sent in order by a thread without the servicer's lock."""
+        """`Watch`; a thread that does not hold the servicer's lock sends the answers, in order."""
         try:
             self._watchers.enter(context)
         except NotReady as error:
             return end_with(rpc_status.to_status(status_of(error)), context, send)
-        return self._servicer.Watch(request, context, lambda r: self._teller.submit(send, r))
+        return self._servicer.Watch(request, context, lambda r: self._notifier.submit(send, r))
 
     def stopping(self) -> None:
-        """NOT_SERVING for everything, for good."""
+        """NOT_SERVING for everything, until the process ends."""
         self._servicer.enter_graceful_shutdown()

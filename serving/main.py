@@ -1,6 +1,6 @@
 """`impressions serve` and `python -m serving`: answer gRPC requests until asked to stop.
 
-Settings in, one server (or a crew of workers) out; SIGTERM and SIGINT stop it in order and exit 0.
+Settings in, one server (or several workers) out; SIGTERM and SIGINT stop it in order and exit 0.
 """
 
 from __future__ import annotations
@@ -37,22 +37,22 @@ def command(
       impressions serve --listen 0.0.0.0:50051 --workers 4
       impressions serve --listen 127.0.0.1:0 --json      prints the port it took
 
-    Prints its address on stdout once it answers; logs go to stderr. Starts without a generation
-    too: it is not ready (health, UNAVAILABLE) until one is activated, which it sees by itself.
-    Where a broker is configured (serving.deltas), answers hold the live stream as well, and a
-    follower process beside the server keeps this host's copy of it; without a generation the
-    answers then hold the stream alone, and say so.
+    Prints its address on stdout once it answers; logs go to stderr. It also starts without a
+    generation; it is then not ready (health, UNAVAILABLE) until one is activated, and needs no
+    restart. If a broker is configured (serving.deltas), answers contain the live stream too: a
+    follower process keeps this host's copy of it. Without a generation, answers then come from the
+    stream alone and are flagged.
     """
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # its C core repeats our errors, in its own way
     from impressions.process.stop_signal import END, stopping_on
     from impressions.terminal import log
-    from serving.family import decided, following
-    from serving.server import run
-    from serving.workers import run_workers
+    from serving.child_processes import follower_running, with_deltas_decided
+    from serving.server_process import run
+    from serving.worker_processes import run_workers
 
     log.configure()
     serving = _with_flags(settings.serving, listen=listen, workers=workers)
-    settings = decided(settings.model_copy(update={"serving": serving}))
+    settings = with_deltas_decided(settings.model_copy(update={"serving": serving}))
 
     def announce(address: str) -> None:
         emit(
@@ -61,7 +61,7 @@ def command(
             table=f"serving on {address}",
         )
 
-    with stopping_on(*END) as stopping, following(settings) as children:
+    with stopping_on(*END) as stopping, follower_running(settings) as children:
         if serving.workers > 1:
             run_workers(settings, stopping, announce, children)
         else:

@@ -1,9 +1,9 @@
-"""What a server process counts, and what it says of itself when it is asked.
+"""The metrics of a server process.
 
-Counted on the way: calls by method and code, seconds of reading and of merging, unreadable blocks.
-Computed when somebody asks for /metrics, so that they cost a request nothing: what is served, how
-old it is, how stale the view of the deltas is, and for how many shards an answer for now would be
-flagged, by reason.
+Counted while requests run: calls by method and code, seconds of reading and of merging, unreadable
+blocks. Computed only when /metrics is read, so that requests do not pay for it: which generation is
+served and how old it is, how stale the view of the deltas is, and for how many shards an answer at
+this moment would be flagged, by reason.
 """
 
 from __future__ import annotations
@@ -16,7 +16,10 @@ from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from impressions.core.completeness import Incomplete
-from serving.now import Now
+from serving.self_report import SelfReport
+
+CountCode = Callable[[grpc.StatusCode], None]
+"""Counts one request by the code it got."""
 
 _READ_BUCKETS_S = (
     5e-5, 1e-4, 2e-4, 3e-4, 5e-4, 7.5e-4, 1e-3, 2e-3, 5e-3, 1e-2, 2.5e-2, 0.1, 0.5, 2.5
@@ -59,8 +62,8 @@ class ServerMetrics:
             registry=self.registry,
         )
 
-    def counter_of(self, method: str) -> Callable[[grpc.StatusCode], None]:
-        """What counts the calls of one method."""
+    def counter_of(self, method: str) -> CountCode:
+        """The function that counts the calls of one method."""
         known: dict[grpc.StatusCode, Counter] = {}
 
         def count(code: grpc.StatusCode) -> None:
@@ -70,38 +73,41 @@ class ServerMetrics:
 
         return count
 
-    def describe(self, now: Callable[[], Now], staleness_s: Callable[[], float] | None) -> None:
-        """Add what is computed when asked for; `staleness_s` where there is a live stream."""
-        self.registry.register(_Described(now, staleness_s))
+    def describe(
+        self, report: Callable[[], SelfReport], staleness_s: Callable[[], float] | None
+    ) -> None:
+        """Add the metrics that are computed on request; `staleness_s` is None without a stream."""
+        self.registry.register(_OnRequest(report, staleness_s))
 
 
-class _Described(Collector):
-    def __init__(self, now: Callable[[], Now], staleness_s: Callable[[], float] | None):
-        self._now, self._staleness_s = now, staleness_s
+class _OnRequest(Collector):
+    def __init__(self, report: Callable[[], SelfReport], staleness_s: Callable[[], float] | None):
+        self._report, self._staleness_s = report, staleness_s
 
     def describe(self) -> list[Metric]:
-        """Nothing ahead of time: there may be no generation yet."""
+        """Nothing in advance: there may be no generation yet."""
         return []
 
     def collect(self) -> Iterator[Metric]:
-        now = self._now()
-        if now.generation is not None:
+        report = self._report()
+        generation = report.generation
+        if generation is not None:
             info = GaugeMetricFamily(
                 "impressions_generation_info", "What is served.", labels=["id", "cutover"]
             )
-            info.add_metric([now.generation.name, str(now.generation.cutover_ms)], 1)
+            info.add_metric([generation.name, str(generation.cutover_ms)], 1)
             yield info
             yield GaugeMetricFamily(
                 "impressions_batch_age_seconds",
                 "Since the cutover of what is served.",
-                value=(now.at_ms - now.generation.cutover_ms) / 1000,
+                value=(report.at_ms - generation.cutover_ms) / 1000,
             )
         incomplete = GaugeMetricFamily(
             "impressions_incomplete",
             "Shards of which an answer for now is flagged, by reason.",
             labels=["reason"],
         )
-        flagged = [reason for shard in now.shards.values() for reason in shard.reasons]
+        flagged = [reason for shard in report.shards.values() for reason in shard.reasons]
         for reason in Incomplete:
             incomplete.add_metric([reason.value], flagged.count(reason))
         yield incomplete

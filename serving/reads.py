@@ -1,8 +1,8 @@
-"""One read: a profile of a generation, merged with its live deltas, projected.
+"""One read: a profile of a generation, merged with its live deltas, projected to an answer.
 
-Everything between a checked request and the wire. The live half of the system joins at one seam,
-`DeltasOf`: the delta blocks of a profile from a slot on, and what the stream was complete through
-when they were read. Without a stream there are none; without a generation there is nothing else.
+In: a checked request. Out: the answer as columns. The stream comes in through one function,
+`DeltasOf`: the delta blocks of a profile from a slot on, and the state of the stream when they were
+read. Without a stream there are no deltas; without a generation there are only deltas.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from impressions.core.merge import Selection, check_query_time
 from impressions.core.shard import shard_of
 from impressions.formats.stored_profile import row_count
 from impressions.settings.model import Settings
-from serving.budget import Budget
-from serving.generation import ServedGeneration
+from serving.answer_budget import AnswerBudget
+from serving.concurrency import Permit
+from serving.error_status import AnswerTooLarge, ShardNotOwned
 from serving.metrics import ServerMetrics
 from serving.requests import check_profile_id, in_field
-from serving.status import AnswerTooLarge, ShardNotOwned
-from serving.turns import Turn
+from serving.served_generation import ServedGeneration
 
 
 class Deltas(NamedTuple):
-    """What is stored of one profile's deltas, and the state of their shard; None where no stream
-    is."""
+    """The stored delta blocks of one profile, and the stream state of its shard (None without a
+    stream)."""
 
     blocks: Sequence[bytes]
     stream: StreamState | None
@@ -46,7 +46,7 @@ def no_deltas(shard: int, profile_id: int, from_slot_ms: int) -> Deltas:
     return _NONE
 
 
-class Found(NamedTuple):
+class AnswerAndStream(NamedTuple):
     """An answer, and the state of the stream it was made from."""
 
     answer: Answer
@@ -76,20 +76,20 @@ class Reader:
         query: Query,
         selection: Selection,
         query_ms: int,
-        turn: Turn,
-        budget: Budget,
+        permit: Permit,
+        budget: AnswerBudget,
         times: int = 1,
-    ) -> Found:
-        """The answer about one profile; no rows if it was never seen.
+    ) -> AnswerAndStream:
+        """The answer for one profile; without rows if the profile was never seen.
 
         Args:
-            times: how often the response will hold it.
+            times: how often the response will contain it.
 
         Raises:
             AnswerTooLarge: it would not fit into the budget.
-            NotReady: a large answer, and too many of them are asked for.
-            ShardNotOwned: another host answers for it.
-            CorruptData: what is stored of it cannot be read.
+            NotReady: it is a large answer, and too many of those wait already.
+            ShardNotOwned: another host serves its shard.
+            CorruptData: its stored data cannot be read.
         """
         shard = shard_of(profile_id, self._partitions)
         if shard not in (self._owned if generation is None else generation.owned):
@@ -100,15 +100,15 @@ class Reader:
             block = None if generation is None else generation.stored_in(shard, profile_id)
             deltas = self._deltas_of(shard, profile_id, cutover_ms or 0)
             self._metrics.store_get_s.observe(perf_counter() - begun_s)
-            budget.foresee(block, deltas.blocks, times)
-            with turn.of(_entries(block, deltas.blocks, selection)):
+            budget.check_before(block, deltas.blocks, times)
+            with permit.computing(_entries(block, deltas.blocks, selection)):
                 begun_s = perf_counter()
                 rows = self._merge(
                     query_ms, cutover_ms, block, deltas.blocks, selection,
                     by_title=not query.by_location,
                 )  # fmt: skip
                 self._metrics.merge_s.observe(perf_counter() - begun_s)
-                return Found(present(rows, query, self._spec), deltas.stream)
+                return AnswerAndStream(present(rows, query, self._spec), deltas.stream)
         except CorruptData:
             self._metrics.corruption.inc()
             raise
@@ -116,27 +116,28 @@ class Reader:
     def profiles(
         self,
         generation: ServedGeneration | None,
-        places: Mapping[int, Sequence[int]],
+        positions: Mapping[int, Sequence[int]],
         query: Query,
         selection: Selection,
         query_ms: int,
-        turn: Turn,
-        budget: Budget,
-    ) -> Iterator[Found | Exception]:
-        """An answer or an error for each id, in order; the turn is asked before each.
+        permit: Permit,
+        budget: AnswerBudget,
+    ) -> Iterator[AnswerAndStream | Exception]:
+        """An answer or an error for each id, in order; stops between two ids if the caller is gone.
 
         Args:
-            places: the ids asked for, each with its positions in the request.
+            positions: for each id of the request, where in the request it stands.
 
         Raises:
-            AnswerTooLarge: all of them would not fit into the budget.
+            AnswerTooLarge: they would not all fit into the budget.
+            NotReady: see `Deadline.check`.
         """
-        for profile_id, at in places.items():
-            turn.check()
+        for profile_id, at in positions.items():
+            permit.check()
             try:
                 check_profile_id(profile_id, f"profile_ids[{at[0]}]")
                 yield self.profile(
-                    generation, profile_id, query, selection, query_ms, turn, budget, len(at)
+                    generation, profile_id, query, selection, query_ms, permit, budget, len(at)
                 )
             except AnswerTooLarge:
                 raise

@@ -1,8 +1,8 @@
 """Requests to queries: every field checked, the first bad one named.
 
-In: protobuf messages as they came. Out: `Query` and ids that are in range. What cannot be meant is
-refused with `InvalidField`: which field, what was found, what was expected. Nothing is clipped,
-rounded or silently left out.
+In: protobuf messages as they came. Out: `Query` and ids that are in range. An invalid value is
+refused with `InvalidField`: which field, the value, what was expected. Nothing is clipped, rounded
+or silently left out.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ MAX_TIME_MS = 253_402_300_799_999
 
 
 class InvalidField(UsageError):
-    """A request field that cannot be meant; `field` is its path in the request."""
+    """A request field with an invalid value; `field` is its path in the request."""
 
     reason = "invalid_field"
 
@@ -53,7 +53,7 @@ def in_field(field: str) -> Iterator[None]:
 
 
 def query_of(projection: pb.Projection, spec: Spec) -> Query:
-    """The query a projection means; callers ask the same few again and again.
+    """The query for a projection; cached, because callers use the same few again and again.
 
     Raises:
         InvalidField: an unknown name of anything.
@@ -104,7 +104,7 @@ def check_profile_id(profile_id: int, field: str = "profile_id") -> int:
 
 
 def batch_ids_of(request: pb.BatchGetProfilesRequest, max_batch: int) -> Sequence[int]:
-    """1..max_batch ids; each is checked on its own, because a bad one spoils only its result."""
+    """1..max_batch ids; each is checked later: an invalid one affects only its own result."""
     count = len(request.profile_ids)
     if not 1 <= count <= max_batch:
         raise InvalidField("profile_ids", f"{count} ids, expected 1..{max_batch}")
@@ -151,7 +151,7 @@ def _known(
     index_of: Callable[[Name, Spec], int],
     spec: Spec,
 ) -> tuple[Name, ...]:
-    """The names chosen, each once; all there are when none is chosen."""
+    """The names chosen, each once; all known names if none is chosen."""
     unique = tuple(dict.fromkeys(chosen))
     for name in unique:
         index_of(name, spec)
@@ -170,7 +170,7 @@ def _in_range(field: str, ids: Sequence[int], largest: int, name: str) -> Int:
 
 
 def _ascending(ids: Int) -> Int:
-    """Each once; callers who sort their titles save the server the sorting."""
+    """Sorted, each once; nothing is done if they are sorted already."""
     return ids if (ids[1:] > ids[:-1]).all() else np.unique(ids)
 
 

@@ -1,14 +1,10 @@
-"""One server process: built by `create_server`, run by `run`.
+"""One server: what it consists of, and the order in which it starts and stops.
 
-    create_server(settings)      everything wired and bound, nothing started; knows its port
-    Server.start / stop          start answering; stop in the order below
-    run(settings, stopping)      start, wait until `stopping` is set, stop; used by main and tests
+`create_server` (serving/wiring.py) makes one. Stopping loses no request of a client that retries:
 
-Stopping loses no request of a client that retries:
-
-    1. health says NOT_SERVING          balancers and health-checking clients look elsewhere
+    1. health reports NOT_SERVING       balancers and health-checking clients choose another server
     2. a short drain                    calls still arrive and are answered
-    3. idle streams end (UNAVAILABLE)   their callers reconnect elsewhere
+    3. idle streams end (UNAVAILABLE)   their callers connect to another server
     4. gRPC stops                       no new calls; those under way have `grace_s` to end
     5. the store is closed
 """
@@ -16,73 +12,50 @@ Stopping loses no request of a client that retries:
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import grpc
-from grpc_reflection.v1alpha import reflection
 
-from impressions.clock import Clock, now_ms
-from impressions.core.errors import Refused, SettingsError
-from impressions.settings.model import Settings
 from impressions.settings.sections import Serving
-from impressions.terminal import log
-from impressions.v1 import impressions_service_pb2 as pb
-from serving import calls, connections
-from serving.auth import RequireToken, read_tokens, server_credentials
-from serving.family import Pids, present
-from serving.generations import Generations
-from serving.health import HEALTH_SERVICE, SERVICE, Health
-from serving.limits import Count, Handler, LimitCalls, Pool, Wall
-from serving.live import LiveDeltas, is_configured
+from serving.call_limits import CallLimits
+from serving.generation_switch import GenerationSwitch
+from serving.health import Health
+from serving.live_deltas import LiveDeltas
 from serving.metrics import ServerMetrics
-from serving.now import Now, look
-from serving.port import port_taken, reserve
-from serving.reads import DeltasOf, Reader, no_deltas
-from serving.service import ImpressionsService
-from serving.streams import OpenStreams
-from serving.turns import Door, Work
-from serving.unsent import Unsent
-
-Counts = Mapping[str, Count]
+from serving.open_streams import OpenStreams
 
 DRAIN_S = 0.5
-_LOOK_S = 0.05
-_HEALTH_THREADS, _REFLECTION_THREADS = 4, 4
-_QUEUED_CALLS = 256  # that gRPC holds until they are taken; soon after it cancels more
-_OUTER_WALL = 4  # grpcio's own limit, in multiples of ours: it would refuse health checks too
+_POLL_S = 0.05
 
 
 class Server:
     """A bound server.
 
     Attributes:
-        port: the one it listens on, also when it was asked for port 0.
-        health: what it says of itself.
+        port: the one it listens on, also if it was configured with port 0.
+        address: `serving.listen` with that port.
+        generations, live, health, metrics: its parts; `live` is None without a stream.
     """
 
     def __init__(
         self,
         server: grpc.Server,
         port: int,
-        generations: Generations,
+        generations: GenerationSwitch,
         health: Health,
         live: LiveDeltas | None,
         metrics: ServerMetrics,
         streams: OpenStreams,
-        pools: tuple[Pool, Pool],
-        settings: Settings,
+        limits: CallLimits,
+        serving: Serving,
     ):
         self.port, self.generations, self.live, self.metrics = port, generations, live, metrics
         self._server, self.health = server, health
-        self._streams, self._pools = streams, pools
-        self._grace_s = settings.serving.grace_s
-        self.address = f"{settings.serving.listen.rpartition(':')[0]}:{port}"
+        self._streams, self._limits, self._grace_s = streams, limits, serving.grace_s
+        self.address = f"{serving.listen.rpartition(':')[0]}:{port}"
 
     def start(self) -> None:
-        """Look for a generation and for the live stream, then answer; without both calls get
-        UNAVAILABLE."""
+        """Open the active generation and the live stream, then answer; if there is neither, calls
+        get UNAVAILABLE."""
         self.generations.start()
         if self.live is not None:
             self.live.start()
@@ -95,177 +68,13 @@ class Server:
         threading.Event().wait(min(drain_s, self._grace_s))
         self._streams.end()
         stopped = self._server.stop(self._grace_s)
-        # Only our calls are worth the grace: whoever watches health would use it up every time.
-        while not stopped.wait(_LOOK_S) and not all(pool.idle for pool in self._pools):
+        # Only our calls get the grace period: a call that watches the health never ends.
+        while not stopped.wait(_POLL_S) and not self._is_idle():
             pass
         self._server.stop(None)
         self.generations.stop()
         if self.live is not None:
             self.live.stop()
 
-
-def create_server(
-    settings: Settings,
-    *,
-    clock: Clock = now_ms,
-    deltas_of: DeltasOf | None = None,
-    share_port: bool = False,
-) -> Server:
-    """Wire and bind a server.
-
-    Args:
-        clock: what "now" is for requests that name no time.
-        deltas_of: the live half; by default this host's copy, if a stream is configured.
-        share_port: let other processes of this user listen on the same port (serving/workers.py).
-
-    Raises:
-        Refused: the port is taken.
-        SettingsError: a token file, key or certificate cannot be read.
-    """
-    serving = settings.serving
-    spare = ThreadPoolExecutor(_HEALTH_THREADS, thread_name_prefix="health")
-    live = _live(settings) if deltas_of is None else None
-    health, streams, metrics = Health(spare, live=live is not None), OpenStreams(), ServerMetrics()
-    generations = Generations(
-        settings, on_change=lambda _: health.loaded(), optional=live is not None
-    )
-
-    def now() -> Now:
-        return look(settings, generations.current, live.state if live else None, clock())
-
-    metrics.describe(now, (lambda: live.staleness_s) if live else None)
-    if live is not None:
-        live.on_look = lambda: health.stream(fresh=now().is_fresh)
-    reader = Reader(settings, deltas_of or live or no_deltas, metrics)
-    service = ImpressionsService(settings, generations, clock, reader, now)
-    counts = {name: metrics.counter_of(name.rpartition("/")[2]) for name in METHODS}
-    door, wall = Door(), Wall(_OUTER_WALL * serving.max_concurrent + 1_000)
-    pools = (Pool(serving.max_concurrent, "call"), Pool(serving.max_concurrent, "stream"))
-    server = grpc.server(
-        ThreadPoolExecutor(_REFLECTION_THREADS),  # whatever has no pool of its own
-        handlers=[health.handlers()],
-        interceptors=_interceptors(serving, door, wall, counts, *pools),
-        options=[
-            ("grpc.so_reuseport", int(share_port)),
-            ("grpc.max_receive_message_length", int(serving.max_request_bytes)),
-            ("grpc.server.max_pending_requests", _QUEUED_CALLS),
-            ("grpc.server.max_pending_requests_hard_limit", 2 * _QUEUED_CALLS),
-            *connections.options(serving),
-        ],
-        maximum_concurrent_rpcs=wall,
-    )
-    # A registered method has a queue of its own: a flood of calls cannot crowd out health checks.
-    methods = method_handlers(service, serving, streams, door, counts, *pools)
-    server.add_registered_method_handlers(SERVICE, methods)
-    reflection.enable_server_reflection((SERVICE, HEALTH_SERVICE, reflection.SERVICE_NAME), server)
-    port = _bind(server, serving)
-    return Server(server, port, generations, health, live, metrics, streams, pools, settings)
-
-
-def run(
-    settings: Settings,
-    stopping: threading.Event,
-    on_ready: Callable[[Server], None],
-    *,
-    children: Pids = dict,
-    kind: str = "serve",
-    share_port: bool = False,
-) -> None:
-    """Serve until `stopping` is set; `children` are shown at its /metrics."""
-    server = create_server(settings, share_port=share_port)
-    registry = server.metrics.registry
-    with present(settings, kind, server.address, registry, children) as metrics_address:
-        server.start()
-        generation = server.generations.current
-        log.info(
-            "started",
-            address=server.address,
-            generation=generation.name if generation else "none",
-            metrics=metrics_address,
-        )
-        on_ready(server)
-        stopping.wait()
-        log.info("stopping", address=server.address)
-        server.stop()
-    log.info("stopped", address=server.address)
-
-
-def method_handlers(
-    service: ImpressionsService,
-    serving: Serving,
-    streams: OpenStreams,
-    door: Door,
-    counts: Counts,
-    unary: Pool,
-    stream: Pool,
-) -> dict[str, Handler]:
-    """The methods of our service by name, each on its pool."""
-    work, unsent = Work(serving.threads, door), Unsent()
-
-    def one(name: str, method: Callable[..., Any], request: type[Any]) -> Handler:
-        return calls.unary(method, request, unary, work, door, unsent, counts[_full(name)])
-
-    return {
-        "GetProfile": one("GetProfile", service.get_profile, pb.GetProfileRequest),
-        "BatchGetProfiles": one(
-            "BatchGetProfiles", service.batch_get_profiles, pb.BatchGetProfilesRequest
-        ),
-        "StreamProfiles": calls.stream(
-            service.stream_profile,
-            pb.StreamProfilesRequest,
-            service.refused,
-            stream,
-            work,
-            door,
-            counts[_full("StreamProfiles")],
-            streams,
-        ),
-        "Describe": one("Describe", service.describe, pb.DescribeRequest),
-    }
-
-
-def _full(method: str) -> str:
-    return f"/{SERVICE}/{method}"
-
-
-METHODS = tuple(
-    _full(method.name) for method in pb.DESCRIPTOR.services_by_name["ImpressionsService"].methods
-)
-
-
-def _interceptors(
-    serving: Serving, door: Door, wall: Wall, counts: Counts, unary: Pool, stream: Pool
-) -> list[grpc.ServerInterceptor]:
-    pool_of = {name: stream if name == _full("StreamProfiles") else unary for name in METHODS}
-    # Tokens first: who may not call takes no place either.
-    interceptors: list[grpc.ServerInterceptor] = [LimitCalls(pool_of, door, wall, counts)]
-    if serving.token_file is not None:
-        interceptors.insert(0, RequireToken(read_tokens(serving.token_file), counts))
-    return interceptors
-
-
-def _live(settings: Settings) -> LiveDeltas | None:
-    return LiveDeltas(settings) if is_configured(settings) else None
-
-
-def _bind(server: grpc.Server, serving: Serving) -> int:
-    credentials = server_credentials(serving)
-    try:
-        if credentials is None:
-            return server.add_insecure_port(serving.listen)
-        return server.add_secure_port(serving.listen, credentials)
-    except RuntimeError:
-        if credentials is not None and _is_free(serving.listen):
-            raise SettingsError(
-                f"serving.tls_cert {serving.tls_cert}, serving.tls_key {serving.tls_key}: "
-                "not a PEM certificate chain and its private key"
-            ) from None
-        raise port_taken(serving.listen) from None
-
-
-def _is_free(listen: str) -> bool:
-    try:
-        reserve(listen).close()
-    except Refused:
-        return False
-    return True
+    def _is_idle(self) -> bool:
+        return self._limits.calls.idle and self._limits.streams.idle

@@ -1,7 +1,7 @@
 """The four methods of `ImpressionsService`, between checked requests and responses.
 
-Each call takes one lease of the served generation and works with it to the end. Nothing here knows
-of threads, tokens or status codes (serving/calls.py, limits.py, auth.py, status.py do).
+Each call takes one lease of the served generation and uses it to the end. Nothing here knows of
+threads, tokens or status codes (serving/calls.py, concurrency.py, auth.py, error_status.py do).
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from impressions.formats.heartbeat import FROM_THE_FIRST_MS
 from impressions.settings.model import Settings
 from impressions.v1 import impressions_service_pb2 as pb
 from serving import frames
-from serving.budget import Budget
+from serving.answer_budget import AnswerBudget
 from serving.calls import log_unexpected
+from serving.concurrency import Permit
+from serving.error_status import code_of, reason_of, text_of
 from serving.frames import Frame
-from serving.generation import ServedGeneration
-from serving.generations import Generations
-from serving.now import Now, Shard, reasons
-from serving.reads import Found, Reader, check_time
+from serving.generation_switch import GenerationSwitch
+from serving.messages import answer_frame, context_bytes, reason_value, spec_message
+from serving.reads import AnswerAndStream, Reader, check_time
 from serving.requests import batch_ids_of, profile_id_of, query_of, query_time_of, selection_of
-from serving.status import code_of, reason_of, text_of
-from serving.turns import Turn
-from serving.wire import answer_frame, context_bytes, reason_value, spec_message
+from serving.self_report import SelfReport, ShardReport, incomplete_reasons
+from serving.served_generation import ServedGeneration
 
 
 def _numbers(kind: Any) -> dict[str, int]:
@@ -46,72 +46,72 @@ class ImpressionsService:
     def __init__(
         self,
         settings: Settings,
-        generations: Generations,
+        generations: GenerationSwitch,
         clock: Clock,
         reader: Reader,
-        now: Callable[[], Now],
+        report: Callable[[], SelfReport],
     ):
         self._limits, self._settings = settings.serving, settings
         self._spec = settings.spec
         self._generations, self._clock, self._reader = generations, clock, reader
-        self._now = now
+        self._report = report
 
-    def get_profile(self, request: pb.GetProfileRequest, turn: Turn) -> bytes:
+    def get_profile(self, request: pb.GetProfileRequest, permit: Permit) -> bytes:
         """`GetProfile`."""
-        return frames.joined([frames.inside(_ANSWER, self._answer_one(request, turn))])
+        return frames.joined([frames.inside(_ANSWER, self._answer_one(request, permit))])
 
-    def stream_profile(self, request: pb.StreamProfilesRequest, turn: Turn) -> bytes:
+    def stream_profile(self, request: pb.StreamProfilesRequest, permit: Permit) -> bytes:
         """One request of `StreamProfiles`."""
-        result = result_frame(request.profile_id, self._answer_one(request, turn))
+        result = result_frame(request.profile_id, self._answer_one(request, permit))
         return in_stream(request, result)
 
     def refused(self, request: pb.StreamProfilesRequest, error: Exception) -> bytes:
         """The response in a stream to a request that got an error."""
         return in_stream(request, frames.of(failed_result(request.profile_id, error)))
 
-    def batch_get_profiles(self, request: pb.BatchGetProfilesRequest, turn: Turn) -> bytes:
+    def batch_get_profiles(self, request: pb.BatchGetProfilesRequest, permit: Permit) -> bytes:
         """`BatchGetProfiles`: one result per id, in order."""
         query = query_of(request.projection, self._spec)
         selection = selection_of(request.projection, self._limits.max_titles)
         ids = batch_ids_of(request, self._limits.max_batch)
         now_ms = self._clock()
         query_ms = query_time_of(request, now_ms)
-        places: dict[int, list[int]] = {}
+        positions: dict[int, list[int]] = {}
         for i, profile_id in enumerate(ids):
-            places.setdefault(profile_id, []).append(i)
-        budget = Budget(self._limits.max_answer_bytes, query, selection, self._spec)
+            positions.setdefault(profile_id, []).append(i)
+        budget = AnswerBudget(self._limits.max_answer_bytes, query, selection, self._spec)
         of_ids: dict[int, Frame] = {}
         with self._generations.lease() as generation:
             check_time(query_ms, generation)
             results = self._reader.profiles(
-                generation, places, query, selection, query_ms, turn, budget
+                generation, positions, query, selection, query_ms, permit, budget
             )
-            for (profile_id, at), found in zip(places.items(), results, strict=True):
-                if isinstance(found, Found):
-                    context = self._context(generation, query_ms, found.stream, now_ms)
-                    answer = answer_frame(profile_id, found.answer, context)
+            for (profile_id, at), read in zip(positions.items(), results, strict=True):
+                if isinstance(read, AnswerAndStream):
+                    context = self._context(generation, query_ms, read.stream, now_ms)
+                    answer = answer_frame(profile_id, read.answer, context)
                     result = result_frame(profile_id, answer)
                 else:
-                    log_unexpected(found)
-                    result = frames.of(failed_result(profile_id, found))
+                    log_unexpected(read)
+                    result = frames.of(failed_result(profile_id, read))
                 of_ids[profile_id] = frames.inside(_RESULTS, result)
                 budget.add(of_ids[profile_id].size, len(at))
         return frames.joined(of_ids[profile_id] for profile_id in ids)
 
-    def describe(self, request: pb.DescribeRequest, turn: Turn) -> pb.DescribeResponse:
+    def describe(self, request: pb.DescribeRequest, permit: Permit) -> pb.DescribeResponse:
         """`Describe`; answers without a generation too."""
-        settings, limits, now = self._settings, self._limits, self._now()
+        settings, limits, report = self._settings, self._limits, self._report()
         response = pb.DescribeResponse(
             spec=spec_message(self._spec),
             partitions=settings.partitions,
             partitioner=PARTITIONER,
-            shards=now.answered,
-            complete=not now.reasons,
-            reasons=[reason_value(reason) for reason in now.reasons],
-            stream_through_ms=now.stream_through_ms,
+            shards=report.answered,
+            complete=not report.reasons,
+            reasons=[reason_value(reason) for reason in report.reasons],
+            stream_through_ms=report.stream_through_ms,
             streams=[
                 stream_message(number, shard, shard.stream)
-                for number, shard in now.shards.items()
+                for number, shard in report.shards.items()
                 if shard.stream is not None
             ],
             limits=pb.Limits(
@@ -122,26 +122,26 @@ class ImpressionsService:
             ),
             server_version=_server_version(),
         )
-        if now.generation is not None:
-            response.generation.CopyFrom(generation_message(now.generation, self._spec))
+        if report.generation is not None:
+            response.generation.CopyFrom(generation_message(report.generation, self._spec))
         return response
 
     def _answer_one(
-        self, request: pb.GetProfileRequest | pb.StreamProfilesRequest, turn: Turn
+        self, request: pb.GetProfileRequest | pb.StreamProfilesRequest, permit: Permit
     ) -> Frame:
         query = query_of(request.projection, self._spec)
         selection = selection_of(request.projection, self._limits.max_titles)
         profile_id = profile_id_of(request)
-        budget = Budget(self._limits.max_answer_bytes, query, selection, self._spec)
+        budget = AnswerBudget(self._limits.max_answer_bytes, query, selection, self._spec)
         now_ms = self._clock()
         query_ms = query_time_of(request, now_ms)
         with self._generations.lease() as generation:
             check_time(query_ms, generation)
-            found = self._reader.profile(
-                generation, profile_id, query, selection, query_ms, turn, budget
+            read = self._reader.profile(
+                generation, profile_id, query, selection, query_ms, permit, budget
             )
-            context = self._context(generation, query_ms, found.stream, now_ms)
-            answer = answer_frame(profile_id, found.answer, context)
+            context = self._context(generation, query_ms, read.stream, now_ms)
+            answer = answer_frame(profile_id, read.answer, context)
             budget.add(answer.size)
             return answer
 
@@ -152,11 +152,11 @@ class ImpressionsService:
         stream: StreamState | None,
         now_ms: int,
     ) -> bytes:
-        why = reasons(query_ms, generation, stream, now_ms, self._settings)
+        reasons = incomplete_reasons(query_ms, generation, stream, now_ms, self._settings)
         through_ms = None if stream is None else stream.through_ms
         if generation is None:
-            return context_bytes("", 0, query_ms, through_ms, why)
-        return context_bytes(generation.name, generation.cutover_ms, query_ms, through_ms, why)
+            return context_bytes("", 0, query_ms, through_ms, reasons)
+        return context_bytes(generation.name, generation.cutover_ms, query_ms, through_ms, reasons)
 
 
 def generation_message(generation: ServedGeneration, spec: Spec) -> pb.ServedGeneration:
@@ -172,7 +172,7 @@ def generation_message(generation: ServedGeneration, spec: Spec) -> pb.ServedGen
     )
 
 
-def stream_message(number: int, shard: Shard, stream: StreamState) -> pb.ShardStream:
+def stream_message(number: int, shard: ShardReport, stream: StreamState) -> pb.ShardStream:
     """What is known of the live stream of a shard."""
     return pb.ShardStream(
         shard=number,
@@ -185,7 +185,7 @@ def stream_message(number: int, shard: Shard, stream: StreamState) -> pb.ShardSt
 
 def result_frame(profile_id: int, answer: Frame) -> Frame:
     """A `ProfileResult` with this answer."""
-    return frames.behind(
+    return frames.prepended(
         frames.integer(_RESULT["profile_id"], profile_id), frames.inside(_RESULT["answer"], answer)
     )
 
@@ -201,7 +201,7 @@ def failed_result(profile_id: int, error: Exception) -> bytes:
 def in_stream(request: pb.StreamProfilesRequest, result: Frame) -> bytes:
     """The `StreamProfilesResponse` to one request."""
     first = frames.integer(_STREAMED["request_id"], request.request_id)
-    return frames.joined([frames.behind(first, frames.inside(_STREAMED["result"], result))])
+    return frames.joined([frames.prepended(first, frames.inside(_STREAMED["result"], result))])
 
 
 def _server_version() -> str:

@@ -26,7 +26,7 @@ from impressions.core.shard import shard_of
 from impressions.core.spec import DAY_MS, PARTITIONER, Spec
 from impressions.formats.generation_paths import MANIFEST, generation_id, sst_path
 from impressions.formats.manifest import Manifest, SstFile, content_digest, encode
-from impressions.rocksdb import stores as rocks
+from impressions.rocksdb import generation_store
 from tests.blocks import profile_block_of
 
 Applied = tuple[int, dict[str, Any], int]
@@ -120,7 +120,7 @@ def _write_sst(root: Path, shard: int, part: int, pairs: Sequence[tuple[bytes, b
     name = sst_path(shard, part, "0a1b2c3d")
     path = root / name
     path.parent.mkdir(parents=True, exist_ok=True)
-    writer = rocks.sst_writer(path)
+    writer = generation_store.sst_writer(path)
     for key, value in pairs:
         writer[key] = value
     writer.finish()

@@ -1,7 +1,7 @@
-"""Only impressions/rocksdb/stores.py iterates a database.
+"""Only impressions/rocksdb/scan.py iterates a database.
 
 RocksDB's own iterators (`keys`, `items`, `values`, `iter`) end silently at a damaged block;
-`Store.scan` asks the status afterwards. This looks at every name that holds a database: assigned
+`scan` asks the status afterwards. This looks at every name that holds a database: assigned
 from `Rdict(...)`, bound by `with ... as`, annotated `Rdict`, or called db or rdict.
 """
 
@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("impressions", "batch", "bulkload", "speed", "serving")
-ALLOWED = ROOT / "impressions" / "rocksdb" / "stores.py"
+ALLOWED = ROOT / "impressions" / "rocksdb" / "scan.py"
 OPENERS = {"Rdict", "open_read_only"}
 SCANS = {"keys", "items", "values", "iter"}
 USUAL_NAMES = {"db", "_db", "rdict"}
@@ -73,18 +73,18 @@ def test_no_module_iterates_a_store_by_itself():
         if path != ALLOWED
         for line in blind_scans(path.read_text(encoding="utf-8"))
     }
-    assert not blind, f"use Store.scan: {sorted(blind)}"
+    assert not blind, f"use impressions.rocksdb.scan: {sorted(blind)}"
 
 
 @pytest.mark.parametrize(
     "source",
     [
-        "s = rocks.open_read_only(p)\nfor k, v in s.items(): pass",
+        "s = generation_store.open_read_only(p)\nfor k, v in s.items(): pass",
         "s = Rdict(p)\nn = sum(1 for _ in s.keys())",
         "class A:\n  def f(self): self.held = Rdict(p); return list(self.held.values())",
         "def f(s: Rdict): return s.iter()",
         "with Rdict(p) as s:\n  s.items()",
-        "rocks.open_read_only(p).keys()",
+        "generation_store.open_read_only(p).keys()",
         "for key in db: pass",
     ],
 )
@@ -93,7 +93,7 @@ def test_the_lint_finds_what_it_bans(source):
     assert blind_scans(source)
 
 
-def test_the_lint_leaves_mappings_and_rocks_scan_alone():
+def test_the_lint_leaves_mappings_and_the_safe_scan_alone():
     """A dict may be iterated; so may the one safe scan."""
     assert not blind_scans("d = {}\nfor k, v in d.items(): pass\nfor k, v in db.scan(): pass")
 

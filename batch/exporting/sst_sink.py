@@ -166,11 +166,11 @@ class SstFiles:
     """
 
     def __init__(self, shard: int, attempt: str, local: Path, target: Directory | None):
-        from impressions.rocksdb import stores as rocks
+        from impressions.rocksdb import generation_store
 
         self.shard, self.done, self.open_bytes = shard, list[SstFile](), 0
         self._attempt, self._local, self._target = attempt, local / "part.sst", target
-        self._new_writer = rocks.sst_writer
+        self._new_writer = generation_store.sst_writer
 
     def add(self, key: bytes, block: bytes) -> None:
         """Append one profile; keys strictly ascending over all files."""

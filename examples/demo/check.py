@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Any
 
-from impressions.client.client import ImpressionsClient, ProfileResult, Top
+from impressions.client import ImpressionsClient, ProfileResult, Top
 from impressions.settings.model import Settings
 from oracle import naive
 from tests.compare import differences

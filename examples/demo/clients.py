@@ -14,7 +14,7 @@ from contextlib import contextmanager
 
 from examples.demo.check import ask, wait
 from examples.demo.traffic import Traffic
-from impressions.client.client import ImpressionsClient
+from impressions.client import ImpressionsClient
 from impressions.clock import now_ms
 from impressions.kafka.record_packing import Impression, Log
 from tests.compare import differences

@@ -30,7 +30,7 @@ from examples.demo.raw import Raw, prepare
 from examples.demo.screen import Claim, Screen, quantile
 from examples.demo.shell import Background, Shell, StepFailed, free_address
 from examples.demo.traffic import Traffic
-from impressions.client.client import ImpressionsClient
+from impressions.client import ImpressionsClient
 from impressions.clock import now_ms
 from impressions.core.slot import format_utc, slot_start_ms
 from impressions.formats.generation_paths import generation_id

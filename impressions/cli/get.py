@@ -24,7 +24,7 @@ from impressions.terminal.console import Table, emit, human_age, human_time
 if TYPE_CHECKING:
     import grpc
 
-    from impressions.client.client import Context, ProfileResult
+    from impressions.client import Context, ProfileResult
     from impressions.core.answer import Top
 
 _USUAL = ("impressions/7d", "impressions/30d", "impressions/365d", "plays/7d", "plays/30d")
@@ -103,7 +103,7 @@ def command(
     half-life of 7 days. Without --measures and --half-lives the table shows a few of them; --json
     always has all that was asked for.
     """
-    from impressions.client.client import ImpressionsClient
+    from impressions.client import ImpressionsClient
 
     profile_id = _profile_id(profile, profile_text)
     chosen_measures, chosen_days = _names(measures), _numbers("--half-lives", half_lives)

@@ -1,8 +1,9 @@
-"""Failed calls as errors: what the rich status of the server says, in one exception.
+"""Failed calls as one exception, with everything that the rich status of the server holds.
 
-In: what gRPC raises, or the status of one result. Out: `CallFailed`, a ServiceError whose `reason`
-is a short stable word: the server's own (`invalid_field`, `no_generation`, `shard_not_owned`,
-`corrupt`, `overloaded`, ...), or the gRPC code in lower case where the call did not get that far.
+In: the error that gRPC raises, or the status of one result. Out: `CallFailed`, a ServiceError whose
+`reason` is a short stable word: that of the server (`invalid_field`, `no_generation`,
+`shard_not_owned`, `corrupt`, `overloaded`, ...), or the gRPC code in lower case if the server gave
+none.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ class CallFailed(ServiceError):
     Attributes:
         code: the gRPC code, such as `INVALID_ARGUMENT`.
         fields: request fields that the server refused.
-        retry_after_s: when it said that another try may help; None if it did not.
-        metadata: what else it said, such as `owned_shards`.
+        retry_after_s: the pause that the server asks for before a retry; None without one.
+        metadata: other details of the server, such as `owned_shards`.
     """
 
     def __init__(
@@ -46,7 +47,7 @@ class CallFailed(ServiceError):
 
 
 def failure_of(error: Any, target: str) -> CallFailed:
-    """The failure of a whole call: `error` is the `grpc.RpcError` it raised, which is a Call."""
+    """The failure of a call: `error` is the `grpc.RpcError` it raised, which is a Call."""
     code: grpc.StatusCode = error.code()
     status = rpc_status.from_call(error)
     if status is not None:
@@ -55,10 +56,10 @@ def failure_of(error: Any, target: str) -> CallFailed:
     hint = _CHECK_SERVER if code is grpc.StatusCode.UNAVAILABLE else None
     if code is grpc.StatusCode.DEADLINE_EXCEEDED:
         hint = "allow more time (timeout_s), or ask for fewer profiles"
-    if code is grpc.StatusCode.RESOURCE_EXHAUSTED:  # a flood is refused without a reason
+    if code is grpc.StatusCode.RESOURCE_EXHAUSTED:  # in a flood of calls, a refusal has no reason
         hint = "full, or more than a message may hold: retry later, elsewhere, or with less"
-    if code is grpc.StatusCode.CANCELLED and text == code.name:  # by the server's gRPC, not by us
-        hint = "the line in front of the server is full: retry later, or elsewhere"
+    if code is grpc.StatusCode.CANCELLED and text == code.name:  # by the server's gRPC
+        hint = "the server's queue of new calls is full: retry later, or elsewhere"
     return CallFailed(f"{target}: {text}", code=code.name, hint=hint)
 
 

@@ -1,7 +1,6 @@
-"""What a caller gets: typed results, their columns numpy arrays over the bytes that arrived.
+"""The results of the client: typed, with columns that are numpy arrays over the received bytes.
 
-Nothing is copied and nothing is looped over but the columns themselves. Arrays are read-only views;
-`array.copy()` makes one to change.
+No value is copied. The arrays are read-only views; `array.copy()` makes one that can be changed.
 """
 
 from __future__ import annotations
@@ -23,15 +22,15 @@ _PREFIX = "INCOMPLETE_REASON_"
 
 @dataclass(frozen=True)
 class Context:
-    """What an answer was made from.
+    """The data that an answer was made from.
 
     Attributes:
         generation, cutover_ms: every event ingested before the cutover is in it; "" and 0 before
             the first generation, when the live stream answers alone.
-        stream_through_ms: every event ingested before this is in the answer, unless `reasons` says
-            what is missing; None without a stream, or while nothing is known of it.
+        stream_through_ms: every event ingested before this is in the answer, except what `reasons`
+            names as missing; None without a stream, or while its state is unknown.
         query_time_ms: the time the sums are for.
-        complete, reasons: whether the answer is everything it says, and if not, why.
+        complete, reasons: whether all events until then are in the answer, and if not, why.
     """
 
     generation: str
@@ -95,8 +94,8 @@ def result_of(answer: Any, *, by_location: bool, last_seen: bool) -> ProfileResu
 
 
 def reason_words(values: Iterable[int]) -> tuple[str, ...]:
-    """The words of `impressions.completeness` for the wire's values. A reason newer than this
-    client is shown by its number, because it is still a reason."""
+    """The words of `impressions.core.completeness` for the values of the protobuf enum. A reason
+    that is newer than this client is shown by its number."""
     names = {value.number: value.name for value in pb.IncompleteReason.DESCRIPTOR.values}
     return tuple(names.get(v, f"{_PREFIX}{v}").removeprefix(_PREFIX).lower() for v in values)
 

@@ -23,7 +23,7 @@ from pathlib import Path
 from impressions.core.errors import CorruptData, FormatVersionError
 from impressions.core.item import profile_key
 from impressions.formats import heartbeat
-from impressions.rocksdb import stores as rocks
+from impressions.rocksdb import delta_table
 
 KEY_BYTES = 16
 VERSION = 1
@@ -80,9 +80,9 @@ def state_key(partition: int) -> bytes:
 
 
 class DeltaStore:
-    """An open store. Thread-safe; what every method raises stands at `rocks.Table`."""
+    """An open store. Thread-safe; what every method raises stands at `delta_table.DeltaTable`."""
 
-    def __init__(self, table: rocks.Table):
+    def __init__(self, table: delta_table.DeltaTable):
         self._table = table
 
     def blocks(self, profile_id: int, from_slot_ms: int = 0) -> list[bytes]:
@@ -157,7 +157,7 @@ def open_primary(path: Path, *, logged: bool = True) -> DeltaStore:
     Raises:
         Refused: reason "locked": another process has it open so.
     """
-    return DeltaStore(rocks.open_primary(path, _PREFIX_BYTES, logged))
+    return DeltaStore(delta_table.open_primary(path, _PREFIX_BYTES, logged))
 
 
 def open_secondary(path: Path, own: Path) -> DeltaStore:
@@ -166,7 +166,7 @@ def open_secondary(path: Path, own: Path) -> DeltaStore:
     Raises:
         NotReady: reason "no_store": nobody has made it yet.
     """
-    return DeltaStore(rocks.open_secondary(path, own, _PREFIX_BYTES))
+    return DeltaStore(delta_table.open_secondary(path, own, _PREFIX_BYTES))
 
 
 def slot_of_key(key: bytes) -> int:

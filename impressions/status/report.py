@@ -43,8 +43,8 @@ class Status:
 
 def look(settings: Settings, clock: Clock = now_ms, timeout_s: float = TIMEOUT_S) -> Status:
     """Ask everything; ends within about `timeout_s`."""
+    from bulkload.host_status import status
     from bulkload.listing import listing
-    from bulkload.status import status
     from impressions.status.lake import read_lake
     from impressions.status.serving import read_copy, read_servers
     from impressions.status.stream import read_stream

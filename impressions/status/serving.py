@@ -73,7 +73,7 @@ def describe(settings: Settings, address: str, timeout_s: float = TIMEOUT_S) -> 
     """
     import grpc
 
-    from impressions.client.client import ImpressionsClient
+    from impressions.client import ImpressionsClient
     from impressions.client.result import reason_words
 
     serving = settings.serving
@@ -109,7 +109,7 @@ def read_copy(settings: Settings, clock: Clock = now_ms) -> Copy:
     """
     from impressions.deltas.process import store_dir
     from impressions.deltas.store import open_secondary
-    from serving.live import stream_state
+    from serving.live_deltas import stream_state
 
     path = store_dir(settings)
     if not path.exists():

@@ -30,7 +30,7 @@ def call(world, capsys, monkeypatch):
 
 
 def test_a_week_of_an_operator(call):
-    """list, load, verify, activate, status, rollback, gc: each exits 0 and says what it did."""
+    """list, load, verify, activate, status, rollback, gc: each exits 0 and reports what it did."""
     assert f"{OLD}" in call("list")[1]
     code, out, err = call("load", "latest")
     assert (code, out.startswith(f"loaded {NEW}: 2 files")) == (0, True)
@@ -63,7 +63,7 @@ def test_a_week_of_an_operator(call):
     ],
 )
 def test_json_is_one_document_on_stdout(call, argv, key):
-    """Whatever is said to people goes to stderr."""
+    """All messages for people go to stderr."""
     code, out, _ = call(*argv, "--json")
     assert (code, key in json.loads(out)) == (0, True)
 
@@ -76,16 +76,16 @@ def test_list_as_json_says_what_fits_and_what_does_not(call):
     (world.published / "2026-11-29").mkdir()
     (world.published / "2026-11-29" / "manifest.json").write_bytes(b"{}")
     (world.published / "lost+found").mkdir()
-    found = {item["generation"]: item for item in json.loads(call("list", "--json")[1])}
-    states = {name: (item["state"], item["fits"]) for name, item in found.items()}
+    listed = {item["generation"]: item for item in json.loads(call("list", "--json")[1])}
+    states = {name: (item["state"], item["fits"]) for name, item in listed.items()}
     assert states == {
         OLD: ("complete", True),
         NEW: ("complete", False),
         "2026-11-22": ("incomplete", False),
         "2026-11-29": ("damaged", False),
     }
-    assert "number of partitions 16, this host has 2" in found[NEW]["problem"]
-    assert (found[OLD]["loaded"], found[OLD]["active"]) == (True, True)
+    assert "number of partitions 16, this host has 2" in listed[NEW]["problem"]
+    assert (listed[OLD]["loaded"], listed[OLD]["active"]) == (True, True)
 
 
 @pytest.mark.parametrize(
@@ -102,11 +102,11 @@ def test_list_as_json_says_what_fits_and_what_does_not(call):
 )
 def test_refusals_have_their_exit_code_and_a_reason(call, argv, code, reason):
     """On stderr for people; the same as one JSON object under --json."""
-    found, out, err = call(*argv)
-    assert (found, out) == (code, "")
+    exit_code, out, err = call(*argv)
+    assert (exit_code, out) == (code, "")
     assert err.startswith("error: ")
-    found, out, _ = call(*argv, "--json")
-    assert (found, json.loads(out)["reason"]) == (code, reason)
+    exit_code, out, _ = call(*argv, "--json")
+    assert (exit_code, json.loads(out)["reason"]) == (code, reason)
 
 
 def test_verify_exits_with_what_it_found(call):
@@ -160,7 +160,7 @@ def test_progress_in_bytes_is_for_terminals(call, terminal):
 
 
 def read_all(descriptor):
-    """Chunks until the other side is closed; a terminal says so with an error."""
+    """Chunks until the other side is closed; a terminal then gives an error."""
     try:
         while chunk := os.read(descriptor, 1 << 16):
             yield chunk

@@ -2,9 +2,10 @@
 
 import pytest
 
-from bulkload.activate import activate, rollback
+from bulkload.activate import activate
 from bulkload.gc import gc
 from bulkload.load import load
+from bulkload.rollback import rollback
 from impressions.core.errors import Refused, UsageError
 from impressions.formats.generation_paths import generation_id
 from tests.bulkload.world import NEW_MS, WEEK_MS
@@ -28,7 +29,7 @@ def loaded(world):
 
 
 def test_the_newest_few_stay(five):
-    """keep=3 by the settings; the report says what went and how many bytes."""
+    """keep=3 by the settings; the report names what was removed and how many bytes."""
     report = gc(five.settings)
     assert [removal.name for removal in report.removed] == [A, B]
     assert report.size_bytes == sum(r.size_bytes for r in report.removed) > 10_000

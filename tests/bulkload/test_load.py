@@ -1,17 +1,18 @@
-"""Loading: what arrives, when nothing happens, and what is done again."""
+"""Loading: what arrives, when nothing is done, and what is repaired."""
 
 import os
 
 import pytest
 
-from bulkload.activate import activate, rollback
+from bulkload.activate import activate
 from bulkload.host import Host as HostDir
 from bulkload.load import load
+from bulkload.rollback import rollback
 from impressions.clock import FixedClock
 from impressions.core.errors import NotReady, Refused, UsageError
 from impressions.core.shard import shard_of
 from impressions.formats.pointer import decode_loaded
-from impressions.rocksdb import stores as rocks
+from impressions.rocksdb import generation_store
 from tests.bulkload.world import EVENTS, NEW, NEW_MS, OLD, OLD_MS, PARTITIONS, WEEK_MS
 from tests.generations import blocks_of
 
@@ -19,7 +20,7 @@ from tests.generations import blocks_of
 def stored(paths, generation):
     """Everything in a loaded generation's store."""
     shards = [int(p.name.partition("=")[2]) for p in paths.store(generation).iterdir()]
-    db = rocks.open_read_only(paths.store(generation), shards)
+    db = generation_store.open_read_only(paths.store(generation), shards)
     try:
         return {int.from_bytes(key, "big"): value for key, value in db.scan()}
     finally:
@@ -51,7 +52,7 @@ def test_loading_does_not_activate_and_leaves_nothing_in_loading(world):
 
 
 def test_loading_twice_is_a_success_that_does_nothing(world):
-    """The second load says so and changes no byte."""
+    """The second load reports so and changes no byte."""
     load(world.settings, NEW)
     before = world.snapshot()
     assert load(world.settings, NEW).action == "already_loaded"
@@ -141,7 +142,7 @@ def test_another_generation_under_a_loaded_name_is_refused(world):
 
 
 def test_again_replaces_what_is_loaded(world):
-    """The repair after verify found damage: a new store in place of the old one."""
+    """The repair of damage: a new store replaces the old one."""
     load(world.settings, NEW)
     sst = next(world.paths.store(NEW).glob("*/*.sst"))
     sst.write_bytes(b"rotten")
@@ -168,7 +169,7 @@ def test_what_a_dead_load_left_is_cleared_by_the_next(world):
 
 
 def test_a_replacement_that_died_between_its_two_renames_is_undone(world):
-    """The old directory was put aside and nothing took its place: the next load brings it back."""
+    """The old directory was moved away and not replaced: the next load moves it back."""
     before = stored(world.paths, OLD)
     aside = world.paths.loading / f"{OLD}.4194304.replaced"
     world.paths.generation(OLD).rename(aside)
@@ -179,8 +180,8 @@ def test_a_replacement_that_died_between_its_two_renames_is_undone(world):
 
 def test_two_loads_at_once_do_not_collide(world, monkeypatch):
     """The second learns who is at work and changes nothing."""
-    monkeypatch.setattr("bulkload.host.LOCK_WAIT_S", {"load": 0.05, "pointer": 0.05})
-    with HostDir(world.settings.host_dir).lock("load"):
+    monkeypatch.setattr("bulkload.host_locks.LOCK_WAIT_S", {"load": 0.05, "pointer": 0.05})
+    with HostDir(world.settings.host_dir).locks.hold("load"):
         before = world.snapshot()
         with pytest.raises(NotReady, match=f"process {os.getpid()}") as caught:
             load(world.settings, NEW)
@@ -192,7 +193,7 @@ def test_a_rollback_does_not_wait_for_a_load(world):
     """The pointer has a lock of its own."""
     load(world.settings, NEW)
     activate(world.settings, NEW)
-    with HostDir(world.settings.host_dir).lock("load"):
+    with HostDir(world.settings.host_dir).locks.hold("load"):
         assert rollback(world.settings).generation == OLD
 
 
@@ -204,7 +205,7 @@ def test_many_files_of_a_shard_become_one_store(empty):
     assert stored(empty.paths, manifest.generation) == blocks_of(EVENTS, OLD_MS - WEEK_MS)
 
 
-def test_everything_is_on_the_disk_before_the_record_that_says_so(world, monkeypatch):
+def test_everything_is_on_the_disk_before_the_record_of_the_load(world, monkeypatch):
     """Every file and directory of the store is synced before loaded.json is written."""
     synced, fsync = [], os.fsync
 

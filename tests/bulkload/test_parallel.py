@@ -1,4 +1,4 @@
-"""Work on several things at once: results in order, the first failure raised, the rest given up."""
+"""Work on several items at a time: results in order, the first failure raised, the rest stopped."""
 
 import threading
 
@@ -11,7 +11,7 @@ def test_results_come_in_the_order_of_the_items():
     """Also when a later one is done sooner."""
     second_done = threading.Event()
 
-    def work(item, go_on):
+    def work(item, check_stop):
         if item == 1:
             assert second_done.wait(10)
         elif item == 2:
@@ -23,15 +23,15 @@ def test_results_come_in_the_order_of_the_items():
 
 
 def test_a_failure_ends_what_is_under_way_and_begins_nothing_more():
-    """Work that asks whether to go on gets the answer no; items behind it are never begun."""
+    """Work that checks for a stop is ended; the items after it are never begun."""
     begun = []
 
-    def work(item, go_on):
+    def work(item, check_stop):
         begun.append(item)
         if item == 0:
             raise ValueError("0 is bad")
         while True:
-            go_on()
+            check_stop()
 
     with pytest.raises(ValueError, match="0 is bad"):
         each(range(50), work)
@@ -42,7 +42,7 @@ def test_of_several_failures_the_first_in_order_is_named():
     """Whichever came first in time."""
     both = threading.Barrier(2, timeout=10)
 
-    def work(item, go_on):
+    def work(item, check_stop):
         both.wait()
         raise ValueError(f"{item} is bad")
 
@@ -58,10 +58,10 @@ def test_an_interrupt_ends_the_work(monkeypatch):
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    def work(item, go_on):
+    def work(item, check_stop):
         try:
             while True:
-                go_on()
+                check_stop()
         finally:
             ended.set()
 

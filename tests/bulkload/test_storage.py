@@ -7,7 +7,7 @@ import pytest
 from bulkload import retry
 from bulkload.load import load
 from bulkload.parallel import THREADS
-from bulkload.published import Published, open_published
+from bulkload.published_generations import PublishedGenerations, open_published
 from impressions.core.errors import ServiceError, SettingsError
 from impressions.formats.generation_paths import MANIFEST
 from tests.bulkload.world import NEW, OLD
@@ -29,7 +29,7 @@ class FaultyStream(io.RawIOBase):
 
 
 class FaultyFilesystem:
-    """A pyarrow filesystem whose first `times` calls of one kind go wrong."""
+    """A pyarrow filesystem whose first `times` calls of one kind fail."""
 
     def __init__(self, inner, kind, times, suffix=".sst"):
         self._inner, self._kind, self.left, self._suffix = inner, kind, times, suffix
@@ -60,18 +60,20 @@ class FaultyFilesystem:
 
 @pytest.fixture
 def no_pause(monkeypatch):
-    """Three retries, as ever, but at once."""
+    """Three retries as usual, but without pauses."""
     monkeypatch.setattr(retry, "PAUSES_S", (0.0, 0.0, 0.0))
 
 
 def faulty(world, kind, times, suffix=".sst"):
     good = open_published(world.settings.generations)
-    return Published(FaultyFilesystem(good.filesystem, kind, times, suffix), good.base, good.uri)
+    return PublishedGenerations(
+        FaultyFilesystem(good.filesystem, kind, times, suffix), good.base, good.uri
+    )
 
 
 @pytest.mark.parametrize("kind", ["look", "open", "break", "short"])
-def test_a_storage_that_fails_for_a_moment_is_asked_again(world, no_pause, kind):
-    """Two failures, then it works: the generation is whole."""
+def test_a_storage_that_fails_for_a_moment_is_retried(world, no_pause, kind):
+    """Two failures, then it works: the generation is complete."""
     source = faulty(world, kind, times=2)
     assert load(world.settings, NEW, published=source).profiles == 24
     assert source.filesystem.fired == 2
@@ -92,8 +94,8 @@ def test_a_storage_that_keeps_failing_is_a_clear_error(world, no_pause, kind):
 
 
 @pytest.mark.parametrize("kind", ["look", "open", "break", "short"])
-def test_a_manifest_is_asked_for_again_too(world, no_pause, kind):
-    """Two failures; a part of it is never taken for the whole."""
+def test_the_read_of_a_manifest_is_retried_too(world, no_pause, kind):
+    """Two failures; an incomplete manifest is never used."""
     source = faulty(world, kind, times=2, suffix=MANIFEST)
     assert load(world.settings, NEW, published=source).action == "loaded"
     assert source.filesystem.fired == 2
@@ -117,8 +119,8 @@ def test_pauses_grow_and_end():
     ("fault", "becomes"),
     [(FileNotFoundError, FileNotFoundError), (PermissionError, ServiceError)],
 )
-def test_what_will_not_change_is_not_asked_again(fault, becomes):
-    """A file that is not there, or that we may not read."""
+def test_an_error_that_will_not_change_is_not_retried(fault, becomes):
+    """A file that does not exist, or that we may not read."""
     attempts = []
 
     def fails():
@@ -131,15 +133,15 @@ def test_what_will_not_change_is_not_asked_again(fault, becomes):
 
 
 @pytest.mark.parametrize("uri", ["ftp://host/x", "gopher://x"])
-def test_an_address_nobody_knows_is_a_setting_to_fix(uri):
-    """The message holds what was found; the hint holds an example."""
+def test_an_unknown_address_is_a_setting_to_fix(uri):
+    """The message contains the address; the hint contains an example."""
     with pytest.raises(SettingsError, match="generations_uri") as caught:
         open_published(uri)
     assert "s3://" in caught.value.hint
 
 
 @pytest.mark.parametrize("form", ["{}", "file://{}"])
-def test_a_path_and_its_file_uri_are_the_same_place(world, form):
+def test_a_path_and_its_file_uri_are_the_same_directory(world, form):
     """Both list the same generations."""
     uri = form.format(world.settings.generations)
     assert open_published(uri).generations() == [OLD, NEW]

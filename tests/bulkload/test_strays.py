@@ -1,15 +1,16 @@
-"""What no load brought into a host's directory is named, left alone, and ends nothing."""
+"""Strays in a host's directory are reported and ignored, and no command stops because of them."""
 
 import json
 
 import pytest
 
-from bulkload.activate import activate, rollback
+from bulkload.activate import activate
 from bulkload.cli import app
 from bulkload.gc import gc
+from bulkload.host_status import status
 from bulkload.listing import listing
 from bulkload.load import load
-from bulkload.status import status
+from bulkload.rollback import rollback
 from bulkload.verify import verify_host
 from impressions.core.errors import Refused
 from impressions.process.command import main
@@ -20,7 +21,7 @@ DEAD = f"{OLD}.4194305"
 
 @pytest.fixture
 def elsewhere(tmp_path):
-    """A directory of somebody else."""
+    """A directory outside the host's."""
     directory = tmp_path / "elsewhere"
     (directory / "sub").mkdir(parents=True)
     (directory / "precious").write_text("not ours")
@@ -33,7 +34,7 @@ def untouched(elsewhere):
 
 
 def litter(world, elsewhere):
-    """One of each kind, in both places; named like ours and not."""
+    """One of each kind, in both directories; named like ours and not."""
     paths = world.paths
     paths.loading.mkdir(exist_ok=True)
     (paths.loading / "notes.txt").write_text("mine")
@@ -58,10 +59,10 @@ def test_every_verb_goes_on_and_names_them(world, elsewhere, capsys):
     assert verify_host(world.settings, None).ok
     assert [item.generation for item in listing(world.settings)] == [OLD, NEW]
     assert rollback(world.settings).generation == OLD
-    found = status(world.settings)
-    assert [g.generation for g in found.generations] == [OLD, NEW]
-    assert not found.damaged
-    named = "\n".join(message for message, _ in found.problems)
+    host = status(world.settings)
+    assert [g.generation for g in host.generations] == [OLD, NEW]
+    assert not host.damaged
+    named = "\n".join(message for message, _ in host.problems)
     assert [path for path in strays if str(path) not in named] == []
     assert {path for path in strays if path.exists() or path.is_symlink()} == strays
     assert untouched(elsewhere)
@@ -84,7 +85,7 @@ def test_a_dead_load_is_cleared_beside_them_and_links_in_it_are_not_followed(wor
     assert untouched(elsewhere)
 
 
-def test_a_place_that_is_a_link_is_not_cleared(world, elsewhere):
+def test_a_loading_directory_that_is_a_link_is_not_cleared(world, elsewhere):
     """loading/ leads elsewhere, where directories have the names of loads."""
     (elsewhere / DEAD).mkdir()
     world.paths.loading.rmdir()
@@ -95,7 +96,7 @@ def test_a_place_that_is_a_link_is_not_cleared(world, elsewhere):
     assert str(world.paths.loading) in status(world.settings).problems[0][0]
 
 
-def test_generations_that_lie_behind_a_link_answer_and_are_not_removed(world, tmp_path):
+def test_generations_reached_by_a_link_answer_and_are_not_removed(world, tmp_path):
     """An operator moved them to a larger disk: they can be activated, and gc removes none."""
     load(world.settings, NEW)
     away = tmp_path / "away"
@@ -107,8 +108,8 @@ def test_generations_that_lie_behind_a_link_answer_and_are_not_removed(world, tm
     assert sorted(path.name for path in away.iterdir()) == [OLD, NEW]
 
 
-def test_a_generation_is_not_loaded_in_place_of_a_stray(world, elsewhere):
-    """Refused before a byte is copied, with the line that helps; nothing is moved."""
+def test_a_generation_never_replaces_a_stray(world, elsewhere):
+    """Refused before a byte is copied, with a hint; nothing is moved."""
     place = world.paths.generation(NEW)
     place.symlink_to(elsewhere)
     for options in ({}, {"again": True}, {"dry_run": True}):
@@ -120,7 +121,7 @@ def test_a_generation_is_not_loaded_in_place_of_a_stray(world, elsewhere):
     assert untouched(elsewhere)
 
 
-def test_strays_in_a_generation_do_not_keep_it_from_going(world, elsewhere):
+def test_strays_in_a_generation_do_not_prevent_its_removal(world, elsewhere):
     """A link and a file in it go with it; what the link points at stays."""
     load(world.settings, NEW)
     place = world.paths.generation(NEW)
@@ -133,8 +134,8 @@ def test_strays_in_a_generation_do_not_keep_it_from_going(world, elsewhere):
     assert untouched(elsewhere)
 
 
-def test_a_stray_beside_a_mark_is_not_collected_for_ever(world):
-    """Rolled back and removed: only the mark is left, and somebody's file; gc has nothing to do."""
+def test_a_stray_beside_a_mark_is_not_collected_again_and_again(world):
+    """Rolled back and removed: only the mark and a foreign file are left; gc has nothing to do."""
     load(world.settings, NEW)
     activate(world.settings, NEW)
     rollback(world.settings)
@@ -144,7 +145,7 @@ def test_a_stray_beside_a_mark_is_not_collected_for_ever(world):
 
 
 def test_a_pointer_is_not_written_through_a_link(world, elsewhere):
-    """The name of its temporary file leads to a file of somebody else."""
+    """Its temporary file is a link to a file outside the host's directory."""
     load(world.settings, NEW)
     target = elsewhere / "precious"
     world.paths.current.with_name("CURRENT.tmp").symlink_to(target)

@@ -4,10 +4,11 @@ import shutil
 
 import pytest
 
-from bulkload.activate import activate, rollback
+from bulkload.activate import activate
 from bulkload.host import Host as HostDir
+from bulkload.host_status import status
 from bulkload.load import load
-from bulkload.status import status
+from bulkload.rollback import rollback
 from impressions.clock import FixedClock
 from impressions.core.errors import CorruptData, NotReady, Refused, UsageError
 from impressions.formats.generation_paths import generation_id
@@ -118,7 +119,7 @@ def test_rollback_returns_to_the_backup_and_marks_what_it_left(three):
 
 
 def test_rolling_back_twice_goes_back_by_two(three):
-    """And a third time says that there is nothing older."""
+    """A third rollback reports that there is no older one."""
     rollback(three.settings)
     assert rollback(three.settings).generation == OLDEST
     with pytest.raises(NotReady, match="no older usable generation") as caught:
@@ -222,7 +223,7 @@ def test_a_temporary_pointer_left_by_a_kill_is_in_nobodys_way(world):
 
 
 def test_a_rollback_stopped_between_mark_and_pointer_is_explained_and_repeated(three, monkeypatch):
-    """NEW is marked but answers; status says so; running it again finishes."""
+    """NEW is marked but answers; status reports it; a second rollback finishes."""
 
     def stop(self, target):
         raise KeyboardInterrupt
@@ -243,10 +244,10 @@ def test_a_damaged_pointer_is_explained_and_repaired_by_activate(three, damage):
     from bulkload.gc import gc
 
     three.paths.current.write_bytes(damage)
-    found = status(three.settings)
-    assert (found.active, found.damaged) == (None, True)
-    assert "CURRENT" in found.problems[0][0]
-    assert "activate" in found.problems[0][1]
+    host = status(three.settings)
+    assert (host.active, host.damaged) == (None, True)
+    assert "CURRENT" in host.problems[0][0]
+    assert "activate" in host.problems[0][1]
     for verb in (rollback, gc):
         with pytest.raises(CorruptData):
             verb(three.settings)
@@ -265,7 +266,7 @@ def test_every_flip_in_the_pointer_is_noticed(three):
 
 
 def test_a_pointer_to_a_directory_that_is_gone_is_explained(three):
-    """status says what to do; rollback works, because the backup is there."""
+    """status has the hint; rollback works, because the backup is loaded."""
     shutil.rmtree(three.paths.generation(NEW))
     message, hint = status(three.settings).problems[0]
     assert f"CURRENT names {NEW}, which is not loaded" in message

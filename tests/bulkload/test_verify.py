@@ -28,21 +28,21 @@ def test_a_good_generation_verifies(loaded):
 
 def test_one_flipped_bit_anywhere_in_a_loaded_file_is_found(loaded):
     """Every 97th byte of every SST file of the store, filters and footers included."""
-    tried = found = 0
+    tried = detected = 0
     for path in sorted(loaded.paths.store(NEW).glob("*/*.sst")):
         good = path.read_bytes()
         for number, i in enumerate(range(0, len(good), STRIDE)):
             path.write_bytes(good[:i] + bytes([good[i] ^ 1 << number % 8]) + good[i + 1 :])
             report = verify_host(loaded.settings, NEW)
             tried += 1
-            found += report.exit_code == 4 and path.name in report.problems[0].message
+            detected += report.exit_code == 4 and path.name in report.problems[0].message
         path.write_bytes(good)
-    assert found == tried >= 100
+    assert detected == tried >= 100
     assert verify_host(loaded.settings, NEW).ok
 
 
 def test_a_missing_file_is_named_as_the_manifest_names_it(loaded):
-    """RocksDB's file numbers tell nobody anything."""
+    """RocksDB's file numbers mean nothing to a person."""
     next(loaded.paths.store(NEW).glob("*/*.sst")).unlink()
     report = verify_host(loaded.settings, NEW)
     assert report.exit_code == 4

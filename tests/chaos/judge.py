@@ -18,7 +18,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from google.protobuf.message import DecodeError
 
 from examples.demo.check import ask
-from impressions.client.client import ImpressionsClient
+from impressions.client import ImpressionsClient
 from impressions.kafka import client as kafka
 from impressions.settings.model import Settings
 from impressions.v1.impression_record_pb2 import ImpressionRecord

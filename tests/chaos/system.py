@@ -24,7 +24,7 @@ from examples.demo.generate import DAY_MS, Size, write_year
 from examples.demo.raw import Raw, of_history, prepare
 from examples.demo.shell import free_address
 from examples.demo.traffic import Traffic
-from impressions.client.client import ImpressionsClient
+from impressions.client import ImpressionsClient
 from impressions.clock import now_ms
 from impressions.core.slot import format_utc, slot_start_ms
 from impressions.formats.generation_paths import generation_id

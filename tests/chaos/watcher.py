@@ -11,8 +11,7 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from impressions.client.client import ImpressionsClient, ProfileResult
-from impressions.client.failures import CallFailed
+from impressions.client import CallFailed, ImpressionsClient, ProfileResult
 from impressions.clock import now_ms
 
 _PAUSE_S = 0.02

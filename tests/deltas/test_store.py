@@ -16,7 +16,7 @@ from impressions.deltas.store import (
     open_secondary,
 )
 from impressions.formats.delta_block import key
-from impressions.rocksdb import stores as rocks
+from impressions.rocksdb import delta_table
 
 OPEN = """
 import sys
@@ -244,7 +244,7 @@ def test_every_store_of_a_process_reads_through_one_cache(tmp_path):
     """First opening, later ones and readers: 64 MiB that all of them share, by RocksDB's own
     account, and the options of the store's own file."""
     first = open_primary(tmp_path / "a")
-    assert capacity(first) == rocks.CACHE_BYTES
+    assert capacity(first) == delta_table.CACHE_BYTES
     first.write([(key(1, slot), b"\xa5" * 6_000) for slot in range(64)], {})
     first.fill()
     first.filled()  # into a file, which is read through the cache
@@ -257,7 +257,7 @@ def test_every_store_of_a_process_reads_through_one_cache(tmp_path):
     assert grown > 64 * 6_000, "what one reads, the other's cache holds"
     assert len(reader.blocks(1)) == 64
     for store in (again, other, reader):
-        assert capacity(store) == rocks.CACHE_BYTES
+        assert capacity(store) == delta_table.CACHE_BYTES
         assert used(store) == used(other)
     newest = max((tmp_path / "a").glob("OPTIONS-*"), key=lambda path: int(path.name[8:]))
     options = dict(
@@ -292,9 +292,9 @@ def test_after_a_restart_many_stores_stay_within_the_bound_of_one_cache(tmp_path
     before = used(stores[0])
     for store in stores:
         assert len(store.blocks(1)) == 256
-    assert {capacity(store) for store in stores} == {rocks.CACHE_BYTES}
+    assert {capacity(store) for store in stores} == {delta_table.CACHE_BYTES}
     assert {used(store) for store in stores} == {used(stores[0])}
-    assert used(stores[0]) - before + rocks.CACHE_BYTES // 8 > 8 * 256 * 8_000
-    assert used(stores[0]) <= rocks.CACHE_BYTES
+    assert used(stores[0]) - before + delta_table.CACHE_BYTES // 8 > 8 * 256 * 8_000
+    assert used(stores[0]) <= delta_table.CACHE_BYTES
     for store in stores:
         store.close()

@@ -43,7 +43,7 @@ def test_a_full_disk_refuses_the_load_and_harms_nothing(world, tmp_path):
 
 def main(home, disk):
     """Inside the namespace: fill, load, look; prints what happened as JSON."""
-    from bulkload import load as load_module
+    from bulkload import load_checks
     from bulkload.activate import activate
     from bulkload.load import load
     from bulkload.verify import verify_host
@@ -61,7 +61,7 @@ def main(home, disk):
     activate(world.settings, OLD)
     size_bytes = world.manifest(NEW).size_bytes
     refused, harmed, before = {}, [], world.snapshot()
-    load_module.free_bytes = lambda _: 1 << 40
+    load_checks.free_bytes = lambda _: 1 << 40
     for twelfth in range(12):
         fill(disk, room_bytes=size_bytes * twelfth // 12)
         try:

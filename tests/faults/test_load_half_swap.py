@@ -13,14 +13,14 @@ from dataclasses import replace
 import pytest
 
 from bulkload.gc import gc
+from bulkload.host_status import status
 from bulkload.load import load
-from bulkload.status import status
 from bulkload.verify import verify_host
 from impressions.formats.pointer import decode_pointer, encode_pointer
 from impressions.process.failpoint import VARIABLE, hits
 from tests.bulkload.world import NEW, NEW_MS, OLD, WEEK_MS
 from tests.faults.conftest import serving_settings
-from tests.serving.support import client_of, found, serving, until
+from tests.serving.support import client_of, result_rows, serving, until
 
 # name of the failpoint, the command that passes it, what answers afterwards, what status says
 CASES = [
@@ -103,7 +103,7 @@ def test_after_a_rollback_the_answers_are_those_of_before(world):
 
     def answers():
         results = client.get_many(range(1, 25), at_ms=next_ms, totals=True, last_seen=True)
-        return [(found(result), result.context.generation) for result in results]
+        return [(result_rows(result), result.context.generation) for result in results]
 
     with serving(serving_settings(world)) as server, client_of(server) as client:
         before = answers()

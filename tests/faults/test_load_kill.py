@@ -16,8 +16,8 @@ import pytest
 
 from bulkload.files import tree_bytes
 from bulkload.gc import gc
+from bulkload.host_status import status
 from bulkload.load import load
-from bulkload.status import status
 from bulkload.verify import verify_host
 from tests.bulkload.world import EVENTS, NEW, NEW_MS, OLD
 from tests.faults.size import scaled

@@ -16,7 +16,7 @@ from bulkload.activate import activate
 from bulkload.gc import gc
 from bulkload.load import load
 from impressions.core.errors import Refused
-from impressions.rocksdb import stores as rocks
+from impressions.rocksdb import generation_store
 from tests.bulkload.world import EVENTS, NEW, NEW_MS, OLD, OLD_MS, PARTITIONS
 from tests.faults.mutations import OF_BYTES, OF_FILES, OF_MANIFESTS, draw
 from tests.faults.size import scaled
@@ -28,7 +28,7 @@ MUTATIONS = scaled(400, 8_000)
 
 def rows_of(world, generation):
     """Every (key, value) that this host would serve."""
-    store = rocks.open_read_only(world.paths.store(generation), range(PARTITIONS))
+    store = generation_store.open_read_only(world.paths.store(generation), range(PARTITIONS))
     try:
         return dict(store.scan())
     finally:

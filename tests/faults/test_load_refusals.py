@@ -7,7 +7,8 @@ import pytest
 
 from bulkload.activate import activate
 from bulkload.files import free_bytes
-from bulkload.load import STORE_OVERHEAD_BYTES, load
+from bulkload.load import load
+from bulkload.load_checks import STORE_OVERHEAD_BYTES
 from impressions.core.errors import Refused
 from impressions.core.spec import Spec
 from impressions.formats import sealed

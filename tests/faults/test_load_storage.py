@@ -13,7 +13,7 @@ from bulkload import retry
 from bulkload.gc import gc
 from bulkload.listing import listing
 from bulkload.load import load
-from bulkload.published import Published
+from bulkload.published_generations import PublishedGenerations
 from bulkload.verify import verify_host, verify_published
 from impressions.core.errors import Refused, ServiceError
 from impressions.formats.generation_paths import MANIFEST
@@ -210,7 +210,7 @@ def test_a_storage_that_fails_at_random_gives_all_of_a_generation_or_nothing(
     monkeypatch.setattr(retry, "PAUSES_S", (0.0, 0.0, 0.0))
     seed = int(os.environ.get("IMPRESSIONS_TEST_SEED", "29"))
     flaky = Flaky(fs.LocalFileSystem(), random.Random(seed), share)
-    published = Published(flaky, str(world.published), "flaky://generations")
+    published = PublishedGenerations(flaky, str(world.published), "flaky://generations")
     before, outcomes = world.snapshot(), {"loaded": 0, "failed": 0}
     for number in range(scaled(15, 1_000)):
         where = f"seed {seed}, load {number}"

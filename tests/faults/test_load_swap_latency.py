@@ -10,7 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from bulkload.activate import activate, rollback
+from bulkload.activate import activate
+from bulkload.rollback import rollback
 from tests.faults.size import scaled
 from tests.generations import CUTOVER_MS
 from tests.serving.support import WEEK_2_MS, client_of, install, serving, settings_in, until

@@ -1,6 +1,6 @@
 """Rot in a live store: the profiles it hits get DATA_LOSS, never a number; the others answer on."""
 
-from impressions.client.client import CallFailed
+from impressions.client import CallFailed
 from impressions.core.shard import shard_of
 from impressions.formats.generation_paths import HostPaths
 from impressions.formats.pointer import Pointer, encode_pointer
@@ -11,8 +11,8 @@ from tests.serving.support import (
     WEEK_2_MS,
     client_of,
     expected_of,
-    found,
     install,
+    result_rows,
     serving,
     settings_in,
     until,
@@ -73,8 +73,8 @@ def test_a_rotten_block_is_data_loss_for_its_profiles_and_a_number_for_none(tmp_
                 lost.append(profile)
             else:
                 want = expected_of(profile, EVENTS, CUTOVER_MS, CUTOVER_MS)
-                assert differences(found(alone), want, FLOAT32_STORED) == []
-                assert differences(found(result), want, FLOAT32_STORED) == []
+                assert differences(result_rows(alone), want, FLOAT32_STORED) == []
+                assert differences(result_rows(result), want, FLOAT32_STORED) == []
                 kept.append(profile)
     assert rotten in lost
     assert {shard_of(profile, 8) for profile in lost} == {shard_of(rotten, 8)}

@@ -18,12 +18,12 @@ import pytest
 from bulkload.activate import activate
 from bulkload.load import load
 from bulkload.verify import verify_host
-from impressions.client.client import CallFailed
+from impressions.client import CallFailed
 from impressions.core.errors import CorruptData
 from impressions.core.item import profile_key
 from impressions.core.shard import shard_of
 from impressions.formats.generation_paths import HostPaths
-from impressions.rocksdb import stores as rocks
+from impressions.rocksdb import generation_store
 from tests.faults.size import scaled
 from tests.generations import CUTOVER_MS, publish, random_events
 from tests.generations import blocks_of as blocks_from
@@ -78,7 +78,7 @@ READER = """
 import json, sys
 from pathlib import Path
 from impressions.core.item import profile_key
-from impressions.rocksdb import stores as rocks
+from impressions.rocksdb import generation_store
 
 def outcome(read, key):
     try:
@@ -87,7 +87,7 @@ def outcome(read, key):
         return "error"
     return None if value is None else value.hex()
 
-store = rocks.open_read_only(Path(sys.argv[1]), [0])
+store = generation_store.open_read_only(Path(sys.argv[1]), [0])
 for line in sys.stdin:
     keys = [profile_key(profile) for profile in json.loads(line)]
     plain = store._databases[0]
@@ -183,7 +183,7 @@ def test_a_server_says_data_loss_where_a_live_index_is_rotten(host, blocks):
 def test_an_absent_profile_is_absent_while_all_is_well(host, blocks):
     """The second look finds nothing either: keys around those that are there, and far away."""
     _, shard = host
-    store = rocks.open_read_only(shard.parent, [0])
+    store = generation_store.open_read_only(shard.parent, [0])
     for profile in (0, max(PROFILES) + 1, 2**63 - 1):
         assert store.get(0, profile_key(profile)) is None
     store.close()
@@ -197,7 +197,7 @@ def test_a_list_of_files_that_was_cut_short_is_found_before_anything_is_served(h
     for length in range(0, len(good), scaled(9, 1)):
         listed.write_bytes(good[:length])
         try:
-            store = rocks.open_read_only(shard.parent, [0])
+            store = generation_store.open_read_only(shard.parent, [0])
             silent += store.get(0, profile_key(1)) is None
             store.close()
         except CorruptData:
@@ -233,4 +233,4 @@ def test_a_rotten_shard_spoils_no_other(tmp_path):
         assert all(isinstance(said[profile], list) for profile in blocks.keys() - lost)
         assert [] not in said.values()
     with pytest.raises(CorruptData):
-        rocks.open_read_only(store, range(4))
+        generation_store.open_read_only(store, range(4))

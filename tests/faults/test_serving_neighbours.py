@@ -8,7 +8,10 @@ from types import SimpleNamespace
 import pytest
 
 from impressions.core.errors import NotReady
-from serving.turns import LARGE_ENTRIES, Deadline, Door, Work
+from serving.acceptor import AcceptorPriority
+from serving.concurrency import ConcurrencyLimit
+from serving.deadline import Deadline
+from serving.large_answers import LARGE_ENTRIES
 from tests.faults.flood import Sent
 from tests.faults.served import (
     ATTEMPTS,
@@ -79,14 +82,15 @@ def test_the_others_are_answered_within_the_bound(usual, name, asked, callers):
     pytest.fail(f"the others: {shown(beside)}, expected a p99 of {bound_ms:.0f} ms")
 
 
-def test_large_answers_are_computed_one_at_a_time_and_hold_no_turn_while_they_wait():
-    """Two turns. One large answer is computed, seven more wait; a small one gets a turn at
+def test_large_answers_are_computed_one_at_a_time_and_hold_no_permit_while_they_wait():
+    """Two permits. One large answer is computed, seven more wait; a small one gets a permit at
     once; the ninth large one is refused."""
-    work, deadline = Work(2, Door()), Deadline(SimpleNamespace(**ALIVE), Door())
+    limit = ConcurrencyLimit(2, AcceptorPriority())
+    deadline = Deadline(SimpleNamespace(**ALIVE), AcceptorPriority())
     done, computing, most = threading.Event(), [], []
 
     def large() -> None:
-        with work.turn(deadline) as turn, turn.of(LARGE_ENTRIES + 1):
+        with limit.permit(deadline) as permit, permit.computing(LARGE_ENTRIES + 1):
             computing.append(1)
             most.append(len(computing))
             assert done.wait(30)
@@ -95,8 +99,8 @@ def test_large_answers_are_computed_one_at_a_time_and_hold_no_turn_while_they_wa
     threads = [threading.Thread(target=large) for _ in range(8)]
     for thread in threads:
         thread.start()
-    until(lambda: work._in_line == 8, "one is computed, seven wait")
-    with work.turn(deadline) as turn, turn.of(LARGE_ENTRIES):
+    until(lambda: limit.large_answers.held == 8, "one is computed, seven wait")
+    with limit.permit(deadline) as permit, permit.computing(LARGE_ENTRIES):
         assert len(computing) == 1
     with pytest.raises(NotReady, match="8 answers of more than") as caught:
         large()
@@ -105,8 +109,8 @@ def test_large_answers_are_computed_one_at_a_time_and_hold_no_turn_while_they_wa
     for thread in threads:
         thread.join()
     assert most == [1] * 8
-    with work.turn(deadline), work.turn(deadline):
-        assert work._in_line == 0, "both turns are back"
+    with limit.permit(deadline), limit.permit(deadline):
+        assert limit.large_answers.held == 0, "both permits are free again"
 
 
 def shown(sent: Sent) -> str:

@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from impressions.client.client import ImpressionsClient
+from impressions.client import ImpressionsClient
 from impressions.clock import now_ms
 from impressions.process.registry import running
 from tests.broker import stream_settings

@@ -14,7 +14,7 @@ from impressions.core.errors import CorruptData, FormatVersionError, Impressions
 from impressions.core.spec import Spec
 from impressions.deltas.store import PartitionState, decode_state, encode_state, open_primary
 from impressions.formats import delta_block, heartbeat, manifest, pointer, profile_block, sealed
-from serving.live import LiveDeltas
+from serving.live_deltas import LiveDeltas
 from speed.opening import open_copy
 from speed.state import state_of
 from tests.bulkload.world import EVENTS, NEW, NEW_MS, OLD
@@ -187,7 +187,7 @@ def test_a_copy_of_deltas_of_another_spec_answers_nothing(world):
     store.write([], {0: state_with(BEAT, MORE_HALF_LIVES)})
     store.close()
     live = LiveDeltas(settings)
-    live.look()
+    live.refresh()
     error = refusal(live, 0, 1, 0)
     live.stop()
     assert (type(error), error.reason) == (Refused, "spec")

@@ -29,7 +29,9 @@ def fuzz_one(name: str, flags: list[str]) -> None:
     """Fuzz a target in this process; libFuzzer ends it."""
     import atheris
 
-    with atheris.instrument_imports(include=["impressions", "batch.mapping", "bulkload.admission"]):
+    with atheris.instrument_imports(
+        include=["impressions", "batch.mapping", "bulkload.compatibility"]
+    ):
         from tests.fuzz.targets import TARGETS
     from impressions.core.errors import ImpressionsError
 

@@ -19,7 +19,7 @@ import numpy as np
 
 from batch.mapping.fits import check_against
 from batch.mapping.grammar import read_mapping
-from bulkload.admission import admit
+from bulkload.compatibility import check_compatible
 from impressions.core.merge import merge
 from impressions.core.spec import DAY_MS, PARTITIONER, Spec
 from impressions.formats import delta_block, heartbeat, manifest, pointer, profile_block, sealed
@@ -90,7 +90,7 @@ def _read_record(data: bytes) -> None:
 
 def _read_manifest(data: bytes) -> None:
     found = manifest.decode(data)
-    admit(found, found.generation, SPEC, found.partitions)
+    check_compatible(found, found.generation, SPEC, found.partitions)
 
 
 def _read_pointer(data: bytes) -> None:

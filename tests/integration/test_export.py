@@ -24,7 +24,7 @@ from impressions.formats import manifest as manifests
 from impressions.formats import profile_block
 from impressions.formats.generation_paths import sst_path
 from impressions.formats.manifest import SstFile, content_digest
-from impressions.rocksdb import stores as rocks
+from impressions.rocksdb import generation_store
 from impressions.settings.sections import Catalog
 from impressions.terminal.report import start_report
 from oracle import naive
@@ -64,8 +64,8 @@ def pairs_of(lake: Lake, tmp_path, shards=None) -> dict[bytes, bytes]:
             copy = tmp_path / f"{i}.sst"
             copy.write_bytes((root / file.path).read_bytes())
             copies.setdefault(file.shard, []).append(copy)
-    rocks.create(tmp_path / "db", copies)
-    db = rocks.open_read_only(tmp_path / "db", copies)
+    generation_store.create(tmp_path / "db", copies)
+    db = generation_store.open_read_only(tmp_path / "db", copies)
     try:
         return dict(db.scan())
     finally:

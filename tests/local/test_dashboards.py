@@ -21,7 +21,7 @@ from impressions.formats import heartbeat
 from impressions.formats.heartbeat import Heartbeat
 from impressions.settings.model import Settings
 from serving.metrics import ServerMetrics
-from serving.now import look
+from serving.self_report import self_report
 from speed.metrics import Metrics
 
 ROOT = Path(__file__).parents[2]
@@ -44,7 +44,7 @@ def exposed() -> dict[str, set[str]]:
     manifest = SimpleNamespace(history_until_ms=0)
     served = SimpleNamespace(name="2026-11-15", cutover_ms=0, shards=(0,), manifest=manifest)
     stream = StreamState(1, 0, restoring=False)
-    server.describe(lambda: look(SETTINGS, served, lambda _: stream, 2), lambda: 0.0)
+    server.describe(lambda: self_report(SETTINGS, served, lambda _: stream, 2), lambda: 0.0)
     state = PartitionState(bytes(16), 7, False, 0, heartbeat.encode(BEAT, SETTINGS.spec))
     follower = FollowerMetrics(SimpleNamespace(states={0: state}, spec=SETTINGS.spec))
     names: dict[str, set[str]] = {}

@@ -3,7 +3,7 @@
 install(settings, events)     publish, load and activate a generation, with the real bulk loader
 serving(settings)             a started server in this process; stopped at the end
 expected(events, ...)         what must be answered, by the naive oracle
-found(result)                 an answer in the oracle's form
+result_rows(result)           an answer in the oracle's form
 """
 
 import contextlib
@@ -12,13 +12,13 @@ from pathlib import Path
 
 from bulkload.activate import activate
 from bulkload.load import load
-from impressions.client.client import ImpressionsClient
+from impressions.client import ImpressionsClient
 from impressions.core.spec import DAY_MS
 from impressions.formats.generation_paths import generation_id
 from impressions.settings.model import Settings
 from impressions.settings.sections import Host, Serving
 from oracle import naive
-from serving.server import create_server
+from serving.wiring import create_server
 from tests import patience
 from tests.generations import CUTOVER_MS, blocks_of, publish, random_events
 
@@ -102,7 +102,7 @@ def by_title(rows: dict) -> dict:
     return out
 
 
-def found(result) -> dict:
+def result_rows(result) -> dict:
     """A result with all columns, in the form of the oracle."""
     out = {}
     for i, title in enumerate(result.title_ids.tolist()):

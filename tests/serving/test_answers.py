@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from impressions.client.client import Top
+from impressions.client import Top
 from impressions.core.spec import DAY_MS, HALF_LIVES_DAYS
 from impressions.formats import delta_block
 from serving.reads import Deltas
@@ -19,8 +19,8 @@ from tests.serving.support import (
     by_title,
     client_of,
     expected_of,
-    found,
     install,
+    result_rows,
     serving,
     settings_in,
 )
@@ -46,7 +46,7 @@ def test_every_pair_of_every_profile_equals_the_oracle(client, query_ms):
     for profile in PROFILES:
         result = client.get(profile, at_ms=query_ms, by_location=True, **EVERYTHING)
         rows = want(profile, query_ms)
-        assert differences(found(result), rows, FLOAT32_STORED) == []
+        assert differences(result_rows(result), rows, FLOAT32_STORED) == []
         assert result.context.complete
         assert result.context.reasons == ()
         assert result.matched_rows == len(rows)
@@ -59,7 +59,7 @@ def test_grouped_by_title_the_locations_add_up(client):
         result = client.get(profile, at_ms=CUTOVER_MS, **EVERYTHING)
         rows = by_title(want(profile, CUTOVER_MS))
         assert result.locations is None
-        assert differences(found(result), rows, FLOAT32_STORED) == []
+        assert differences(result_rows(result), rows, FLOAT32_STORED) == []
 
 
 def test_past_the_horizon_an_answer_is_flagged_with_the_reason(client):
@@ -72,7 +72,7 @@ def test_past_the_horizon_an_answer_is_flagged_with_the_reason(client):
 
 
 def test_without_a_time_the_answer_is_for_the_servers_now(client):
-    """The clock of this server stands one millisecond after the cutover."""
+    """The clock of this server is one millisecond after the cutover."""
     assert client.get(1).context.query_time_ms == CUTOVER_MS + 1
 
 
@@ -104,7 +104,7 @@ def test_only_the_titles_and_locations_asked_for(client):
         )
         rows = want(profile, CUTOVER_MS)
         rows = {k: v for k, v in rows.items() if k[1] in titles and k[2] in locations}
-        assert differences(found(result), rows, FLOAT32_STORED) == []
+        assert differences(result_rows(result), rows, FLOAT32_STORED) == []
         matched += len(rows)
     assert matched > 10
 
@@ -149,7 +149,7 @@ def test_decayed_sums_can_be_left_out(client):
 
 
 def test_columns_are_read_only_views_over_what_arrived(client):
-    """Nobody can change an answer by accident, and nothing was copied."""
+    """An answer cannot be changed by accident, and nothing was copied."""
     result = client.get(3, at_ms=CUTOVER_MS)
     for column in (result.title_ids, *result.decayed.values()):
         assert not column.flags.writeable
@@ -202,6 +202,6 @@ def test_the_live_half_joins_at_one_seam(tmp_path):
         for profile in PROFILES:
             result = asked.get(profile, at_ms=WEEK_2_MS, by_location=True, **EVERYTHING)
             rows = expected_of(profile, EVENTS, WEEK_2_MS, WEEK_2_MS)
-            assert differences(found(result), rows, FLOAT32_STORED) == []
+            assert differences(result_rows(result), rows, FLOAT32_STORED) == []
             new += rows != expected_of(profile, EVENTS, CUTOVER_MS, WEEK_2_MS)
     assert new > 5, f"profiles that the live week changed, seed {SEED}"

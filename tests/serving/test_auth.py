@@ -12,9 +12,9 @@ from cryptography.x509.oid import NameOID
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
-from impressions.client.client import CallFailed
+from impressions.client import CallFailed
 from impressions.core.errors import SettingsError
-from serving.server import create_server
+from serving.wiring import create_server
 from tests.generations import CUTOVER_MS
 from tests.serving.support import client_of, install, serving, settings_in
 

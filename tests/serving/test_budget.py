@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from impressions.client.client import CallFailed, Top
+from impressions.client import CallFailed, Top
 from impressions.clock import FixedClock
 from impressions.core.errors import ImpressionsError
 from impressions.core.item import pack
@@ -29,9 +29,9 @@ LIMIT_BYTES = 2 * TITLES * ROW_BYTES + 10_000
 
 
 def block(titles: int) -> bytes:
-    """A profile that saw each of so many titles, one of them in two places."""
-    places = np.concatenate((np.arange(1, titles + 1), [titles]))
-    items = pack(places, np.concatenate((np.zeros(titles, np.int64), [1])))
+    """A profile with this many titles, one of them at two locations."""
+    title_ids = np.concatenate((np.arange(1, titles + 1), [titles]))
+    items = pack(title_ids, np.concatenate((np.zeros(titles, np.int64), [1])))
     measures, half_lives, n = len(SPEC.measures), len(SPEC.half_lives_days), len(items)
     seen = np.full(n, CUTOVER_MS - 1)
     rows = Rows(items, seen, np.ones((measures, n)), np.ones((measures, half_lives, n)))
@@ -90,9 +90,9 @@ def test_the_limit_is_named_and_what_fits_is_answered(client):
 def called(service, ids):
     """The call in this thread, without gRPC: how many bytes, or why none."""
     request = pb.BatchGetProfilesRequest(profile_ids=ids)
-    turn = SimpleNamespace(check=lambda: None, of=lambda _: contextlib.nullcontext())
+    permit = SimpleNamespace(check=lambda: None, computing=lambda _: contextlib.nullcontext())
     try:
-        return len(service.batch_get_profiles(request, turn))
+        return len(service.batch_get_profiles(request, permit))
     except ImpressionsError as error:
         return error.reason
 
@@ -106,7 +106,7 @@ def test_a_huge_profile_32_times_is_refused_before_it_is_computed(service):
     assert peak < TITLES * ROW_BYTES, "stored it is smaller than answered"
 
 
-def test_a_repeated_profile_is_computed_once_and_answered_in_each_place(world, client):
+def test_a_repeated_profile_is_computed_once_and_answered_each_time(world, client):
     before = metric(world.server, "impressions_merge_seconds_count")
     assert batch(client, [SMALL, HUGE[0], SMALL, HUGE[0], SMALL]) == [
         SMALL, HUGE[0], SMALL, HUGE[0], SMALL
@@ -122,7 +122,7 @@ def test_different_huge_profiles_are_held_no_further_than_the_limit(service):
     assert peak < 2 * LIMIT_BYTES
 
 
-def test_a_refusal_says_what_to_do_and_not_to_try_again(client):
+def test_a_refusal_has_a_hint_and_no_time_to_retry(client):
     error = refusal_of(batch, client, list(HUGE))
     assert (error.code, error.reason) == ("RESOURCE_EXHAUSTED", "answer_too_large")
     assert f"expected at most {LIMIT_BYTES:,}" in error.message
@@ -147,8 +147,8 @@ def test_columns_count_and_a_few_rows_of_a_huge_profile_fit(client):
 
 def test_the_client_asks_in_smaller_calls_by_itself(client):
     """And one that fits into no call is the error of that one."""
-    found = client.get_many([*HUGE, SMALL, HUGE[0]])
-    assert [r.profile_id for r in found] == [*HUGE, SMALL, HUGE[0]]
+    results = client.get_many([*HUGE, SMALL, HUGE[0]])
+    assert [r.profile_id for r in results] == [*HUGE, SMALL, HUGE[0]]
     many = {"totals": True, "last_seen": True, "ema_rates": True, "by_location": True}
     huge, small = client.get_many([HUGE[0], SMALL], plays_per_impression=True, **many)
     assert huge.reason == "answer_too_large"
@@ -156,7 +156,7 @@ def test_the_client_asks_in_smaller_calls_by_itself(client):
 
 
 def test_other_errors_count_and_are_repeated_too(client):
-    """A negative id, twice: its own error in both places, named by the first."""
+    """A negative id, twice: its own error both times, with the position of the first."""
     first, good, second = client.get_many([-1, SMALL, -1])
     assert first.reason == second.reason == "invalid_field"
     assert "profile_ids[0]" in first.message

@@ -8,8 +8,7 @@ import time
 
 import pytest
 
-from impressions.client import columns_wire
-from impressions.client.client import CallFailed, ImpressionsClient
+from impressions.client import CallFailed, ImpressionsClient, response_messages
 from impressions.client.result import result_of
 from impressions.core.errors import CorruptData
 from tests.generations import CUTOVER_MS
@@ -23,7 +22,7 @@ HEAVY = ("rocksdict", "pydantic", "typer", "rich", "pyarrow", "pyspark", "pandas
 def test_importing_the_client_is_light_and_pulls_no_server():
     """grpc, protobuf and numpy only; the best of three fresh processes."""
     code = (
-        "import time, sys; t = time.perf_counter(); import impressions.client.client;"
+        "import time, sys; t = time.perf_counter(); import impressions.client;"
         "print(time.perf_counter() - t, *(m for m in sys.modules if '.' not in m))"
     )
     runs = [
@@ -36,7 +35,7 @@ def test_importing_the_client_is_light_and_pulls_no_server():
     assert min(float(w[0]) for w in words) < 1.0
 
 
-def test_nobody_there_is_said_with_the_address_and_what_to_check():
+def test_an_unreachable_server_is_an_error_with_its_address_and_a_hint():
     unreachable = pytest.raises(CallFailed, match=r"127\.0\.0\.1:1")
     with ImpressionsClient("127.0.0.1:1", timeout_s=10) as client, unreachable as caught:
         client.get(1)
@@ -46,7 +45,7 @@ def test_nobody_there_is_said_with_the_address_and_what_to_check():
 
 
 def test_a_call_survives_a_server_that_comes_a_little_later(tmp_path):
-    """The first tries find nobody on the port; gRPC's retries bridge the gap."""
+    """Nothing listens at the first attempts; gRPC's retries reach the server when it does."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -86,7 +85,7 @@ def test_a_server_that_was_long_away_is_found_at_once(tmp_path):
 
 def test_columns_of_different_lengths_are_refused():
     """A sender that splits a packed field, or damage on the way."""
-    answer = columns_wire.ProfileAnswer(title_ids=bytes(16))
+    answer = response_messages.ProfileAnswer(title_ids=bytes(16))
     answer.totals.add(measure="plays", values=bytes(8))
     with pytest.raises(CorruptData, match="1 values, expected 2"):
         result_of(answer, by_location=False, last_seen=False)

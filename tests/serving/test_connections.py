@@ -10,15 +10,15 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from bulkload.activate import rollback
-from impressions.client.client import CallFailed, ImpressionsClient
+from bulkload.rollback import rollback
+from impressions.client import CallFailed, ImpressionsClient
 from impressions.core.spec import DAY_MS
 from impressions.formats.generation_paths import generation_id
 from impressions.process.descriptors import TooManyFiles
 from impressions.v1 import impressions_service_pb2 as pb
 from impressions.v1 import impressions_service_pb2_grpc as pb_grpc
 from serving import connections
-from serving.generations import Generations
+from serving.generation_switch import GenerationSwitch
 from tests.generations import CUTOVER_MS
 from tests.serving.process import Process, end
 from tests.serving.support import client_of, install, serving, settings_in, until
@@ -30,7 +30,7 @@ DESCRIPTORS = 256
 
 @contextlib.contextmanager
 def idle(address, count):
-    """So many connections that say nothing."""
+    """So many connections that send nothing."""
     host, _, port = address.rpartition(":")
     opened = []
     try:
@@ -55,14 +55,14 @@ def generation_of(client):
 
 
 def answered(client):
-    """The same; None for a caller who is not let in yet."""
+    """The same; None for a caller whose connection is not accepted yet."""
     with contextlib.suppress(CallFailed):
         return generation_of(client)
     return None
 
 
 def test_a_rollback_is_followed_and_answered_beside_a_thousand_idle_connections(tmp_path):
-    """256 descriptors, 1,000 connections without a token or a word: a caller who is there sees the
+    """256 descriptors, 1,000 connections that send nothing: a caller that is connected sees the
     rollback, and a new one is let in once the idle ones are closed."""
     settings = two_generations(tmp_path)
     (tmp_path / "tokens").write_text("secret\n")
@@ -89,7 +89,7 @@ def test_a_rollback_is_followed_and_answered_beside_a_thousand_idle_connections(
 
 
 def test_a_connection_without_a_call_is_closed_and_its_caller_comes_back(tmp_path):
-    """Two may be open; the third is closed at once, and let in when one was idle for too long."""
+    """Two may be open; the third is closed at once, and accepted after one was idle too long."""
     settings = settings_in(tmp_path, max_connections=2, max_idle_s=1)
     install(settings)
     request = pb.GetProfileRequest(profile_id=1, query_time_ms=NEW_MS)
@@ -119,7 +119,7 @@ def test_connections_get_at_most_half_of_the_descriptors(tmp_path, monkeypatch):
 
 
 def test_a_host_may_watch_health_so_many_times_and_others_still_may_ask(tmp_path, monkeypatch):
-    """Three watchers over two connections; the fourth comes in when one has left."""
+    """Three watchers over two connections; the fourth is accepted when one has ended."""
     monkeypatch.setattr(connections.Watchers.__init__, "__defaults__", (3,))
     settings = settings_in(tmp_path)
     install(settings)
@@ -152,10 +152,10 @@ def test_hosts_are_distinguished_whatever_their_port():
     assert connections.host_of("ipv6:%5B::1%5D:41712") == "ipv6:%5B::1%5D"
 
 
-def test_a_swap_is_lent_the_descriptors_that_are_kept_back(tmp_path):
-    """Every other is taken: the first try fails, the second has what was kept."""
+def test_a_swap_uses_the_reserved_descriptors(tmp_path):
+    """All others are in use: the first attempt fails, the second has the reserved ones."""
     settings = two_generations(tmp_path)
-    generations = Generations(settings)
+    generations = GenerationSwitch(settings)
     generations.refresh()
     rollback(settings)
     tries, follow = [], generations._follow
@@ -175,7 +175,7 @@ def test_a_swap_is_lent_the_descriptors_that_are_kept_back(tmp_path):
 
 
 def test_without_a_descriptor_a_read_is_no_damage(tmp_path):
-    """RocksDB's words, met by a read: UNAVAILABLE with the line that helps, and no corruption."""
+    """RocksDB's error in a read: UNAVAILABLE with a hint, and no corruption."""
     settings = settings_in(tmp_path)
     install(settings)
     with serving(settings) as server, client_of(server, retries=False) as client:

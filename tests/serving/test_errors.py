@@ -5,13 +5,13 @@ import pytest
 from google.rpc import error_details_pb2 as details
 from grpc_status import rpc_status
 
-from impressions.client.client import CallFailed, Top
+from impressions.client import CallFailed, Top
 from impressions.client.result import reason_words
 from impressions.clock import FixedClock
 from impressions.core import errors
 from impressions.core.shard import shard_of
 from impressions.v1 import impressions_service_pb2 as pb
-from serving import requests, status
+from serving import error_status, requests
 from tests.generations import CUTOVER_MS
 from tests.serving.support import client_of, install, metric, serving, settings_in, until
 
@@ -165,16 +165,16 @@ def test_every_error_of_the_tree_has_a_decided_code():
     """A class added to impressions/core/errors.py must be placed in the table, not fall through."""
     tree = {k for k in subclasses(errors.ImpressionsError) if k.__module__ == errors.__name__}
     inherited = {errors.MappingError, errors.FormatVersionError}
-    assert tree - inherited == set(status.BY_CLASS)
+    assert tree - inherited == set(error_status.BY_CLASS)
     for kind in tree:
-        assert status.code_of(kind("text")) is not grpc.StatusCode.OK
-    assert status.code_of(errors.FormatVersionError("x")) is grpc.StatusCode.DATA_LOSS
+        assert error_status.code_of(kind("text")) is not grpc.StatusCode.OK
+    assert error_status.code_of(errors.FormatVersionError("x")) is grpc.StatusCode.DATA_LOSS
 
 
 # (error, code, names of the details beside ErrorInfo)
 TABLE = [
     (requests.InvalidField("f", "1, expected 2"), "INVALID_ARGUMENT", {"BadRequest"}),
-    (status.ShardNotOwned(3, (1, 2)), "FAILED_PRECONDITION", set()),
+    (error_status.ShardNotOwned(3, (1, 2)), "FAILED_PRECONDITION", set()),
     (errors.NotReady("x", reason="no_generation"), "UNAVAILABLE", {"RetryInfo"}),
     (errors.NotReady("x", reason="stopping"), "UNAVAILABLE", {"RetryInfo"}),
     (errors.CorruptData("x"), "DATA_LOSS", set()),
@@ -187,7 +187,7 @@ TABLE = [
 
 @pytest.mark.parametrize(("error", "code", "expected"), TABLE, ids=[row[1] for row in TABLE])
 def test_each_situation_has_its_code_and_details(error, code, expected):
-    rich = status.status_of(error)
+    rich = error_status.status_of(error)
     assert rpc_status.to_status(rich).code.name == code
     kinds = {packed.type_url.rpartition(".")[2] for packed in rich.details}
     assert kinds == {"ErrorInfo", *expected}

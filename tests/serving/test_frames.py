@@ -7,8 +7,8 @@ from impressions.core.answer import Answer
 from impressions.core.completeness import Incomplete
 from impressions.v1 import impressions_service_pb2 as pb
 from serving import frames
+from serving.messages import answer_frame, context_bytes
 from serving.service import failed_result, in_stream, result_frame
-from serving.wire import answer_frame, context_bytes
 from tests.serving.support import CUTOVER_MS
 
 CONTEXT = context_bytes("2026-11-15", CUTOVER_MS, CUTOVER_MS, None, [Incomplete.STREAM_BEHIND])
@@ -69,11 +69,11 @@ def test_an_answer_without_rows_says_the_same():
 def test_a_stream_response_holds_its_request_and_result():
     """With an answer, and with a status instead."""
     request = pb.StreamProfilesRequest(request_id=300, profile_id=7)
-    found = in_stream(request, result_frame(7, answer_frame(7, answer(2), CONTEXT)))
+    built = in_stream(request, result_frame(7, answer_frame(7, answer(2), CONTEXT)))
     expected = pb.StreamProfilesResponse(
         request_id=300, result=pb.ProfileResult(profile_id=7, answer=public(7, 2))
     )
-    assert found == expected.SerializeToString(deterministic=True)
+    assert built == expected.SerializeToString(deterministic=True)
     failed = in_stream(request, frames.of(failed_result(7, ValueError("defect"))))
     assert pb.StreamProfilesResponse.FromString(failed).result.status.code
 

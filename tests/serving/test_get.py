@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from impressions.cli.get import _refuse_rows_of_later, command
-from impressions.client.client import CallFailed, Context, ProfileResult
+from impressions.client import CallFailed, Context, ProfileResult
 from impressions.core.errors import SettingsError, UsageError
 from impressions.core.ids import PROFILE_BITS, TITLE_BITS, hash_id
 from impressions.core.spec import DAY_MS
@@ -62,8 +62,8 @@ def test_json_has_every_column_of_every_row_as_the_oracle_has_it(get):
         assert row["last_seen_ms"] == expected["last_seen_ms"]
         assert row["impressions"] == expected["impressions"]
         for days in (1, 7, 30, 180, 365):
-            found, sum_ = row[f"dwell_s/{days}d"], expected["dwell_s", days]
-            assert math.isclose(found, sum_, rel_tol=FLOAT32_STORED)
+            shown, sum_ = row[f"dwell_s/{days}d"], expected["dwell_s", days]
+            assert math.isclose(shown, sum_, rel_tol=FLOAT32_STORED)
 
 
 def test_the_table_shows_the_usual_columns_and_what_it_was_made_from(get):
@@ -166,7 +166,7 @@ def test_the_token_of_a_file_is_sent(tmp_path, capsys):
 
 
 def test_errors_are_json_under_json_with_exit_code_8():
-    """A real process; nobody listens on port 1."""
+    """A real process; nothing listens on port 1."""
     arguments = ["--profile", "1", "--address", "127.0.0.1:1", "--json"]
     code = "import sys; from impressions.cli.main import main; sys.exit(main())"
     run = subprocess.run(

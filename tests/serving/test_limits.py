@@ -1,4 +1,4 @@
-"""Full, late or left alone: a server refuses at once, stops at the deadline and stays well."""
+"""A full server refuses at once, work stops at the deadline, and a flood leaves no trace."""
 
 import os
 import socket
@@ -9,7 +9,7 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from impressions.client.client import CallFailed
+from impressions.client import CallFailed
 from impressions.client.failures import failure_of
 from impressions.v1 import impressions_service_pb2 as pb
 from impressions.v1 import impressions_service_pb2_grpc
@@ -54,7 +54,7 @@ def test_a_full_server_refuses_at_once_and_its_health_answers(tmp_path, gate):
         ]
         for call in calls:
             call.start()
-        until(lambda: gate.entered == 2, "two are computed on, the third waits for its turn")
+        until(lambda: gate.entered == 2, "two are computed, the third waits for a permit")
         refused = until(lambda: refusal(client), "the server is full")
         assert (refused.code, refused.reason) == ("RESOURCE_EXHAUSTED", "overloaded")
         assert "3 calls" in refused.message
@@ -72,11 +72,11 @@ def test_a_full_server_refuses_at_once_and_its_health_answers(tmp_path, gate):
         for call in calls:
             call.join()
         assert sorted(result.profile_id for result in results) == [1, 2, 3]
-        assert until(lambda: refusal(client) is None, "there is room again")
+        assert until(lambda: refusal(client) is None, "calls are admitted again")
 
 
 def refusal(client) -> CallFailed | None:
-    """What a call that would be let through waits for is short: Describe."""
+    """The error of a short call, Describe; None if it is answered."""
     try:
         client.describe()
     except CallFailed as error:
@@ -85,8 +85,8 @@ def refusal(client) -> CallFailed | None:
 
 
 def test_a_flood_is_refused_more_cheaply(tmp_path, gate):
-    """A refusal by itself says why. Those of calls that follow each other at once are grpcio's own,
-    without a reason; then there is room again."""
+    """A single refusal has a reason. In a flood, refusals are grpcio's own, without a reason; then
+    calls are admitted again."""
     settings = settings_in(tmp_path, threads=1, max_concurrent=2)
     install(settings)
     with (
@@ -96,19 +96,19 @@ def test_a_flood_is_refused_more_cheaply(tmp_path, gate):
         get = impressions_service_pb2_grpc.ImpressionsServiceStub(channel).GetProfile
         request = pb.GetProfileRequest(profile_id=1, query_time_ms=CUTOVER_MS)
         held = [get.future(request) for _ in range(2)]
-        until(lambda: gate.entered == 1, "one is computed on, the other waits for its turn")
+        until(lambda: gate.entered == 1, "one is computed, the other waits for a permit")
         until(lambda: "2 calls" in get.future(request).exception().details(), "a reason is given")
         refused = [call.exception() for call in [get.future(request) for _ in range(200)]]
         assert {error.code() for error in refused} == {grpc.StatusCode.RESOURCE_EXHAUSTED}
         assert sum(error.details() == "Concurrent RPC limit exceeded!" for error in refused) > 20
         gate.opened.set()
         assert [call.result() is not None for call in held] == [True, True]
-        assert until(lambda: get.future(request).exception() is None, "there is room again")
+        assert until(lambda: get.future(request).exception() is None, "calls are admitted again")
 
 
-def test_a_call_that_finds_no_place_in_line_says_so(tmp_path, gate):
-    """The line of a server is short: of a burst gRPC itself cancels what does not fit. Callers that
-    close their own channel read CANCELLED too, and nothing of a line."""
+def test_a_call_above_the_queue_of_the_server_has_its_own_hint(tmp_path, gate):
+    """gRPC's queue of new calls is short, and it cancels the calls of a burst that do not fit. A
+    caller that closes its own channel gets CANCELLED too, without that hint."""
     settings = settings_in(tmp_path)
     install(settings)
     gate.opened.set()
@@ -121,16 +121,16 @@ def test_a_call_that_finds_no_place_in_line_says_so(tmp_path, gate):
                 errors = [call.exception() for call in [get.future(request) for _ in range(3_000)]]
                 return next((e for e in errors if e and e.code().name == "CANCELLED"), None)
 
-            by_server = until(cancelled, "a burst that is too long for the line")
+            by_server = until(cancelled, "a burst that is too long for the queue")
             gate.opened.clear()
             own = get.future(request)
         gate.opened.set()
-        assert "line" in failure_of(by_server, "x").hint
+        assert "queue" in failure_of(by_server, "x").hint
         own_failure = failure_of(own.exception(), "x")
         assert (own_failure.code, own_failure.hint) == ("CANCELLED", None)
 
 
-def test_open_streams_take_no_place_from_calls(tmp_path):
+def test_open_streams_take_no_capacity_from_calls(tmp_path):
     """As many idle streams as are allowed; one more is refused, single calls are answered."""
     settings = settings_in(tmp_path, threads=1, max_concurrent=2)
     install(settings)
@@ -173,7 +173,7 @@ def test_a_deadline_is_kept_and_work_stops_between_keys(tmp_path):
             assert caught.value.code == "DEADLINE_EXCEEDED"
             assert time.perf_counter() - started_s < 1.5
         seen = -1
-        while seen != len(reads):  # until a look finds no further read
+        while seen != len(reads):  # until no further read is seen
             seen = len(reads)
             threading.Event().wait(0.2)
     assert 0 < len(reads) < 20
@@ -190,7 +190,7 @@ def test_a_call_whose_deadline_passed_while_it_waited_is_never_computed(tmp_path
     ):
         first = threading.Thread(target=lambda: patient.get(1, at_ms=CUTOVER_MS))
         first.start()
-        until(lambda: gate.entered == 1, "the first is computed on")
+        until(lambda: gate.entered == 1, "the first is computed")
         with pytest.raises(CallFailed) as caught:
             hasty.get(2, at_ms=CUTOVER_MS)
         assert caught.value.code == "DEADLINE_EXCEEDED"
@@ -200,8 +200,8 @@ def test_a_call_whose_deadline_passed_while_it_waited_is_never_computed(tmp_path
     assert gate.entered == 2  # profiles 1 and 3
 
 
-def test_callers_that_leave_free_their_places(tmp_path, gate):
-    """Far more cancelled calls than places."""
+def test_cancelled_calls_free_their_capacity(tmp_path, gate):
+    """Far more cancelled calls than may be held."""
     settings = settings_in(tmp_path, threads=1, max_concurrent=4)
     install(settings)
     request = pb.GetProfileRequest(profile_id=1, query_time_ms=CUTOVER_MS).SerializeToString()
@@ -217,8 +217,8 @@ def test_callers_that_leave_free_their_places(tmp_path, gate):
         assert cancelled > 50
         gate.opened.set()
         with client_of(server) as client:
-            # Cancelled calls that the server has not met yet take a place for a moment.
-            until(lambda: not any(refusal(client) for _ in range(20)), "the places are free again")
+            # Cancelled calls that the server has not seen yet are counted for a moment.
+            until(lambda: not any(refusal(client) for _ in range(20)), "calls are admitted again")
             assert client.get(1, at_ms=CUTOVER_MS).profile_id == 1
 
 

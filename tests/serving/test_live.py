@@ -1,6 +1,6 @@
-"""Batch and stream in one answer: what it holds, what it says of itself, and when it says no.
+"""Batch and stream in one answer: its content, its flags, and its errors.
 
-The copy of the deltas is written here by the test in the follower's place, so that every state it
+The test writes the copy of the deltas instead of the follower, so that every state it
 can be in is met; tests/serving/test_live_processes.py has the real follower and the real broker.
 """
 
@@ -10,7 +10,7 @@ import grpc
 import pytest
 
 from impressions.cli.get import _footer
-from impressions.client.client import CallFailed
+from impressions.client import CallFailed
 from impressions.client.result import reason_words
 from impressions.clock import FixedClock
 from impressions.core.shard import shard_of
@@ -20,7 +20,7 @@ from impressions.deltas.store import PartitionState, open_primary, open_secondar
 from impressions.formats.delta_block import key
 from impressions.formats.heartbeat import FROM_THE_FIRST_MS
 from oracle import naive
-from serving import live
+from serving import live_deltas
 from serving.health import BATCH, READY, SPEED
 from tests.compare import differences
 from tests.deltas.support import beat_of, blocks_of
@@ -30,8 +30,8 @@ from tests.serving.support import (
     WEEK_2_MS,
     client_of,
     expected_of,
-    found,
     install,
+    result_rows,
     serving,
     settings_in,
     until,
@@ -47,7 +47,7 @@ LAG_MS = 15_000
 
 
 class Copy:
-    """The host's copy of the deltas, in the hands of the test."""
+    """The host's copy of the deltas, written by the test."""
 
     def __init__(self, settings):
         self.settings, self.store = settings, open_primary(store_dir(settings))
@@ -111,11 +111,13 @@ def reasons_of(client, profile=1):
 
 
 def comes(client, reasons, profile=1):
-    """Wait until the server says this; it looks at the copy in its own time."""
+    """Wait until the server reports this; a thread of it refreshes the copy."""
     until(lambda: set(reasons_of(client, profile)) == set(reasons), f"{reasons}")
 
 
-def test_before_any_generation_the_stream_answers_alone_and_says_so(settings, copy, client, server):
+def test_before_any_generation_the_stream_answers_alone_and_is_flagged(
+    settings, copy, client, server
+):
     """Everything that was sent is in it; ready, but the batch is not."""
     recent = [e for e in EVENTS if e[2] >= CUTOVER_MS - 28 * DAY_MS]
     copy.events(recent)
@@ -124,7 +126,7 @@ def test_before_any_generation_the_stream_answers_alone_and_says_so(settings, co
     seen = 0
     for result in answers_of(client):
         rows = naive.answers([e for e in recent if e[0] == result.profile_id], THROUGH_MS)
-        assert differences(found(result), rows, FLOAT32_STORED) == []
+        assert differences(result_rows(result), rows, FLOAT32_STORED) == []
         context = result.context
         assert (context.generation, context.cutover_ms) == ("", 0)
         assert (context.complete, context.reasons) == (False, ("no_generation",))
@@ -137,8 +139,8 @@ def test_before_any_generation_the_stream_answers_alone_and_says_so(settings, co
         until(lambda: health_of(channel, SPEED) == SERVING, "the stream is fresh")
 
 
-def test_history_that_neither_half_holds_is_said(settings, copy, client):
-    """Files brought rows from behind the cutover; the next generation holds them."""
+def test_history_that_neither_half_has_is_flagged(settings, copy, client):
+    """Imported files have rows after the cutover; the next generation will have them."""
     install(settings, history_until_ms=CUTOVER_MS + 1)
     copy.state()
     comes(client, ["deltas_missing"])
@@ -158,7 +160,7 @@ def test_the_generation_owns_what_is_before_its_cutover_and_the_stream_the_rest(
     before = answers_of(client)
     for result in before:
         rows = expected_of(result.profile_id, EVENTS, WEEK_2_MS, WEEK_2_MS)
-        assert differences(found(result), rows, FLOAT32_STORED) == []
+        assert differences(result_rows(result), rows, FLOAT32_STORED) == []
         assert result.context.complete
         assert result.context.stream_through_ms == THROUGH_MS
     live = [e for e in EVENTS if e[2] >= CUTOVER_MS]
@@ -166,12 +168,10 @@ def test_the_generation_owns_what_is_before_its_cutover_and_the_stream_the_rest(
     install(settings, WEEK_2_MS)
     until(lambda: client.get(1).context.generation == "2026-11-22", "the swap")
     for old, new in zip(before, answers_of(client), strict=True):
-        assert differences(found(new), found(old), FLOAT32_STORED) == []
+        assert differences(result_rows(new), result_rows(old), FLOAT32_STORED) == []
 
 
-def test_a_stream_that_falls_behind_the_clock_is_flagged_at_the_bound(
-    settings, copy, client, server, clock
-):
+def test_a_stream_whose_lag_is_above_the_limit_is_flagged(settings, copy, client, server, clock):
     """By the server's clock, whatever time the question is about; health follows."""
     install(settings)
     copy.state()
@@ -182,14 +182,14 @@ def test_a_stream_that_falls_behind_the_clock_is_flagged_at_the_bound(
         until(lambda: health_of(channel, SPEED) == SERVING, "fresh up to the bound")
         clock.advance(1)
         assert reasons_of(client) == ("stream_behind",)
-        until(lambda: health_of(channel, SPEED) == NOT_SERVING, "stale behind it")
+        until(lambda: health_of(channel, SPEED) == NOT_SERVING, "stale above it")
         copy.state(through_ms=THROUGH_MS + 1)
         comes(client, [])
         until(lambda: health_of(channel, SPEED) == SERVING, "fresh again")
 
 
 def test_only_the_profiles_of_a_partition_that_is_missing_are_flagged(settings, copy, client):
-    """One shard without a word from the stream; in one batch each answer speaks for itself."""
+    """One shard has no stream state; in one batch each answer has its own flag."""
     install(settings)
     missing = shard_of(1, 8)
     copy.state([shard for shard in SHARDS if shard != missing])
@@ -214,7 +214,7 @@ def test_what_the_stream_never_saw_or_dropped_is_missing_for_earlier_cutovers_on
         comes(client, ["deltas_missing"])
 
 
-def test_while_the_copy_is_filled_every_answer_says_so(settings, copy, client, server):
+def test_while_the_copy_is_filled_every_answer_is_flagged(settings, copy, client, server):
     install(settings)
     copy.state(restoring=True, through_ms=THROUGH_MS - DAY_MS)
     comes(client, ["restoring", "stream_behind"])
@@ -223,7 +223,7 @@ def test_while_the_copy_is_filled_every_answer_says_so(settings, copy, client, s
 
 
 def test_without_a_copy_the_answer_is_flagged_until_there_is_one(settings, client, server):
-    """The follower has never run; then it makes the store, and the server finds it."""
+    """The follower has never run; then it makes the store, and the server opens it."""
     install(settings)
     until(lambda: server.generations.current, "the generation")
     assert reasons_of(client) == ("deltas_missing",)
@@ -235,7 +235,7 @@ def test_without_a_copy_the_answer_is_flagged_until_there_is_one(settings, clien
 
 
 def test_a_copy_that_was_made_again_is_followed(settings, copy, client):
-    """Another store under the same name, as after somebody deleted it."""
+    """Another store under the same name, as after the first was deleted."""
     install(settings)
     copy.state()
     comes(client, [])
@@ -248,16 +248,16 @@ def test_a_copy_that_was_made_again_is_followed(settings, copy, client):
 
 
 def test_what_a_follower_wrote_before_its_restart_is_seen_after_it(settings):
-    """A RocksDB secondary shows what it read of the former life's log (facebook/rocksdb#14444)."""
+    """A RocksDB secondary can show the log of the former process (facebook/rocksdb#14444)."""
     copy = Copy(settings)
     copy.state(through_ms=THROUGH_MS)
-    deltas = live.LiveDeltas(settings)
-    deltas.look()
+    deltas = live_deltas.LiveDeltas(settings)
+    deltas.refresh()
     copy.state(through_ms=THROUGH_MS + 1)
     copy.store.close()
     copy.store = open_primary(store_dir(settings))
     copy.state(shards=[1], through_ms=THROUGH_MS + 2)
-    deltas.look()
+    deltas.refresh()
     assert [deltas.state(shard).through_ms - THROUGH_MS for shard in (0, 1)] == [1, 2]
     deltas.stop()
     copy.store.close()
@@ -265,7 +265,7 @@ def test_what_a_follower_wrote_before_its_restart_is_seen_after_it(settings):
 
 def test_a_copy_that_shows_nothing_new_is_opened_again(settings, monkeypatch):
     """A secondary may stop at the end of a log in mid-write, without an error."""
-    monkeypatch.setattr(live, "UNCHANGED_S", 0.2)
+    monkeypatch.setattr(live_deltas, "UNCHANGED_S", 0.2)
     opened = []
 
     def open_stuck(*where):
@@ -275,10 +275,10 @@ def test_a_copy_that_shows_nothing_new_is_opened_again(settings, monkeypatch):
         opened.append(store)
         return store
 
-    monkeypatch.setattr(live, "open_secondary", open_stuck)
+    monkeypatch.setattr(live_deltas, "open_secondary", open_stuck)
     copy = Copy(settings)
     copy.state(through_ms=THROUGH_MS)
-    deltas = live.LiveDeltas(settings)
+    deltas = live_deltas.LiveDeltas(settings)
     deltas.start()
     try:
         copy.state(through_ms=THROUGH_MS + 1)
@@ -306,8 +306,8 @@ def test_a_block_that_cannot_be_read_is_data_loss_for_its_profile_only(
     assert server.metrics.registry.get_sample_value("impressions_corruption_total") == 1
 
 
-def test_describe_says_shard_by_shard_what_the_stream_holds(settings, copy, client):
-    """And of the whole: the smallest, and the reasons of any."""
+def test_describe_reports_the_stream_of_each_shard(settings, copy, client):
+    """And of all together: the smallest time, and all reasons."""
     install(settings)
     copy.state(through_ms=THROUGH_MS + 5)
     copy.state([3], through_ms=THROUGH_MS - 60_000, since_ms=WEEK_2_MS)
@@ -322,7 +322,7 @@ def test_describe_says_shard_by_shard_what_the_stream_holds(settings, copy, clie
     assert (described.complete, set(described.reasons)) == (False, set(third.reasons))
 
 
-def test_the_command_line_says_in_words_what_is_missing(copy, client):
+def test_the_command_line_explains_what_is_missing(copy, client):
     """The footer under the table of `impressions get`."""
     comes(client, ["no_generation", "deltas_missing"])
     copy.state(restoring=True)
@@ -334,7 +334,7 @@ def test_the_command_line_says_in_words_what_is_missing(copy, client):
     assert "still fills its copy" in footer
 
 
-def test_without_a_stream_nothing_of_it_is_said(tmp_path):
+def test_without_a_stream_nothing_of_it_is_reported(tmp_path):
     settings = settings_in(tmp_path)
     install(settings)
     with (
@@ -348,7 +348,7 @@ def test_without_a_stream_nothing_of_it_is_said(tmp_path):
         assert health_of(channel, SPEED) == UNKNOWN
 
 
-def test_metrics_say_what_is_served_and_how_fresh_it_is(settings, copy, client, server, clock):
+def test_metrics_report_what_is_served_and_how_fresh_it_is(settings, copy, client, server, clock):
     """Computed when asked: nothing has to happen for them to change."""
     install(settings)
     copy.state()
@@ -373,7 +373,7 @@ def test_metrics_say_what_is_served_and_how_fresh_it_is(settings, copy, client, 
 
 def test_what_was_dropped_while_an_answer_was_read_is_not_silently_missing(settings, copy):
     """The state is read before the blocks and after them: the floor that rose in between counts."""
-    from serving.live import between, stream_state
+    from serving.live_deltas import between, stream_state
 
     held = PartitionState(bytes(16), 1, False, heartbeat=beat_of(settings, 0, THROUGH_MS))
     before = stream_state(held, SPEC)

@@ -1,7 +1,7 @@
 """The live path of a serving host with real processes and a real broker: published, followed, read.
 
 Servers are `python -m serving`; each starts a follower of its own. Several on one host directory
-share one copy of the deltas: one follower writes it, the others stand by.
+share one copy of the deltas: one follower writes it, the others are standbys.
 """
 
 import contextlib
@@ -12,7 +12,7 @@ import urllib.request
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from impressions.client.client import ImpressionsClient
+from impressions.client import ImpressionsClient
 from impressions.core.shard import shard_of
 from impressions.formats import heartbeat
 from impressions.process.registry import running
@@ -21,7 +21,7 @@ from tests.compare import differences
 from tests.deltas.support import Publisher, beat_of
 from tests.generations import CUTOVER_MS
 from tests.serving.process import Process, alive, end
-from tests.serving.support import EVENTS, WEEK_2_MS, expected_of, found, install, until
+from tests.serving.support import EVENTS, WEEK_2_MS, expected_of, install, result_rows, until
 from tests.tolerance import FLOAT32_STORED
 
 pytestmark = pytest.mark.kafka
@@ -89,7 +89,7 @@ def assert_exact(client):
 
     for result in until(answered, "answers that hold everything"):
         rows = expected_of(result.profile_id, EVENTS, WEEK_2_MS, WEEK_2_MS)
-        assert differences(found(result), rows, FLOAT32_STORED) == []
+        assert differences(result_rows(result), rows, FLOAT32_STORED) == []
         assert result.context.complete
 
 
@@ -163,7 +163,7 @@ def test_two_servers_of_a_host_share_one_copy_and_the_second_follower_takes_over
 ):
     """The first server is killed with its follower: the other's follower stood by."""
     first, second = start(), start()
-    until(lambda: "standby" in first.log + second.log, "one of the followers stands by")
+    until(lambda: "standby" in first.log + second.log, "one of the followers is a standby")
     stream.beat(CUTOVER_MS)
     assert len(followers(settings)) == 1
     writer = first if "standby" in second.log else second

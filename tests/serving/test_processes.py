@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from impressions.client.client import ImpressionsClient
+from impressions.client import ImpressionsClient
 from tests.generations import CUTOVER_MS
 from tests.serving.process import Process, alive, end
 from tests.serving.support import install, settings_in, until
@@ -127,7 +127,7 @@ def test_a_worker_that_is_killed_is_replaced_and_a_retrying_client_sees_no_failu
         os.kill(victim, signal.SIGKILL)
         until(lambda: "worker-died" in process.log, "the parent noticed")
         more(answered)
-        until(lambda: process.log.count("INFO started") == 4, "another took its place")
+        until(lambda: process.log.count("INFO started") == 4, "another worker was started")
         more(answered)
     assert failures == []
     assert alive(survivor)
@@ -193,9 +193,9 @@ def test_sigterm_at_any_moment_of_the_start_is_exit_0_and_leaves_no_process(host
         for pid in family:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGTERM)
-        _, said = process.communicate(timeout=60)
-    assert process.returncode == 0, said
-    assert "Traceback" not in said, said
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 0, errors
+    assert "Traceback" not in errors, errors
     until(lambda: not any(map(alive, family)), "every process to end")
 
 

@@ -1,4 +1,4 @@
-"""A generation changes under load, and nobody notices but by the numbers."""
+"""A generation changes under load, and callers notice only by the numbers."""
 
 import json
 import threading
@@ -6,8 +6,9 @@ from collections import Counter
 
 import pytest
 
-from bulkload.activate import activate, rollback
+from bulkload.activate import activate
 from bulkload.load import load
+from bulkload.rollback import rollback
 from impressions.formats import sealed
 from impressions.formats.generation_paths import HostPaths
 from impressions.formats.pointer import Pointer, encode_pointer
@@ -17,8 +18,8 @@ from tests.serving.support import (
     WEEK_2_MS,
     client_of,
     expected,
-    found,
     install,
+    result_rows,
     serving,
     settings_in,
     until,
@@ -101,12 +102,12 @@ class Load:
         self.asked[how] += 1
         name = result.context.generation
         self.seen[name] += 1
-        if integers(found(result)) != self.answers[name][result.profile_id]:
+        if integers(result_rows(result)) != self.answers[name][result.profile_id]:
             self.wrong.append((name, result.profile_id))
 
 
 def test_twenty_swaps_under_load_without_one_failed_request(two_weeks):
-    """Ten rollbacks and ten activations; each answer is wholly of the generation it names."""
+    """Ten rollbacks and ten activations; all rows of an answer are of the generation it names."""
     answers = truth()
     assert sum(answers[WEEK_1][p] != answers[WEEK_2][p] for p in PROFILES) > 5
     retired, swaps = [], 0
@@ -181,7 +182,7 @@ def test_loading_a_generation_again_is_followed_too(two_weeks):
 
 
 def test_a_generation_of_another_spec_is_never_swapped_in(two_weeks, caplog):
-    """Its manifest says another fingerprint than this host's settings."""
+    """Its manifest has another fingerprint than this host's settings."""
     paths = HostPaths(two_weeks.host_dir)
     body = json.loads(paths.manifest(WEEK_1).read_bytes())
     body.pop("checksum")

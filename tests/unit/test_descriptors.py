@@ -11,7 +11,7 @@ import pytest
 from impressions.core.errors import CorruptData
 from impressions.process.command import report
 from impressions.process.descriptors import Spare, TooManyFiles, exhausted
-from impressions.rocksdb import stores as rocks
+from impressions.rocksdb import delta_table, generation_store
 
 LIMITED = """
 import resource, sys
@@ -78,7 +78,7 @@ def test_a_lack_of_descriptors_is_named_as_such_by_whoever_meets_it(error, capsy
         assert isinstance(exhausted(met), TooManyFiles)
         assert report(met, as_json=False) == 8
         assert "ulimit -n" in capsys.readouterr().err
-    assert isinstance(rocks._failure(error, None), TooManyFiles)
+    assert isinstance(delta_table._failure(error, None), TooManyFiles)
 
 
 def test_other_errors_stay_what_they_are():
@@ -90,7 +90,7 @@ STARVED = """
 import os, resource, sys
 from pathlib import Path
 from impressions.core.errors import ImpressionsError
-from impressions.rocksdb import stores as rocks
+from impressions.rocksdb import delta_table, generation_store
 path = Path(sys.argv[1])
 resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40))
 taken = []
@@ -100,9 +100,9 @@ except OSError:
     pass
 for left in range(12):
     for open_it in (
-        lambda: rocks.open_read_only(path / "store", range(2)),
-        lambda: rocks.open_primary(path / "table", 8),
-        lambda: rocks.open_secondary(path / "table", path / "own", 8),
+        lambda: generation_store.open_read_only(path / "store", range(2)),
+        lambda: delta_table.open_primary(path / "table", 8),
+        lambda: delta_table.open_secondary(path / "table", path / "own", 8),
     ):
         try:
             open_it().close()
@@ -114,8 +114,8 @@ for left in range(12):
 
 def test_a_store_that_cannot_be_opened_for_lack_of_descriptors_is_not_called_damaged(tmp_path):
     """With 0 to 11 descriptors left: a real RocksDB, every way to open one."""
-    rocks.create(tmp_path / "store", {0: [], 1: []})
-    rocks.open_primary(tmp_path / "table", 8).close()
+    generation_store.create(tmp_path / "store", {0: [], 1: []})
+    delta_table.open_primary(tmp_path / "table", 8).close()
     (tmp_path / "own").mkdir()
     command = [sys.executable, "-c", STARVED, str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True)

@@ -1,12 +1,11 @@
-"""Which generation answers: follows the pointer file and swaps without dropping a request.
+"""Switches to the generation that the pointer file names, without dropping a request.
 
-Every `poll_s` a thread reads `CURRENT`. When it names another generation that opens and can be
-read, one reference is replaced and the old generation is retired; its store closes when its last
-request is done. Whatever goes wrong (pointer damaged or gone, directory missing, wrong spec)
-changes nothing: the generation that answers goes on, the problem is logged once, and the next look
-tries again. Some file descriptors are kept back for this: a server whose callers have taken all
-others still follows a rollback. A first start without a generation is not a failure either, only
-not ready.
+Every `poll_s` a thread reads `CURRENT`. If it names another generation, and that one can be opened
+and read, one reference is replaced and the old generation is retired; its store is closed when its
+last request has ended. After an error (pointer damaged or missing, directory missing, wrong spec)
+the old generation still answers, the problem is logged once, and the next poll tries again. Some
+file descriptors are reserved for this, so a server whose callers use all others still follows a
+rollback. A start without a generation is no error; the server is only not ready.
 """
 
 from __future__ import annotations
@@ -21,14 +20,14 @@ from impressions.formats.pointer import Pointer, decode_pointer
 from impressions.process.descriptors import Spare, exhausted, limit
 from impressions.settings.model import Settings
 from impressions.terminal import log
-from serving.generation import ServedGeneration, open_generation, read_loaded
+from serving.served_generation import ServedGeneration, open_generation, read_loaded
 
 _SPARE, _SPARE_SHARE = 64, 8
 
 OnChange = Callable[[ServedGeneration], None]
 
 
-class Generations:
+class GenerationSwitch:
     """The served generation of a host; None until one is activated."""
 
     def __init__(
@@ -38,7 +37,7 @@ class Generations:
         *,
         optional: bool = False,
     ):
-        """`optional`: requests may be answered without one, from the live stream alone."""
+        """`optional`: requests may be answered without a generation, from the stream alone."""
         self._settings, self._on_change, self._optional = settings, on_change, optional
         self._paths = HostPaths(settings.host_dir)
         self._current: ServedGeneration | None = None
@@ -53,8 +52,8 @@ class Generations:
 
     @contextlib.contextmanager
     def lease(self) -> Iterator[ServedGeneration | None]:
-        """The generation for one request, from its start to its end; None if it is optional and
-        not there.
+        """The generation for one request, from its start to its end; None if there is none and it
+        is optional.
 
         Raises:
             NotReady: none is loaded yet, and one is needed.
@@ -67,12 +66,12 @@ class Generations:
                 generation.release()
 
     def start(self) -> None:
-        """Look once, then keep looking in a thread."""
+        """Read the pointer once, then go on in a thread."""
         self.refresh()
         self._watcher.start()
 
     def stop(self) -> None:
-        """Stop looking and close; requests under way keep their store until they end."""
+        """Stop the thread and close; requests under way keep their store until they end."""
         self._stopping.set()
         if self._watcher.is_alive():
             self._watcher.join()
@@ -82,7 +81,7 @@ class Generations:
         self._spare.close()
 
     def refresh(self) -> None:
-        """Follow the pointer once."""
+        """Read the pointer once, and switch if it names another generation."""
         try:
             self._spare.refill()
             try:
@@ -105,7 +104,7 @@ class Generations:
         while (generation := self._current) is not None:
             if generation.acquire():
                 return generation
-            # A swap came between the two lines: the next one is there already.
+            # It was closed by a swap between the two lines: the next one is served already.
         if self._optional:
             return None
         raise NotReady(
@@ -118,11 +117,11 @@ class Generations:
         while not self._stopping.wait(self._settings.serving.poll_s):
             try:
                 self.refresh()
-            except Exception as error:  # the watcher must outlive whatever it meets
+            except Exception as error:  # no error may end the thread
                 self._note(error)
 
     def _serves(self, name: str) -> bool:
-        """Whether this very load of a generation is served; loading it again repairs it."""
+        """Whether exactly this load of the generation is served; a repeated load must be opened."""
         current = self._current
         if current is None or current.name != name:
             return False

@@ -1,7 +1,7 @@
-"""Errors to gRPC statuses: one table, proven complete by a test.
+"""Errors to gRPC statuses: one table; a test proves that it is complete.
 
     situation                                code                   details
-    a request that cannot be meant           INVALID_ARGUMENT       BadRequest naming the field
+    an invalid request                       INVALID_ARGUMENT       BadRequest naming the field
     shard not owned by this host             FAILED_PRECONDITION    ErrorInfo: shard, owned shards
     no generation loaded, server stopping    UNAVAILABLE            RetryInfo
     corrupt block                            DATA_LOSS              (for that profile only)
@@ -13,8 +13,8 @@
     everything else                          INTERNAL               a defect or a broken install
 
 Every status carries an ErrorInfo: `reason` in capitals, domain `impressions.v1`, and the hint, if
-there is one, in its metadata. A text says what was found and expected; it never holds a traceback
-or a path of the server.
+there is one, in its metadata. A text gives the actual and the expected value; it never contains a
+traceback or a path of the server.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ RETRY_AFTER_MS = 500
 
 Code = grpc.StatusCode
 
-# The class decides; the nearest ancestor that is listed here.
+# By class: the nearest ancestor that is listed here.
 BY_CLASS: dict[type[ImpressionsError], grpc.StatusCode] = {
     ImpressionsError: Code.INTERNAL,
     UsageError: Code.INVALID_ARGUMENT,
@@ -83,13 +83,13 @@ class ShardNotOwned(Refused):
 
 
 class AnswerTooLarge(Refused):
-    """An answer of more bytes than a call may have; asking again for the same does not help."""
+    """An answer of more bytes than a call may have; a retry does not help."""
 
     reason = "answer_too_large"
 
 
 def code_of(error: Exception) -> grpc.StatusCode:
-    """The gRPC code of an error; INTERNAL for what is not ours."""
+    """The gRPC code of an error; INTERNAL for an exception of another library."""
     if not isinstance(error, ImpressionsError):
         return Code.INTERNAL
     if error.reason in BY_REASON:
@@ -98,7 +98,7 @@ def code_of(error: Exception) -> grpc.StatusCode:
 
 
 def text_of(error: Exception) -> str:
-    """What a caller may read. An unexpected error is described in the server's log, not here."""
+    """The text for the caller. Unexpected errors are described in the server's log only."""
     return error.message if isinstance(error, ImpressionsError) else "internal error"
 
 
@@ -121,10 +121,10 @@ def _details(error: Exception, code: grpc.StatusCode) -> list[Any]:
         info.metadata["hint"] = error.hint
     if isinstance(error, ShardNotOwned):
         info.metadata["shard"], info.metadata["owned_shards"] = str(error.shard), error.owned
-    found: list[Any] = [info]
+    packed: list[Any] = [info]
     if isinstance(error, InvalidField):
         violation = details.BadRequest.FieldViolation(field=error.field, description=error.message)
-        found.append(details.BadRequest(field_violations=[violation]))
+        packed.append(details.BadRequest(field_violations=[violation]))
     if code in _RETRY_MAY_HELP and not isinstance(error, AnswerTooLarge):
-        found.append(details.RetryInfo(retry_delay=Duration(nanos=RETRY_AFTER_MS * 1_000_000)))
-    return found
+        packed.append(details.RetryInfo(retry_delay=Duration(nanos=RETRY_AFTER_MS * 1_000_000)))
+    return packed

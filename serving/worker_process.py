@@ -1,7 +1,7 @@
-"""A worker process: `python -m serving.worker`, started by serving/workers.py and by nobody else.
+"""One worker process: `python -m serving.worker_process`; serving/worker_processes.py starts it.
 
-Receives its settings as every child (impressions/process/child.py), says `ready` on standard output
-once it listens, and stops at SIGTERM or when its parent is gone.
+It receives its settings like every child process (impressions/process/child.py), writes `ready` to
+standard output once it listens, and stops at SIGTERM or when its parent is gone.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from impressions.terminal import log
 
 def main() -> int:
     """The exit code of the worker."""
-    from serving.server import run
+    from serving.server_process import run
 
     with stopping_on(*END) as stopping:
         message = child.received()

@@ -3,7 +3,8 @@
     <generations>/<id>/manifest.json          written last
     <generations>/<id>/shard=<n>/*.sst
 
-Reads only. A directory without a manifest is no generation: an export is still writing it, or died.
+It only reads. A directory without a manifest is no generation: an export is still writing it, or
+was killed.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from impressions.formats.manifest import Manifest
 
 
 @dataclass(frozen=True)
-class Published:
+class PublishedGenerations:
     """The directory of all generations.
 
     Attributes:
@@ -46,8 +47,8 @@ class Published:
             selector = fs.FileSelector(self.base, allow_not_found=True)
             return list(self.filesystem.get_file_info(selector))
 
-        found = retrying(f"listing {self.uri}", listed)
-        names = (info.base_name for info in found if info.type == fs.FileType.Directory)
+        infos = retrying(f"listing {self.uri}", listed)
+        names = (info.base_name for info in infos if info.type == fs.FileType.Directory)
         return sorted(name for name in names if is_generation(name))
 
     def newest(self, skip: set[str]) -> str:
@@ -91,13 +92,13 @@ class Published:
         from pyarrow import fs
 
         info = retrying(
-            f"looking at {self.name(generation, path)}",
+            f"reading the size of {self.name(generation, path)}",
             lambda: self.filesystem.get_file_info(self._path(generation, path)),
         )
         return int(info.size) if info.type == fs.FileType.File else None
 
     def open(self, generation: str, path: str) -> Any:
-        """A binary stream of one file; errors of the filesystem are the caller's to retry."""
+        """A binary stream of one file; the caller retries errors of the filesystem."""
         return self.filesystem.open_input_stream(self._path(generation, path))
 
     def name(self, generation: str, path: str) -> str:
@@ -108,7 +109,7 @@ class Published:
         return f"{self.base}/{generation}/{path}"
 
 
-def open_published(uri: str) -> Published:
+def open_published(uri: str) -> PublishedGenerations:
     """The published generations at a path or URI.
 
     Raises:
@@ -120,10 +121,10 @@ def open_published(uri: str) -> Published:
         filesystem, base = retrying(f"opening {uri}", lambda: fs.FileSystem.from_uri(uri))
     except (ArrowInvalid, NotImplementedError) as error:
         raise SettingsError(
-            f"setting generations_uri: found {uri!r}, expected a path or a URI ({error})",
+            f"setting generations_uri: {uri!r}, expected a path or a URI ({error})",
             hint="for example generations_uri = 's3://bucket/generations' or '/srv/generations'",
         ) from None
-    return Published(filesystem, base.rstrip("/"), uri)
+    return PublishedGenerations(filesystem, base.rstrip("/"), uri)
 
 
 def decode_manifest(data: bytes, name: str) -> Manifest:

@@ -1,8 +1,8 @@
-"""Answers that callers do not read: gRPC holds them, and each connection may leave only so many.
+"""Backpressure for callers that do not read: a limit of unread answers for each connection.
 
-A call's place is free once its answer is handed to gRPC, and gRPC keeps the bytes until the caller
-takes them. A caller that asks on and on without reading would fill the memory of the server, so
-what a connection has not taken is counted, and above the limit its calls are refused until it does.
+A call is over for the server once gRPC has its answer, and gRPC keeps the bytes until the caller
+reads them. A caller that sends requests and never reads would fill the memory of the server. So the
+unread bytes of each connection are counted; above the limit its calls are refused until it reads.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from impressions.core.errors import NotReady
 LIMIT_BYTES = 32 << 20
 
 
-class Unsent:
-    """Bytes handed to gRPC and not yet taken, by connection."""
+class UnreadAnswers:
+    """Bytes of answers that gRPC holds and the caller has not read, by connection."""
 
     def __init__(self, limit_bytes: int = LIMIT_BYTES):
         self._limit_bytes, self._lock = limit_bytes, threading.Lock()
         self._bytes: Counter[str] = Counter()
 
     def check(self, peer: str) -> None:
-        """Raises NotReady, reason `overloaded`, for a caller that leaves too much unread."""
+        """Raises NotReady, reason `overloaded`, for a caller with too many unread bytes."""
         unread = self._bytes.get(peer, 0)
         if unread >= self._limit_bytes:
             raise NotReady(
@@ -36,7 +36,7 @@ class Unsent:
             )
 
     def hold(self, peer: str, context: grpc.ServicerContext, size: int) -> None:
-        """Count an answer of so many bytes until the end of its call."""
+        """Count the bytes of an answer until the end of its call."""
         self._add(peer, size)
         if not context.add_callback(lambda: self._add(peer, -size)):
             self._add(peer, -size)

@@ -1,9 +1,10 @@
-"""The port that several processes share, and that a second server may not.
+"""The port that the workers of one server share, and that a second server cannot take.
 
-With SO_REUSEPORT any number of processes of one user listen on a port, also those of a second
-server started by mistake: both would answer, from different settings. So the parent binds the port
-*without* it, which fails when anybody else is there, and then allows it on the socket it has. From
-then on its workers can bind, and a second parent cannot. It never listens, so it gets no calls.
+With SO_REUSEPORT any number of processes of one user can listen on a port. If a second server was
+started by mistake, both would answer, from different settings. So the parent binds the port
+*without* that option, which fails if another process uses the port, and then sets the option on its
+socket. From then on its workers can bind, and a second parent cannot. The parent never listens, so
+it gets no calls.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ def reserve(listen: str) -> socket.socket:
     Port 0 becomes a free one: `getsockname()[1]`.
 
     Raises:
-        Refused: somebody else has it, or the address is not of this machine.
+        Refused: another process has it, or the address is not of this machine.
     """
     host, _, port = listen.rpartition(":")
     try:
@@ -42,7 +43,7 @@ def reserve(listen: str) -> socket.socket:
 
 
 def port_taken(listen: str) -> Refused:
-    """What to say when nothing can be bound to an address."""
+    """The error if nothing can be bound to an address."""
     return Refused(
         f"cannot listen on {listen}: the address is in use or not of this machine",
         hint="stop the other server, or choose a port with --listen (port 0 = any free one)",

@@ -1,7 +1,8 @@
-"""What a manifest must say before a byte of its generation is copied.
+"""Compatibility: the checks of a manifest before a byte of its generation is copied.
 
-It must be the one we asked for, made with this host's numbers (`manifest.check_fits`), and agree
-with itself. Its seal proves that nobody changed it, not that its writer was right.
+It must be of the generation that was asked for, made with the spec, partitions and partitioner of
+this host (`manifest.check_fits`), and consistent in itself. Its seal proves only that it was not
+changed after it was written.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ from impressions.formats.manifest import Manifest, SstFile, check_fits
 _FILE_NAME = re.compile(r"[A-Za-z0-9_.-]+\.sst")
 
 
-def admit(manifest: Manifest, generation: str, spec: Spec, partitions: int) -> None:
-    """Refuse a manifest that does not belong on this host.
+def check_compatible(manifest: Manifest, generation: str, spec: Spec, partitions: int) -> None:
+    """Refuse a manifest that does not fit this host.
 
     Raises:
         Refused: `wrong_generation`, `wrong_spec`, `wrong_partitions`, `wrong_partitioner`,
@@ -53,7 +54,7 @@ def admit(manifest: Manifest, generation: str, spec: Spec, partitions: int) -> N
 
 
 def _named_by(cutover_ms: int) -> str:
-    """The generation with this cutover; none where it is no cutover."""
+    """The name of the generation with this cutover, as text for a message."""
     try:
         name = generation_id(cutover_ms)
         return name if cutover_of(name) == cutover_ms else f"none ({cutover_ms} ms)"

@@ -1,9 +1,9 @@
-"""How many bytes the answer to one call may have: foreseen before it is computed, then counted.
+"""The limit of bytes of the answer to one call: checked before the computing, then counted.
 
-In: what is stored of a profile and the query. An answer has at least a row for each title (or item)
-of the largest stored block, so one that cannot fit is refused before any of it is computed; what is
-computed is counted as it grows. So a call holds no more than its limit and one profile, and gRPC's
-copy of it. A profile that is asked for several times is computed once and counted in each place.
+An answer has at least one row for each title (or item) of the largest stored block of its profile.
+If that cannot fit, the call is refused before anything is computed. Everything that is computed is
+counted. So a call holds no more than its limit, one profile, and gRPC's copy of the answer. A
+profile that is asked for several times is computed once and counted each time.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from impressions.core.merge import Selection
 from impressions.core.spec import Spec
 from impressions.formats import delta_block, profile_block
 from impressions.formats.stored_profile import row_count
-from serving.status import AnswerTooLarge
+from serving.error_status import AnswerTooLarge
 
 
-class Budget:
+class AnswerBudget:
     """The bytes of one call's answer."""
 
     def __init__(self, limit_bytes: int, query: Query, selection: Selection, spec: Spec):
@@ -31,12 +31,12 @@ class Budget:
         self._selects = selection.titles is not None or selection.locations is not None
         self._row_bytes = row_bytes(query)
 
-    def foresee(self, block: bytes | None, deltas: Sequence[bytes], times: int = 1) -> None:
-        """Before a profile is computed whose answer is given `times` times.
+    def check_before(self, block: bytes | None, deltas: Sequence[bytes], times: int = 1) -> None:
+        """Check a profile before it is computed; its answer will be given `times` times.
 
         Raises:
             AnswerTooLarge: it cannot fit.
-            CorruptData: a block that cannot be read.
+            CorruptData: a block cannot be read.
         """
         left_rows = (self._limit_bytes - self._used_bytes) // (times * self._row_bytes)
         if self._selects or self._rows(row_count(block, deltas)) <= left_rows:
@@ -65,16 +65,16 @@ class Budget:
         titles = title_of(items)
         return 1 + int(np.count_nonzero(titles[1:] != titles[:-1]))
 
-    def _too_large(self, found_bytes: int) -> AnswerTooLarge:
+    def _too_large(self, size_bytes: int) -> AnswerTooLarge:
         return AnswerTooLarge(
-            f"an answer of at least {found_bytes:,} bytes, expected at most {self._limit_bytes:,}",
+            f"an answer of at least {size_bytes:,} bytes, expected at most {self._limit_bytes:,}",
             hint="ask for fewer profiles in a call, for titles, top_k or fewer columns; "
             "serving.max_answer_bytes is the limit",
         )
 
 
 def row_bytes(query: Query) -> int:
-    """Bytes that each row of an answer takes, in all columns that were asked for."""
+    """Bytes of one row of an answer, in all columns of the query."""
     measures, half_lives = len(query.measures), len(query.half_lives_days)
     sums = measures * half_lives * (query.decayed + query.ema_rates)
     columns = 1 + query.last_seen + query.totals * measures + sums

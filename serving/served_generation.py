@@ -1,8 +1,8 @@
-"""One generation as it is served: an open store, what it owns, and how many requests use it.
+"""One generation while it is served: its open store, its shards, and the leases of the requests.
 
-Immutable once open. A request holds a lease from its start to its end, so every row of an answer is
-of one generation however often the pointer moves meanwhile; the store is closed by whoever gives
-back the last lease after the generation was retired.
+Immutable once open. A request holds a lease from its start to its end, so all rows of an answer are
+of one generation even if the pointer moves meanwhile. After the generation was retired, the request
+that releases the last lease closes the store.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from impressions.formats.manifest import Manifest
 from impressions.formats.pointer import Loaded, decode_loaded
 from impressions.formats.profile_block import ProfileBlock
 from impressions.process.descriptors import exhausted
-from impressions.rocksdb import stores as rocks
-from serving.status import ShardNotOwned
+from impressions.rocksdb.generation_store import GenerationStore, open_read_only
+from serving.error_status import ShardNotOwned
 
 _PROBES = 4
 
@@ -32,7 +32,7 @@ class ServedGeneration:
 
     Attributes:
         name, cutover_ms, manifest: as published.
-        loaded: which load brought it here; a repeated load has another record.
+        loaded: the record of the load that brought it here; each load writes another one.
         shards: those that are loaded here and that this host owns, ascending.
         owned: the same as a set.
     """
@@ -42,7 +42,7 @@ class ServedGeneration:
         manifest: Manifest,
         loaded: Loaded,
         shards: tuple[int, ...],
-        store: rocks.Store,
+        store: GenerationStore,
         spec: Spec,
     ):
         self.name, self.cutover_ms = manifest.generation, manifest.cutover_ms
@@ -52,10 +52,10 @@ class ServedGeneration:
         self._leases, self._retired, self.closed = 0, False, False
 
     def block(self, profile_id: int) -> ProfileBlock | None:
-        """What this generation holds of a profile; None if it never saw it.
+        """The block of a profile; None if the generation has none.
 
         Raises:
-            ShardNotOwned: another host answers for this profile.
+            ShardNotOwned: another host serves this profile.
             CorruptData: the block cannot be read.
             TooManyFiles: no descriptor is left to read it.
         """
@@ -63,7 +63,7 @@ class ServedGeneration:
         return None if data is None else profile_block.decode(data, self._spec)
 
     def stored_in(self, shard: int, profile_id: int) -> bytes | None:
-        """The bytes of the same, for whoever knows the shard, one of `shards`, already."""
+        """The stored bytes of that block, for a caller that knows the shard, one of `shards`."""
         try:
             return self._store.get(shard, profile_key(profile_id))
         except Exception as error:  # rocksdict raises bare Exceptions
@@ -78,28 +78,28 @@ class ServedGeneration:
             return True
 
     def release(self) -> None:
-        """Give a lease back."""
+        """Give up a lease."""
         with self._lock:
             self._leases -= 1
             self._close_if_unused()
 
     def retire(self) -> None:
-        """No new leases will come: close now, or when the last one is given back."""
+        """No lease is acquired from now on: close at once, or when the last one is released."""
         with self._lock:
             self._retired = True
             self._close_if_unused()
 
     def probe(self) -> None:
-        """Count all rows, read and decode a few blocks: what cannot answer is never swapped in.
+        """Count all rows, read and decode a few blocks; a generation that fails is never served.
 
-        A shard whose own list of files was cut short opens without complaint, and empty.
+        The count is needed because RocksDB opens a shard with a truncated list of files without an
+        error, as if it were empty.
         """
         for shard in self.shards:
             expected = sum(file.rows for file in self.manifest.of_shards((shard,)))
-            if (found := self._store.rows(shard)) != expected:
+            if (rows := self._store.rows(shard)) != expected:
                 raise CorruptData(
-                    f"generation {self.name}: shard {shard} holds {found} rows, "
-                    f"expected {expected}",
+                    f"generation {self.name}: shard {shard} holds {rows} rows, expected {expected}",
                     hint=f"impressions bulkload load {self.name} --again",
                 )
         files = [file for file in self.manifest.files if file.shard in self.owned]
@@ -119,7 +119,7 @@ class ServedGeneration:
     def _unreadable(self, error: Exception) -> ImpressionsError:
         if (full := exhausted(error)) is not None:
             return full
-        # RocksDB's own text names files of this machine: it goes to the log by way of __cause__.
+        # RocksDB's own text names files of this machine: it goes to the log only, as __cause__.
         kind = str(error).partition(":")[0]
         return CorruptData(
             f"a stored block of generation {self.name} cannot be read ({kind})",
@@ -141,13 +141,13 @@ def open_generation(
         NotReady: it is not loaded here.
         CorruptData: a damaged manifest, load record or store.
         TooManyFiles: no descriptor is left to open it.
-        Refused: made with another spec, P or partitioner than this host's.
+        Refused: made with another spec, number of partitions or partitioner than this host's.
     """
     manifest = manifests.decode(_read(paths.manifest(name), name))
     loaded = read_loaded(paths, name)
     if not manifest.generation == loaded.generation == name:
         raise Refused(
-            f"generation {name}: its files say {manifest.generation} and {loaded.generation}",
+            f"generation {name}: its files name {manifest.generation} and {loaded.generation}",
             hint=f"impressions bulkload load {name}",
         )
     manifests.check_fits(manifest, spec, partitions)
@@ -179,7 +179,7 @@ def _read(path: Path, name: str) -> bytes:
         ) from error
 
 
-def _open_store(paths: HostPaths, name: str, shards: tuple[int, ...]) -> rocks.Store:
+def _open_store(paths: HostPaths, name: str, shards: tuple[int, ...]) -> GenerationStore:
     store = paths.store(name)
     if not store.is_dir():
         raise NotReady(
@@ -187,7 +187,7 @@ def _open_store(paths: HostPaths, name: str, shards: tuple[int, ...]) -> rocks.S
             hint=f"impressions bulkload load {name}",
         )
     try:
-        return rocks.open_read_only(store, shards)
+        return open_read_only(store, shards)
     except CorruptData as error:
         raise CorruptData(
             f"generation {name}: its store cannot be opened",

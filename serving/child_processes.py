@@ -1,9 +1,9 @@
-"""The processes around a server: its follower, and what all of them say of themselves.
+"""The child processes of a server, and how all its processes are listed and measured.
 
-The server that a person starts is the parent. Beside it, where a live stream is configured, runs
-the follower that keeps this host's copy of the deltas (impressions/deltas/process.py); with several
-workers, those. The parent's /metrics shows its children's too, and one file in `<home>/run` names
-each.
+The server that a person starts is the parent. If a stream is configured, it runs a follower, which
+keeps this host's copy of the deltas (impressions/deltas/process.py). With several workers, these
+are children too. The parent's /metrics includes those of its children, and each process has a file
+in `<home>/run`.
 """
 
 from __future__ import annotations
@@ -20,25 +20,25 @@ from impressions.process import registry as running
 from impressions.process.child import Child
 from impressions.settings.model import Settings
 from impressions.terminal import log
-from serving.live import is_configured
+from serving.live_deltas import is_configured
 
 ANY_PORT = "127.0.0.1:0"
 Pids = Callable[[], Mapping[str, int]]
 """The children of a parent as they are now, by name."""
 
-_LOOK_S = 0.1
+_POLL_S = 0.1
 _END_S = 10.0
 
 
-def decided(settings: Settings) -> Settings:
-    """The settings for this server and its children: `auto` is settled once, for all of them."""
+def with_deltas_decided(settings: Settings) -> Settings:
+    """The settings for this server and its children: `auto` becomes `on` or `off` for them all."""
     deltas = "on" if is_configured(settings) else "off"
     serving = settings.serving.model_copy(update={"deltas": deltas})
     return settings.model_copy(update={"serving": serving})
 
 
 @contextlib.contextmanager
-def following(settings: Settings) -> Iterator[Pids]:
+def follower_running(settings: Settings) -> Iterator[Pids]:
     """Keep a follower running until the end of the block, if a stream is configured."""
     if not is_configured(settings):
         yield dict
@@ -48,7 +48,7 @@ def following(settings: Settings) -> Iterator[Pids]:
     stopping = threading.Event()
 
     def watch() -> None:
-        while not stopping.wait(_LOOK_S):
+        while not stopping.wait(_POLL_S):
             follower.look()
 
     watcher = threading.Thread(target=watch, name="follower", daemon=True)
@@ -64,15 +64,15 @@ def following(settings: Settings) -> Iterator[Pids]:
 
 
 @contextlib.contextmanager
-def present(
+def registered(
     settings: Settings, kind: str, address: str, registry: CollectorRegistry, children: Pids
 ) -> Iterator[str]:
-    """Answer /metrics and stand in the list of running processes; yields the metrics' address."""
+    """Serve /metrics and be in the list of running processes; yields the address of /metrics."""
 
     def addresses() -> dict[str, str]:
         at = {entry.pid: entry.metrics for entry in running.running(settings)}
-        found = {name: at.get(pid) for name, pid in children().items()}
-        return {name: address for name, address in found.items() if address is not None}
+        known = {name: at.get(pid) for name, pid in children().items()}
+        return {name: address for name, address in known.items() if address is not None}
 
     registry.register(metrics.OfChildren(addresses))
     with (

@@ -1,7 +1,7 @@
-"""What a person asks about this host: what answers, what could, what was left half done.
+"""Status: which generation is active, which are loaded, which loads were left unfinished.
 
-Reads only and never raises for what it finds: a damaged pointer or generation is part of the
-answer, with the line that repairs it.
+It only reads, and damage is no error here: a damaged pointer or generation is part of the status,
+with the command that repairs it.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from bulkload.files import free_bytes, tree_bytes
 from bulkload.host import Host
+from bulkload.own_directories import strays
 from impressions.clock import Clock, now_ms
 from impressions.core.completeness import reasons as incomplete_reasons
 from impressions.core.errors import ImpressionsError, NotReady
@@ -18,7 +19,7 @@ from impressions.formats.generation_paths import REPLACED, cutover_of
 from impressions.settings.model import Settings
 from impressions.terminal.console import human_age
 
-NO_LOAD = "no load brought it: left alone"
+NOT_OURS = "not made by bulkload: it is ignored"
 
 
 @dataclass(frozen=True)
@@ -26,8 +27,9 @@ class GenerationStatus:
     """One directory under generations/.
 
     Attributes:
-        state: loaded, damaged, unfinished (no load ended here), or removed (only its mark is left).
-        age: cutover to now, in words.   exact_until_ms: from here on answers are flagged.
+        state: loaded, damaged, unfinished (its load has not ended), or removed (only the mark is
+            left).
+        age: cutover to now, in words.   exact_until_ms: later answers are flagged.
         problem: what is wrong with it, and `hint` what to do.
     """
 
@@ -63,7 +65,7 @@ class HostStatus:
 
     Attributes:
         problems: (message, hint) pairs, the pointer's first.
-        damaged: bytes are not what they should be: the pointer, or a generation's records.
+        damaged: the pointer is damaged, or the records of a generation.
     """
 
     data_dir: str
@@ -91,11 +93,12 @@ def status(settings: Settings, clock: Clock = now_ms) -> HostStatus:
     active = pointer.generation if pointer else None
     previous = pointer.previous if pointer else None
     generations = tuple(
-        _generation(host, name, active, previous, settings, clock()) for name in host.names()
+        _generation(host, name, active, previous, settings, clock())
+        for name in host.generations.names()
     )
     problems += _pointer_problems(host, active)
     problems += [(g.problem, g.hint) for g in generations if g.problem]
-    problems += [(f"{path}: {NO_LOAD}", "move it away") for path in host.strays()]
+    problems += [(f"{path}: {NOT_OURS}", "move it away") for path in strays(host.paths)]
     unfinished = _unfinished(host)
     if stopped := [item.name for item in unfinished if not item.running]:
         left = f"left by a load that was stopped: {', '.join(stopped)}"
@@ -115,26 +118,26 @@ def status(settings: Settings, clock: Clock = now_ms) -> HostStatus:
 
 
 def _unfinished(host: Host) -> tuple[Unfinished, ...]:
-    """What lies in loading/. A load clears it before it begins: while one runs, it is its own."""
-    running = host.is_loading()
+    """The directories in loading/. A load clears it first, so while one runs, they are its own."""
+    running = host.locks.is_loading()
     return tuple(
         Unfinished(path.name, tree_bytes(path), running and not path.name.endswith(REPLACED))
-        for path in host.unfinished()
+        for path in host.unfinished.directories()
     )
 
 
 def _pointer_problems(host: Host, active: str | None) -> list[tuple[str, str | None]]:
-    """A pointer that can be read and yet points at nothing good."""
+    """A pointer that is valid, but names a generation that is not loaded or was rolled back."""
     if active is None:
         return []
-    if not host.has_loaded(active):
+    if not host.generations.is_loaded(active):
         return [
             (
                 f"CURRENT names {active}, which is not loaded on this host",
                 f"impressions bulkload load {active}, or activate another",
             )
         ]
-    if host.is_rolled_back(active):
+    if host.generations.is_rolled_back(active):
         return [
             (
                 f"{active} is active and marked as rolled back: a rollback was stopped half way",
@@ -153,12 +156,12 @@ def _generation(
     at_ms: int,
 ) -> GenerationStatus:
     cutover_ms = cutover_of(name)
-    held, problem, hint = None, None, None
+    loaded, problem, hint = None, None, None
     try:
-        held = host.held(name)
+        loaded = host.generations.read(name)
         state = "loaded"
     except NotReady:
-        marked_only = host.is_rolled_back(name) and not host.paths.store(name).exists()
+        marked_only = host.generations.is_rolled_back(name) and not host.paths.store(name).exists()
         state = "removed" if marked_only else "unfinished"
     except ImpressionsError as error:
         state, problem, hint = "damaged", error.message, error.hint
@@ -167,15 +170,15 @@ def _generation(
         state=state,
         active=name == active,
         previous=name == previous,
-        rolled_back=host.is_rolled_back(name),
+        rolled_back=host.generations.is_rolled_back(name),
         cutover_ms=cutover_ms,
         age=human_age((at_ms - cutover_ms) / 1000),
         exact_until_ms=horizon_ms(cutover_ms, settings.spec),
         past_horizon=bool(incomplete_reasons(at_ms, cutover_ms, settings.spec)),
         size_bytes=tree_bytes(host.paths.generation(name)),
-        shards=held.loaded.shards if held else (),
-        profiles=held.loaded.rows if held else 0,
-        loaded_ms=held.loaded.loaded_ms if held else None,
+        shards=loaded.record.shards if loaded else (),
+        profiles=loaded.record.rows if loaded else 0,
+        loaded_ms=loaded.record.loaded_ms if loaded else None,
         problem=problem,
         hint=hint,
     )

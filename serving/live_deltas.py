@@ -1,17 +1,17 @@
-"""The live half of an answer: this host's copy of the deltas, read beside whoever writes it.
+"""The live half of an answer: the deltas of a profile, read from this host's copy of the topic.
 
-A follower process writes the copy (impressions/deltas/process.py); each server process opens it as
-a secondary and one thread catches up every `serving.catch_up_s`, never a request. In: shard,
-profile, the first slot wanted. Out: the delta blocks, and the state of the stream that they are
-good for.
+A follower process writes the copy (impressions/deltas/process.py). Each server process opens it as
+a RocksDB secondary, and one thread catches up every `serving.catch_up_s`; requests never do. In:
+shard, profile, the first slot wanted. Out: the delta blocks, and the state of the stream that is
+true for them.
 
-The state is read before the blocks and again after them. What the stream is complete *through* is
-said by the first reading: the blocks are as new or newer. What is *missing* is said by the second:
-dropped slots and a copy that starts over are written down before anything is deleted.
+The state is read before the blocks and again after them. The first reading says what the stream is
+complete *through*, because the blocks are as new or newer. The second says what is *missing*,
+because the follower writes down dropped slots, and the restart of a copy, before it deletes data.
 
 A secondary can show old data without an error (docs/decisions/0015). So the copy is opened again
-when a follower has opened it, and where no partition's state changes for some seconds: a matter of
-milliseconds, done ever more rarely while the follower really writes nothing.
+when a new follower has opened it, and when no partition's state has changed for some seconds. That
+takes milliseconds, and the interval grows while the follower has nothing to write.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ from impressions.terminal import log
 from serving.reads import Deltas
 
 UNKNOWN = StreamState(None, heartbeat.FROM_THE_FIRST_MS, restoring=False)
-"""A shard of which this host has no copy yet."""
+"""The state of a shard that this host has no copy of yet."""
 UNCHANGED_S, _LONGEST_S = 5.0, 60.0
 _numbers = itertools.count()
 
 
 def is_configured(settings: Settings) -> bool:
-    """Whether answers hold the live stream: `serving.deltas`; auto: where there is a broker."""
+    """Whether answers contain the stream: `serving.deltas`; auto: if a broker is configured."""
     wanted = settings.serving.deltas
     return wanted == "on" or (wanted == "auto" and client.find_bootstrap(settings) is not None)
 
@@ -53,28 +53,28 @@ class LiveDeltas:
     """A reader of the host's copy; a `DeltasOf` (serving/reads.py).
 
     Attributes:
-        on_look: called after every look at the copy.
+        on_refresh: called after every refresh.
     """
 
     def __init__(self, settings: Settings):
         self._spec, self._every_s = settings.spec, settings.serving.catch_up_s
         self._path = store_dir(settings)
-        self.on_look: Callable[[], None] = lambda: None
+        self.on_refresh: Callable[[], None] = lambda: None
         self._readers = settings.deltas_dir / "readers"
         self._own = self._readers / f"{os.getpid()}-{next(_numbers)}"
         self._store: DeltaStore | None = None
         self._identity: tuple[int, ...] | None = None
         self._decoded: dict[int, tuple[bytes, StreamState]] = {}
         self._shards = settings.host_shards
-        self._looked_s = self._changed_s = monotonic_s()
+        self._refreshed_s = self._changed_s = monotonic_s()
         self._seen: list[bytes | None] = []
-        self._patience_s = UNCHANGED_S
+        self._reopen_after_s = UNCHANGED_S
         self._problem: str | None = None
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._keep_looking, name="deltas", daemon=True)
+        self._thread = threading.Thread(target=self._keep_refreshing, name="deltas", daemon=True)
 
     def __call__(self, shard: int, profile_id: int, from_slot_ms: int) -> Deltas:
-        """The stored blocks of a profile, slots ascending, and what they are good for.
+        """The stored blocks of a profile, slots ascending, and the stream state for them.
 
         Raises:
             CorruptData: they cannot be read.
@@ -89,22 +89,22 @@ class LiveDeltas:
 
     @property
     def staleness_s(self) -> float:
-        """Seconds since the last look that succeeded."""
-        return monotonic_s() - self._looked_s
+        """Seconds since the last refresh that succeeded."""
+        return monotonic_s() - self._refreshed_s
 
     def state(self, shard: int) -> StreamState:
-        """What the copy holds of a shard. Raises CorruptData when that cannot be read."""
+        """The stream state of a shard in the copy. Raises CorruptData if it cannot be read."""
         store = self._store
         return UNKNOWN if store is None else self._state(store, shard)
 
     def start(self) -> None:
-        """Look once, then keep looking in a thread."""
+        """Refresh once, then go on in a thread."""
         _remove_abandoned(self._readers)
-        self.look()
+        self.refresh()
         self._thread.start()
 
     def stop(self) -> None:
-        """Stop looking and close; no request may be under way."""
+        """Stop the thread and close; no request may be under way."""
         self._stopping.set()
         if self._thread.is_alive():
             self._thread.join()
@@ -113,37 +113,37 @@ class LiveDeltas:
             store.close()
         shutil.rmtree(self._own, ignore_errors=True)
 
-    def look(self) -> None:
-        """See what the follower has written by now; trouble is logged once and changes nothing."""
+    def refresh(self) -> None:
+        """Catch up with the follower; an error is logged once and changes nothing."""
         try:
             identity = _identity(self._path)
             if self._store is None or identity != self._identity or self._is_stuck(self._store):
-                # The reads under way keep the one they began with.
+                # Reads under way keep the store they began with.
                 self._store = open_secondary(self._path, self._own)
                 self._identity = identity
             self._store.catch_up()
-            self._looked_s, self._problem = monotonic_s(), None
+            self._refreshed_s, self._problem = monotonic_s(), None
         except (ImpressionsError, OSError) as error:
             self._note(error)
-        self.on_look()
+        self.on_refresh()
 
     def _is_stuck(self, store: DeltaStore) -> bool:
-        """Whether no state has changed for so long that the copy is better opened again."""
+        """Whether no state has changed for so long that the copy must be opened again."""
         states = [store.state_bytes(shard) for shard in self._shards]
         now_s = monotonic_s()
         if states != self._seen:
-            self._seen, self._changed_s, self._patience_s = states, now_s, UNCHANGED_S
-        if now_s - self._changed_s < self._patience_s:
+            self._seen, self._changed_s, self._reopen_after_s = states, now_s, UNCHANGED_S
+        if now_s - self._changed_s < self._reopen_after_s:
             return False
         self._changed_s = now_s
-        self._patience_s = min(2 * self._patience_s, _LONGEST_S)
+        self._reopen_after_s = min(2 * self._reopen_after_s, _LONGEST_S)
         return True
 
-    def _keep_looking(self) -> None:
+    def _keep_refreshing(self) -> None:
         while not self._stopping.wait(self._every_s):
             try:
-                self.look()
-            except Exception as error:  # the thread must outlive whatever it meets
+                self.refresh()
+            except Exception as error:  # no error may end the thread
                 self._note(error)
 
     def _state(self, store: DeltaStore, shard: int) -> StreamState:
@@ -165,7 +165,7 @@ class LiveDeltas:
 
 
 def stream_state(state: PartitionState, spec: Spec) -> StreamState:
-    """What a copy's own notes say to whoever answers from it."""
+    """The stream state of answers that are read from a copy with this partition state."""
     if state.heartbeat is None:
         return StreamState(None, state.floor_ms, state.restoring)
     beat = heartbeat.decode(state.heartbeat, spec)
@@ -173,7 +173,7 @@ def stream_state(state: PartitionState, spec: Spec) -> StreamState:
 
 
 def between(before: StreamState, after: StreamState) -> StreamState:
-    """What blocks that were read between the two states are good for: the worse of everything."""
+    """The stream state for blocks that were read between these two: the worse of each field."""
     known = before.through_ms is not None and after.through_ms is not None
     return StreamState(
         min(before.through_ms or 0, after.through_ms or 0) if known else None,
@@ -183,11 +183,11 @@ def between(before: StreamState, after: StreamState) -> StreamState:
 
 
 def _identity(path: Path) -> tuple[int, ...] | None:
-    """Tells apart copies, and the lives of the follower that writes one; None where there is none.
+    """Differs for each copy, and for each follower process that has opened it; None without a copy.
 
     A follower that opens its copy begins a new list of files, and CURRENT names it. A secondary
-    from before may go on showing what it read last from the former life's log in place of what was
-    written after it (facebook/rocksdb#14444).
+    that was opened earlier may go on showing what it last read from the former process's log,
+    instead of what was written later (facebook/rocksdb#14444).
     """
     with contextlib.suppress(FileNotFoundError):
         files = [(path / name).stat() for name in ("IDENTITY", "CURRENT")]
@@ -196,7 +196,7 @@ def _identity(path: Path) -> tuple[int, ...] | None:
 
 
 def _remove_abandoned(readers: Path) -> None:
-    """Directories of readers that were killed."""
+    """Remove the directories of readers that were killed."""
     for path in readers.glob("*-*"):
         pid = path.name.partition("-")[0]
         if pid.isdigit() and birth_of(int(pid)) is None:

@@ -1,11 +1,11 @@
 """Several server processes on one port: more cores, since one Python process is about one core.
 
-    parent    holds the port (serving/port.py), starts the workers, restarts one that dies after a
-              growing pause, forwards the stop, waits for all; it answers nothing itself
-    worker    `python -m serving.worker`: one server on the shared port; it opens the generation
-              itself and shares the page cache
+    parent    binds the port (serving/shared_port.py), starts the workers, restarts one that dies
+              (after a growing pause), forwards the stop, waits for all; it answers no calls
+    worker    `python -m serving.worker_process`: one server on the shared port; it opens the
+              generation itself, and all workers share the page cache
 
-A worker says `ready` on its standard output once. Workers agree on the generation through the
+A worker writes `ready` to its standard output once. Workers switch to a new generation by the
 pointer file, each within `poll_s`.
 """
 
@@ -23,15 +23,15 @@ from impressions.core.errors import ServiceError
 from impressions.process.child import Child
 from impressions.settings.model import Settings
 from impressions.terminal import log
-from serving.family import ANY_PORT, Pids, present
-from serving.port import reserve
+from serving.child_processes import ANY_PORT, Pids, registered
+from serving.shared_port import reserve
 
-_LOOK_S = 0.1
+_POLL_S = 0.1
 _READY_WITHIN_S = 60.0
 _STOP_MARGIN_S = 5.0
 
 
-class Crew:
+class WorkerProcesses:
     """The workers of one parent."""
 
     def __init__(self, settings: Settings, address: str):
@@ -48,12 +48,12 @@ class Crew:
         """Start all workers and wait until each is ready, or until `stopping` is set.
 
         Raises:
-            ServiceError: one ended before it was ready, or took too long; its own line says why.
+            ServiceError: one ended before it was ready, or took too long; its own message says why.
         """
         settings = self._settings.model_dump(mode="json")
         for number in range(self._settings.serving.workers):
             message = {"number": number, "settings": settings}
-            self._workers.append(Child("worker", "serving.worker", message, number=number))
+            self._workers.append(Child("worker", "serving.worker_process", message, number=number))
         give_up_s = monotonic_s() + _READY_WITHIN_S
         for number, worker in enumerate(self._workers):
             while not _has_output(worker):
@@ -61,9 +61,9 @@ class Crew:
                     return
                 if monotonic_s() > give_up_s:
                     raise ServiceError(f"worker {number}: not ready in {_READY_WITHIN_S} s")
-            if not _says_ready(worker):
-                if stopping.wait(_LOOK_S):
-                    return  # systemd stops all processes of a unit at once
+            if not _wrote_ready(worker):
+                if stopping.wait(_POLL_S):
+                    return  # systemd stops all processes of a unit at the same time
                 raise ServiceError(
                     f"worker {number} ended with code {worker.process.wait()} at its start",
                     hint="its own message stands above",
@@ -71,7 +71,7 @@ class Crew:
 
     def watch(self, stopping: threading.Event) -> None:
         """Restart workers that die, until `stopping` is set."""
-        while not stopping.wait(_LOOK_S):
+        while not stopping.wait(_POLL_S):
             for worker in self._workers:
                 worker.look()
 
@@ -103,30 +103,32 @@ def run_workers(
     """
     if settings.serving.compiled:
         prepare()
-    with reserve(settings.serving.listen) as held:
+    with reserve(settings.serving.listen) as reserved:
         host = settings.serving.listen.rpartition(":")[0]
-        address = f"{host}:{held.getsockname()[1]}"
-        crew = Crew(settings, address)
+        address = f"{host}:{reserved.getsockname()[1]}"
+        workers = WorkerProcesses(settings, address)
 
-        def everyone() -> dict[str, int]:
-            return {f"worker-{n}": pid for n, pid in enumerate(crew.pids)} | dict(children())
+        def all_pids() -> dict[str, int]:
+            return {f"worker-{n}": pid for n, pid in enumerate(workers.pids)} | dict(children())
 
-        with present(settings, "serve", address, CollectorRegistry(), everyone):
+        with registered(settings, "serve", address, CollectorRegistry(), all_pids):
             try:
-                crew.start(stopping)
+                workers.start(stopping)
                 if not stopping.is_set():
-                    log.info("started", address=address, workers=len(crew.pids), pids=crew.pids)
+                    log.info(
+                        "started", address=address, workers=len(workers.pids), pids=workers.pids
+                    )
                     on_ready(address)
-                crew.watch(stopping)
+                workers.watch(stopping)
             finally:
-                crew.stop()
+                workers.stop()
 
 
 def _has_output(worker: Child) -> bool:
     assert worker.process.stdout is not None
-    return bool(select.select([worker.process.stdout], [], [], _LOOK_S)[0])
+    return bool(select.select([worker.process.stdout], [], [], _POLL_S)[0])
 
 
-def _says_ready(worker: Child) -> bool:
+def _wrote_ready(worker: Child) -> bool:
     assert worker.process.stdout is not None
     return worker.process.stdout.readline() == b"ready\n"

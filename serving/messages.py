@@ -1,8 +1,8 @@
 """Answers to response messages: names, enums and columns, no arithmetic.
 
-In: `Answer` (numpy columns) and what it was made from. Out: messages in pieces (serving/frames.py),
-whose bytes are those of the public messages: a packed repeated field of fixed width is tag, length
-and the little-endian values, so an array is such a field's value as it lies in memory.
+In: `Answer` (numpy columns) and its context. Out: messages in pieces (serving/frames.py), whose
+bytes are those of the public messages: a packed repeated field of fixed width is tag, length and
+the little-endian values, so the memory of an array is the value of such a field.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _COLUMNS: dict[str, Any] = {
 
 
 def reason_value(reason: Incomplete) -> Any:
-    """The wire's value of a reason of the core; the names are the same."""
+    """The protobuf enum value of a reason of the core; the names are the same."""
     return _VALUES[reason]
 
 
@@ -45,7 +45,7 @@ def context_bytes(
     stream_through_ms: int | None,
     reasons: Sequence[Incomplete],
 ) -> bytes:
-    """What an answer at `query_ms` says about itself: an `AnswerContext`."""
+    """The bytes of the `AnswerContext` of an answer at `query_ms`."""
     return pb.AnswerContext(
         generation_id=generation_id,
         cutover_ms=cutover_ms,
@@ -90,7 +90,7 @@ def answer_frame(profile_id: int, answer: Answer, context: bytes) -> Frame:
 
 @lru_cache(4096)
 def _head(field: str, measure: str, half_life_days: int, size: int) -> bytes:
-    """What stands before the values of a column: which field it is, its names, its lengths."""
+    """The bytes before the values of a column: its field, its names, its lengths."""
     kind = _COLUMNS[field]
     known = kind.DESCRIPTOR.fields_by_name
     names = {"measure": measure, "half_life_days": half_life_days}

@@ -1,8 +1,8 @@
 """Open streams, so that a stopping server can end the idle ones at once.
 
 A stream may be open for days and idle between requests; gRPC's own graceful stop would wait for it
-until the grace is over. `end` answers UNAVAILABLE on each, after the request it may be working on,
-and the caller opens a stream elsewhere.
+until the grace period is over. `end` answers UNAVAILABLE on each stream, after the request that is
+being answered, and the caller opens a stream to another server.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import grpc
 from grpc_status import rpc_status
 
 from impressions.core.errors import NotReady
-from serving.status import status_of
+from serving.error_status import status_of
 
 _STOPPING = NotReady("the server is stopping", hint="call again elsewhere", reason="stopping")
 
@@ -29,7 +29,7 @@ class OpenStreams:
 
     @contextlib.contextmanager
     def opened(self, context: grpc.ServicerContext) -> Iterator[threading.Lock]:
-        """Registers a stream while it is open; hold its lock while working on a request."""
+        """Register a stream while it is open; hold the lock while a request is answered."""
         busy = threading.Lock()
         with self._lock:
             self._open[context] = busy

@@ -1,0 +1,34 @@
+"""What an activation or a rollback did (or would do), and the errors that both can raise."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from impressions.core.errors import Refused
+
+Action = Literal["activated", "already_active", "rolled_back", "would_activate", "would_roll_back"]
+
+
+@dataclass(frozen=True)
+class Swap:
+    """A swap from `old` to `generation`, with `previous` as the new backup.
+
+    Attributes:
+        marked: generations that are now marked as rolled back.
+    """
+
+    action: Action
+    generation: str
+    old: str | None
+    previous: str | None
+    marked: tuple[str, ...] = field(default=())
+
+
+def was_rolled_back(generation: str) -> Refused:
+    """The error for a generation that carries the mark of a rollback."""
+    return Refused(
+        f"generation {generation} was rolled back from on this host",
+        hint=f"impressions bulkload activate {generation} --even-if-rolled-back",
+        reason="rolled_back",
+    )

@@ -1,0 +1,48 @@
+"""The only scan in the code base: all rows of a database in key order, or an error.
+
+RocksDB's own iterators end *silently* at a damaged block; only the status of the iterator tells. So
+no other module iterates a database (tests/test_no_blind_scans.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rocksdict import Rdict, ReadOptions
+
+from impressions.core.errors import CorruptData
+from impressions.process.descriptors import exhausted
+
+
+def scan(
+    db: Rdict, lower: bytes = b"", upper: bytes | None = None, *, of_prefix: bool = False
+) -> Iterator[tuple[bytes, bytes]]:
+    """Every (key, value) of lower..upper, ascending.
+
+    Args:
+        of_prefix: all these keys begin with the prefix of `lower`, so files without that prefix are
+            skipped, by their bloom filters.
+
+    Raises:
+        CorruptData: a block is damaged. Rows before it have been yielded.
+        TooManyFiles: no descriptor is left to read one.
+    """
+    options = ReadOptions()
+    if of_prefix:
+        options.set_prefix_same_as_start(True)
+    else:
+        options.set_total_order_seek(True)
+        options.fill_cache(False)  # type: ignore[call-arg]  # the stub calls it a property
+    if upper is not None:
+        options.set_iterate_upper_bound(upper)
+    rows = db.iter(options)
+    rows.seek(lower)
+    while rows.valid():
+        yield rows.key(), rows.value()
+        rows.next()
+    try:
+        rows.status()
+    except Exception as error:  # rocksdict raises bare Exceptions
+        if (full := exhausted(error)) is not None:
+            raise full from error
+        raise CorruptData(f"store: a block cannot be read ({error})") from None

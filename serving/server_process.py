@@ -1,0 +1,40 @@
+"""One server process: starts a server, keeps it listed and measured, and stops it when asked."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+from impressions.settings.model import Settings
+from impressions.terminal import log
+from serving.child_processes import Pids, registered
+from serving.server import Server
+from serving.wiring import create_server
+
+
+def run(
+    settings: Settings,
+    stopping: threading.Event,
+    on_ready: Callable[[Server], None],
+    *,
+    children: Pids = dict,
+    kind: str = "serve",
+    share_port: bool = False,
+) -> None:
+    """Serve until `stopping` is set; the metrics of `children` are part of its /metrics."""
+    server = create_server(settings, share_port=share_port)
+    registry = server.metrics.registry
+    with registered(settings, kind, server.address, registry, children) as metrics_address:
+        server.start()
+        generation = server.generations.current
+        log.info(
+            "started",
+            address=server.address,
+            generation=generation.name if generation else "none",
+            metrics=metrics_address,
+        )
+        on_ready(server)
+        stopping.wait()
+        log.info("stopping", address=server.address)
+        server.stop()
+    log.info("stopped", address=server.address)
