@@ -6,10 +6,10 @@ gives the same blocks, whatever happened in between:
 
     1. a log whose key has applied its offset already is skipped      a replay changes nothing
     2. a log that was seen in its slot or the one before is dropped   a device's resend
-    3. what is left is lifted to rows and added                       speed/lift.py
+    3. what is left is lifted to rows and added                       speed/slot_rows.py
     4. each touched block carries the newest offset of its logs       the version of step 1
 
-A slot may have several blocks (speed/parts.py); a log's key is the block that its record goes to.
+A slot may have several blocks (speed/slot_parts.py); a log's key is the block that its record goes to.
 
 A log is seen by having one valid impression; accepted or dropped, its id goes into its slot's
 block, so what is known of logs travels with the state. Logs of one record share an offset, so a
@@ -27,9 +27,9 @@ from impressions.core.event import Reason
 from impressions.core.rows import empty_rows
 from impressions.core.spec import Spec
 from impressions.formats.delta_block import DeltaBlock
-from impressions.kafka.records import Batch
-from speed.lift import Lifted, lift
-from speed.parts import Held, Key, Part, Slot
+from impressions.kafka.decoded_batch import Batch
+from speed.slot_parts import Held, Key, Part, Slot
+from speed.slot_rows import Lifted, lift
 
 
 @dataclass(frozen=True)

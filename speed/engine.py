@@ -7,7 +7,7 @@ The only file that touches Faust's insides, and why:
                     an event is neither skipped nor read twice, whatever the group remembers
     size            a broker bounds records compressed, and a few KB may become gigabytes. A value
                     that is too large to be looked into is cut where it is unpacked, and a poll
-                    ends where the values under way fill their room (speed/room.py)
+                    ends where the values under way fill their room (speed/fetch_memory.py)
     fetch wait      Faust lets the broker hold a fetch for 1.5 s. One that is under way does not
                     cover partitions with records in hand, so their next record would wait for it
     generation      a take buffer survives a rebalance; fetches of an older generation are dropped
@@ -44,9 +44,9 @@ from yarl import URL
 from impressions.core.errors import ServiceError
 from impressions.kafka.client import aiokafka
 from impressions.settings.model import Settings
+from speed.directory import member_name
+from speed.fetch_memory import Room
 from speed.fetches import Fetch, Piece, Polls
-from speed.place import member_name
-from speed.room import Room
 
 _FETCH_BYTES = 8 << 20
 _UNDER_WAY_BYTES = 64 << 20

@@ -19,7 +19,7 @@ from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
-from speed.state import Record
+from speed.partition import Record
 
 _FLUSH_BYTES = 2 << 20
 """Of source records: some 40,000 impressions."""

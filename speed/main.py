@@ -63,8 +63,8 @@ async def _work(settings: Settings, accept_loss: bool, json: bool) -> None:
     from impressions.process import metrics, running
     from impressions.process.stopping import END, stopping_on
     from impressions.terminal import log
+    from speed.directory import take_place
     from speed.metrics import Metrics
-    from speed.place import take_place
     from speed.worker import Worker, describe
 
     place = take_place(settings.speed_dir)

@@ -21,7 +21,7 @@ from impressions.kafka.admin import connect
 from impressions.kafka.last_record import Found, LastRecord
 from impressions.settings.model import Settings
 from impressions.terminal import log
-from speed.state import Partition, state_of, state_path
+from speed.partition import Partition, state_of, state_path
 
 Identities = tuple[bytes, bytes]
 """Kafka's ids of the source topic and of the delta topic, 16 bytes each."""

@@ -18,7 +18,7 @@ from impressions.kafka.client import aiokafka
 from impressions.kafka.dead_letters import DeadLetter
 from impressions.kafka.topics import MAX_MESSAGE_BYTES
 from impressions.settings.model import Settings
-from speed.through import BrokerTimes
+from speed.complete_through import BrokerTimes
 
 Pair = tuple[bytes, bytes]
 """(key, value) of a record."""

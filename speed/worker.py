@@ -1,7 +1,7 @@
 """The worker: records in, delta blocks out, in an order that survives a kill at any point.
 
     1  records of an older assignment are dropped; so is a record that was applied
-    2  prepare: the batch onto the state's blocks                     speed/state.py
+    2  prepare: the batch onto the state's blocks                     speed/partition.py
     3  the assignment is looked at once more; another one: drop
     4  dead letters, then blocks, the heartbeat last: published, and the broker has confirmed
     5  one atomic write: blocks, heartbeat, where the delta topic goes on
@@ -15,8 +15,8 @@ no log of its own: after a kill it is as it was some writes before, and the rest
 Partitions have their steps side by side: while one waits for the broker, another computes.
 
 A partition is opened (restored from the delta topic) before its records flow. Beside the loop run
-the heartbeats of partitions without traffic (speed/beats.py), a look for a source that was cut
-(speed/cuts.py), what other writers' records mean (speed/foreign.py) and the watchdog.
+the heartbeats of partitions without traffic (speed/idle_heartbeats.py), a look for a source that was cut
+(speed/truncation.py), what other writers' records mean (speed/foreign_records.py) and the watchdog.
 """
 
 from __future__ import annotations
@@ -36,14 +36,16 @@ from impressions.kafka import topics
 from impressions.process.failpoint import failpoint
 from impressions.settings.model import Settings
 from impressions.terminal import log
-from speed import cuts, foreign, unstamped
-from speed.beats import Beats
+from speed import create_time as unstamped
+from speed import foreign_records as foreign
+from speed import truncation as cuts
+from speed.assignment import Partitions
 from speed.engine import Engine
 from speed.fetches import Fetch, chunks, jumps, split_connected
+from speed.idle_heartbeats import Beats
 from speed.metrics import Metrics
 from speed.opening import Identities, check_same, identities, open_partition
-from speed.partitions import Partitions
-from speed.state import Flush, Partition, Record
+from speed.partition import Flush, Partition, Record
 from speed.watchdog import Watchdog
 
 _END_S = 15.0

@@ -24,9 +24,9 @@ from batch.landing.plan import Loss, Range, losses_of
 from batch.landing.reading import batches
 from impressions.core.ingest_time import Carried, ingest_times
 from impressions.core.spec import Spec
-from impressions.kafka.device_time import device_ms
+from impressions.kafka.decoded_batch import Batch, decode
 from impressions.kafka.last_record import LastRecord
-from impressions.kafka.records import Batch, decode
+from impressions.kafka.median_event_time import device_ms
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -7,7 +7,7 @@
 The bytes of a log stand once, with its first rejected impression, and are cut at a limit: what a
 device sends never decides how large the table becomes.
 
-The decision what counts is made in impressions/kafka/records.py, for the stream and here.
+The decision what counts is made in impressions/kafka/decoded_batch.py, for the stream and here.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from impressions.core.event import Reason
 from impressions.core.spec import Spec
 from impressions.formats.flush_framing import whole_bytes
 from impressions.kafka.dead_letters import Values
-from impressions.kafka.records import ABSENT, Batch
+from impressions.kafka.decoded_batch import ABSENT, Batch
 
 if TYPE_CHECKING:
     import pyarrow as pa

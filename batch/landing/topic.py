@@ -12,7 +12,7 @@ from impressions.kafka import broker_clock
 from impressions.kafka.admin import connect
 from impressions.kafka.offsets import once_elected
 from impressions.kafka.topics import source_id
-from impressions.kafka.unseen import with_unseen
+from impressions.kafka.unreplicated import with_unseen
 from impressions.settings.model import Settings
 
 if TYPE_CHECKING:

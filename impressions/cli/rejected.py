@@ -140,8 +140,8 @@ def _listed(dead_letter: DeadLetter | Stray) -> dict[str, Any]:
 
 
 def _revived(dead_letter: DeadLetter | Stray) -> ImpressionLog | None:
+    from impressions.kafka.dead_letter_replay import revived
     from impressions.kafka.dead_letters import DeadLetter
-    from impressions.kafka.revival import revived
 
     return revived(dead_letter) if isinstance(dead_letter, DeadLetter) else None
 

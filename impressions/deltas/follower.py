@@ -1,7 +1,7 @@
 """The follower: copies partitions of the delta topic into a store, by position.
 
 In: the delta topic and the store. Out: the store, one batch of writes for each batch of records:
-the blocks that win (impressions/deltas/versions.py), how far the copy has come, the last heartbeat.
+the blocks that win (impressions/deltas/block_versions.py), how far the copy has come, the last heartbeat.
 There is no consumer group: what was read is known from the store alone, and a kill at any moment
 costs a replay of one batch at most, which changes nothing.
 
@@ -13,7 +13,7 @@ costs a replay of one batch at most, which changes nothing.
              get there: silence counts as the end too, if another look finds nothing before it
     follow   each heartbeat says through when the blocks before it are complete; slots older than
              `stream.keep_days` before that, and before this host's clock, are dropped
-             (impressions/deltas/sweep.py)
+             (impressions/deltas/expired_slots.py)
 
 While the broker is away it keeps trying; what the store says of its age tells the readers. A
 consumer that stands still while the topic goes on, as another client sees it, ends the follower:
@@ -33,9 +33,9 @@ from confluent_kafka.admin import AdminClient
 
 from impressions.clock import Clock, monotonic_s, now_ms
 from impressions.core.errors import CorruptData, NotReady, Refused, ServiceError
-from impressions.deltas import versions
+from impressions.deltas import block_versions as versions
+from impressions.deltas.expired_slots import Sweep, delete_partition, floor_of
 from impressions.deltas.store import KEY_BYTES, DeltaStore, PartitionState, slot_of_key
-from impressions.deltas.sweep import Sweep, delete_partition, floor_of
 from impressions.formats import heartbeat
 from impressions.kafka import client
 from impressions.kafka.admin import Admin

@@ -29,7 +29,7 @@ from impressions.core.decay import Int
 from impressions.core.event import MAX_LOG_IMPRESSIONS, Reason
 from impressions.formats.columns import YEAR_10000_MS
 from impressions.formats.flush_framing import KEPT_BYTES, Cut, is_too_large, log_ranges, record_of
-from impressions.kafka.records import Batch
+from impressions.kafka.decoded_batch import Batch
 
 WHOLE_RECORD = -1
 

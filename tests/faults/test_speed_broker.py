@@ -20,7 +20,7 @@ from impressions.deltas.store import open_primary, open_secondary
 from impressions.formats import heartbeat
 from impressions.kafka import client
 from serving.live import stream_state
-from speed.state import state_path
+from speed.partition import state_path
 from tests.broker import TestBroker, stream_settings
 from tests.faults.size import scaled
 from tests.faults.stream import (

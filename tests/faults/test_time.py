@@ -10,7 +10,7 @@ from impressions.core.event import Reason
 from impressions.core.merge import merge
 from impressions.core.spec import DAY_MS, Spec
 from impressions.formats import delta_block, profile_block
-from impressions.kafka.records import decode
+from impressions.kafka.decoded_batch import decode
 from oracle import year as naive
 from speed.apply import apply
 from tests.blocks import delta_blocks_of, profile_block_of

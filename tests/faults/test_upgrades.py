@@ -16,7 +16,7 @@ from impressions.deltas.store import PartitionState, decode_state, encode_state,
 from impressions.formats import delta_block, heartbeat, manifest, pointer, profile_block, sealed
 from serving.live import LiveDeltas
 from speed.opening import open_copy
-from speed.state import state_of
+from speed.partition import state_of
 from tests.bulkload.world import EVENTS, NEW, NEW_MS, OLD
 from tests.faults.conftest import serving_settings
 from tests.fuzz.targets import BEAT, SPEC

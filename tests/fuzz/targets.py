@@ -23,9 +23,9 @@ from bulkload.admission import admit
 from impressions.core.merge import merge
 from impressions.core.spec import DAY_MS, PARTITIONER, Spec
 from impressions.formats import delta_block, heartbeat, manifest, pointer, profile_block, sealed
-from impressions.kafka import records
+from impressions.kafka import decoded_batch as records
+from impressions.kafka.dead_letter_replay import revived
 from impressions.kafka.dead_letters import dead_letters_of, read_dead_letter
-from impressions.kafka.revival import revived
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 SPEC = Spec()

@@ -13,7 +13,7 @@ from confluent_kafka import KafkaError, Producer
 from impressions.core.errors import Refused
 from impressions.kafka import client, offsets, topics
 from impressions.kafka.admin import connect, silent_logger
-from impressions.kafka.unseen import with_unseen
+from impressions.kafka.unreplicated import with_unseen
 from impressions.settings.model import Settings
 from tests.broker import read_topic
 from tests.cluster import NODES, Cluster

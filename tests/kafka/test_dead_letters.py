@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from impressions.formats.flush_framing import KEPT_BYTES, MAX_VALUE_BYTES, Cut, kept, record_of
+from impressions.kafka.dead_letter_replay import revived
 from impressions.kafka.dead_letter_topic import Stray, parsed
 from impressions.kafka.dead_letters import DeadLetter, dead_letters_of, read_dead_letter
-from impressions.kafka.records import decode
-from impressions.kafka.revival import revived
+from impressions.kafka.decoded_batch import decode
 from impressions.v1.impression_record_pb2 import ImpressionRecord
 from tests.kafka.test_records import INGEST_MS, SPEC, log, record
 

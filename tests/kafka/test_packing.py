@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from impressions.core.errors import UsageError
 from impressions.core.shard import shard_of
 from impressions.core.spec import Spec
-from impressions.kafka import records
+from impressions.kafka import decoded_batch as records
 from impressions.kafka.record_packing import (
     Impression,
     Log,

@@ -23,7 +23,7 @@ from impressions.cli.replay.logs import arrange
 from impressions.cli.replay.pace import due_s
 from impressions.core.errors import MappingError, UsageError
 from impressions.core.spec import Spec
-from impressions.kafka import records
+from impressions.kafka import decoded_batch as records
 from impressions.settings.model import Settings
 from oracle import files as naive_files
 from tests.broker import TestBroker, read_topic, stream_settings

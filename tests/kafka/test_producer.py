@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from impressions.core.errors import NotReady, Refused, ServiceError, UsageError
-from impressions.kafka import records
+from impressions.kafka import decoded_batch as records
 from impressions.kafka.admin import connect
 from impressions.producer import Impression, Log, Producer
 from impressions.settings.model import Settings

@@ -9,7 +9,7 @@ from impressions.core.event import Reason
 from impressions.core.shard import shard_of
 from impressions.core.spec import DAY_MS, Spec
 from impressions.formats.flush_framing import MAX_RECORD_LOGS, MAX_VALUE_BYTES, record_of
-from impressions.kafka.records import ABSENT, Unreadable, decode
+from impressions.kafka.decoded_batch import ABSENT, Unreadable, decode
 from impressions.v1.impression_record_pb2 import ImpressionLog, ImpressionRecord
 
 SPEC = Spec()

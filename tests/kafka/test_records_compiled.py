@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from impressions.compiled.logs import reader
 from impressions.formats.device_flushes import Columns, Unreadable, read_plain
 from impressions.formats.flush_framing import log_ranges, record_of
-from impressions.kafka.records import decode
+from impressions.kafka.decoded_batch import decode
 from impressions.v1.impression_record_pb2 import ImpressionLog, ImpressionRecord
 from tests.faults.size import scaled
 from tests.kafka.test_records import (

@@ -10,13 +10,13 @@ import pytest
 from impressions.clock import FixedClock
 from impressions.core.merge import merge
 from impressions.core.spec import DAY_MS
+from impressions.deltas.expired_slots import floor_of
 from impressions.deltas.store import NOTHING_DROPPED_MS, DeltaStore, PartitionState, open_primary
-from impressions.deltas.sweep import floor_of
 from impressions.formats import delta_block
 from impressions.formats.heartbeat import FROM_THE_FIRST_MS, Heartbeat
 from impressions.settings.model import Settings
 from oracle import year as naive
-from speed.state import Partition, Record
+from speed.partition import Partition, Record
 from tests.compare import as_dict, differences
 from tests.speed.records import record_bytes
 from tests.tolerance import FLOAT64

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from speed.fetches import Fetch, Piece, Polls, chunks, jumps, split_connected
-from speed.state import Record
+from speed.partition import Record
 
 MIB = 1 << 20
 

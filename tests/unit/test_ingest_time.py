@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from impressions.core.ingest_time import AHEAD_MS, UNKNOWN_MS, Carried, ingest_times
 from impressions.core.spec import DAY_MS
-from impressions.kafka.device_time import device_ms
+from impressions.kafka.median_event_time import device_ms
 from tests.speed.records import record_bytes
 
 NOW_MS = 20_000 * DAY_MS

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from impressions.core.errors import Refused
-from speed.state import Record
+from speed.partition import Record
 
 
 def ranges(records: Iterable[Record]) -> list[tuple[int, int]]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from impressions.deltas.store import DeltaStore, PartitionState, open_primary
 from impressions.formats.heartbeat import FROM_THE_FIRST_MS, Heartbeat
 from impressions.settings.model import Settings
-from speed.state import Partition, reached
+from speed.partition import Partition, reached
 
 
 def opened(path: Path, next_offset: int) -> tuple[Partition, DeltaStore]:

@@ -2,8 +2,8 @@
 
 import pytest
 
-from speed import progress as progress_module
-from speed.progress import Progress
+from speed import movement as progress_module
+from speed.movement import Progress
 
 
 @pytest.fixture

@@ -2,8 +2,8 @@
 
 A partition that has records says so with every flush. One that has none is asked every
 `speed.heartbeat_s`: where its log ends, and whether anything lies before that. Where nothing does,
-it is whole through what both clocks showed before the log was asked (speed/through.py), unless the
-broker has records that it does not show yet (impressions/kafka/unseen.py).
+it is whole through what both clocks showed before the log was asked (speed/complete_through.py), unless the
+broker has records that it does not show yet (impressions/kafka/unreplicated.py).
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from impressions.core.errors import ServiceError
 from impressions.kafka import offsets
 from impressions.kafka.admin import silent_logger
 from impressions.kafka.client import librdkafka
-from impressions.kafka.unseen import with_unseen
+from impressions.kafka.unreplicated import with_unseen
+from speed.assignment import Partitions
+from speed.complete_through import drained_through_ms
 from speed.engine import Engine
-from speed.partitions import Partitions
-from speed.state import Partition, check_not_cut
-from speed.through import drained_through_ms
+from speed.partition import Partition, check_not_cut
 
 _SILENCE_S = 3.0
 _ANSWER_S = 2.0

@@ -4,7 +4,7 @@ Whatever is claimed, sweeping and answers follow it. So no time is claimed that 
 seen, and what was claimed beyond both is taken back:
 
     records       through the newest ingest time, which is the broker's, once the own clock is there
-    drained       nothing is left to apply, shown or not (impressions/kafka/unseen.py): through what
+    drained       nothing is left to apply, shown or not (impressions/kafka/unreplicated.py): through what
                   both clocks show, less a margin for what the clocks of several brokers differ by
 
 The broker's clock is known from its acknowledgements: it stamps the records of the delta topic, and

@@ -2,8 +2,8 @@
 
 import pytest
 
-from speed import through
-from speed.through import BrokerTimes, drained_through_ms, next_through_ms
+from speed import complete_through as through
+from speed.complete_through import BrokerTimes, drained_through_ms, next_through_ms
 
 HOUR_MS, DAY_MS = 3_600_000, 86_400_000
 NOW_MS = 20_000 * DAY_MS

@@ -7,8 +7,8 @@ from types import SimpleNamespace
 from aiokafka.consumer.fetcher import Fetcher, FetchResult
 
 from impressions.formats.flush_framing import KEPT_BYTES, MAX_VALUE_BYTES
+from speed.fetch_memory import Room
 from speed.fetches import Piece
-from speed.room import Room
 from tests.live import until
 
 

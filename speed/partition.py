@@ -26,21 +26,21 @@ from impressions.core.event import Reason
 from impressions.core.ingest_time import Carried, ingest_times
 from impressions.core.slot import format_utc, slot_start_ms
 from impressions.core.spec import Spec
+from impressions.deltas.expired_slots import Sweep, floor_of
 from impressions.deltas.store import DeltaStore, PartitionState
-from impressions.deltas.sweep import Sweep, floor_of
 from impressions.formats import delta_block, heartbeat
 from impressions.formats.delta_block import DeltaBlock
 from impressions.formats.heartbeat import FROM_THE_FIRST_MS, Heartbeat
 from impressions.kafka.dead_letters import DeadLetter, dead_letters_of
-from impressions.kafka.device_time import device_ms
+from impressions.kafka.decoded_batch import Batch, decode
 from impressions.kafka.last_record import LastRecord
-from impressions.kafka.records import Batch, decode
+from impressions.kafka.median_event_time import device_ms
 from impressions.settings.model import Settings
 from impressions.terminal import log
 from speed.apply import apply
-from speed.parts import Key
+from speed.complete_through import next_through_ms
 from speed.publisher import Offsets
-from speed.through import next_through_ms
+from speed.slot_parts import Key
 
 _HELD_ROWS = 1_000_000
 """In memory, beside the store: some 160 MB, or as many empty blocks."""

@@ -4,8 +4,8 @@
     the guard     learns which offsets are this worker's own
     the store     keeps it, in one write
 
-The loop that applies records (speed/worker.py) and what runs beside it (speed/beats.py,
-speed/cuts.py, speed/foreign.py) take `busy` for every step: a partition has one step at a time.
+The loop that applies records (speed/worker.py) and what runs beside it (speed/idle_heartbeats.py,
+speed/truncation.py, speed/foreign_records.py) take `busy` for every step: a partition has one step at a time.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from impressions.clock import Clock
 from impressions.formats import heartbeat
 from impressions.settings.model import Settings
 from impressions.terminal import log
-from speed.guard import Foreign, Guard
+from speed.delta_reader import Foreign, Guard
 from speed.metrics import Metrics
-from speed.progress import Progress
+from speed.movement import Progress
+from speed.partition import Partition
 from speed.publisher import Offsets, Pair, Publisher
-from speed.state import Partition
 
 
 class Partitions:

@@ -27,7 +27,7 @@ from impressions.kafka.last_record import LastRecord, first_changed
 from impressions.kafka.offsets import once_elected
 from impressions.settings.model import Settings
 from impressions.terminal import log
-from speed.partitions import Partitions
+from speed.assignment import Partitions
 
 _EVERY_S = 5.0
 _REMEMBERED = 1_000

@@ -10,8 +10,8 @@ import pytest
 from impressions.formats import heartbeat
 from impressions.formats.heartbeat import FROM_THE_FIRST_MS
 from impressions.kafka.admin import connect
-from speed import unstamped
-from speed.state import Record
+from speed import create_time as unstamped
+from speed.partition import Record
 from tests.broker import stream_settings
 from tests.faults.stream import QUICK
 from tests.live import last_values, until

@@ -18,7 +18,7 @@ from impressions.core.item import pack
 from impressions.core.rows import Rows, grouped, joined
 from impressions.core.sort_key import order_by
 from impressions.core.spec import Spec
-from impressions.kafka.records import Batch
+from impressions.kafka.decoded_batch import Batch
 
 
 def measured(batch: Batch, chosen: NDArray[np.intp], spec: Spec) -> NDArray[np.float64]:

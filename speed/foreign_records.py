@@ -4,7 +4,7 @@
     as new              a replay; nothing to do
     newer than ours     somebody else owns the partition: this worker must end
 
-The guard (speed/guard.py) finds such records; they are compared here between flushes, when the
+The guard (speed/delta_reader.py) finds such records; they are compared here between flushes, when the
 store and what was published agree.
 """
 
@@ -13,8 +13,8 @@ from __future__ import annotations
 from impressions.core.errors import CorruptData, ServiceError
 from impressions.core.spec import Spec
 from impressions.terminal import log
-from speed.guard import Foreign, version_of
-from speed.partitions import Partitions
+from speed.assignment import Partitions
+from speed.delta_reader import Foreign, version_of
 
 
 async def compare(partitions: Partitions) -> None:
