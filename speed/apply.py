@@ -1,19 +1,20 @@
-"""The pure core of the stream: one batch of judged impressions onto the blocks that are held.
+"""The pure core of the stream: one batch of impressions onto the blocks of a partition.
 
-In: a batch of one partition's records in offset order, and a way to look at a held block. Out: the
-blocks that changed, whole, and the counts. No clock, no I/O; the same batch on the same blocks
-gives the same blocks, whatever happened in between:
+In: a batch of one partition's records in offset order, and a way to look at the block of a key.
+Out: the blocks that changed, complete, and the counts. No clock, no I/O; the same batch on the same
+blocks gives the same blocks, whatever happened in between:
 
-    1. a log whose key has applied its offset already is skipped      a replay changes nothing
-    2. a log that was seen in its slot or the one before is dropped   a device's resend
-    3. what is left is lifted to rows and added                       speed/slot_rows.py
-    4. each touched block carries the newest offset of its logs       the version of step 1
+    1. skip a device flush whose key has applied its offset already     a replay changes nothing
+    2. drop one that was seen in its slot or the slot before            a device's resend
+    3. add the rows of what is left                                     speed/slot_rows.py
+    4. each touched block carries the newest offset of its flushes      the version of step 1
 
-A slot may have several blocks (speed/slot_parts.py); a log's key is the block that its record goes to.
+A slot may have several blocks (speed/slot_parts.py); the key of a device flush is the block that
+its record goes to.
 
-A log is seen by having one valid impression; accepted or dropped, its id goes into its slot's
-block, so what is known of logs travels with the state. Logs of one record share an offset, so a
-record is never split over two calls.
+A device flush is seen if it has one valid impression. Accepted or dropped, its id goes into its
+slot's block, so what is known of flushes travels with the state. Device flushes of one record share
+an offset, so a record is never split over two calls.
 """
 
 from __future__ import annotations
@@ -27,9 +28,9 @@ from impressions.core.event import Reason
 from impressions.core.rows import empty_rows
 from impressions.core.spec import Spec
 from impressions.formats.delta_block import DeltaBlock
-from impressions.kafka.decoded_batch import Batch
+from impressions.kafka.decoded_batch import DecodedBatch
 from speed.slot_parts import Held, Key, Part, Slot
-from speed.slot_rows import Lifted, lift
+from speed.slot_rows import GroupedRows, rows_of
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class Applied:
 
     Attributes:
         blocks: the changed blocks by key.
-        applied, duplicate: impressions that counted, and those of logs seen before.
+        applied, duplicate: impressions that counted, and those of flushes seen before.
         replayed: impressions whose block held them already; they were counted then.
     """
 
@@ -46,6 +47,11 @@ class Applied:
     applied: int
     duplicate: int
     replayed: int
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Impressions by what became of them."""
+        return {"applied": self.applied, "duplicate": self.duplicate, "replayed": self.replayed}
 
 
 class _Slots:
@@ -62,20 +68,20 @@ class _Slots:
             self._opened[key] = Slot(key, self._held, self._epoch, self._spec)
         return self._opened[key]
 
-    def take(self, key: Key, log_id: int, offset: int, impressions: int) -> tuple[str, int]:
-        """What becomes of a log, and the group that its impressions add to; -1: none."""
+    def take(self, key: Key, flush_id: int, offset: int, impressions: int) -> tuple[str, int]:
+        """What becomes of a device flush, and the group that its impressions add to; -1: none."""
         slot = self.at(*key)
         part = slot.part_for(offset)
         if part is None:
             return "replayed", -1
-        outcome, group, known = "duplicate", -1, slot.knows(log_id)
-        if not known and not self.at(key[0], key[1] - self._spec.slot_ms).knows(log_id):
+        outcome, group, known = "duplicate", -1, slot.knows(flush_id)
+        if not known and not self.at(key[0], key[1] - self._spec.slot_ms).knows(flush_id):
             if part.group < 0:
                 part.group, self._groups = self._groups, self._groups + 1
             outcome, group = "applied", part.group
             part.weight += impressions
         if not known:
-            part.known.add(log_id)
+            part.known.add(flush_id)
             part.weight += 1
         part.offset, part.changed = offset, True
         return outcome, group
@@ -85,29 +91,29 @@ class _Slots:
         return [(k, p) for k, slot in self._opened.items() for p in slot.parts if p.changed]
 
 
-def apply(batch: Batch, offsets: Int, held: Held, epoch: int, spec: Spec) -> Applied:
+def apply(batch: DecodedBatch, offsets: Int, held: Held, epoch: int, spec: Spec) -> Applied:
     """Apply a batch.
 
     Args:
         offsets: (r,) source offset of each record of the batch, ascending.
-        held: the block of a key as it was before the batch; None if there is none.
+        held: gives the block of a key as it was before the batch; None if there is none.
     """
     valid = np.flatnonzero(batch.reason == Reason.OK)
-    impressions = np.bincount(batch.log[valid], minlength=len(batch.record))
-    slots_ms = batch.ingest_ms[np.searchsorted(batch.log, np.arange(len(batch.record)))]
+    impressions = np.bincount(batch.flush[valid], minlength=len(batch.record))
+    slots_ms = batch.ingest_ms[np.searchsorted(batch.flush, np.arange(len(batch.record)))]
     slots_ms = slots_ms // spec.slot_ms * spec.slot_ms
     slots = _Slots(held, epoch, spec)
-    group_of_log = np.full(len(batch.record), -1, np.int64)
+    group_of_flush = np.full(len(batch.record), -1, np.int64)
     counts = {"applied": 0, "duplicate": 0, "replayed": 0}
     for i in np.flatnonzero(impressions).tolist():
         key = (int(batch.profile_id[i]), int(slots_ms[i]))
         offset, count = int(offsets[batch.record[i]]), int(impressions[i])
-        outcome, group_of_log[i] = slots.take(key, int(batch.log_id[i]), offset, count)
+        outcome, group_of_flush[i] = slots.take(key, int(batch.log_id[i]), offset, count)
         counts[outcome] += count
-    chosen = valid[group_of_log[batch.log[valid]] >= 0]
-    log = batch.log[chosen]
+    chosen = valid[group_of_flush[batch.flush[valid]] >= 0]
+    flush = batch.flush[chosen]
     changed = slots.changed()
-    added = lift(batch, chosen, group_of_log[log], slots_ms[log], spec)
+    added = rows_of(batch, chosen, group_of_flush[flush], slots_ms[flush], spec)
     merged = added.onto({p.group: p.held.rows for _, p in changed if p.held and p.group >= 0})
     blocks = {
         part.key: _block(slot_ms, epoch, part, merged, spec) for (_, slot_ms), part in changed
@@ -115,10 +121,10 @@ def apply(batch: Batch, offsets: Int, held: Held, epoch: int, spec: Spec) -> App
     return Applied(blocks, **counts)
 
 
-def _block(slot_ms: int, epoch: int, part: Part, merged: Lifted, spec: Spec) -> DeltaBlock:
+def _block(slot_ms: int, epoch: int, part: Part, merged: GroupedRows, spec: Spec) -> DeltaBlock:
     """A part as it is after the batch."""
     if part.group >= 0:
-        rows = merged.of(part.group)
+        rows = merged.of_group(part.group)
     else:
         rows = empty_rows(spec) if part.held is None else part.held.rows
     log_ids = np.array(sorted(part.known), np.int64)

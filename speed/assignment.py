@@ -1,11 +1,12 @@
-"""The partitions of this worker, and the one order in which anything is said of one of them.
+"""The partitions assigned to this worker, and the one order in which anything is published of one.
 
     published     to the delta topic, a heartbeat last; the broker has confirmed
-    the guard     learns which offsets are this worker's own
-    the store     keeps it, in one write
+    own records   the partition learns which offsets are this worker's
+    kept          in the partition's store, in one write
 
 The loop that applies records (speed/worker.py) and what runs beside it (speed/idle_heartbeats.py,
-speed/truncation.py, speed/foreign_records.py) take `busy` for every step: a partition has one step at a time.
+speed/truncation.py, speed/foreign_records.py) take `busy` for every step, so a partition has one
+step at a time.
 """
 
 from __future__ import annotations
@@ -14,72 +15,62 @@ import asyncio
 from collections.abc import Iterable
 
 from impressions.clock import Clock
-from impressions.formats import heartbeat
+from impressions.formats import heartbeat as heartbeats
+from impressions.formats.heartbeat import Heartbeat
 from impressions.settings.model import Settings
-from impressions.terminal import log
-from speed.delta_reader import Foreign, Guard
+from speed.delta_reader import DeltaReader, ForeignRecord
 from speed.metrics import Metrics
-from speed.movement import Progress
+from speed.movement import Movements
 from speed.partition import Partition
 from speed.publisher import Offsets, Pair, Publisher
 
 
-class Partitions:
+class Assignment:
     """What a worker holds while it is a member of the group; made in its event loop.
 
     Attributes:
         open: the open partitions by number.
-        busy: held by whoever changes one of them or publishes.
-        foreign: records of the delta topic that this worker did not write, as they are found.
+        busy: held while one of them is changed or something is published.
+        foreign: records of the delta topic that this worker did not write, as they are read.
     """
 
     def __init__(self, settings: Settings, clock: Clock, metrics: Metrics):
         self.settings, self.clock, self.metrics = settings, clock, metrics
         self.open: dict[int, Partition] = {}
         self.busy = asyncio.Lock()
-        self.publisher, self.progress = Publisher(settings), Progress()
-        self.foreign: asyncio.Queue[Foreign] = asyncio.Queue()
-        self.guard = Guard(settings, self._found)
+        self.publisher, self.movements = Publisher(settings), Movements()
+        self.foreign: asyncio.Queue[ForeignRecord] = asyncio.Queue()
+        self.delta_reader = DeltaReader(settings, self.open, self._on_foreign)
         self._loop = asyncio.get_running_loop()
 
-    def _found(self, foreign: Foreign) -> None:
-        """Called in the guard's thread."""
-        self._loop.call_soon_threadsafe(self.foreign.put_nowait, foreign)
+    def _on_foreign(self, record: ForeignRecord) -> None:
+        """Called in the delta reader's thread."""
+        self._loop.call_soon_threadsafe(self.foreign.put_nowait, record)
 
     async def publish(
-        self, partition: Partition, blocks: Iterable[Pair], beat: heartbeat.Heartbeat
+        self, partition: Partition, blocks: Iterable[Pair], heartbeat: Heartbeat
     ) -> list[Offsets]:
-        """Blocks and behind them the heartbeat that vouches for them; the offsets they got."""
-        value = heartbeat.encode(beat, self.settings.spec)
-        wrote = await self.publisher.publish(partition.number, blocks, (heartbeat.KEY, value))
-        self.guard.wrote(partition.number, wrote)
-        return wrote
+        """Blocks, and after them the heartbeat that says they are there; the offsets they got."""
+        value = heartbeats.encode(heartbeat, self.settings.spec)
+        return await self._publish(partition, blocks, (heartbeats.KEY, value))
 
-    async def beat(self, partition: Partition, beat: heartbeat.Heartbeat) -> None:
+    async def publish_heartbeat(self, partition: Partition, heartbeat: Heartbeat) -> None:
         """Publish a heartbeat alone and keep it; its stamp also shows the broker's time."""
-        partition.beat(beat, await self.publish(partition, (), beat))
+        partition.keep_heartbeat(heartbeat, await self.publish(partition, (), heartbeat))
 
     async def publish_again(self, partition: Partition, key: bytes, value: bytes) -> None:
-        """Put this worker's own record behind an older one of another writer."""
-        wrote = await self.publisher.publish(partition.number, (), (key, value))
-        self.guard.wrote(partition.number, wrote)
-        partition.saw(wrote)
+        """Put this worker's own record after an older one of another writer."""
+        partition.know(await self._publish(partition, (), (key, value)))
         self.metrics.republished()
 
-    def note_loss(self, partition: Partition, first: int) -> None:
-        """Where records before `first` are not there any more, go on there, and say so."""
-        if first > partition.next_offset:
-            log.warning(
-                "records-lost",
-                partition=partition.number,
-                applied_through=partition.progress.offset,
-                log_starts_at=first,
-            )
-            partition.lose_until(first, self.latest_ms(partition.number))
-
-    def latest_ms(self, number: int) -> int:
-        """The later of both clocks: what was lost is not older."""
-        return max(self.clock(), self.publisher.times.now_ms(number) or 0)
+    async def _publish(
+        self, partition: Partition, blocks: Iterable[Pair], last: Pair
+    ) -> list[Offsets]:
+        written = await self.publisher.publish(partition.number, blocks, last)
+        if written.stamp_ms is not None:
+            partition.leader_clock.stamped(written.stamp_ms)
+        partition.own_records.add(written.ranges)
+        return written.ranges
 
     def close(self) -> None:
         for partition in self.open.values():

@@ -1,8 +1,9 @@
-"""Records that bear their producer's time, not the broker's: of a topic that was CreateTime once.
+"""Records with their producer's time instead of the broker's: of a topic that was CreateTime once.
 
-Putting the topic right stamps what comes from then on; the records from before stay as they are for
-as long as retention. Which layer owns them nobody can say. So they are named and refused, and with
-`impressions speed --accept-loss` passed over: those, and no others.
+Once the topic is LogAppendTime, the broker stamps what comes from then on; the records from before
+stay as they are until retention deletes them. Which layer has to count them, nobody can say. So
+they are named and refused, and with `impressions speed --accept-loss` passed over: those, and no
+others.
 """
 
 from __future__ import annotations
@@ -10,41 +11,42 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from impressions.core.errors import Refused
-from speed.partition import Record
+from speed.source_record import SourceRecord
 
 
-def ranges(records: Iterable[Record]) -> list[tuple[int, int]]:
-    """[start, end) of the offsets of records without a stamp, those that follow each other joined.
+def ranges(records: Iterable[SourceRecord]) -> list[tuple[int, int]]:
+    """[start, end) of the offsets of records without the broker's stamp.
 
-    Records in offset order; a stamped one between two, or an offset without a record, parts them.
+    Records come in offset order. Those that follow each other are one range; a stamped one between
+    two, or an offset without a record, begins another one.
     """
-    found: list[tuple[int, int]] = []
+    out: list[tuple[int, int]] = []
     for record in records:
         if record.stamped:
             continue
-        if found and found[-1][1] == record.offset:
-            found[-1] = found[-1][0], record.offset + 1
+        if out and out[-1][1] == record.offset:
+            out[-1] = out[-1][0], record.offset + 1
         else:
-            found.append((record.offset, record.offset + 1))
-    return found
+            out.append((record.offset, record.offset + 1))
+    return out
 
 
-def runs(records: Sequence[Record]) -> list[list[Record]]:
-    """The same records in runs that are stamped, or are not, as a whole."""
-    found: list[list[Record]] = []
+def runs(records: Sequence[SourceRecord]) -> list[list[SourceRecord]]:
+    """The same records in runs: all of a run are stamped by the broker, or none is."""
+    out: list[list[SourceRecord]] = []
     for record in records:
-        if found and found[-1][0].stamped == record.stamped:
-            found[-1].append(record)
+        if out and out[-1][0].stamped == record.stamped:
+            out[-1].append(record)
         else:
-            found.append([record])
-    return found
+            out.append([record])
+    return out
 
 
-def refused(topic: str, partition: int, found: Sequence[tuple[int, int]]) -> Refused:
-    """The error that names them."""
-    total = sum(end - start for start, end in found)
-    named = ", ".join(f"{start}..{end}" for start, end in found[:10])
-    more = f" and {len(found) - 10} ranges more" if len(found) > 10 else ""
+def refused(topic: str, partition: int, unstamped: Sequence[tuple[int, int]]) -> Refused:
+    """The error that names these ranges."""
+    total = sum(end - start for start, end in unstamped)
+    named = ", ".join(f"{start}..{end}" for start, end in unstamped[:10])
+    more = f" and {len(unstamped) - 10} ranges more" if len(unstamped) > 10 else ""
     return Refused(
         f"topic {topic}, partition {partition}: {total} records bear their producer's time, "
         f"expected the broker's (LogAppendTime): offsets [start..end) {named}{more}",

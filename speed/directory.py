@@ -1,13 +1,16 @@
-"""Which directory a worker works in, and who it is to its group.
+"""Which directory a worker works in, and its member name in the consumer group.
 
-The directory is the first of <dir>/worker-0, worker-1, ... that nobody holds.
+    <dir>/worker-0, worker-1, ...       a worker holds the first one that no other worker holds
+        lock                            locked while the process lives, however it ends
+        incarnation                     a number, part of the member name
+        partition=3                     the store of a partition
 
-Two workers on one host need two stores; a worker that starts again finds the one it had, whole or
-stale, and restores the rest from the topic. The lock ends with the process, however it ends.
+Two workers on one host need two stores; a worker that starts again finds the one it had, current or
+stale, and restores the rest from the topic.
 
-The name belongs to the directory too: a worker that is killed and started again there takes its
-place in the group at once, with the partitions it had. Where that place holds none and should, the
-worker forgets its name and joins as somebody new.
+The name belongs to the directory too: a worker that is killed and started again there is the same
+static member of the group, and has its partitions at once. If that member has none and should have
+some, the worker changes its name and joins as a new member.
 """
 
 from __future__ import annotations
@@ -18,11 +21,11 @@ import os
 import socket
 from pathlib import Path
 
-_PLACES = 64
+_DIRECTORIES = 64
 
 
-class Place:
-    """A directory held by this process."""
+class WorkerDirectory:
+    """A directory that this process holds."""
 
     def __init__(self, path: Path, descriptor: int):
         self.path, self._descriptor = path, descriptor
@@ -31,10 +34,10 @@ class Place:
         os.close(self._descriptor)
 
 
-def take_place(directory: Path) -> Place:
-    """Hold the first free place. Raises OSError where all are held or nothing can be written."""
-    for number in range(_PLACES):
-        path = directory / f"worker-{number}"
+def hold_directory(parent: Path) -> WorkerDirectory:
+    """Hold the first free one. Raises OSError if all are held or nothing can be written."""
+    for number in range(_DIRECTORIES):
+        path = parent / f"worker-{number}"
         path.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path / "lock", os.O_CREAT | os.O_RDWR, 0o644)
         try:
@@ -42,8 +45,13 @@ def take_place(directory: Path) -> Place:
         except BlockingIOError:
             os.close(descriptor)
             continue
-        return Place(path, descriptor)
-    raise OSError(f"{_PLACES} workers hold every place in {directory}")
+        return WorkerDirectory(path, descriptor)
+    raise OSError(f"{_DIRECTORIES} workers hold all directories in {parent}")
+
+
+def partition_path(directory: Path, partition: int) -> Path:
+    """Where a worker keeps one partition."""
+    return directory / f"partition={partition}"
 
 
 def member_name(directory: Path) -> str:
@@ -53,7 +61,7 @@ def member_name(directory: Path) -> str:
 
 
 def forget_name(directory: Path) -> None:
-    """Be somebody new to the group from the next start on."""
+    """Be a new member of the group from the next start on."""
     (directory / "incarnation").write_text(str(_incarnation(directory) + 1), "ascii")
 
 

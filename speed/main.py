@@ -63,11 +63,11 @@ async def _work(settings: Settings, accept_loss: bool, json: bool) -> None:
     from impressions.process import metrics, running
     from impressions.process.stopping import END, stopping_on
     from impressions.terminal import log
-    from speed.directory import take_place
+    from speed.directory import hold_directory
     from speed.metrics import Metrics
     from speed.worker import Worker, describe
 
-    place = take_place(settings.speed_dir)
+    directory = hold_directory(settings.speed_dir)
     own = Metrics()
     stopping, loop = asyncio.Event(), asyncio.get_running_loop()
     try:
@@ -76,13 +76,13 @@ async def _work(settings: Settings, accept_loss: bool, json: bool) -> None:
             metrics.serve(own.registry, settings.speed.metrics_listen) as address,
             running.registered(settings, "speed", metrics=address),
         ):
-            log.info("started", state=place.path.name, metrics=address)
+            log.info("started", state=directory.path.name, metrics=address)
             emit(
-                {"pid": os.getpid(), "metrics": address, "state": str(place.path)},
+                {"pid": os.getpid(), "metrics": address, "state": str(directory.path)},
                 json=json,
                 table=f"working; metrics on http://{address}/metrics",
             )
-            await Worker(settings, place.path, now_ms, own, accept_loss).run(stopping)
+            await Worker(settings, directory.path, now_ms, own, accept_loss).run(stopping)
             log.info("stopped")
     except Exception as error:  # whatever it was: logged, then raised as an error of ours
         log.LOGGER.error("%s", log.line("ended", error=repr(error)))
@@ -93,4 +93,4 @@ async def _work(settings: Settings, accept_loss: bool, json: bool) -> None:
             raise
         raise described from error
     finally:
-        place.release()
+        directory.release()

@@ -1,14 +1,13 @@
-"""Opening a partition: restored from the delta topic, then with the place where the source goes on.
+"""Opening a partition: restored from the delta topic, then with the offset where it goes on.
 
-Also the two topics' identities, which offsets are worth nothing without: a topic that is deleted
-and made again has the same name and begins at 0.
+A lost or stale directory costs time and nothing else. Also the two topics' identities: a topic that
+is deleted and made again has the same name and begins at 0, so offsets mean nothing without them.
 """
 
 from __future__ import annotations
 
 import shutil
 import threading
-from collections.abc import Callable
 from pathlib import Path
 
 from impressions.clock import Clock, monotonic_s
@@ -18,10 +17,13 @@ from impressions.deltas.store import DeltaStore, open_primary
 from impressions.formats.heartbeat import Heartbeat
 from impressions.kafka import broker_clock, last_record, offsets
 from impressions.kafka.admin import connect
-from impressions.kafka.last_record import Found, LastRecord
+from impressions.kafka.last_record import Comparison, LastRecord
 from impressions.settings.model import Settings
 from impressions.terminal import log
-from speed.partition import Partition, state_of, state_path
+from speed.directory import partition_path
+from speed.movement import Movement
+from speed.partition import Partition
+from speed.starting_point import starting_point
 
 Identities = tuple[bytes, bytes]
 """Kafka's ids of the source topic and of the delta topic, 16 bytes each."""
@@ -34,30 +36,30 @@ def open_partition(
     source_id: bytes,
     clock: Clock,
     stop: threading.Event,
-    moved: Callable[[], None],
+    movement: Movement,
 ) -> Partition:
     """A partition that is ready to go on; blocking, until it is restored or `stop` is set.
 
     Args:
-        moved: called whenever the restore has come further.
+        movement: moves whenever the restore has come further; the partition keeps it.
 
     Raises:
         NotReady: stopped.
-        Refused: see `state_of`, `check_same_log`, and impressions/deltas/follower.py.
+        Refused: see `starting_point`, `check_not_truncated`, and impressions/deltas/follower.py.
     """
     started_s, topic = monotonic_s(), settings.kafka.topic
-    store = open_copy(state_path(directory, number), number)
+    store = open_copy(partition_path(directory, number), number)
     try:
-        restore_partition(settings, store, number, stop, moved, clock)
+        restore_partition(settings, store, number, stop, movement.moved, clock)
         held = store.state(number)
         assert held is not None, "a restored partition has a state"
         source = offsets.range_of(settings, topic, number)
         at_ms = clock()
-        beat, lost = state_of(held, settings, number, source_id, source, at_ms)
-        if beat.since_ms >= at_ms:  # the later of both clocks: what was lost is not older
+        start, lost = starting_point(held, settings, number, source_id, source, at_ms)
+        if start.since_ms >= at_ms:  # by the later of both clocks: what was lost is not newer
             at_ms = max(at_ms, broker_clock.now_ms(settings))
-            beat, lost = state_of(held, settings, number, source_id, source, at_ms)
-        check_same_log(settings, beat)
+            start, lost = starting_point(held, settings, number, source_id, source, at_ms)
+        check_not_truncated(settings, start)
     except BaseException:  # also a cancelled thread: the store is never left open
         store.close()
         raise
@@ -67,30 +69,31 @@ def open_partition(
         "opened",
         partition=number,
         delta_offset=held.next_offset,
-        source_offset=beat.offset,
+        source_offset=start.offset,
         seconds=round(monotonic_s() - started_s, 2),
     )
-    return Partition(settings, store, beat, lost, clock)
+    return Partition(settings, store, start, lost, clock, movement)
 
 
-def check_same_log(settings: Settings, beat: Heartbeat) -> None:
-    """Refuse a source that was cut before what was applied and filled again; blocking.
+def check_not_truncated(settings: Settings, applied: Heartbeat) -> None:
+    """Refuse a source that was truncated before what was applied and filled again; blocking.
 
     Raises:
         Refused: reason "topic_cut".
         ServiceError: the broker does not answer.
     """
-    topic, last = settings.kafka.topic, LastRecord(beat.last_offset, beat.last_digest)
-    for partition, found in last_record.compare(settings, topic, {beat.partition: last}).items():
-        if found is Found.OTHER:
-            raise last_record.refused(topic, partition, last, beat.epoch)
-        if found is Found.GONE:
+    topic, last = settings.kafka.topic, LastRecord(applied.last_offset, applied.last_digest)
+    now = last_record.compare(settings, topic, {applied.partition: last})
+    for partition, comparison in now.items():
+        if comparison is Comparison.OTHER:
+            raise last_record.refused(topic, partition, last, applied.epoch)
+        if comparison is Comparison.GONE:
             log.info("not-compared", partition=partition, gone=last.offset)
 
 
 def open_copy(path: Path, number: int) -> DeltaStore:
-    """The store of a partition. One that is damaged, or of another version, is thrown away: it
-    holds nothing that the delta topic has not."""
+    """The store of a partition. One that is damaged, or of another version, is deleted: it holds
+    nothing that the delta topic does not hold."""
     try:
         store = open_primary(path, logged=False)
         try:

@@ -1,20 +1,21 @@
-"""One profile's slot while a batch is applied to it: its blocks, one behind the other.
+"""One profile's slot while a batch is applied to it: its blocks, one after the other.
 
-A block is one message, and is written whole whenever it changes; a bot's slot would outgrow the
-message and slow its partition down for everybody. So a slot has parts: when a block is full, the
-next record of that profile begins another one under the next key.
+A block is one message, and all of it is written whenever it changes. A bot's slot would outgrow the
+message and slow down all other profiles of its partition. So a slot has parts: when a block is
+full, the next record of that profile begins another one under the next key.
 
     part 0, 1, 2, ...    keys (profile, slot start), (profile, slot start + 1 ms), + 2 ms, ...
-    full                 impressions + log ids >= FULL_AT; a full part never changes again
+    full                 impressions + flush ids >= FULL_AT; a full part never changes again
     item                 may have a row in several parts: they add like any blocks of a profile
 
-Readers need not know: whoever reads the blocks of a profile from a slot on gets all its parts, each
+Readers need not know: who reads the blocks of a profile from a slot on gets all its parts, each
 relative to the start of the slot.
 
 Which part a record goes to follows from the parts' contents and the record alone, never from how
 records were cut into batches: so a replay finds the same part again, also where only some of the
-parts that a flush changed had been published. Logs of one record share an offset, the version of a
-part; they all go to one part, and records.py bounds what a profile may have in one record.
+parts that a flush changed had been published. Device flushes of one record share an offset, the
+version of a part; they all go to one part, and impressions/kafka/decoded_batch.py bounds what a
+profile may have in one record.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ class Part:
     Attributes:
         version: the last source offset that it held when the batch began; -1: none.
         offset: the last one it holds now.
-        weight: impressions and log ids in it.
+        weight: impressions and flush ids in it.
         group: a number for what the batch adds to it; -1 while that is nothing.
     """
 
@@ -80,9 +81,9 @@ class Slot:
                 return part
             self._open += 1
 
-    def knows(self, log_id: int) -> bool:
-        """Whether this slot has seen a log."""
-        return any(log_id in part.known for part in self.parts)
+    def knows(self, flush_id: int) -> bool:
+        """Whether this slot has seen a device flush."""
+        return any(flush_id in part.known for part in self.parts)
 
     def _part(self, number: int) -> Part:
         key = self._key[0], self._key[1] + number
@@ -90,6 +91,6 @@ class Slot:
 
 
 def weight_of(block: DeltaBlock, spec: Spec) -> int:
-    """Impressions counted in a block and log ids remembered there: its rows are no more."""
+    """Impressions counted in a block and flush ids remembered there: it has no more rows."""
     counted = block.rows.totals[spec.measure_names.index("impressions")].sum()
     return int(counted) + len(block.log_ids)

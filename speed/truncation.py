@@ -1,18 +1,17 @@
-"""Whether the source was cut and filled again while this worker ran.
+"""Whether the source was truncated and filled again while this worker ran.
 
 A broker that comes up with less than it had acknowledged (an unclean election) goes on at an older
 offset. Once it has filled up again, the worker's next offset is there, and names another record.
-Each change of leader has a number, the leader epoch. Where it has changed since the last look, the
+Each change of leader has a number, the leader epoch. If it has changed since the last look, the
 last record of every flush since the look before is read again: one of them was applied before the
-cut and lies behind it. Then the worker ends, and leaves a heartbeat for which the next start ends
-as well: no record of the other log is applied.
+truncation and lies after its place. Then the worker ends, and leaves a heartbeat for which the next
+start ends as well: no record of the other incarnation is applied.
 """
 
 from __future__ import annotations
 
 import asyncio
 import threading
-from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -27,96 +26,63 @@ from impressions.kafka.last_record import LastRecord, first_changed
 from impressions.kafka.offsets import once_elected
 from impressions.settings.model import Settings
 from impressions.terminal import log
-from speed.assignment import Partitions
+from speed.applied_records import NO_LEADER_EPOCH
+from speed.assignment import Assignment
+from speed.partition import Partition
 
 _EVERY_S = 5.0
-_REMEMBERED = 1_000
-_NO_EPOCH = -1
 
 
-class Cuts:
-    """Remembers what was applied since the last look; `look` blocks, the others do not."""
-
-    def __init__(self, settings: Settings):
-        self._settings = settings
-        self._applied: dict[int, deque[LastRecord]] = {}
-        self._epochs: dict[int, int] = {}
-
-    def applied(self, partition: int, last: LastRecord) -> None:
-        """A flush ended with this record."""
-        if partition in self._applied:
-            self._applied[partition].append(last)
-
-    def watch(self, lasts: Mapping[int, LastRecord], epochs: Mapping[int, int]) -> None:
-        """From now on look at exactly these partitions.
-
-        Args:
-            lasts: their last records; that of a new one was compared just now.
-            epochs: their leader epochs, asked before that.
-        """
-        for partition in self._applied.keys() - lasts.keys():
-            del self._applied[partition]
-        for partition in lasts.keys() - self._applied.keys():
-            self._applied[partition] = deque([lasts[partition]], _REMEMBERED)
-            self._epochs[partition] = epochs.get(partition, _NO_EPOCH)
-
-    def look(self, stop: threading.Event) -> tuple[int, LastRecord] | None:
-        """A partition and a record of it that is another one now; None where there is none.
-
-        Raises:
-            ServiceError: the broker does not answer.
-        """
-        # Copied at once: the worker's loop goes on meanwhile.
-        before = {p: list(applied) for p, applied in list(self._applied.items())}
-        for partition, epoch in leader_epochs(self._settings, before).items():
-            lasts = before[partition]
-            if self._epochs.get(partition) != epoch:
-                topic = self._settings.kafka.topic
-                changed = first_changed(self._settings, topic, partition, lasts, stop)
-                if changed is not None:
-                    return partition, changed
-            if stop.is_set():
-                return None
-            self._epochs[partition] = epoch
-            self._forget(partition, len(lasts) - 1)
-        return None
-
-    def _forget(self, partition: int, count: int) -> None:
-        """The oldest ones: no leader has changed since."""
-        applied = self._applied.get(partition, deque())
-        for _ in range(min(count, len(applied) - 1)):
-            applied.popleft()
-
-
-async def look_on(cuts: Cuts, partitions: Partitions, stop: threading.Event) -> None:
-    """Look every few seconds, for ever.
+async def watch(assignment: Assignment, stop: threading.Event) -> None:
+    """Look every few seconds; never returns.
 
     Raises:
-        Refused: the source is not the log any more that was applied.
+        Refused: a partition of the source holds other records than were applied.
     """
+    settings = assignment.settings
     while True:
         await asyncio.sleep(_EVERY_S)
         try:
-            found = await asyncio.to_thread(cuts.look, stop)
+            changed = await asyncio.to_thread(first_truncated, settings, assignment.open, stop)
         except ServiceError as error:
             log.once("broker-away", because=error)
             continue
-        partition = None if found is None else partitions.open.get(found[0])
-        if found is None or partition is None:
+        if changed is None or assignment.open.get(changed[0].number) is not changed[0]:
             continue
-        last = found[1]
-        async with partitions.busy:
-            beat = partition.progress
+        partition, last = changed
+        async with assignment.busy:
+            before = partition.heartbeat
             # It keeps what was there, so that the next start refuses as well.
-            await partitions.beat(
-                partition, replace(beat, last_offset=last.offset, last_digest=last.digest)
-            )
-        topic = partitions.settings.kafka.topic
-        raise last_record.refused(topic, partition.number, last, beat.epoch)
+            after = replace(before, last_offset=last.offset, last_digest=last.digest)
+            await assignment.publish_heartbeat(partition, after)
+        raise last_record.refused(settings.kafka.topic, partition.number, last, before.epoch)
+
+
+def first_truncated(
+    settings: Settings, open: Mapping[int, Partition], stop: threading.Event
+) -> tuple[Partition, LastRecord] | None:
+    """A partition and a record of it that is another one now; None if there is none. Blocks.
+
+    Raises:
+        ServiceError: the broker does not answer.
+    """
+    # Copied at once: the worker's loop goes on meanwhile.
+    kept = {n: (partition, partition.applied.kept()) for n, partition in list(open.items())}
+    for number, epoch in leader_epochs(settings, kept).items():
+        partition, lasts = kept[number]
+        if partition.applied.leader_epoch != epoch:
+            changed = first_changed(settings, settings.kafka.topic, number, lasts, stop)
+            if changed is not None:
+                return partition, changed
+        if stop.is_set():
+            return None
+        partition.applied.leader_epoch = epoch
+        partition.applied.forget(len(lasts) - 1)
+    return None
 
 
 def leader_epochs(settings: Settings, partitions: Iterable[int]) -> dict[int, int]:
-    """The leader epoch of each partition of the source, asked now; -1 where the broker says none.
+    """The leader epoch of each partition of the source, asked now; -1 if the broker names none.
 
     Raises:
         ServiceError: it does not answer.
@@ -131,5 +97,8 @@ def leader_epochs(settings: Settings, partitions: Iterable[int]) -> dict[int, in
             futures = admin.client.list_offsets(asked, request_timeout=admin.timeout_s)
             return {at.partition: future.result() for at, future in futures.items()}
 
-        found = once_elected(ask)
-    return {p: _NO_EPOCH if x.leader_epoch is None else x.leader_epoch for p, x in found.items()}
+        answers = once_elected(ask)
+    return {
+        p: NO_LEADER_EPOCH if answer.leader_epoch is None else answer.leader_epoch
+        for p, answer in answers.items()
+    }

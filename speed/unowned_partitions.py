@@ -1,8 +1,8 @@
-"""Partitions that no member of the group has, while members idle: a group that has lost its way.
+"""Partitions that no member of the group has, while members idle: a wrong assignment.
 
-A worker without partitions is right where there are more workers than partitions. It is wrong where
+A worker without partitions is right if there are more workers than partitions. It is wrong if
 partitions have no owner: the group's leader assigned from metadata that did not show the topic yet,
-or a member of the past still stands for them. Joining again cures it; so the worker ends.
+or they are still assigned to a member that is gone. Joining again cures it, so the worker ends.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from impressions.core.errors import ServiceError
 from impressions.settings.model import Settings
 from impressions.terminal import log
 from speed.directory import forget_name
-from speed.movement import Progress
+from speed.movement import Movements
 from speed.opening import Identities, check_same, identities
 from speed.unowned_partitions import unowned
 
@@ -38,7 +38,7 @@ class Watchdog:
         self,
         settings: Settings,
         directory: Path,
-        progress: Progress,
+        progress: Movements,
         alive: Callable[[], bool],
         ids: Callable[[], Identities | None],
     ):

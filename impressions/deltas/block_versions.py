@@ -2,10 +2,10 @@
 
 In: records of the delta topic in their order, and what the store holds of their keys. Out: what to
 put and what to delete. Only headers are read. Of several blocks of one key in a batch the newest
-wins, wherever it stands: a worker that lost its partition may still append an older one.
+wins, wherever it comes: a worker that lost its partition may still append an older one.
 
-A value that is no delta block is kept as it is. Its readers learn that data is lost, never given
-a number, and the next good block replaces it. It has the lowest version there is.
+A value that is no delta block is kept as it is, with the lowest version there is. A reader is told
+that data is lost and gets no number; the next good block replaces the value.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Candidate(NamedTuple):
 
     Attributes:
         value: a block; None for a tombstone.
-        outright: a tombstone stands before it, so what the store holds does not matter.
+        outright: a tombstone comes before it, so what the store holds does not matter.
     """
 
     value: bytes | None

@@ -1,10 +1,10 @@
-"""Dropping what expired: slots that no generation one may roll back to needs from the stream.
+"""Deleting expired slots: those that no generation which may be rolled back to needs.
 
-A partition's floor is the start of the slot that lies `stream.keep_days` before what the stream has
-come through; whatever is below it may be missing from the copy, and the state says so *before*
-anything is deleted. How far that is two clocks say, the stream's and that of whoever deletes: one
-that is ahead deletes nothing. The deleting itself is housekeeping: a pass over all keys now and
-then, a piece per step, so that the follower never stops following.
+A partition's floor is the start of the slot that lies `stream.keep_days` before the time through
+which the stream is complete. What is below the floor may be missing from the copy, and the state
+says so *before* anything is deleted. Two clocks decide, the stream's and that of the process that
+deletes: one that is ahead deletes nothing. The deleting itself is housekeeping: a pass over all
+keys now and then, some keys per step, so that the follower never stops following.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ KEYS_PER_STEP = 5_000
 _LEAST_PAUSE_S = 600.0
 
 
-def floor_of(vouched_ms: int, settings: Settings) -> int:
-    """Slots that start before this are dropped once the stream has come so far.
+def floor_of(both_ms: int, settings: Settings) -> int:
+    """Slots that start before this are deleted once the stream has come so far.
 
     Args:
-        vouched_ms: the smaller of what the stream is complete through and the own clock.
+        both_ms: the earlier of the time the stream is complete through and the own clock.
     """
-    expired_ms = vouched_ms - settings.stream.keep_days * DAY_MS
+    expired_ms = both_ms - settings.stream.keep_days * DAY_MS
     return max(NOTHING_DROPPED_MS, slot_start_ms(expired_ms, settings.spec))
 
 
-class Sweep:
-    """Deletes blocks below the floors of their partitions, a piece at a time."""
+class ExpiredSlots:
+    """Deletes blocks below the floors of their partitions, some at a time."""
 
     def __init__(self, store: DeltaStore, settings: Settings):
         self._store, self._partitions = store, settings.partitions
@@ -45,17 +45,16 @@ class Sweep:
         self._next_at_s = monotonic_s()
         self._from_key, self._deleted = b"", 0
 
-    def step(self, states: Mapping[int, PartitionState]) -> None:
-        """Do a piece of a pass, if one is due."""
+    def delete_some(self, states: Mapping[int, PartitionState]) -> None:
+        """One step of a pass, if a pass is due."""
         if monotonic_s() < self._next_at_s or not states:
             return
         keys = _keys(self._store, self._from_key)
         if keys:
-            dead = [
-                key for key, kept in zip(keys, self._kept(keys, states), strict=True) if not kept
-            ]
-            self._store.write((), {}, dead)
-            self._deleted += len(dead)
+            kept = self._kept(keys, states)
+            expired = [key for key, keep in zip(keys, kept, strict=True) if not keep]
+            self._store.write((), {}, expired)
+            self._deleted += len(expired)
             self._from_key = keys[-1] + b"\0"
         if len(keys) < KEYS_PER_STEP:
             log.info("swept", dropped=self._deleted)

@@ -1,23 +1,23 @@
-"""Records of the source topic as columns, each impression judged: what land and speed share.
+"""Records of the source topic decoded to columns and validated: what land and speed share.
 
 In: the values of consecutive records of one partition, with their offsets and ingest times. Out:
-one `Batch`: columns over all their impressions in log order, with the reason of each that must not
-count (impressions/core/event.py), and the records or logs that could not be read at all:
+one `DecodedBatch`: columns over all their impressions in order, with the reason of each that must
+not count (impressions/core/event.py), and the records or device flushes that could not be read:
 
-    record   undecodable, or too_large: more than 8 MiB, or more than 100,000 logs
-    log      undecodable: not its bytes, a text that is no UTF-8, columns of different length; more
-             of those than fit into their record are one undecodable record instead
+    record         undecodable, or too_large: more than 8 MiB, or more than 100,000 device flushes
+    device flush   undecodable: not its bytes, a text that is no UTF-8, columns of different length;
+                   if more of those are named than fit into the record, the record is undecodable
 
-Reasons of a whole log come first: too_large (more than 10,000 impressions, or more than 50,000
-together with the logs of its profile before it in the record), missing_profile, missing_log_id,
-bad_profile, wrong_partition; then the rule judges each impression. Duplicates are not decided here:
-speed asks its state, the batch its tables.
+Reasons that hold for a device flush come first: too_large (more than 10,000 impressions, or more
+than 50,000 together with the flushes of its profile before it in the record), missing_profile,
+missing_log_id, bad_profile, wrong_partition; then the rule checks each impression. Duplicates are
+not decided here: speed asks its state, the batch its tables.
 
-Counting: each impression is one; a record or log that cannot be read is one.
+Counting: each impression is one; a record or device flush that cannot be read is one.
 
-Memory is a multiple of the bytes given, whatever stands in them: five to six times for records that
+Memory is a multiple of the bytes given, whatever they contain: five to six times for records that
 are as they should be, twenty at most (tests/kafka/test_records_memory.py); without numba twice
-that. So whoever calls bounds the bytes of a batch, uncompressed.
+that. So the caller bounds the bytes of a batch, uncompressed.
 """
 
 from __future__ import annotations
@@ -37,21 +37,21 @@ from impressions.core.shard import shards_of
 from impressions.core.spec import Spec
 from impressions.formats.device_flushes import ABSENT, Columns, Texts, Unreadable, read_plain
 
-__all__ = ["ABSENT", "Batch", "Unreadable", "decode"]
+__all__ = ["ABSENT", "DecodedBatch", "Unreadable", "decode"]
 
 
 @dataclass(frozen=True)
-class Batch(Columns):
-    """`Columns` of n impressions of m logs, judged.
+class DecodedBatch(Columns):
+    """`Columns` of n impressions of m device flushes, validated.
 
     Attributes:
-        log: (n,) which log an impression belongs to, ascending.
+        flush: (n,) which device flush an impression belongs to, ascending.
         ingest_ms: (n,) ingest time, monotone along the partition.
         reason: (n,) uint8 of `Reason`.
         counted_ms: (n,) the event time to count with.
     """
 
-    log: Int
+    flush: Int
     ingest_ms: Int
     reason: NDArray[np.uint8]
     counted_ms: Int
@@ -59,7 +59,7 @@ class Batch(Columns):
     @property
     def read(self) -> int:
         """Impressions read, by the rule of counting."""
-        return len(self.log) + len(self.unreadable)
+        return len(self.flush) + len(self.unreadable)
 
     @property
     def device_type(self) -> list[str]:
@@ -84,8 +84,8 @@ def decode(
     spec: Spec,
     *,
     compiled: bool = True,
-) -> Batch:
-    """Decode and judge records of one partition.
+) -> DecodedBatch:
+    """Decode and validate records of one partition.
 
     Args:
         values: r record values, less than 1 GiB together; None (a tombstone) is undecodable here.
@@ -93,32 +93,33 @@ def decode(
         compiled: False reads the plain way, which is the same and slow.
     """
     columns = (reader() if compiled else read_plain)(values)
-    return _judged(columns, ingest_ms, partition, partitions, spec)
+    return _validated(columns, ingest_ms, partition, partitions, spec)
 
 
-def _judged(
+def _validated(
     columns: Columns, record_ingest_ms: Int, partition: int, partitions: int, spec: Spec
-) -> Batch:
-    log = np.repeat(np.arange(len(columns.count)), columns.count)
-    ingest_ms = record_ingest_ms[columns.record][log]
+) -> DecodedBatch:
+    flush = np.repeat(np.arange(len(columns.count)), columns.count)
+    ingest_ms = record_ingest_ms[columns.record][flush]
     reason, counted_ms = event.check(
-        columns.profile_id[log], columns.title_id, columns.location, columns.event_ms, ingest_ms,
+        columns.profile_id[flush], columns.title_id, columns.location, columns.event_ms, ingest_ms,
         columns.dwell_s, spec,
     )  # fmt: skip
-    of_logs = _log_reasons(columns, partition, partitions)
-    if of_logs.any():
-        reason = np.where(of_logs[log] != Reason.OK, of_logs[log], reason).astype(np.uint8)
-    return Batch(
-        **vars(columns), log=log, ingest_ms=ingest_ms, reason=reason, counted_ms=counted_ms
+    of_flushes = _flush_reasons(columns, partition, partitions)
+    if of_flushes.any():
+        first = of_flushes[flush]
+        reason = np.where(first != Reason.OK, first, reason).astype(np.uint8)
+    return DecodedBatch(
+        **vars(columns), flush=flush, ingest_ms=ingest_ms, reason=reason, counted_ms=counted_ms
     )
 
 
 def _with_those_before(lengths: Int, record: Int, profile_id: Int) -> Int:
-    """(m,) impressions of each log and of those before it in its record, of the same profile; of
-    the log alone where no record has more than one profile may have."""
+    """(m,) impressions of each device flush together with those of the same profile before it in
+    its record; of the flush alone if no record has more than one profile may have."""
     if not len(lengths) or np.bincount(record, lengths).max() <= event.MAX_PROFILE_IMPRESSIONS:
         return lengths  # as nearly always; whatever they add up to is within the limit
-    order = np.lexsort((profile_id, record))  # stable: logs of one profile stay in their order
+    order = np.lexsort((profile_id, record))  # stable: flushes of one profile stay in their order
     total = np.cumsum(lengths[order])
     of, by = profile_id[order], record[order]
     first = np.ones(len(order), np.bool_)
@@ -129,8 +130,8 @@ def _with_those_before(lengths: Int, record: Int, profile_id: Int) -> Int:
     return out
 
 
-def _log_reasons(columns: Columns, partition: int, partitions: int) -> NDArray[np.uint8]:
-    """(m,) reasons that hold for every impression of a log."""
+def _flush_reasons(columns: Columns, partition: int, partitions: int) -> NDArray[np.uint8]:
+    """(m,) reasons that hold for every impression of a device flush."""
     count, profile_id = columns.count, columns.profile_id
     together = _with_those_before(count, columns.record, profile_id)
     failures = (

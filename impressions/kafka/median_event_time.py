@@ -1,7 +1,7 @@
 """What time it is by the devices of a record: the median of its event times.
 
-They are the log's own second clock beside the broker's stamp: of many makers, and each wrong for
-itself. Only asked of records whose stamp is far ahead (impressions/core/ingest_time.py).
+It is a second clock beside the broker's stamp: devices are of many makers, and their errors are
+independent. Asked only of records whose stamp is far ahead (impressions/core/ingest_time.py).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from impressions.core.decay import Int
 from impressions.core.ingest_time import UNKNOWN_MS
 
 
-def device_ms(values: Sequence[bytes | None]) -> Int:
+def median_event_ms(values: Sequence[bytes | None]) -> Int:
     """(r,) int64, the lower median of each record's event times, epoch milliseconds; `UNKNOWN_MS`
     of one that cannot be read or has no impressions."""
     columns = reader()(values)

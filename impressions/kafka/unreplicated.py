@@ -1,14 +1,15 @@
-"""Records that a leader has stamped and appended, and shows to nobody yet.
+"""Records that a leader has stamped and appended, and shows to no consumer yet.
 
-A leader shows a record once all copies that are in sync have it. That takes milliseconds; while a
-broker of them ends or stands still it takes seconds, up to `replica.lag.time.max.ms`. Until then
-the log seems to end before the record, although its stamp is older than what the clocks show: who
-claims to have everything up to now must know that there is none.
+A leader shows a record once all in-sync replicas have it (the high watermark). That takes
+milliseconds; while the broker of a replica ends or stands still it takes seconds, up to
+`replica.lag.time.max.ms`. Until then the partition seems to end before the record, although its
+stamp is older than what the clocks show: a process that claims to have everything up to now must
+know that there is no such record.
 
-Kafka is asked for the newest stamp of a log. It looks at all that was appended, and gives no answer
-where the record with that stamp is not shown yet. So it says nothing of a log without a record that
-is shown, nor of records that are stamped before one that is: by the clock of a new leader that is
-behind, or while an older stamp lies in the future.
+Kafka is asked for the newest stamp of a partition. It looks at all that was appended, and gives no
+answer if the record with that stamp is not shown yet. So this does not see such records in a
+partition without any record that is shown, nor records with an older stamp than one that is shown:
+by the clock of a new leader that is late, or while an older stamp lies in the future.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from confluent_kafka.admin import AdminClient, OffsetSpec
 
 
-def with_unseen(
+def with_unreplicated(
     client: AdminClient, topic: str, partitions: Collection[int], timeout_s: float
 ) -> frozenset[int]:
     """The partitions that have such records; what was stamped before the call is looked at.

@@ -10,8 +10,8 @@ import pytest
 from impressions.formats import heartbeat
 from impressions.formats.heartbeat import FROM_THE_FIRST_MS
 from impressions.kafka.admin import connect
-from speed import create_time as unstamped
-from speed.partition import Record
+from speed import create_time
+from speed.source_record import SourceRecord
 from tests.broker import stream_settings
 from tests.faults.stream import QUICK
 from tests.live import last_values, until
@@ -19,22 +19,22 @@ from tests.speed.traffic import Traffic
 from tests.speed.worker_process import WorkerProcess
 
 
-def record(offset: int, stamped: bool) -> Record:
-    return Record(offset, 1_000 + offset, b"", stamped)
+def record(offset: int, stamped: bool) -> SourceRecord:
+    return SourceRecord(offset, 1_000 + offset, b"", stamped)
 
 
 MIXED = [record(0, True), record(1, False), record(2, False), record(3, True), record(5, False)]
 
 
 def test_records_without_a_stamp_are_ranges_of_offsets():
-    assert unstamped.ranges(MIXED) == [(1, 3), (5, 6)]
-    runs = [[r.offset for r in run] for run in unstamped.runs(MIXED)]
+    assert create_time.ranges(MIXED) == [(1, 3), (5, 6)]
+    runs = [[r.offset for r in run] for run in create_time.runs(MIXED)]
     assert runs == [[0], [1, 2], [3], [5]]
-    assert unstamped.ranges([]) == unstamped.runs([]) == []
+    assert create_time.ranges([]) == create_time.runs([]) == []
 
 
 def test_the_refusal_names_partition_offsets_and_the_way_on():
-    error = unstamped.refused("impressions", 7, unstamped.ranges(MIXED))
+    error = create_time.refused("impressions", 7, create_time.ranges(MIXED))
     assert "impressions, partition 7: 3 records" in error.message
     assert "1..3, 5..6" in error.message
     assert "impressions speed --accept-loss" in error.hint

@@ -14,7 +14,8 @@ from confluent_kafka import KafkaError, KafkaException
 
 from impressions.formats.heartbeat import Heartbeat
 from impressions.settings.model import Settings
-from speed import idle_heartbeats as beats
+from speed import idle_heartbeats
+from speed.silence import Silence
 
 NOW_MS, NEWEST_MS, END = 1_000_000, 900_000, 8
 MARGIN_MS = 500
@@ -23,9 +24,16 @@ MARGIN_MS = 500
 class Worker:
     """Two partitions, all of which the engine shows is applied; what is claimed of each."""
 
-    def __init__(self, home: Path, beat: Heartbeat):
+    def __init__(self, home: Path, before: Heartbeat):
         self.open = {
-            n: SimpleNamespace(number=n, next_offset=END, progress=replace(beat, partition=n))
+            n: SimpleNamespace(
+                number=n,
+                next_offset=END,
+                heartbeat=replace(before, partition=n),
+                movement=SimpleNamespace(moved=lambda: None),
+                leader_clock=SimpleNamespace(now_ms=lambda: NOW_MS),
+                silence=Silence(),
+            )
             for n in (0, 1)
         }
         self.settings = Settings(
@@ -33,16 +41,14 @@ class Worker:
             speed={"heartbeat_s": 0.05, "clock_margin_s": MARGIN_MS / 1000},
         )  # fmt: skip
         self.busy = asyncio.Lock()
-        self.publisher = SimpleNamespace(times=SimpleNamespace(now_ms=lambda number: NOW_MS))
-        self.progress = SimpleNamespace(moved=lambda number: None)
         self.metrics = SimpleNamespace(seen=lambda *of: None)
         self.looks = 0
 
     def clock(self) -> int:
         return NOW_MS
 
-    async def beat(self, partition: Any, beat: Heartbeat) -> None:
-        partition.progress = beat
+    async def publish_heartbeat(self, partition: Any, heartbeat: Heartbeat) -> None:
+        partition.heartbeat = heartbeat
 
     async def end_offsets(self, partitions: Sequence[int]) -> dict[int, int]:
         self.looks += 1
@@ -51,25 +57,27 @@ class Worker:
 
 async def claimed(worker: Worker) -> list[int]:
     """Through when each partition is said to be complete, after two looks."""
-    running = asyncio.create_task(beats.Beats(worker, worker).run())  # type: ignore[arg-type]
+    running = asyncio.create_task(
+        idle_heartbeats.IdleHeartbeats(worker, worker).run()  # type: ignore[arg-type]
+    )
     while worker.looks < 2:
         assert not running.done(), running.exception()
         await asyncio.sleep(0.01)
     running.cancel()
-    return [partition.progress.through_ms for partition in worker.open.values()]
+    return [partition.heartbeat.through_ms for partition in worker.open.values()]
 
 
 @pytest.fixture
 def worker(tmp_path: Path) -> Worker:
-    beat = Heartbeat(
+    before = Heartbeat(
         partition=0, partitions=2, epoch=1, topic_id=bytes(16), deltas_id=bytes(16),
         offset=END - 1, newest_ms=NEWEST_MS, since_ms=0, through_ms=NEWEST_MS,
     )  # fmt: skip
-    return Worker(tmp_path, beat)
+    return Worker(tmp_path, before)
 
 
 @pytest.mark.parametrize(
-    ("unseen", "expected"),
+    ("unreplicated", "expected"),
     [
         ((), [NOW_MS - MARGIN_MS, NOW_MS - MARGIN_MS]),
         ((1,), [NOW_MS - MARGIN_MS, NEWEST_MS]),
@@ -80,15 +88,15 @@ def worker(tmp_path: Path) -> Worker:
 def test_only_a_partition_of_which_all_is_shown_is_complete_up_to_now(
     worker: Worker,
     monkeypatch: pytest.MonkeyPatch,
-    unseen: Sequence[int] | None,
+    unreplicated: Sequence[int] | None,
     expected: list[int],
 ) -> None:
     """A leader stamps a record when it appends it, and shows it once its copies have it."""
 
     def asked(client: Any, topic: str, numbers: Sequence[int], timeout_s: float) -> frozenset[int]:
-        if unseen is None:
+        if unreplicated is None:
             raise KafkaException(KafkaError(KafkaError._TRANSPORT))
-        return frozenset(unseen)
+        return frozenset(unreplicated)
 
-    monkeypatch.setattr(beats, "with_unseen", asked)
+    monkeypatch.setattr(idle_heartbeats, "with_unreplicated", asked)
     assert asyncio.run(claimed(worker)) == expected

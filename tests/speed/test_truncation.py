@@ -13,7 +13,7 @@ import pytest
 from impressions.formats import heartbeat
 from impressions.formats.flush_framing import Cut
 from impressions.kafka import last_record
-from impressions.kafka.last_record import Found, LastRecord
+from impressions.kafka.last_record import Comparison, LastRecord
 from tests.broker import TestBroker, read_topic, stream_settings
 from tests.live import last_values, until
 from tests.speed.traffic import Traffic
@@ -98,10 +98,10 @@ def test_what_is_at_an_offset_is_the_same_another_or_gone(tmp_path, broker):
     last = LastRecord.of(3, message.timestamp()[1], message.value())
     others = [replace(last, offset=2), replace(last, digest=1), replace(last, offset=5)]
     found = [look(settings, each) for each in (last, *others)]
-    assert found == [Found.SAME, Found.OTHER, Found.OTHER, Found.OTHER]
+    assert found == [Comparison.SAME, Comparison.OTHER, Comparison.OTHER, Comparison.OTHER]
     assert look(settings, LastRecord()) is None
     delete_before(settings, 4)
-    assert look(settings, last) is Found.GONE
+    assert look(settings, last) is Comparison.GONE
 
 
 def test_a_large_record_is_known_by_its_beginning_and_its_length():
@@ -113,7 +113,7 @@ def test_a_large_record_is_known_by_its_beginning_and_its_length():
     assert LastRecord.of(1, 3, b"x") != LastRecord.of(1, 2, b"x")
 
 
-def look(settings, last: LastRecord) -> Found | None:
+def look(settings, last: LastRecord) -> Comparison | None:
     return last_record.compare(settings, settings.kafka.topic, {0: last}).get(0)
 
 
