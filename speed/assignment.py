@@ -18,11 +18,13 @@ from impressions.clock import Clock
 from impressions.formats import heartbeat as heartbeats
 from impressions.formats.heartbeat import Heartbeat
 from impressions.settings.model import Settings
+from speed.applying.flush import Pair
 from speed.delta_reader import DeltaReader, ForeignRecord
 from speed.metrics import Metrics
-from speed.movement import Movements
-from speed.partition import Partition
-from speed.publisher import Offsets, Pair, Publisher
+from speed.partitions.delta_position import Offsets
+from speed.partitions.movement import Movements
+from speed.partitions.partition import Partition
+from speed.publisher import Publisher
 
 
 class Assignment:

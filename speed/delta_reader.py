@@ -19,7 +19,7 @@ from confluent_kafka import Consumer, KafkaError, TopicPartition
 from impressions.kafka.client import reading
 from impressions.settings.model import Settings
 from impressions.terminal import log
-from speed.partition import Partition
+from speed.partitions.partition import Partition
 
 _POLL_S = 0.2
 _AT_ONCE = 2_000

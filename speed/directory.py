@@ -3,7 +3,7 @@
     <dir>/worker-0, worker-1, ...       a worker holds the first one that no other worker holds
         lock                            locked while the process lives, however it ends
         incarnation                     a number, part of the member name
-        partition=3                     the store of a partition
+        partition=3                     the store of a partition (speed/partitions/opening.py)
 
 Two workers on one host need two stores; a worker that starts again finds the one it had, current or
 stale, and restores the rest from the topic.
@@ -47,11 +47,6 @@ def hold_directory(parent: Path) -> WorkerDirectory:
             continue
         return WorkerDirectory(path, descriptor)
     raise OSError(f"{_DIRECTORIES} workers hold all directories in {parent}")
-
-
-def partition_path(directory: Path, partition: int) -> Path:
-    """Where a worker keeps one partition."""
-    return directory / f"partition={partition}"
 
 
 def member_name(directory: Path) -> str:

@@ -20,7 +20,7 @@ from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
-from speed.source_record import SourceRecord
+from speed.applying.source_record import SourceRecord
 
 _FLUSH_BYTES = 2 << 20
 """Of source records: some 40,000 impressions."""

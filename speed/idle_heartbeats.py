@@ -3,8 +3,8 @@
 The heartbeat of a partition that has records moves with every flush. For one that has none the
 broker is asked every `speed.heartbeat_s`: where the partition ends, and whether any record lies
 before that. If none does, the partition is complete through what both clocks showed before the
-broker was asked (speed/complete_through.py), unless the broker has records that it does not show
-yet (impressions/kafka/unreplicated.py).
+broker was asked (speed/applying/complete_through.py), unless the broker has records that it does
+not show yet (impressions/kafka/unreplicated.py).
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from impressions.kafka import offsets
 from impressions.kafka.admin import silent_logger
 from impressions.kafka.client import librdkafka
 from impressions.kafka.unreplicated import with_unreplicated
+from speed.applying.complete_through import drained_through_ms
 from speed.assignment import Assignment
-from speed.complete_through import drained_through_ms
 from speed.engine import Engine
-from speed.partition import Partition
-from speed.starting_point import check_not_shorter
+from speed.partitions.partition import Partition
+from speed.partitions.starting_point import check_not_shorter
 
 _ANSWER_S = 2.0
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from impressions.formats.heartbeat import Heartbeat
-from speed.flush import Flush
+from speed.applying.flush import Flush
 
 _OUTCOMES = ("applied", "duplicate", "rejected")
 

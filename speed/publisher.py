@@ -18,12 +18,8 @@ from impressions.kafka.client import aiokafka
 from impressions.kafka.dead_letters import DeadLetter
 from impressions.kafka.topics import MAX_MESSAGE_BYTES
 from impressions.settings.model import Settings
-
-Pair = tuple[bytes, bytes]
-"""(key, value) of a record."""
-
-Offsets = tuple[int, int]
-"""[first, last + 1) of records in the delta topic."""
+from speed.applying.flush import Pair
+from speed.partitions.delta_position import Offsets
 
 
 class Written(NamedTuple):

@@ -26,9 +26,9 @@ from impressions.kafka.last_record import LastRecord, first_changed
 from impressions.kafka.offsets import once_elected
 from impressions.settings.model import Settings
 from impressions.terminal import log
-from speed.applied_records import NO_LEADER_EPOCH
 from speed.assignment import Assignment
-from speed.partition import Partition
+from speed.partitions.applied_records import NO_LEADER_EPOCH
+from speed.partitions.partition import Partition
 
 _EVERY_S = 5.0
 

@@ -2,9 +2,9 @@
 that does nothing.
 
 Once a second it looks: does the group's coordination still run, has each partition moved
-(speed/movement.py), are partitions without an owner while this worker has none. Now and then it
-asks the broker whether the topics are still those that were assigned. A broker that does not answer
-is no reason by itself; standing still for too long is.
+(speed/partitions/movement.py), are partitions without an owner while this worker has none. Now and
+then it asks the broker whether the topics are still those that were assigned. A broker that does
+not answer is no reason by itself; standing still for too long is.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from impressions.core.errors import ServiceError
 from impressions.settings.model import Settings
 from impressions.terminal import log
 from speed.directory import forget_name
-from speed.movement import Movements
-from speed.opening import Identities, check_same, identities
+from speed.partitions.movement import Movements
+from speed.partitions.opening import Identities, check_same, identities
 from speed.unowned_partitions import unowned
 
 _WATCH_S = 1.0

@@ -1,7 +1,7 @@
 """The worker: records in, delta blocks out, in an order that survives a kill at any point.
 
     1  records of an older assignment are dropped; so is a record that was applied
-    2  prepare: the batch onto the partition's blocks                 speed/partition.py
+    2  prepare: the batch onto the partition's blocks                 speed/partitions/partition.py
     3  if the assignment has changed meanwhile, the flush is dropped
     4  dead letters, then blocks, the heartbeat last: published, and the broker has confirmed
     5  one atomic write: blocks, heartbeat, where the delta topic goes on
@@ -37,18 +37,19 @@ from impressions.kafka import topics
 from impressions.process.failpoint import failpoint
 from impressions.settings.model import Settings
 from impressions.terminal import log
-from speed import create_time, foreign_records, truncation
-from speed.applied_records import NO_LEADER_EPOCH
+from speed import foreign_records, truncation
+from speed.applying import create_time
+from speed.applying.flush import Flush
+from speed.applying.source_record import SourceRecord
 from speed.assignment import Assignment
 from speed.engine import Engine
 from speed.fetches import Fetch, chunks, jumps, split_connected
-from speed.flush import Flush
 from speed.idle_heartbeats import IdleHeartbeats
 from speed.metrics import Metrics
-from speed.movement import Movement
-from speed.opening import Identities, check_same, identities, open_partition
-from speed.partition import Partition
-from speed.source_record import SourceRecord
+from speed.partitions.applied_records import NO_LEADER_EPOCH
+from speed.partitions.movement import Movement
+from speed.partitions.opening import Identities, check_same, identities, open_partition
+from speed.partitions.partition import Partition
 from speed.watchdog import Watchdog
 
 _END_S = 15.0

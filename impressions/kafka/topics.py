@@ -24,7 +24,8 @@ from impressions.kafka.client import bootstrap
 from impressions.settings.model import Settings
 
 MAX_MESSAGE_BYTES = 16 << 20
-"""The largest message of any topic: a dead letter, or a full delta block (speed/slot_parts.py)."""
+"""The largest message of any topic: a dead letter, or a full delta block
+(speed/applying/slot_parts.py)."""
 
 MAX_RECORD_BYTES = MAX_MESSAGE_BYTES // 2
 """The largest record of the source: its dead letter holds all of it and more."""

@@ -20,7 +20,7 @@ from impressions.deltas.store import open_primary, open_secondary
 from impressions.formats import heartbeat
 from impressions.kafka import client
 from serving.live import stream_state
-from speed.directory import partition_path
+from speed.partitions.opening import partition_path
 from tests.broker import TestBroker, stream_settings
 from tests.faults.size import scaled
 from tests.faults.stream import (

@@ -12,7 +12,7 @@ from impressions.core.spec import DAY_MS, Spec
 from impressions.formats import delta_block, profile_block
 from impressions.kafka.decoded_batch import decode
 from oracle import year as naive
-from speed.apply import apply
+from speed.applying.apply import apply
 from tests.blocks import delta_blocks_of, profile_block_of
 from tests.compare import as_dict, differences
 from tests.speed.records import record_bytes

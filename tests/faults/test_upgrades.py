@@ -15,8 +15,8 @@ from impressions.core.spec import Spec
 from impressions.deltas.store import PartitionState, decode_state, encode_state, open_primary
 from impressions.formats import delta_block, heartbeat, manifest, pointer, profile_block, sealed
 from serving.live import LiveDeltas
-from speed.opening import open_copy
-from speed.starting_point import starting_point
+from speed.partitions.opening import open_copy
+from speed.partitions.starting_point import starting_point
 from tests.bulkload.world import EVENTS, NEW, NEW_MS, OLD
 from tests.faults.conftest import serving_settings
 from tests.fuzz.targets import BEAT, SPEC

@@ -11,7 +11,7 @@ from impressions.formats import delta_block
 from impressions.formats.delta_block import DeltaBlock
 from impressions.kafka.decoded_batch import decode
 from oracle import year as naive
-from speed.apply import apply
+from speed.applying.apply import apply
 from tests.compare import as_dict, differences
 from tests.speed.records import record_bytes
 from tests.tolerance import FLOAT64

@@ -16,8 +16,8 @@ from impressions.formats import delta_block
 from impressions.formats.heartbeat import FROM_THE_FIRST_MS, Heartbeat
 from impressions.settings.model import Settings
 from oracle import year as naive
-from speed.partition import Partition
-from speed.source_record import SourceRecord
+from speed.applying.source_record import SourceRecord
+from speed.partitions.partition import Partition
 from tests.compare import as_dict, differences
 from tests.speed.records import record_bytes
 from tests.tolerance import FLOAT64

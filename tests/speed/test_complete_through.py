@@ -2,9 +2,9 @@
 
 import pytest
 
-from speed import leader_clock
-from speed.complete_through import drained_through_ms, next_through_ms
-from speed.leader_clock import LeaderClock
+from speed.applying.complete_through import drained_through_ms, next_through_ms
+from speed.partitions import leader_clock
+from speed.partitions.leader_clock import LeaderClock
 
 HOUR_MS, DAY_MS = 3_600_000, 86_400_000
 NOW_MS = 20_000 * DAY_MS

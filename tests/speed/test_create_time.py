@@ -10,8 +10,8 @@ import pytest
 from impressions.formats import heartbeat
 from impressions.formats.heartbeat import FROM_THE_FIRST_MS
 from impressions.kafka.admin import connect
-from speed import create_time
-from speed.source_record import SourceRecord
+from speed.applying import create_time
+from speed.applying.source_record import SourceRecord
 from tests.broker import stream_settings
 from tests.faults.stream import QUICK
 from tests.live import last_values, until

@@ -7,8 +7,8 @@ from pathlib import Path
 from impressions.deltas.store import DeltaStore, PartitionState, open_primary
 from impressions.formats.heartbeat import FROM_THE_FIRST_MS, Heartbeat
 from impressions.settings.model import Settings
-from speed.delta_position import reached
-from speed.partition import Partition
+from speed.partitions.delta_position import reached
+from speed.partitions.partition import Partition
 
 
 def opened(path: Path, next_offset: int) -> tuple[Partition, DeltaStore]:

@@ -5,8 +5,8 @@ from types import SimpleNamespace
 from hypothesis import given
 from hypothesis import strategies as st
 
+from speed.applying.source_record import SourceRecord
 from speed.fetches import Fetch, Piece, Polls, chunks, jumps, split_connected
-from speed.source_record import SourceRecord
 
 MIB = 1 << 20
 

@@ -15,7 +15,7 @@ from confluent_kafka import KafkaError, KafkaException
 from impressions.formats.heartbeat import Heartbeat
 from impressions.settings.model import Settings
 from speed import idle_heartbeats
-from speed.silence import Silence
+from speed.partitions.silence import Silence
 
 NOW_MS, NEWEST_MS, END = 1_000_000, 900_000, 8
 MARGIN_MS = 500

@@ -2,8 +2,8 @@
 
 import pytest
 
-from speed import movement
-from speed.movement import Movement, Movements
+from speed.partitions import movement
+from speed.partitions.movement import Movement, Movements
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from impressions.formats import delta_block
 from impressions.formats.delta_block import DeltaBlock
 from impressions.kafka.topics import MAX_MESSAGE_BYTES
 from oracle import year as naive
-from speed import slot_parts as parts
+from speed.applying import slot_parts as parts
 from tests.speed.records import record_bytes
 from tests.speed.test_apply import NOW_MS, SPEC, State, assert_exact
 

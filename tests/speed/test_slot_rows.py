@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from impressions.core.rows import Rows
 from impressions.core.spec import Spec
-from speed.slot_rows import GroupedRows
+from speed.applying.slot_rows import GroupedRows
 
 SPEC = Spec()
 SMALL, LARGE = st.integers(0, 3), st.sampled_from([0, 7, 2**62, 2**63 - 1])

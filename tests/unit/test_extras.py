@@ -95,7 +95,11 @@ def test_the_verb_decides_which_extra_is_named(
         ("rocksdict", ["bulkload.load", "impressions.rocksdb.stores"], "bulkload"),
         (
             "rocksdict",
-            ["speed.partition", "impressions.deltas.store", "impressions.rocksdb.stores"],
+            [
+                "speed.partitions.partition",
+                "impressions.deltas.store",
+                "impressions.rocksdb.stores",
+            ],
             "speed",
         ),
         ("google.protobuf", ["impressions.producer", "impressions.kafka.record_packing"], "kafka"),

@@ -10,8 +10,8 @@ from impressions.core.spec import Spec
 from impressions.formats import delta_block
 from impressions.formats.delta_block import DeltaBlock
 from impressions.terminal import log
-from speed.partition_store import PartitionStore
-from speed.slot_parts import Key
+from speed.applying.slot_parts import Key
+from speed.partitions.partition_store import PartitionStore
 
 _ROWS = 1_000_000
 """Kept in memory at most: some 160 MB, or as many empty blocks."""

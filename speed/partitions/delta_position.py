@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from speed.publisher import Offsets
+Offsets = tuple[int, int]
+"""[first, last + 1) of records in the delta topic."""
 
 
 class DeltaPosition:

@@ -6,11 +6,11 @@ blocks gives the same blocks, whatever happened in between:
 
     1. skip a device flush whose key has applied its offset already     a replay changes nothing
     2. drop one that was seen in its slot or the slot before            a device's resend
-    3. add the rows of what is left                                     speed/slot_rows.py
+    3. add the rows of what is left                                     slot_rows.py
     4. each touched block carries the newest offset of its flushes      the version of step 1
 
-A slot may have several blocks (speed/slot_parts.py); the key of a device flush is the block that
-its record goes to.
+A slot may have several blocks (speed/applying/slot_parts.py); the key of a device flush is the
+block that its record goes to.
 
 A device flush is seen if it has one valid impression. Accepted or dropped, its id goes into its
 slot's block, so what is known of flushes travels with the state. Device flushes of one record share
@@ -29,8 +29,8 @@ from impressions.core.rows import empty_rows
 from impressions.core.spec import Spec
 from impressions.formats.delta_block import DeltaBlock
 from impressions.kafka.decoded_batch import DecodedBatch
-from speed.slot_parts import Held, Key, Part, Slot
-from speed.slot_rows import GroupedRows, rows_of
+from speed.applying.slot_parts import Held, Key, Part, Slot
+from speed.applying.slot_rows import GroupedRows, rows_of
 
 
 @dataclass(frozen=True)

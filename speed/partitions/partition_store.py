@@ -15,8 +15,8 @@ from impressions.deltas.store import DeltaStore, PartitionState
 from impressions.formats.heartbeat import Heartbeat
 from impressions.formats.heartbeat import encode as encode_heartbeat
 from impressions.settings.model import Settings
-from speed.delta_position import DeltaPosition
-from speed.publisher import Offsets, Pair
+from speed.applying.flush import Pair
+from speed.partitions.delta_position import DeltaPosition, Offsets
 
 
 class PartitionStore:

@@ -13,7 +13,7 @@ from impressions.deltas.store import PartitionState
 from impressions.formats import heartbeat
 from impressions.formats.heartbeat import FROM_THE_FIRST_MS, Heartbeat
 from impressions.settings.model import Settings
-from speed.complete_since import after_loss
+from speed.applying.complete_since import after_loss
 
 
 def starting_point(

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from impressions.core.errors import Refused
-from speed.source_record import SourceRecord
+from speed.applying.source_record import SourceRecord
 
 
 def ranges(records: Iterable[SourceRecord]) -> list[tuple[int, int]]:

@@ -1,6 +1,6 @@
 """A partition of the source while this worker owns it: everything that the worker knows of it.
 
-No other object has state by the partition's number. The parts:
+State that belongs to the partition is here and nowhere else, in parts of its own:
 
     heartbeat       what was published last: how far the partition has come
     own_records     which records of the delta topic this worker wrote
@@ -36,19 +36,19 @@ from impressions.kafka.last_record import LastRecord
 from impressions.kafka.median_event_time import median_event_ms
 from impressions.settings.model import Settings
 from impressions.terminal import log
-from speed.applied_records import AppliedRecords
-from speed.apply import apply
-from speed.complete_since import after_loss, next_since_ms
-from speed.complete_through import next_through_ms
-from speed.flush import Flush, encoded, rejected_by_reason
-from speed.leader_clock import LeaderClock
-from speed.movement import Movement
-from speed.own_records import OwnRecords
-from speed.partition_store import PartitionStore
-from speed.publisher import Offsets, Pair
-from speed.recent_blocks import RecentBlocks
-from speed.silence import Silence
-from speed.source_record import SourceRecord
+from speed.applying.apply import apply
+from speed.applying.complete_since import after_loss, next_since_ms
+from speed.applying.complete_through import next_through_ms
+from speed.applying.flush import Flush, Pair, encoded, rejected_by_reason
+from speed.applying.source_record import SourceRecord
+from speed.partitions.applied_records import AppliedRecords
+from speed.partitions.delta_position import Offsets
+from speed.partitions.leader_clock import LeaderClock
+from speed.partitions.movement import Movement
+from speed.partitions.own_records import OwnRecords
+from speed.partitions.partition_store import PartitionStore
+from speed.partitions.recent_blocks import RecentBlocks
+from speed.partitions.silence import Silence
 
 
 class Partition:

@@ -8,8 +8,8 @@ one clock has seen, and what was claimed beyond both is taken back:
                   through what both clocks show, less a margin for what the clocks of several
                   brokers differ by
 
-The broker's clock is known from its stamps (speed/leader_clock.py). While it is not, nothing is
-claimed beyond the records.
+The broker's clock is known from its stamps (speed/partitions/leader_clock.py). While it is not,
+nothing is claimed beyond the records.
 """
 
 from __future__ import annotations

@@ -16,8 +16,10 @@ from impressions.formats.delta_block import DeltaBlock
 from impressions.formats.heartbeat import Heartbeat
 from impressions.kafka.dead_letters import DeadLetter
 from impressions.kafka.decoded_batch import DecodedBatch
-from speed.publisher import Pair
-from speed.slot_parts import Key
+from speed.applying.slot_parts import Key
+
+Pair = tuple[bytes, bytes]
+"""(key, value) of a record of the delta topic."""
 
 
 @dataclass(frozen=True)

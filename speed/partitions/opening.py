@@ -20,13 +20,17 @@ from impressions.kafka.admin import connect
 from impressions.kafka.last_record import Comparison, LastRecord
 from impressions.settings.model import Settings
 from impressions.terminal import log
-from speed.directory import partition_path
-from speed.movement import Movement
-from speed.partition import Partition
-from speed.starting_point import starting_point
+from speed.partitions.movement import Movement
+from speed.partitions.partition import Partition
+from speed.partitions.starting_point import starting_point
 
 Identities = tuple[bytes, bytes]
 """Kafka's ids of the source topic and of the delta topic, 16 bytes each."""
+
+
+def partition_path(directory: Path, partition: int) -> Path:
+    """Where a worker keeps one partition."""
+    return directory / f"partition={partition}"
 
 
 def open_partition(

@@ -10,7 +10,7 @@ import threading
 from bisect import bisect_right
 from collections.abc import Iterable
 
-from speed.publisher import Offsets
+from speed.partitions.delta_position import Offsets
 
 _REMEMBERED = 10_000
 """Ranges: many more than the reader can be late by."""
