@@ -114,13 +114,13 @@ class Engine:
         await self._app.stop()
 
     async def end_offsets(self, partitions: Sequence[int]) -> dict[int, int]:
-        """The offset behind the last record of each partition, asked now."""
+        """The offset after the last record of each partition, asked now."""
         tps = [TP(self._topic_name, partition) for partition in partitions]
         ends: Mapping[Any, int] = await self._app.consumer.highwaters(*tps)
         return {tp.partition: end for tp, end in ends.items()}
 
     async def first_offset(self, partition: int) -> int:
-        """Where the log of a partition begins, asked now.
+        """The first offset that a partition of the source has, asked now.
 
         Raises:
             ServiceError: the broker does not answer.
@@ -128,14 +128,14 @@ class Engine:
         tp = TP(self._topic_name, partition)
         try:
             asking = self._app.consumer.earliest_offsets(tp)
-            found: Mapping[Any, int] = await asyncio.wait_for(asking, _ANSWER_S)
+            starts: Mapping[Any, int] = await asyncio.wait_for(asking, _ANSWER_S)
         except (TimeoutError, KafkaError) as error:
             raise ServiceError(
                 f"topic {self._topic_name}, partition {partition}: {error!r}",
                 hint="is the broker reachable? impressions topics check",
                 reason="broker",
             ) from error
-        return found[tp]
+        return starts[tp]
 
     async def seek(self, partitions: Sequence[int]) -> None:
         """Read on from `start_of` each partition."""

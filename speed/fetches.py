@@ -1,8 +1,8 @@
 """What the engine delivers: records of one partition that were fetched together, in pieces.
 
-A fetch is one Faust event, whatever it holds. What was polled of a busy partition is cut into
-pieces, an eighth of a flush each, so that a number of them is bounded in size and leaves room for
-other partitions; a flush joins what it gets of its partition (`chunks`).
+A fetch is one Faust event, however many records it has. What was polled of a busy partition is cut
+into pieces, an eighth of a flush each, so that a number of them is bounded in size and leaves room
+for other partitions; a flush joins what it gets of its partition (`chunks`).
 
 Offsets jump where a transaction ends, by a marker that no consumer gets. So a piece says from which
 offset on it holds every record of the partition: from the end of the piece before it, or from where

@@ -1,7 +1,7 @@
 """`impressions speed` and `python -m speed`: one worker of the stream, until asked to stop.
 
-SIGTERM and SIGINT finish the batch under way and exit 0. Whatever keeps it from working ends it
-with another code: something above (systemd, Kubernetes, `impressions dev`) starts it again.
+SIGTERM and SIGINT finish the batch under way and exit 0. An error that keeps it from working ends
+it with another code, and its supervisor (systemd, Kubernetes, `impressions dev`) starts it again.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _AcceptLoss = Annotated[
     typer.Option(
         "--accept-loss",
         help="Records that bear their producer's time are passed over: they will be in no answer. "
-        "The log says which, and answers say that something is missing.",
+        "Log lines name their offsets, and answers say that something is missing.",
     ),
 ]
 _QUIET = ("faust", "mode", "aiokafka")
@@ -54,7 +54,7 @@ def command(settings: Settings, accept_loss: _AcceptLoss = False, json: Json = F
         )
     topics.check(settings)
     reader()  # compiled or loaded before the group waits for a sign of life
-    gc.freeze()  # modules stay: they need not be looked through
+    gc.freeze()  # modules stay: they need not be collected
     gc.set_threshold(_GARBAGE_AFTER)
     asyncio.run(_work(settings, accept_loss, json))
 
@@ -84,7 +84,7 @@ async def _work(settings: Settings, accept_loss: bool, json: bool) -> None:
             )
             await Worker(settings, directory.path, now_ms, own, accept_loss).run(stopping)
             log.info("stopped")
-    except Exception as error:  # whatever it was: logged, then raised as an error of ours
+    except Exception as error:  # of any kind: logged, then raised as an ImpressionsError
         log.LOGGER.error("%s", log.line("ended", error=repr(error)))
         described = describe(error)
         if described.reason == "stuck":  # a thread that waits for the broker would keep the process

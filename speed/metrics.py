@@ -1,4 +1,4 @@
-"""What the worker says of itself, for Prometheus: names and units of docs/operations.md.
+"""The worker's metrics for Prometheus: names and units of docs/operations.md.
 
 Lag is in seconds of ingest time as well as in offsets; a partition that stands still shows in
 `progress_offset` beside `end_offset`, though the process is up. No profile or title is a label.
@@ -58,7 +58,7 @@ class Metrics:
         )
         self._end = Gauge(
             "impressions_source_end_offset",
-            "Offset behind the last record of the source.",
+            "Offset after the last record of the source.",
             ["partition"],
             registry=registry,
         )

@@ -1,7 +1,7 @@
 """The worker's own producer: `publish` returns when the broker has everything, or raises.
 
 Faust's producer only logs a failure, after which the source offset would be committed over a hole;
-so blocks go through this one: idempotent, acks of all replicas, whole batches (a call per record
+so blocks go through this one: idempotent, acks of all replicas, a call per batch (a call per record
 costs more than the record).
 """
 

@@ -148,7 +148,7 @@ class Follower:
         self._consumer.close()
 
     def _follow_the_topic(self, answer: Future[dict[str, tuple[bytes, int]]]) -> None:
-        """Begin, and begin again when the topic is another one than before."""
+        """Begin, and begin again if the topic is another one than before."""
         if client.find_bootstrap(self._settings) not in (self._bootstrap, None):
             raise ServiceError(
                 f"the broker has moved away from {self._bootstrap}", hint="start again"
@@ -206,7 +206,7 @@ class Follower:
             end=high,
             dropped_too_early=early,
         )
-        # A kill in between finds a copy of no topic at all, and starts over again.
+        # After a kill in between the copy is of no topic at all, and starts over again.
         self._save(partition, PartitionState(_NOWHERE, low, restoring=True))
         delete_partition(self._store, partition, self._settings.partitions)
         return PartitionState(topic_id, low, restoring=True)
@@ -287,7 +287,7 @@ class Follower:
             return False
 
     def _check_progress(self) -> None:
-        """Raises ServiceError where nothing comes although something is there.
+        """Raises ServiceError if nothing comes although the topic has more.
 
         librdkafka may lose a partition's leader for good (confluentinc/librdkafka#5430).
         """

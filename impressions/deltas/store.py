@@ -6,7 +6,7 @@
 
 Little-endian but for keys. One class for both users: a serving host keeps the partitions of all its
 shards in one store, which other processes read as secondaries; the worker keeps a store for each
-partition. Whatever belongs together is written together: blocks, deletes and states in one batch.
+partition. What belongs together is written together: blocks, deletes and states in one batch.
 
 A reader reads the partition's state before its blocks: the blocks are then at least as new as the
 state says. States change before the deletes that they announce (`restoring`, `floor_ms`), so a

@@ -2,7 +2,7 @@
 
 In: a batch of one partition's records in offset order, and a way to look at the block of a key.
 Out: the blocks that changed, complete, and the counts. No clock, no I/O; the same batch on the same
-blocks gives the same blocks, whatever happened in between:
+blocks gives the same blocks, however often it is repeated:
 
     1. skip a device flush whose key has applied its offset already     a replay changes nothing
     2. drop one that was seen in its slot or the slot before            a device's resend

@@ -1,7 +1,7 @@
 """Records with their producer's time instead of the broker's: of a topic that was CreateTime once.
 
 Once the topic is LogAppendTime, the broker stamps what comes from then on; the records from before
-stay as they are until retention deletes them. Which layer has to count them, nobody can say. So
+stay as they are until retention deletes them. It cannot be known which layer has to count them. So
 they are named and refused, and with `impressions speed --accept-loss` passed over: those, and no
 others.
 """

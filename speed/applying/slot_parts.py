@@ -12,7 +12,7 @@ Readers need not know: who reads the blocks of a profile from a slot on gets all
 relative to the start of the slot.
 
 Which part a record goes to follows from the parts' contents and the record alone, never from how
-records were cut into batches: so a replay finds the same part again, also where only some of the
+records were cut into batches: so a replay goes to the same part again, also if only some of the
 parts that a flush changed had been published. Device flushes of one record share an offset, the
 version of a part; they all go to one part, and impressions/kafka/decoded_batch.py bounds what a
 profile may have in one record.
@@ -70,7 +70,7 @@ class Slot:
             self.parts.append(self._part(len(self.parts)))
 
     def part_for(self, offset: int) -> Part | None:
-        """Where a record at this source offset belongs; None where it is held already."""
+        """The part that a record at this source offset belongs to; None if it is in one already."""
         while True:
             if self._open == len(self.parts):
                 self.parts.append(self._part(self._open))

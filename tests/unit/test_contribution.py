@@ -1,4 +1,4 @@
-"""What an impression adds to a measure is declared in the spec, and all users take it from there."""
+"""What an impression adds to a measure is declared in the spec, and all users take it there."""
 
 from __future__ import annotations
 
