@@ -1,7 +1,7 @@
-"""Kafka's admin client with deadlines: what a topic is, making one, changing its settings.
+"""Kafka's admin client with deadlines: what a topic is, creating one, changing its settings.
 
-A plain shell over confluent-kafka: no knowledge of what topics should be. Whatever Kafka refuses,
-or does not answer in time, comes out as one ServiceError.
+A plain shell over confluent-kafka: no knowledge of what topics should be. What Kafka refuses, or
+does not answer in time, comes out as one ServiceError.
 """
 
 from __future__ import annotations

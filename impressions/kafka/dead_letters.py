@@ -128,7 +128,7 @@ def read_dead_letter(value: bytes, headers: Sequence[tuple[str, bytes | None]]) 
     """A message of the rejected topic.
 
     Raises:
-        ValueError: not one of ours: a header is absent or no value of its kind, or names more
+        ValueError: no dead letter: a header is absent or no value of its kind, or names more
             impressions than the value holds.
     """
     fields = {name: text for name, text in headers if text is not None}

@@ -118,7 +118,7 @@ def _with_those_before(lengths: Int, record: Int, profile_id: Int) -> Int:
     """(m,) impressions of each device flush together with those of the same profile before it in
     its record; of the flush alone if no record has more than one profile may have."""
     if not len(lengths) or np.bincount(record, lengths).max() <= event.MAX_PROFILE_IMPRESSIONS:
-        return lengths  # as nearly always; whatever they add up to is within the limit
+        return lengths  # as nearly always: the sums are within the limit, too
     order = np.lexsort((profile_id, record))  # stable: flushes of one profile stay in their order
     total = np.cumsum(lengths[order])
     of, by = profile_id[order], record[order]

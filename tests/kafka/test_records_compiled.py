@@ -135,10 +135,10 @@ def test_the_compiled_columns_are_the_plain_ones(drawn):
 @settings(QUIET, max_examples=scaled(100, 1_000))
 @given(st.lists(values(), max_size=4))
 def test_the_compiled_batch_is_the_plain_one(drawn):
-    """With its judgement, reasons, texts and all."""
+    """With its reasons, texts and all."""
     ingest_ms = np.full(len(drawn), INGEST_MS)
     one, other = (decode(drawn, ingest_ms, 0, 2, SPEC, compiled=way) for way in (True, False))
-    for name in ("log", "ingest_ms", "reason", "counted_ms", "log_id", "record", "log_index"):
+    for name in ("flush", "ingest_ms", "reason", "counted_ms", "log_id", "record", "log_index"):
         assert getattr(one, name).tolist() == getattr(other, name).tolist(), name
     assert (one.read, one.unreadable) == (other.read, other.unreadable)
     assert (one.device_type, one.app_version) == (other.device_type, other.app_version)
