@@ -7,7 +7,7 @@ The only file that touches Faust's insides, and why:
                     an event is neither skipped nor read twice, whatever the group remembers
     size            a broker bounds records compressed, and a few KB may become gigabytes. A value
                     that is too large to be looked into is cut where it is unpacked, and a poll
-                    ends where the values under way fill their room (speed/room.py)
+                    ends where the values under way fill their memory (speed/fetch_memory.py)
     fetch wait      Faust lets the broker hold a fetch for 1.5 s. One that is under way does not
                     cover partitions with records in hand, so their next record would wait for it
     generation      a take buffer survives a rebalance; fetches of an older generation are dropped
@@ -44,9 +44,9 @@ from yarl import URL
 from impressions.core.errors import ServiceError
 from impressions.kafka.client import aiokafka
 from impressions.settings.model import Settings
+from speed.directory import member_name
+from speed.fetch_memory import FetchMemory
 from speed.fetches import Fetch, Piece, Polls
-from speed.place import member_name
-from speed.room import Room
 
 _FETCH_BYTES = 8 << 20
 _UNDER_WAY_BYTES = 64 << 20
@@ -80,7 +80,7 @@ class Engine:
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._settings, self._topic_name = settings, settings.kafka.topic
         self._handle, self._assigned, self._start_of = handle, assigned, start_of
-        self._room = Room(_UNDER_WAY_BYTES)
+        self._memory = FetchMemory(_UNDER_WAY_BYTES)
         self._app = self._make_app(directory)
         self._app.on_rebalance_complete.connect(self._rebalanced, weak=False)
         topic = self._app.topic(
@@ -114,13 +114,13 @@ class Engine:
         await self._app.stop()
 
     async def end_offsets(self, partitions: Sequence[int]) -> dict[int, int]:
-        """The offset behind the last record of each partition, asked now."""
+        """The offset after the last record of each partition, asked now."""
         tps = [TP(self._topic_name, partition) for partition in partitions]
         ends: Mapping[Any, int] = await self._app.consumer.highwaters(*tps)
         return {tp.partition: end for tp, end in ends.items()}
 
     async def first_offset(self, partition: int) -> int:
-        """Where the log of a partition begins, asked now.
+        """The first offset that a partition of the source has, asked now.
 
         Raises:
             ServiceError: the broker does not answer.
@@ -128,14 +128,14 @@ class Engine:
         tp = TP(self._topic_name, partition)
         try:
             asking = self._app.consumer.earliest_offsets(tp)
-            found: Mapping[Any, int] = await asyncio.wait_for(asking, _ANSWER_S)
+            starts: Mapping[Any, int] = await asyncio.wait_for(asking, _ANSWER_S)
         except (TimeoutError, KafkaError) as error:
             raise ServiceError(
                 f"topic {self._topic_name}, partition {partition}: {error!r}",
                 hint="is the broker reachable? impressions topics check",
                 reason="broker",
             ) from error
-        return found[tp]
+        return starts[tp]
 
     async def seek(self, partitions: Sequence[int]) -> None:
         """Read on from `start_of` each partition."""
@@ -173,7 +173,7 @@ class Engine:
         )
         start_of, name, has_room = self._start_of, self._topic_name, self._has_room
         polls: Polls[TP] = Polls(settings.speed.batch_records)
-        room = self._room
+        memory = self._memory
 
         class ConsumerThread(AIOKafkaConsumerThread):
             async def _seek_wait(self, consumer: Any, partitions: Mapping[TP, int]) -> None:
@@ -181,20 +181,20 @@ class Engine:
                 await super()._seek_wait(consumer, partitions)
 
             async def _fetch_records(self, *args: Any, **options: Any) -> Any:
-                room.measure()
-                if room.full:
+                memory.measure()
+                if memory.full:
                     await asyncio.sleep(_FETCH_WAIT_MS / 1000)
                     return {}
-                options["max_records"] = room
+                options["max_records"] = memory
                 pieces = polls.cut(await super()._fetch_records(*args, **options))
                 for piece in chain.from_iterable(pieces.values()):
-                    room.hold(piece)
+                    memory.hold(piece)
                 return pieces
 
             def _create_worker_consumer(self, transport: Any) -> Any:
                 consumer = super()._create_worker_consumer(transport)
                 consumer._fetch_max_wait_ms = _FETCH_WAIT_MS
-                consumer._value_deserializer = room.keep
+                consumer._value_deserializer = memory.keep
                 return consumer
 
         class Consumer(FaustConsumer):
@@ -258,7 +258,7 @@ class Engine:
             async for events in stream.noack_take(_FETCHES_AT_ONCE, within=within_s):
                 await self._handle([Fetch.of(event) for event in events])
                 for event in events:  # Faust holds them until the next ones come
-                    self._room.free(event.message.value)
+                    self._memory.free(event.message.value)
         except Exception as error:  # Faust would log it and go on: `failed` ends the worker
             self._fail(error)
             raise

@@ -1,13 +1,14 @@
-"""What the engine delivers: records of one partition that were fetched together; cut to size.
+"""What the engine delivers: records of one partition that were fetched together, in pieces.
 
-A fetch is one Faust event, whatever it holds. What was polled of a busy partition is cut into
-pieces, an eighth of a flush each, so that a number of them is bounded in size and leaves room for
-other partitions; a flush joins what it gets of its partition (`chunks`).
+A fetch is one Faust event, however many records it has. What was polled of a busy partition is cut
+into pieces, an eighth of a flush each, so that a number of them is bounded in size and leaves room
+for other partitions; a flush joins what it gets of its partition (`chunks`).
 
-Offsets jump where a transaction ends, by a marker that nobody is given. So a piece says from which
-offset on it holds every record that the log has: from the end of the piece before it, or from where
-the consumer was sent. So whoever takes only pieces that begin no later than what it expects misses
-nothing; but for what the log has lost (retention), where the client goes on at its new start.
+Offsets jump where a transaction ends, by a marker that no consumer gets. So a piece says from which
+offset on it holds every record of the partition: from the end of the piece before it, or from where
+the consumer was sent. A reader that takes only pieces that begin no later than what it expects
+misses nothing, except what the partition has lost (retention); there the client goes on at its new
+start.
 
     records    0  1  2     4  5  6     8  9         3 and 7 are markers
     pieces    [0  1  2] [  4  5  6] [  8  9]        starts: 0, 3, 7
@@ -19,7 +20,7 @@ from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
-from speed.state import Record
+from speed.applying.source_record import SourceRecord
 
 _FLUSH_BYTES = 2 << 20
 """Of source records: some 40,000 impressions."""
@@ -43,7 +44,7 @@ _K = TypeVar("_K", bound=Hashable)
 
 @dataclass(frozen=True)
 class Piece(Generic[_R]):
-    """Records that follow each other, at least one: all that the log has from `start` on."""
+    """Records that follow each other, at least one: all that the partition has from `start` on."""
 
     start: int
     records: list[_R]
@@ -55,15 +56,15 @@ class Fetch:
 
     Attributes:
         generation: of the consumer group, when they were fetched.
-        start: the offset from which on these are all that the log has; at most the first one's.
+        start: the offset from which on the partition has no others; at most the first one's.
         records: at least one, offsets ascending.
-        stamped: whether the broker has said when each was appended.
+        stamped: whether the broker stamped each of them.
     """
 
     partition: int
     generation: int
     start: int
-    records: list[Record]
+    records: list[SourceRecord]
     stamped: bool
 
     @classmethod
@@ -71,7 +72,7 @@ class Fetch:
         """From a Faust event whose value is a piece of aiokafka's records."""
         message, piece = event.message, event.message.value
         records = [
-            Record(r.offset, r.timestamp, r.value, r.timestamp_type == _LOG_APPEND_TIME)
+            SourceRecord(r.offset, r.timestamp, r.value, r.timestamp_type == _LOG_APPEND_TIME)
             for r in piece.records
         ]
         stamped = all(record.stamped for record in records)
@@ -84,15 +85,15 @@ class Fetch:
 
     @property
     def end(self) -> int:
-        """The offset behind its last record."""
+        """The offset after its last record."""
         return self.records[-1].offset + 1
 
 
 class Polls(Generic[_K]):
-    """Cuts what was polled, and knows where each partition's consumer stands.
+    """Cuts what was polled into pieces, and knows the position of the consumer in each partition.
 
     A poll goes on where the one before it ended, or where the consumer was sent since (`sought`).
-    One thread polls and seeks, and tells it at once.
+    The thread that polls and seeks calls it, so a position is never out of date.
     """
 
     def __init__(self, batch_records: int):
@@ -115,7 +116,7 @@ class Polls(Generic[_K]):
 
 
 def jumps(fetches: Sequence[Fetch], expected: int) -> bool:
-    """Whether some first record is not the expected one, or the one behind the last before it."""
+    """Whether some first record is not the expected one, or the next one after the fetch before."""
     ends = [expected, *(fetch.end for fetch in fetches)]
     return any(fetch.first > end for fetch, end in zip(fetches, ends, strict=False))
 
@@ -124,7 +125,7 @@ def split_connected(
     fetches: Sequence[Fetch], log_start: int
 ) -> tuple[Sequence[Fetch], Sequence[Fetch]]:
     """Those up to the first one before which a record may be missing, skipped on the way or lost by
-    a log that begins at `log_start` by now; and the others."""
+    a partition that begins at `log_start` by now; and the others."""
     for i in range(1, len(fetches)):
         end = fetches[i - 1].end
         if fetches[i].start > end or fetches[i].first > end < log_start:

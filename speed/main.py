@@ -1,7 +1,7 @@
 """`impressions speed` and `python -m speed`: one worker of the stream, until asked to stop.
 
-SIGTERM and SIGINT finish the batch under way and exit 0. Whatever keeps it from working ends it
-with another code: something above (systemd, Kubernetes, `impressions dev`) starts it again.
+SIGTERM and SIGINT finish the batch under way and exit 0. An error that keeps it from working ends
+it with another code, and its supervisor (systemd, Kubernetes, `impressions dev`) starts it again.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def command(settings: Settings, accept_loss: _AcceptLoss = False, json: Json = F
         )
     topics.check(settings)
     reader()  # compiled or loaded before the group waits for a sign of life
-    gc.freeze()  # modules stay: they need not be looked through
+    gc.freeze()  # modules stay: they need not be collected
     gc.set_threshold(_GARBAGE_AFTER)
     asyncio.run(_work(settings, accept_loss, json))
 
@@ -65,11 +65,11 @@ async def _work(settings: Settings, accept_loss: bool, json: bool) -> None:
     from impressions.process import metrics, registry
     from impressions.process.stop_signal import END, stopping_on
     from impressions.terminal import log
+    from speed.directory import hold_directory
     from speed.metrics import Metrics
-    from speed.place import take_place
     from speed.worker import Worker, describe
 
-    place = take_place(settings.speed_dir)
+    directory = hold_directory(settings.speed_dir)
     own = Metrics()
     stopping, loop = asyncio.Event(), asyncio.get_running_loop()
     try:
@@ -78,15 +78,15 @@ async def _work(settings: Settings, accept_loss: bool, json: bool) -> None:
             metrics.serve(own.registry, settings.speed.metrics_listen) as address,
             registry.registered(settings, "speed", metrics=address),
         ):
-            log.info("started", state=place.path.name, metrics=address)
+            log.info("started", state=directory.path.name, metrics=address)
             emit(
-                {"pid": os.getpid(), "metrics": address, "state": str(place.path)},
+                {"pid": os.getpid(), "metrics": address, "state": str(directory.path)},
                 json=json,
                 table=f"working; metrics on http://{address}/metrics",
             )
-            await Worker(settings, place.path, now_ms, own, accept_loss).run(stopping)
+            await Worker(settings, directory.path, now_ms, own, accept_loss).run(stopping)
             log.info("stopped")
-    except Exception as error:  # whatever it was: logged, then raised as an error of ours
+    except Exception as error:  # of any kind: logged, then raised as an ImpressionsError
         log.LOGGER.error("%s", log.line("ended", error=repr(error)))
         described = describe(error)
         if described.reason == "stuck":  # a thread that waits for the broker would keep the process
@@ -95,4 +95,4 @@ async def _work(settings: Settings, accept_loss: bool, json: bool) -> None:
             raise
         raise described from error
     finally:
-        place.release()
+        directory.release()

@@ -1,4 +1,4 @@
-"""What the worker says of itself, for Prometheus: names and units of docs/operations.md.
+"""The worker's metrics for Prometheus: names and units of docs/operations.md.
 
 Lag is in seconds of ingest time as well as in offsets; a partition that stands still shows in
 `progress_offset` beside `end_offset`, though the process is up. No profile or title is a label.
@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from impressions.formats.heartbeat import Heartbeat
-from speed.state import Flush
+from speed.applying.flush import Flush
 
 _OUTCOMES = ("applied", "duplicate", "rejected")
 
@@ -58,7 +58,7 @@ class Metrics:
         )
         self._end = Gauge(
             "impressions_source_end_offset",
-            "Offset behind the last record of the source.",
+            "Offset after the last record of the source.",
             ["partition"],
             registry=registry,
         )
@@ -84,13 +84,13 @@ class Metrics:
         self._replayed.inc(flush.counts["replayed"])
         for reason, count in flush.rejected.items():
             self._rejected.labels(reason).inc(count)
-        self._offset.labels(partition).set(flush.progress.offset)
+        self._offset.labels(partition).set(flush.heartbeat.offset)
         self._flush.observe(seconds)
         self._delay.observe(max(0, delay_ms) / 1000)
 
-    def seen(self, partition: int, beat: Heartbeat, end_offset: int, now_ms: int) -> None:
-        self._lag.labels(partition).set(max(0, now_ms - max(beat.through_ms, 0)) / 1000)
-        self._offset.labels(partition).set(beat.offset)
+    def seen(self, partition: int, heartbeat: Heartbeat, end_offset: int, now_ms: int) -> None:
+        self._lag.labels(partition).set(max(0, now_ms - max(heartbeat.through_ms, 0)) / 1000)
+        self._offset.labels(partition).set(heartbeat.offset)
         self._end.labels(partition).set(end_offset)
 
     def passed_over(self, records: int) -> None:

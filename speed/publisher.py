@@ -1,7 +1,7 @@
 """The worker's own producer: `publish` returns when the broker has everything, or raises.
 
 Faust's producer only logs a failure, after which the source offset would be committed over a hole;
-so blocks go through this one: idempotent, acks of all replicas, whole batches (a call per record
+so blocks go through this one: idempotent, acks of all replicas, a call per batch (a call per record
 costs more than the record).
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import MessageSizeTooLargeError
@@ -18,13 +18,22 @@ from impressions.kafka.client import aiokafka
 from impressions.kafka.dead_letters import DeadLetter
 from impressions.kafka.topics import MAX_MESSAGE_BYTES
 from impressions.settings.model import Settings
-from speed.through import BrokerTimes
+from speed.applying.flush import Pair
+from speed.partitions.delta_position import Offsets
 
-Pair = tuple[bytes, bytes]
-"""(key, value) of a record."""
 
-Offsets = tuple[int, int]
-"""[first, last + 1) of records in the delta topic."""
+class Written(NamedTuple):
+    """What the broker acknowledged.
+
+    Attributes:
+        ranges: the offsets that the records got, ascending, a range for each batch; records of
+            others may lie between two.
+        stamp_ms: the broker's time of the last one; None if its topic takes the producer's.
+    """
+
+    ranges: list[Offsets]
+    stamp_ms: int | None
+
 
 _BATCH_BYTES = 1 << 20
 _COMPRESSION = "snappy"
@@ -35,14 +44,10 @@ _REJECTED_AT_ONCE, _REJECTED_BYTES = 1_000, 8 << 20
 
 
 class Publisher:
-    """Writes to the delta topic and to the rejected topic.
-
-    Attributes:
-        times: the brokers' clocks, by the stamps of what was acknowledged.
-    """
+    """Writes to the delta topic and to the rejected topic."""
 
     def __init__(self, settings: Settings):
-        self._settings, self.times = settings, BrokerTimes()
+        self._settings = settings
         self._producer: AIOKafkaProducer | None = None
 
     async def start(self) -> None:
@@ -62,21 +67,18 @@ class Publisher:
         if self._producer is not None:
             await self._producer.stop()
 
-    async def publish(self, partition: int, blocks: Iterable[Pair], last: Pair) -> list[Offsets]:
-        """Send (key, value) records to the delta topic, `last` behind all of them, and wait.
+    async def publish(self, partition: int, blocks: Iterable[Pair], last: Pair) -> Written:
+        """Send (key, value) records to the delta topic, `last` after all of them, and wait.
 
-        `last` says that the others are there, so unless all fit in one batch, which is written as a
-        whole or not at all, it is sent when the broker has confirmed the others.
-
-        Returns:
-            The offsets they got, ascending, a range for each batch; records of others may lie
-            between two.
+        `last` says that the others are there, so unless all fit in one batch, which is written
+        completely or not at all, it is sent when the broker has confirmed the others.
         """
         batches = self._batches(blocks)
         if len(batches) == 1 and _append(batches[0], last):
             return await self._send(partition, batches)
-        sent = await self._send(partition, batches)
-        return sent + await self._send(partition, self._batches([last]))
+        before = await self._send(partition, batches)
+        after = await self._send(partition, self._batches([last]))
+        return Written(before.ranges + after.ranges, after.stamp_ms)
 
     def _batches(self, records: Iterable[Pair]) -> list[Any]:
         batches: list[Any] = []
@@ -87,18 +89,18 @@ class Publisher:
                     raise ValueError(f"a record of {len(record[1])} bytes fits no batch")
         return batches
 
-    async def _send(self, partition: int, batches: Sequence[Any]) -> list[Offsets]:
+    async def _send(self, partition: int, batches: Sequence[Any]) -> Written:
         producer, topic = self._started(), self._settings.kafka.deltas_topic
         for batch in batches:
             batch.close()
         sent = [await producer.send_batch(batch, topic, partition=partition) for batch in batches]
         acks = await asyncio.gather(*sent)
-        if acks and acks[-1].timestamp_type == _LOG_APPEND_TIME:
-            self.times.stamped(partition, acks[-1].timestamp)
-        return [
+        stamped = acks and acks[-1].timestamp_type == _LOG_APPEND_TIME
+        ranges = [
             (ack.offset, ack.offset + batch.record_count())
             for ack, batch in zip(acks, batches, strict=True)
         ]
+        return Written(ranges, acks[-1].timestamp if stamped else None)
 
     async def reject(self, dead_letters: Iterable[DeadLetter]) -> None:
         """Send dead letters, some at a time, and wait for the broker."""
@@ -107,7 +109,7 @@ class Publisher:
             results = await asyncio.gather(*sent, return_exceptions=True)
             for dead_letter, result in zip(some, results, strict=True):
                 if isinstance(result, MessageSizeTooLargeError):
-                    # The topic takes less than it was made for: a part says what the record was.
+                    # The topic takes smaller messages than it was made for: send the beginning.
                     await (await self._reject(dead_letter.cut()))
                 elif isinstance(result, BaseException):
                     raise result
@@ -129,7 +131,7 @@ class Publisher:
 
 
 def _slices(dead_letters: Iterable[DeadLetter]) -> Iterator[list[DeadLetter]]:
-    """In order, so few at a time that they fit the memory: bad logs may be many."""
+    """In order, so few at a time that they fit the memory: there may be many."""
     some: list[DeadLetter] = []
     held_bytes = 0
     for dead_letter in dead_letters:

@@ -2,9 +2,9 @@
 that does nothing.
 
 Once a second it looks: does the group's coordination still run, has each partition moved
-(speed/progress.py), are partitions without an owner while this worker has none. Now and then it
-asks the broker whether the topics are still those that were assigned. A broker that does not answer
-is no reason by itself; standing still for too long is.
+(speed/partitions/movement.py), are partitions without an owner while this worker has none. Now and
+then it asks the broker whether the topics are still those that were assigned. A broker that does
+not answer is no reason by itself; standing still for too long is.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from impressions.clock import monotonic_s
 from impressions.core.errors import ServiceError
 from impressions.settings.model import Settings
 from impressions.terminal import log
-from speed.opening import Identities, check_same, identities
-from speed.ownership import unowned
-from speed.place import forget_name
-from speed.progress import Progress
+from speed.directory import forget_name
+from speed.partitions.movement import Movements
+from speed.partitions.opening import Identities, check_same, identities
+from speed.unowned_partitions import unowned
 
 _WATCH_S = 1.0
 _ASK_S = 5.0
@@ -38,7 +38,7 @@ class Watchdog:
         self,
         settings: Settings,
         directory: Path,
-        progress: Progress,
+        progress: Movements,
         alive: Callable[[], bool],
         ids: Callable[[], Identities | None],
     ):

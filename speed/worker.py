@@ -1,22 +1,23 @@
 """The worker: records in, delta blocks out, in an order that survives a kill at any point.
 
     1  records of an older assignment are dropped; so is a record that was applied
-    2  prepare: the batch onto the state's blocks                     speed/state.py
-    3  the assignment is looked at once more; another one: drop
+    2  prepare: the batch onto the partition's blocks                 speed/partitions/partition.py
+    3  if the assignment has changed meanwhile, the flush is dropped
     4  dead letters, then blocks, the heartbeat last: published, and the broker has confirmed
     5  one atomic write: blocks, heartbeat, where the delta topic goes on
     6  each second, for monitors: the group's commit of what was applied
 
 Killed between 4 and 5, the blocks come back with the restore and their records are skipped block by
 block; between 5 and 6, the records are skipped by the heartbeat. The topic comes first: a store
-that were ahead of it would call a record applied that no other host ever gets. So the store needs
-no log of its own: after a kill it is as it was some writes before, and the restore makes up.
+ahead of it would call a record applied that no other host ever gets. So the store needs no
+write-ahead log: after a kill it is as it was some writes before, and the restore makes up for it.
 
-Partitions have their steps side by side: while one waits for the broker, another computes.
+Partitions have their steps concurrently: while one waits for the broker, another computes.
 
 A partition is opened (restored from the delta topic) before its records flow. Beside the loop run
-the heartbeats of partitions without traffic (speed/beats.py), a look for a source that was cut
-(speed/cuts.py), what other writers' records mean (speed/foreign.py) and the watchdog.
+the heartbeats of partitions without traffic (speed/idle_heartbeats.py), a look for a truncated
+source (speed/truncation.py), the comparison of what others wrote (speed/foreign_records.py) and the
+watchdog.
 """
 
 from __future__ import annotations
@@ -36,14 +37,19 @@ from impressions.kafka import topics
 from impressions.process.failpoint import failpoint
 from impressions.settings.model import Settings
 from impressions.terminal import log
-from speed import cuts, foreign, unstamped
-from speed.beats import Beats
+from speed import foreign_records, truncation
+from speed.applying import create_time
+from speed.applying.flush import Flush
+from speed.applying.source_record import SourceRecord
+from speed.assignment import Assignment
 from speed.engine import Engine
 from speed.fetches import Fetch, chunks, jumps, split_connected
+from speed.idle_heartbeats import IdleHeartbeats
 from speed.metrics import Metrics
-from speed.opening import Identities, check_same, identities, open_partition
-from speed.partitions import Partitions
-from speed.state import Flush, Partition, Record
+from speed.partitions.applied_records import NO_LEADER_EPOCH
+from speed.partitions.movement import Movement
+from speed.partitions.opening import Identities, check_same, identities, open_partition
+from speed.partitions.partition import Partition
 from speed.watchdog import Watchdog
 
 _END_S = 15.0
@@ -67,19 +73,17 @@ class Worker:
         self._settings, self._directory = settings, directory
         self._metrics, self._accept_loss = metrics, accept_loss
         self._ids: Identities | None = None
-        self._partitions = Partitions(settings, clock, metrics)
+        self._assignment = Assignment(settings, clock, metrics)
         self._engine = Engine(settings, directory, self._handle, self._assigned, self._start_of)
-        self._cuts = cuts.Cuts(settings)
-        self._sought: set[int] = set()
         self._closing = threading.Event()
         self._beside: list[Callable[[], Coroutine[Any, Any, None]]] = [
-            Beats(self._partitions, self._engine).run,
-            partial(cuts.look_on, self._cuts, self._partitions, self._closing),
-            partial(foreign.compare, self._partitions),
+            IdleHeartbeats(self._assignment, self._engine).run,
+            partial(truncation.watch, self._assignment, self._closing),
+            partial(foreign_records.compare, self._assignment),
             Watchdog(
                 settings,
                 directory,
-                self._partitions.progress,
+                self._assignment.movements,
                 self._engine.alive,
                 lambda: self._ids,
             ).watch,
@@ -91,8 +95,8 @@ class Worker:
         Raises:
             ImpressionsError: this worker cannot work; its process should end and be restarted.
         """
-        await self._partitions.publisher.start()
-        self._partitions.guard.start()
+        await self._assignment.publisher.start()
+        self._assignment.delta_reader.start()
         await self._engine.start()
         tasks = [asyncio.create_task(each()) for each in self._beside]
         stop = asyncio.create_task(stopping.wait())
@@ -112,60 +116,62 @@ class Worker:
                 ) from None
 
     async def _end(self, tasks: Sequence[asyncio.Future[Any]]) -> None:
-        """The flush under way is finished, then everything is let go."""
-        partitions = self._partitions
-        async with partitions.busy:
+        """The flush under way is finished, then everything is closed."""
+        assignment = self._assignment
+        async with assignment.busy:
             for task in tasks:
                 task.cancel()
             await self._engine.stop()
-            await asyncio.to_thread(partitions.guard.stop)
-            await partitions.publisher.stop()
-            partitions.close()
+            await asyncio.to_thread(assignment.delta_reader.stop)
+            await assignment.publisher.stop()
+            assignment.close()
 
     # -- assignment ------------------------------------------------------------------------------
 
     async def _assigned(self, mine: frozenset[int]) -> None:
-        partitions, held = self._partitions, self._partitions.open
-        async with partitions.busy:
+        assignment, held = self._assignment, self._assignment.open
+        async with assignment.busy:
             ids = await asyncio.to_thread(identities, self._settings)
             if self._ids is not None:
                 check_same(self._settings, self._ids, ids)
             self._ids = ids
             new = sorted(mine - held.keys())
-            epochs = await asyncio.to_thread(cuts.leader_epochs, self._settings, new)
+            epochs = await asyncio.to_thread(truncation.leader_epochs, self._settings, new)
             for number in held.keys() - mine:
                 held.pop(number).close()
             for number in new:
-                held[number] = await self._opened(number, ids)
-            self._sought.clear()
-            partitions.guard.watch({n: p.next_delta_offset for n, p in held.items()})
-            self._cuts.watch({n: p.last_record for n, p in held.items()}, epochs)
-            partitions.progress.watch(mine)
+                opened = await self._opened(number, ids)
+                opened.applied.leader_epoch = epochs.get(number, NO_LEADER_EPOCH)
+                held[number] = opened
+            for partition in held.values():
+                partition.seeking = False
+            assignment.delta_reader.watch()
+            assignment.movements.watch(partition.movement for partition in held.values())
         self._metrics.assigned(mine)
         log.info("assigned", partitions=sorted(mine), generation=self._engine.generation)
 
     async def _opened(self, number: int, ids: Identities) -> Partition:
-        progress = self._partitions.progress
-        progress.watch([number])
+        movement = Movement(number)
+        self._assignment.movements.watch([movement])
         return await asyncio.to_thread(
             open_partition,
             self._settings,
             self._directory,
             number,
             ids[0],
-            self._partitions.clock,
+            self._assignment.clock,
             self._closing,
-            partial(progress.moved, number),
+            movement,
         )
 
     def _start_of(self, number: int) -> int:
-        partition = self._partitions.open.get(number)
+        partition = self._assignment.open.get(number)
         return 0 if partition is None else partition.next_offset
 
     # -- the loop --------------------------------------------------------------------------------
 
     async def _handle(self, fetches: Sequence[Fetch]) -> None:
-        async with self._partitions.busy:
+        async with self._assignment.busy:
             by_partition: dict[int, list[Fetch]] = defaultdict(list)
             for fetch in fetches:
                 if fetch.generation == self._engine.generation:
@@ -173,7 +179,7 @@ class Worker:
             mine = [
                 self._apply(partition, of_partition)
                 for number, of_partition in by_partition.items()
-                if (partition := self._partitions.open.get(number)) is not None
+                if (partition := self._assignment.open.get(number)) is not None
             ]
             await together(mine)
 
@@ -186,7 +192,7 @@ class Worker:
         while fetches:
             run, fetches = await self._next_run(partition, fetches, log_start)
             records = [record for fetch in run for record in fetch.records]
-            for alike in unstamped.runs(records):
+            for alike in create_time.runs(records):
                 if not alike[0].stamped:
                     self._pass_over(partition, alike)
                     continue
@@ -201,11 +207,12 @@ class Worker:
         topics.check(self._settings)  # names the setting and the command that fixes it
         if not self._accept_loss:
             records = [record for fetch in fetches for record in fetch.records]
-            found = unstamped.ranges(r for r in records if r.offset >= partition.next_offset)
-            if found:
-                raise unstamped.refused(self._settings.kafka.topic, partition.number, found)
+            left = [record for record in records if record.offset >= partition.next_offset]
+            if unstamped := create_time.ranges(left):
+                topic = self._settings.kafka.topic
+                raise create_time.refused(topic, partition.number, unstamped)
 
-    def _pass_over(self, partition: Partition, records: Sequence[Record]) -> None:
+    def _pass_over(self, partition: Partition, records: Sequence[SourceRecord]) -> None:
         left = [record for record in records if record.offset >= partition.next_offset]
         if left:
             log.warning(
@@ -216,10 +223,12 @@ class Worker:
                 because="they bear their producer's time",
             )
             self._metrics.passed_over(len(left))
-            partition.lose_until(left[-1].offset + 1, self._partitions.latest_ms(partition.number))
+            partition.go_on_at(left[-1].offset + 1)
 
-    async def _flush(self, partition: Partition, chunk: Sequence[Record], generation: int) -> bool:
-        """Steps 2 to 5; False where the assignment has changed meanwhile."""
+    async def _flush(
+        self, partition: Partition, chunk: Sequence[SourceRecord], generation: int
+    ) -> bool:
+        """Steps 2 to 5; False if the assignment has changed meanwhile."""
         records = [record for record in chunk if record.offset >= partition.next_offset]
         if not records:
             return True
@@ -229,22 +238,21 @@ class Worker:
         if generation != self._engine.generation:
             return False
         await self._publish(partition, flush)
-        self._partitions.progress.moved(partition.number)
+        partition.movement.moved()
         self._metrics.flushed(
             partition.number,
             flush,
             monotonic_s() - started_s,
-            self._partitions.clock() - records[-1].append_ms,
+            self._assignment.clock() - records[-1].append_ms,
         )
         return True
 
     async def _publish(self, partition: Partition, flush: Flush) -> None:
-        partitions = self._partitions
-        await partitions.publisher.reject(flush.dead_letters)
-        wrote = await partitions.publish(partition, flush.encoded, flush.progress)
+        assignment = self._assignment
+        await assignment.publisher.reject(flush.dead_letters)
+        written = await assignment.publish(partition, flush.encoded, flush.heartbeat)
         failpoint("after-publish")
-        partition.commit(flush, wrote)
-        self._cuts.applied(partition.number, partition.last_record)
+        partition.commit(flush, written)
         failpoint("after-write")
 
     async def _next_run(
@@ -252,28 +260,27 @@ class Worker:
     ) -> tuple[Sequence[Fetch], Sequence[Fetch]]:
         """The fetches that may be applied now, and those to ask for next; the others are dropped.
 
-        The first record may be another one than expected: where the source has lost records (then
-        the partition says so) and behind the marker of a transaction (then nothing is missing).
-        Where the fetch itself begins too late, everything from the expected one on is fetched
-        again; what was under way meanwhile begins too late as well, and is dropped until then.
+        The first record may be another one than expected: if the source has lost records (then the
+        partition says so) and after the marker of a transaction (then nothing is missing). If the
+        fetch itself begins too late, everything from the expected one on is fetched again; what was
+        under way meanwhile begins too late as well, and is dropped until then.
         """
         number, next_up = partition.number, fetches[0]
-        self._partitions.note_loss(partition, min(log_start, next_up.first))
-        if number in self._sought:
+        partition.skip_lost(min(log_start, next_up.first))
+        if partition.seeking:
             fetches = list(dropwhile(lambda fetch: fetch.start > partition.next_offset, fetches))
-            if fetches:
-                self._sought.discard(number)
+            partition.seeking = not fetches
         elif next_up.start > partition.next_offset:
             expected = partition.next_offset
             log.warning("gap", partition=number, expected=expected, found=next_up.first)
-            self._sought.add(number)
+            partition.seeking = True
             await self._engine.seek([number])
             return (), ()
         return split_connected(fetches, log_start)
 
 
 async def together(works: Iterable[Coroutine[Any, Any, None]]) -> None:
-    """All of them, side by side; where one raises, the others are ended before that is raised."""
+    """Run all of them concurrently; if one raises, the others are ended before that is raised."""
     try:
         async with asyncio.TaskGroup() as group:
             for work in works:
@@ -283,7 +290,7 @@ async def together(works: Iterable[Coroutine[Any, Any, None]]) -> None:
 
 
 def describe(error: BaseException) -> ImpressionsError:
-    """What ended a worker, as an error of ours."""
+    """What ended a worker, as an ImpressionsError."""
     if isinstance(error, ImpressionsError):
         return error
     return ServiceError(f"{type(error).__name__}: {error}", reason="worker")

@@ -1,9 +1,9 @@
 """An independent recomputation: some profiles, from raw, in numpy instead of Spark.
 
-Spark's part ends at the plain rows of the chosen profiles. Window, tail, decay and sums are the
-core's (impressions/core/window.py, impressions/core/decay.py), so a mistake in the Spark
-expressions shows. The choice is a hash of profile and cutover: the same for a re-run, others next
-week.
+Spark's part ends at the plain rows of the chosen profiles. Window, tail, decay and what an
+impression adds are the core's (impressions/core/{window, decay, contribution}.py), so a mistake in
+the Spark expressions shows. The choice is a hash of profile and cutover: the same for a re-run,
+others next week.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from batch.compacting.audits import Sample
 from batch.exporting.packing import NOT_TAIL, Columns, columns_of
 from impressions.core import item, window
+from impressions.core.contribution import contributions
 from impressions.core.decay import Float, Int, weights
 from impressions.core.errors import CorruptData
 from impressions.core.item import MAX_LOCATION
@@ -46,7 +47,7 @@ def recompute(
     chosen = F.col("profile_id").isin(profiles)
     events = raw.where(chosen & ~F.col("duplicate")).select(
         "profile_id", "title_id", "location", F.unix_millis("event_time").alias("event_ms"),
-        F.col("played").cast("int").alias("played"), "dwell_s",
+        *(F.col(name).cast("double").alias(name) for name in spec.added_columns),
     )  # fmt: skip
     expected = expected_columns(events.toArrow(), cutover_ms, spec)
     try:
@@ -82,7 +83,7 @@ def expected_columns(events: pa.Table, cutover_ms: int, spec: Spec) -> Columns:
     """What the aggregate table must hold for these events (of one or many profiles).
 
     Args:
-        events: profile_id, title_id, location, event_ms, played (0/1), dwell_s; not null.
+        events: profile_id, title_id, location, event_ms and `spec.added_columns`; not null.
     """
 
     def numbers(name: str) -> NDArray[np.generic]:
@@ -94,12 +95,8 @@ def expected_columns(events: pa.Table, cutover_ms: int, spec: Spec) -> Columns:
     keep = np.flatnonzero(event_day >= window.first_day(cutover_ms, spec))
     items = item.pack(numbers("title_id").astype(np.int64), numbers("location").astype(np.int64))
     days = np.where(event_day < window.tail_days(cutover_ms, spec).stop, event_day, NOT_TAIL)
-    known = {
-        "impressions": np.ones(len(event_ms)),
-        "plays": numbers("played"),
-        "dwell_s": numbers("dwell_s"),
-    }
-    x = np.stack([known[m].astype(np.float64) for m in spec.measure_names])
+    added = {name: numbers(name) for name in spec.added_columns}
+    x = contributions(added, len(event_ms), spec)
     return _sum_by_key(
         numbers("profile_id").astype(np.int64)[keep], days[keep], items[keep], event_ms[keep],
         x[:, keep], cutover_ms, spec,

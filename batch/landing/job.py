@@ -13,7 +13,7 @@ from batch.landing import overlap, plan, topic
 from batch.landing.plan import Log, Loss
 from impressions.clock import Clock
 from impressions.kafka import last_record
-from impressions.kafka.last_record import Found
+from impressions.kafka.last_record import Comparison
 from impressions.settings.model import Settings
 from impressions.terminal.report import RunReport
 
@@ -78,7 +78,7 @@ def begin(job: Landing) -> Before:
     before = begin_at(job, raw, topic.ask(job.settings, job.clock, job.until_ms))
     lasts = {p: before.landed.cursors[p].last for p in job.partitions}
     found = last_record.compare(job.settings, before.log.topic, lasts)
-    cut = [p for p, what in found.items() if what is Found.OTHER]
+    cut = [p for p, what in found.items() if what is Comparison.OTHER]
     said = before.base.landed
     if not cut or said is None:
         return before

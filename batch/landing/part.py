@@ -24,9 +24,9 @@ from batch.landing.plan import Loss, Range, losses_of
 from batch.landing.reading import batches
 from impressions.core.ingest_time import Carried, ingest_times
 from impressions.core.spec import Spec
-from impressions.kafka.device_time import device_ms
+from impressions.kafka.decoded_batch import DecodedBatch, decode
 from impressions.kafka.last_record import LastRecord
-from impressions.kafka.records import Batch, decode
+from impressions.kafka.median_event_time import median_event_ms
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -122,7 +122,7 @@ def land(task: Task) -> Part:
 
 def judged(
     task: Task, spec: Spec, at: Reading | None = None
-) -> Iterator[tuple[list[bytes | None], Any, Any, Batch]]:
+) -> Iterator[tuple[list[bytes | None], Any, Any, DecodedBatch]]:
     """Values, offsets, ingest times and the judged batch, for each batch of records; `at` goes
     along with them."""
     at = Reading(Carried(task.range.ingest_ms, task.range.suspect_ms)) if at is None else at
@@ -132,7 +132,7 @@ def judged(
             continue
         values, offsets = records.values, np.array(records.offsets, np.int64)
         stamps = np.array(records.stamps, np.int64)
-        ingest_ms, at.carried = ingest_times(stamps, at.carried, partial(device_ms, values))
+        ingest_ms, at.carried = ingest_times(stamps, at.carried, partial(median_event_ms, values))
         at.last = LastRecord.of(records.offsets[-1], records.stamps[-1], values[-1])
         at.doubted += int((ingest_ms < stamps).sum())
         batch = decode(values, ingest_ms, task.range.partition, task.partitions, spec)

@@ -7,7 +7,7 @@
 The bytes of a log stand once, with its first rejected impression, and are cut at a limit: what a
 device sends never decides how large the table becomes.
 
-The decision what counts is made in impressions/kafka/records.py, for the stream and here.
+The decision what counts is made in impressions/kafka/decoded_batch.py, for the stream and here.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from impressions.core.event import Reason
 from impressions.core.spec import Spec
 from impressions.formats.flush_framing import whole_bytes
 from impressions.kafka.dead_letters import Values
-from impressions.kafka.records import ABSENT, Batch
+from impressions.kafka.decoded_batch import ABSENT, DecodedBatch
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -34,14 +34,16 @@ VALUE_BYTES = 1 << 20
 """Of the bytes of one log or record, as many are kept in the table of rejected rows."""
 
 
-def impressions(batch: Batch, offsets: Int, partition: int, source: str, spec: Spec) -> pa.Table:
+def impressions(
+    batch: DecodedBatch, offsets: Int, partition: int, source: str, spec: Spec
+) -> pa.Table:
     """The valid impressions, as rows of raw.
 
     Args:
         offsets: (records,) of the batch's records.
     """
     keep = np.flatnonzero(batch.reason == Reason.OK)
-    log = batch.log[keep]
+    log = batch.flush[keep]
     ingest_ms = batch.ingest_ms[keep]
     return table_of(
         RAW_COLUMNS,
@@ -57,9 +59,9 @@ def impressions(batch: Batch, offsets: Int, partition: int, source: str, spec: S
         ingest_time=micros(ingest_ms),
         played=batch.played[keep],
         dwell_s=batch.dwell_s[keep],
-        log_id=batch.log_id[log],
+        log_id=batch.flush_id[log],
         log_offset=offsets[batch.record[log]],
-        log_index=batch.log_index[log],
+        log_index=batch.flush_index[log],
         source=shared([source], np.zeros(len(keep), np.int32)),
         device_type=_texts(batch.device_type, log),
         app_version=_texts(batch.app_version, log),
@@ -67,7 +69,7 @@ def impressions(batch: Batch, offsets: Int, partition: int, source: str, spec: S
 
 
 def rejected(
-    batch: Batch,
+    batch: DecodedBatch,
     values: Sequence[bytes | None],
     offsets: Int,
     record_ingest_ms: Int,
@@ -78,11 +80,11 @@ def rejected(
     """One row per rejected impression, and per record or log that cannot be read."""
     value_of, bad = Values(values), batch.unreadable
     which = np.flatnonzero(batch.reason != Reason.OK)
-    log = batch.log[which]
+    log = batch.flush[which]
     is_first = np.ones(len(which), np.bool_)  # of its log
     is_first[1:] = log[1:] != log[:-1]
     record = np.concatenate(([u.record for u in bad], batch.record[log])).astype(np.int64)
-    log_index = [*(u.log_index for u in bad), *batch.log_index[log].tolist()]
+    log_index = [*(u.log_index for u in bad), *batch.flush_index[log].tolist()]
     held: list[bytes | None] = [None] * len(record)
     for i in [*range(len(bad)), *(np.flatnonzero(is_first) + len(bad)).tolist()]:
         held[i] = value_of(int(record[i]), log_index[i])
@@ -97,7 +99,7 @@ def rejected(
         log_offset=offsets[record],
         log_index=log_index,
         reason=shared([reason.label for reason in Reason], reasons),
-        impression=[*[None] * len(bad), *(which - np.searchsorted(batch.log, log)).tolist()],
+        impression=[*[None] * len(bad), *(which - np.searchsorted(batch.flush, log)).tolist()],
         value=[None if value is None else value[:VALUE_BYTES] for value in held],
         value_bytes=[None if value is None else whole_bytes(value) for value in held],
     )

@@ -12,7 +12,7 @@ from impressions.kafka import broker_clock
 from impressions.kafka.admin import connect
 from impressions.kafka.offsets import once_elected
 from impressions.kafka.topics import source_id
-from impressions.kafka.unseen import with_unseen
+from impressions.kafka.unreplicated import with_unreplicated
 from impressions.settings.model import Settings
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def ask(settings: Settings, clock: Clock, until_ms: int | None = None) -> Log:
     broker_ms = broker_clock.now_ms(settings)
     with connect(settings) as admin:
         every = range(settings.partitions)
-        unseen = with_unseen(admin.client, settings.kafka.topic, every, _TIMEOUT_S)
+        unseen = with_unreplicated(admin.client, settings.kafka.topic, every, _TIMEOUT_S)
         end = _offsets(admin.client, settings, OffsetSpec.latest())
         first = _offsets(admin.client, settings, OffsetSpec.earliest())
         # Asked by time, -1 is "no such record": then all up to the end is before it.

@@ -179,7 +179,7 @@ def _send(settings: Settings, logs: Logs, due_s: Float) -> dict[str, Any]:
 
 def _sender(producer: Producer, logs: Logs) -> Callable[[int], int]:
     """A function that sends log i and returns its number of impressions. Lists slice quickly."""
-    from impressions.kafka.records import ABSENT
+    from impressions.kafka.decoded_batch import ABSENT
 
     events = logs.events
     starts: list[int] = logs.starts.tolist()

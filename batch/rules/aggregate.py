@@ -21,7 +21,7 @@ import re
 from typing import TYPE_CHECKING
 
 from impressions.core import window
-from impressions.core.spec import DAY_MS, Spec
+from impressions.core.spec import DAY_MS, Adds, Measure, Spec
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -67,15 +67,15 @@ def aggregate(raw: DataFrame, cutover_ms: int, spec: Spec) -> DataFrame:
 
 
 def measures(spec: Spec) -> dict[str, Column]:
-    """What one row of raw contributes to each measure: x_m(e)."""
+    """What one row of raw adds to each measure: x_m(e), as the spec declares it."""
+    return {measure.name: _added(measure) for measure in spec.measures}
+
+
+def _added(measure: Measure) -> Column:
     from pyspark.sql import functions as F
 
-    known = {
-        "impressions": F.lit(1).cast("bigint"),
-        "plays": F.col("played").cast("bigint"),
-        "dwell_s": F.col("dwell_s"),
-    }
-    return {name: known[name] for name in spec.measure_names}
+    x = F.lit(1) if measure.adds is Adds.ONE else F.col(measure.adds.column)
+    return x.cast("bigint") if measure.integral else x
 
 
 def exchanges(plan_of: DataFrame) -> int:

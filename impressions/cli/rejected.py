@@ -146,10 +146,10 @@ def _listed(dead_letter: DeadLetter | Stray) -> dict[str, Any]:
 
 
 def _revived(dead_letter: DeadLetter | Stray) -> ImpressionLog | None:
+    from impressions.kafka.dead_letter_replay import flush_to_replay
     from impressions.kafka.dead_letters import DeadLetter
-    from impressions.kafka.revival import revived
 
-    return revived(dead_letter) if isinstance(dead_letter, DeadLetter) else None
+    return flush_to_replay(dead_letter) if isinstance(dead_letter, DeadLetter) else None
 
 
 def _dead_letters(settings: Settings, reasons: list[str] | None) -> Iterator[DeadLetter | Stray]:

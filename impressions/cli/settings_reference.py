@@ -87,4 +87,5 @@ def _allowed(field: FieldInfo) -> str:
 
 
 def _kind(kind: Any) -> str:
-    return {bool: "true, false", str: "text"}.get(kind, kind.__name__.lower())
+    known = {bool: "true, false", str: "text"}
+    return known[kind] if kind in known else str(kind.__name__).lower()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
+from enum import Enum
 from functools import cached_property
 
 from impressions.core.errors import SettingsError
@@ -20,19 +21,36 @@ ITEM_LOCATION_BITS = 8
 PARTITIONER = "murmur2_be64"
 
 
+class Adds(Enum):
+    """What one impression adds to a measure, x_m(e): 1, or the value of one of its columns.
+
+    The columns have these names in raw, on the wire, and in every batch of impressions.
+    """
+
+    ONE = ""
+    PLAYED = "played"
+    DWELL_S = "dwell_s"
+
+    @property
+    def column(self) -> str:
+        """The column whose value is added; none of `ONE`."""
+        return self.value
+
+
 @dataclass(frozen=True)
 class Measure:
-    """One number an impression contributes. `integral` measures have totals that are exact."""
+    """One number that impressions add up to. `integral` measures have totals that are exact."""
 
     name: str
     unit: str
     integral: bool
+    adds: Adds
 
 
 MEASURES = (
-    Measure("impressions", unit="count", integral=True),
-    Measure("plays", unit="count", integral=True),
-    Measure("dwell_s", unit="seconds", integral=False),
+    Measure("impressions", unit="count", integral=True, adds=Adds.ONE),
+    Measure("plays", unit="count", integral=True, adds=Adds.PLAYED),
+    Measure("dwell_s", unit="seconds", integral=False, adds=Adds.DWELL_S),
 )
 HALF_LIVES_DAYS = (1, 7, 30, 180, 365)
 
@@ -75,6 +93,11 @@ class Spec:
     def measure_names(self) -> tuple[str, ...]:
         return tuple(measure.name for measure in self.measures)
 
+    @cached_property
+    def added_columns(self) -> tuple[str, ...]:
+        """The columns of an impression that some measure adds."""
+        return tuple(dict.fromkeys(m.adds.column for m in self.measures if m.adds is not Adds.ONE))
+
     def decayed_name(self, measure: str, half_life_days: int) -> str:
         """The column of a decayed sum, e.g. `plays_hl_7d`."""
         return f"{measure}_hl_{half_life_days}d"
@@ -87,7 +110,8 @@ class Spec:
         )
 
     def as_dict(self) -> dict[str, object]:
-        """Everything the fingerprint covers, in JSON types."""
+        """Everything the fingerprint covers, in JSON types. What a measure adds is known by its
+        name: another `adds` under a name that exists is another measure, and wants another name."""
         return {
             "slot_ms": self.slot_ms,
             "measures": [[m.name, m.unit, m.integral] for m in self.measures],

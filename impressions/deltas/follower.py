@@ -1,23 +1,23 @@
 """The follower: copies partitions of the delta topic into a store, by position.
 
 In: the delta topic and the store. Out: the store, one batch of writes for each batch of records:
-the blocks that win (impressions/deltas/versions.py), how far the copy has come, the last heartbeat.
-There is no consumer group: what was read is known from the store alone, and a kill at any moment
-costs a replay of one batch at most, which changes nothing.
+the blocks that win (impressions/deltas/block_versions.py), how far the copy has come, the last
+heartbeat. There is no consumer group: what was read is known from the store alone, and a kill at
+any moment costs a replay of one batch at most, which changes nothing.
 
-    begin    at max(own next offset, log start). A copy of another topic of this name, or of one
-             that was cut short, starts from nothing; so does one that has dropped slots which by
-             this host's clock nobody may drop yet: some clock was ahead when it did
+    begin    at the own next offset, or where the partition begins by now. A copy of another topic
+             of this name, or of one that was cut short, starts from nothing; so does one that has
+             deleted slots which by this host's clock may not be deleted yet: some clock was ahead
     restore  `restoring` until the position reaches the end that was asked for at the beginning. The
              records just before that end may have been compacted away, so the position may never
-             get there: silence counts as the end too, if another look finds nothing before it
+             get there: silence counts as the end too, if another client sees nothing before it
     follow   each heartbeat says through when the blocks before it are complete; slots older than
-             `stream.keep_days` before that, and before this host's clock, are dropped
-             (impressions/deltas/sweep.py)
+             `stream.keep_days` before that, and before this host's clock, are deleted
+             (impressions/deltas/expired_slots.py)
 
-While the broker is away it keeps trying; what the store says of its age tells the readers. A
-consumer that stands still while the topic goes on, as another client sees it, ends the follower:
-whoever runs it starts it again.
+While the broker is away it keeps trying; readers see the age of the copy in the store. A consumer
+that stands still while the topic goes on, as another client sees it, ends the follower; its parent
+starts it again.
 """
 
 from __future__ import annotations
@@ -32,10 +32,11 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 from confluent_kafka.admin import AdminClient
 
 from impressions.clock import Clock, monotonic_s, now_ms
-from impressions.core.errors import CorruptData, NotReady, Refused, ServiceError
-from impressions.deltas import versions
+from impressions.core.errors import NotReady, Refused, ServiceError
+from impressions.deltas import block_versions
+from impressions.deltas.copied_partition import CopiedPartition, with_heartbeat
+from impressions.deltas.expired_slots import ExpiredSlots, delete_partition, floor_of
 from impressions.deltas.store import KEY_BYTES, DeltaStore, PartitionState, slot_of_key
-from impressions.deltas.sweep import Sweep, delete_partition, floor_of
 from impressions.formats import heartbeat
 from impressions.kafka import client
 from impressions.kafka.admin import Admin
@@ -60,11 +61,7 @@ _LOST_POSITION = (
 
 
 class Follower:
-    """Copies some partitions into a store that it alone writes.
-
-    Attributes:
-        states: what the store says of each partition that was begun.
-    """
+    """Copies some partitions into a store that it alone writes."""
 
     def __init__(
         self,
@@ -93,11 +90,9 @@ class Follower:
             | common
         )
         self._admin = Admin(AdminClient(client.librdkafka(settings) | common), _ANSWER_S)
-        self._sweep = Sweep(store, settings)
-        self.states: dict[int, PartitionState] = {}
+        self._expired = ExpiredSlots(store, settings)
+        self._copies: dict[int, CopiedPartition] = {}
         self._topic_id: bytes | None = None
-        self._ends: dict[int, int] = {}
-        self._news_s: dict[int, float] = {}
         self._asking = ThreadPoolExecutor(1, thread_name_prefix="topic")
         self._asked: Future[dict[str, tuple[bytes, int]]] | None = None
         self._ask_at_s = 0.0
@@ -106,7 +101,12 @@ class Follower:
     @property
     def restoring(self) -> bool:
         """Whether any partition has not reached its end, or was not begun."""
-        return self._topic_id is None or bool(self._ends)
+        return self._topic_id is None or bool(self._restoring())
+
+    @property
+    def states(self) -> dict[int, PartitionState]:
+        """What the store says of each partition that was begun."""
+        return {partition: copy.state for partition, copy in list(self._copies.items())}
 
     def poll(self, timeout_s: float) -> int:
         """Wait for records, no longer than this, and apply them; returns how many came.
@@ -123,10 +123,11 @@ class Follower:
         messages = self._receive(timeout_s)
         if messages:
             self._apply(messages)
-        for partition in [p for p in self._ends if self._reached(p)]:
-            self._restored(partition)
+        for partition in self._restoring():
+            if self._reached(partition):
+                self._restored(partition)
         self._check_progress()
-        self._sweep.step(self.states)
+        self._expired.delete_some(self.states)
         return len(messages)
 
     def restore(self, stop: threading.Event, moved: Callable[[], None] = lambda: None) -> None:
@@ -142,12 +143,12 @@ class Follower:
                 moved()
 
     def close(self) -> None:
-        """Let go of the broker; the store stays open."""
+        """Close the connections to the broker; the store stays open."""
         self._asking.shutdown(wait=False, cancel_futures=True)
         self._consumer.close()
 
     def _follow_the_topic(self, answer: Future[dict[str, tuple[bytes, int]]]) -> None:
-        """Begin, and begin again when the topic is another one than before."""
+        """Begin, and begin again if the topic is another one than before."""
         if client.find_bootstrap(self._settings) not in (self._bootstrap, None):
             raise ServiceError(
                 f"the broker has moved away from {self._bootstrap}", hint="start again"
@@ -176,14 +177,14 @@ class Follower:
                 TopicPartition(self._topic, partition), timeout=_ANSWER_S, cached=False
             )
             state = self._resumed(partition, topic_id, low, high)
-            self._save(partition, replace(state, restoring=state.next_offset < high))
-            self._ends.pop(partition, None)
-            if state.next_offset < high:
-                self._ends[partition] = high
-            self._news_s[partition] = monotonic_s()
+            restoring = state.next_offset < high
+            self._save(partition, replace(state, restoring=restoring))
+            copy = self._copies[partition]
+            copy.restore_end = high if restoring else None
+            copy.heard()
             starts.append(TopicPartition(self._topic, partition, state.next_offset))
             log.info("follow", partition=partition, at=state.next_offset, end=high)
-        if len(self._ends) == len(self._partitions):
+        if len(self._restoring()) == len(self._partitions):
             self._store.fill()
         else:
             self._store.filled()
@@ -191,7 +192,7 @@ class Follower:
         self._topic_id = topic_id
 
     def _resumed(self, partition: int, topic_id: bytes, low: int, high: int) -> PartitionState:
-        """The state to go on from; that of an empty copy if what is there is of another topic."""
+        """The state to go on from; that of an empty copy if the store has one of another topic."""
         state = self._store.state(partition)
         if state is None:
             return PartitionState(topic_id, low, restoring=True)
@@ -205,7 +206,7 @@ class Follower:
             end=high,
             dropped_too_early=early,
         )
-        # A kill in between finds a copy of no topic at all, and starts over again.
+        # After a kill in between the copy is of no topic at all, and starts over again.
         self._save(partition, PartitionState(_NOWHERE, low, restoring=True))
         delete_partition(self._store, partition, self._settings.partitions)
         return PartitionState(topic_id, low, restoring=True)
@@ -227,7 +228,8 @@ class Follower:
     def _handle(self, message: Message, error: KafkaError) -> None:
         partition = message.partition()
         if error.code() == KafkaError._PARTITION_EOF:
-            if message.offset() >= self._ends.get(partition, message.offset() + 1):
+            end = self._copies[partition].restore_end
+            if end is not None and message.offset() >= end:
                 self._restored(partition)
         elif error.code() in _LOST_POSITION:
             self._topic_id, self._ask_at_s = None, 0.0
@@ -236,78 +238,48 @@ class Follower:
 
     def _apply(self, messages: Iterable[Message]) -> None:
         records: list[tuple[int, bytes, bytes | None]] = []
-        states, reached = dict(self.states), dict[int, int]()
+        before, reached = self.states, dict[int, int]()
+        states = dict(before)
         for message in messages:
             partition, key = message.partition(), message.key()
             reached[partition] = message.offset() + 1
             if key == heartbeat.KEY:
-                state = self._with_heartbeat(partition, states[partition], message.value())
-                states[partition] = state
+                states[partition] = with_heartbeat(
+                    states[partition], partition, message.value(), self._settings, self._clock()
+                )
             elif key is not None and len(key) == KEY_BYTES:
                 records.append((partition, key, message.value()))
             else:
                 log.once("not-a-delta", partition=partition, offset=message.offset())
         for partition, next_offset in reached.items():
             states[partition] = replace(states[partition], next_offset=next_offset)
-            self._news_s[partition] = monotonic_s()
+            self._copies[partition].heard()
         floors = {partition: state.floor_ms for partition, state in states.items()}
         kept = ((key, value) for p, key, value in records if slot_of_key(key) >= floors[p])
-        candidates = versions.newest(kept, self.spec)
-        puts, deletes = versions.decide(
+        candidates = block_versions.newest(kept, self.spec)
+        puts, deletes = block_versions.decide(
             candidates, self._store.get_many(list(candidates)), self.spec
         )
-        changed = {p: state for p, state in states.items() if state is not self.states.get(p)}
+        changed = {p: state for p, state in states.items() if state is not before[p]}
         self._store.write(puts, changed, deletes)
-        self.states = states
-
-    def _with_heartbeat(
-        self, partition: int, state: PartitionState, value: bytes | None
-    ) -> PartitionState:
-        """The state after a heartbeat; an older one, of a worker that lost the partition, changes
-        nothing, nor do bytes that are none: the copy grows old, and says so.
-
-        Raises:
-            Refused: a stream of another kind.
-        """
-        if value is None:
-            return state
-        try:
-            beat = heartbeat.decode(value, self.spec)
-        except CorruptData as error:
-            log.once("not-a-heartbeat", partition=partition, because=error.message)
-            return state
-        expected = partition, self._settings.partitions
-        if (beat.partition, beat.partitions) != expected:
-            raise Refused(
-                f"heartbeat of partition {beat.partition} of {beat.partitions} "
-                f"in partition {partition} of {self._settings.partitions}",
-                hint="the worker and this host must agree on `partitions`",
-                reason="partitions",
-            )
-        if beat.deltas_id != state.topic_id:
-            # Of a worker that did not notice yet that the topic was made again.
-            log.once("heartbeat-of-another-topic", partition=partition)
-            return state
-        if state.heartbeat is not None:
-            held = heartbeat.decode(state.heartbeat, self.spec)
-            if beat.progress < held.progress:
-                return state
-        floor_ms = floor_of(min(beat.through_ms, self._clock()), self._settings)
-        return replace(state, heartbeat=value, floor_ms=max(state.floor_ms, floor_ms))
+        for partition, state in changed.items():
+            self._copies[partition].state = state
 
     def _reached(self, partition: int) -> bool:
         """Whether the position is at the end asked for, or nothing is left before it."""
-        if self.states[partition].next_offset >= self._ends[partition]:
+        copy = self._copies[partition]
+        if copy.restore_end is None or copy.state.next_offset >= copy.restore_end:
             return True
-        if monotonic_s() - self._news_s[partition] < IDLE_S:
+        if monotonic_s() - copy.news_s < IDLE_S:
             return False
-        self._news_s[partition] = monotonic_s()
+        copy.heard()
         return self._nothing_left(partition)
 
     def _nothing_left(self, partition: int) -> bool:
         """Whether no record lies between the position and the end asked for, as another client sees
         it: a slow broker is silent, too."""
-        at, end = self.states[partition].next_offset, self._ends[partition]
+        copy = self._copies[partition]
+        at, end = copy.state.next_offset, copy.restore_end or 0
         try:
             return is_empty(self._settings, self._topic, partition, at, end, _ANSWER_S)
         except ServiceError as error:
@@ -315,14 +287,16 @@ class Follower:
             return False
 
     def _check_progress(self) -> None:
-        """Raises ServiceError where nothing comes although something is there.
+        """Raises ServiceError if nothing comes although the topic has more.
 
         librdkafka may lose a partition's leader for good (confluentinc/librdkafka#5430).
         """
-        quiet_s = monotonic_s() - max(self._news_s.values(), default=monotonic_s())
+        news_s = [copy.news_s for copy in self._copies.values()]
+        quiet_s = monotonic_s() - max(news_s, default=monotonic_s())
         if quiet_s < STALLED_S:
             return
-        self._news_s = dict.fromkeys(self._news_s, monotonic_s())
+        for copy in self._copies.values():
+            copy.heard()
         for partition, state in self.states.items():
             try:
                 _, end = range_of(self._settings, self._topic, partition, _ANSWER_S)
@@ -337,17 +311,25 @@ class Follower:
                 )
 
     def _restored(self, partition: int) -> None:
-        end = self._ends.pop(partition)
+        copy = self._copies[partition]
+        end, copy.restore_end = copy.restore_end or 0, None
         self._store.filled()  # its readers want to see what comes from now on
-        state = self.states[partition]
-        reached = replace(state, restoring=False, next_offset=max(end, state.next_offset))
+        next_offset = max(end, copy.state.next_offset)
+        reached = replace(copy.state, restoring=False, next_offset=next_offset)
         self._save(partition, reached)
         log.info("restored", partition=partition, through=reached.next_offset)
 
     def _save(self, partition: int, state: PartitionState) -> None:
         if self._store.state(partition) != state:
             self._store.write((), {partition: state})
-        self.states[partition] = state
+        if partition in self._copies:
+            self._copies[partition].state = state
+        else:
+            self._copies[partition] = CopiedPartition(state)
+
+    def _restoring(self) -> list[int]:
+        """The partitions whose restore has not reached its end."""
+        return [p for p, copy in self._copies.items() if copy.restore_end is not None]
 
     def _trouble(self, because: str) -> None:
         """One line when the broker goes away, until it is back."""
@@ -382,7 +364,7 @@ def restore_partition(
 
 
 def _quiet() -> logging.Logger:
-    """librdkafka logs each refused connection; `error_cb` tells the same, and we say it once."""
+    """librdkafka logs each refused connection; `error_cb` gets the same, and it is logged once."""
     logger = logging.getLogger("impressions.kafka.librdkafka")
     logger.setLevel(logging.CRITICAL)
     return logger

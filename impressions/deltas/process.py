@@ -1,17 +1,17 @@
 """The follower of a serving host: `python -m impressions.deltas.process`, started by its server.
 
-One process per host directory writes the copy of the deltas; that is whoever holds RocksDB's lock.
+One process per host directory writes the copy of the deltas: the one that holds RocksDB's lock.
 Another server on the same directory starts a follower too: it stands by, and takes over when the
 first one is gone. Readers see no difference.
 
     python -m impressions.deltas.process             a child (impressions/process/child.py)
     python -m impressions.deltas --set ...           the same on its own, until SIGTERM
 
-A copy that turns out to be damaged is thrown away and made again from the topic: it holds nothing
-of its own. Every pass of the sweep reads all of it.
+A copy that turns out to be damaged is deleted and made again from the topic: it holds nothing of
+its own. Every pass over expired slots reads all of it.
 
-Ends with an error where nothing will get better by waiting (another P, another spec) or where the
-store must be opened again (a full disk); its parent starts it again, after growing pauses.
+Ends with an error if waiting does not help (another P, another spec) or if the store must be opened
+again (a full disk); its parent starts it again, after growing pauses.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ def _follow_with(
 
 
 def _open(path: Path, stopping: threading.Event) -> DeltaStore | None:
-    """The store, once nobody else writes it; None if asked to stop before."""
+    """The store, once no other process writes it; None if asked to stop before."""
     standing_by = False
     while not stopping.is_set():
         try:
@@ -113,7 +113,7 @@ def _open(path: Path, stopping: threading.Event) -> DeltaStore | None:
 
 
 def _set_aside(path: Path) -> Path:
-    """Where the copy is now; readers find that it is gone, and then another one."""
+    """Rename the copy; readers see that it is gone, and then another one. Returns its new path."""
     aside = path.with_name(f"{path.name}.damaged.{os.getpid()}")
     path.rename(aside)
     return aside
@@ -133,7 +133,7 @@ class FollowerMetrics(Collector):
         self.registry.register(self)
 
     def describe(self) -> list[Metric]:
-        """Nothing ahead of time."""
+        """No metrics before `collect`."""
         return []
 
     def collect(self) -> Iterator[Metric]:

@@ -6,11 +6,11 @@
 
 Little-endian but for keys. One class for both users: a serving host keeps the partitions of all its
 shards in one store, which other processes read as secondaries; the worker keeps a store for each
-partition. Whatever belongs together is written together: blocks, deletes and states in one batch.
+partition. What belongs together is written together: blocks, deletes and states in one batch.
 
-Who reads blocks and their partition's state reads the state first: the blocks are then at least as
-new as it says. States change before the deletes that they announce (`restoring`, `floor_ms`), so
-who reads the state again afterwards knows of whatever is missing.
+A reader reads the partition's state before its blocks: the blocks are then at least as new as the
+state says. States change before the deletes that they announce (`restoring`, `floor_ms`), so a
+reader that reads the state again afterwards knows whether anything may be missing.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def state_key(partition: int) -> bytes:
 
 
 class DeltaStore:
-    """An open store. Thread-safe; what every method raises stands at `delta_table.DeltaTable`."""
+    """An open store. Thread-safe; `delta_table.DeltaTable` lists what every method raises."""
 
     def __init__(self, table: delta_table.DeltaTable):
         self._table = table
@@ -126,7 +126,7 @@ class DeltaStore:
         self._table.write([*puts, *of_states], deletes)
 
     def fill(self) -> None:
-        """Until `filled`: faster writes. A process that dies goes on where its states are then."""
+        """Write faster until `filled`. A process that dies goes on where its states are then."""
         self._table.fill()
 
     def filled(self) -> None:
@@ -151,8 +151,8 @@ def open_primary(path: Path, *, logged: bool = True) -> DeltaStore:
     """Open the store for writing, or make it.
 
     Args:
-        logged: False where nobody else reads it, and whoever writes it asks its states, after a
-            kill, where to go on.
+        logged: False for a store without RocksDB's write-ahead log: no other process reads it, and
+            after a kill its writer goes on where its states say.
 
     Raises:
         Refused: reason "locked": another process has it open so.
@@ -164,7 +164,7 @@ def open_secondary(path: Path, own: Path) -> DeltaStore:
     """Open a store that another process writes; `own` is a directory for this reader alone.
 
     Raises:
-        NotReady: reason "no_store": nobody has made it yet.
+        NotReady: reason "no_store": it was not made yet.
     """
     return DeltaStore(delta_table.open_secondary(path, own, _PREFIX_BYTES))
 

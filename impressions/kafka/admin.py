@@ -1,7 +1,7 @@
-"""Kafka's admin client with deadlines: what a topic is, making one, changing its settings.
+"""Kafka's admin client with deadlines: what a topic is, creating one, changing its settings.
 
-A plain shell over confluent-kafka: no knowledge of what topics should be. Whatever Kafka refuses,
-or does not answer in time, comes out as one ServiceError.
+A plain shell over confluent-kafka: no knowledge of what topics should be. What Kafka refuses, or
+does not answer in time, comes out as one ServiceError.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _POLL_S = 0.02
 
 
 @dataclass(frozen=True)
-class Found:
+class TopicDescription:
     """What one topic is; `topic_id` is 16 bytes, `replicas` of the partition that has fewest."""
 
     name: str
@@ -80,7 +80,7 @@ class Admin:
         }
         return {name: topic for name, topic in found.items() if topic is not None}
 
-    def describe(self, names: Sequence[str]) -> dict[str, Found]:
+    def describe(self, names: Sequence[str]) -> dict[str, TopicDescription]:
         """Topic -> what it is, of those that exist."""
         from confluent_kafka.admin import ConfigResource, ResourceType
 
@@ -95,7 +95,7 @@ class Admin:
         }
         replicas = self.replicas(list(ids))
         return {
-            name: Found(name, *ids[name], configs[name], replicas[name])
+            name: TopicDescription(name, *ids[name], configs[name], replicas[name])
             for name in ids
             if name in replicas
         }

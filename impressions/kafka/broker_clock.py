@@ -1,9 +1,9 @@
 """What time the broker has, by its own clock: the second clock beside that of this host.
 
-Kafka answers no such question, but it stamps what it appends. So a record without content goes to a
-topic of its own, one partition whose records are stamped by the broker and are dropped within
-hours, and the acknowledgement brings the stamp. How far a table or a stream is complete is claimed
-only as far as both clocks have come: one that is ahead by a month claims nothing.
+Kafka answers no such question, but it stamps what it appends. So an empty record goes to a topic of
+its own, with one partition whose records the broker stamps and deletes within hours, and the
+acknowledgement brings the stamp. A table or a stream is claimed to be complete only as far as both
+clocks have come: one that is ahead by a month claims nothing.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ _TRANSLATED = {
 
 
 def address_file(settings: Settings) -> Path:
-    """Where the local broker says its address while it runs."""
+    """The file with the local broker's address while it runs."""
     return settings.home_dir / "kafka" / "address"
 
 
@@ -80,15 +80,15 @@ librdkafka unpacks an answer at once, and what a device sends may compress a tho
 def reading(settings: Settings, **more: Any) -> dict[str, Any]:
     """Configuration of a consumer that is given its partitions and commits nothing.
 
-    It sees what is there, also of transactions that are open or were aborted, as the worker's
-    client does: an offset, and the end of a log, must mean the same to all.
+    It sees every record, also of transactions that are open or were aborted, as the worker's client
+    does: an offset, and the end of a partition, must mean the same to all.
     """
     options = {
         "group_id": "impressions-readers",  # wanted by the library, used for nothing
         "enable_auto_commit": False,
         "enable_auto_offset_store": False,
         "fetch_message_max_bytes": FETCH_BYTES,
-        "auto_offset_reset": "error",  # never to the end, past records that nobody has seen
+        "auto_offset_reset": "error",  # never to the end, past records that were not read
     }
     # Over `kafka.properties`, which aiokafka does not get.
     return librdkafka(settings, **options | more) | {"isolation.level": "read_uncommitted"}

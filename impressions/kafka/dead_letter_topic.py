@@ -1,6 +1,6 @@
-"""Reading the rejected topic from its beginning to its end of now.
+"""Reading the rejected topic from its beginning to its present end.
 
-Anybody may have written there. A message that is none of ours is a `Stray`: it is reported,
+Any program may have written there. A message that is no dead letter is a `Stray`: it is reported,
 and reading goes on.
 """
 
@@ -23,7 +23,7 @@ _AT_ONCE, _POLL_S = 100, 1.0
 
 @dataclass(frozen=True)
 class Stray:
-    """A message of the rejected topic that is no dead letter: where it lies, and why it is none."""
+    """A message of the rejected topic that is no dead letter: where it is, and why it is none."""
 
     topic: str
     partition: int
@@ -36,7 +36,7 @@ class Stray:
 
     @property
     def identity(self) -> str:
-        """Its own place: where it came from is not known."""
+        """Its own offset: where it came from is not known."""
         return f"{self.topic}:{self.partition}:{self.offset}"
 
 
@@ -45,7 +45,7 @@ def dead_letters(settings: Settings) -> Iterator[DeadLetter | Stray]:
     message that is none.
 
     Raises:
-        ServiceError: the broker does not answer, or stops to.
+        ServiceError: the broker does not answer, or stops answering.
     """
     topic = settings.kafka.rejected_topic
     seen: set[str] = set()
@@ -63,7 +63,7 @@ def dead_letters(settings: Settings) -> Iterator[DeadLetter | Stray]:
 
 
 def parsed(message: Message) -> DeadLetter | Stray:
-    """What a message says."""
+    """A message as a dead letter, or as a stray."""
     value = message.value() or b""
     try:
         return read_dead_letter(value, message.headers() or [])

@@ -1,19 +1,20 @@
 """Dead letters: what the stream could not count, as messages of the rejected topic.
 
     key      topic:partition:offset:log_index     the identity: a replay may write one twice
-    value    the bytes as they were sent: the record where it does not decode, else a record that
-             holds the one log, whole; of a record that is too large only the beginning
+    value    the bytes as they were sent: the record if it does not decode, else a record with the
+             complete device flush alone; of a record that is too large only the beginning
     headers  reason        the reasons of the impressions, in order, joined by commas; one if all
                            are the same
-             impressions   which of the log, 0-based, as ranges `first-last` joined by commas;
+             impressions   which of the flush, 0-based, as ranges `first-last` joined by commas;
                            empty: not readable
              ingest_ms     the broker's time of the record
              topic partition offset log_index      where it came from; log_index -1: the record
              value_bytes   only where the value was cut: how long it was
 
-A dead letter counts as many rejected impressions as it names, or one where it could not be read.
-Its value has 8 MiB at most, as a record that is looked into, so it fits a message with its headers.
-Who reads the topic believes no header that its value cannot bear out (`read_dead_letter`).
+`log_index` is the number of the device flush in its record. A dead letter counts as many rejected
+impressions as it names, or one if it could not be read. Its value has 8 MiB at most, like the
+records that are decoded, so it fits a message with its headers. A reader accepts no header that
+contradicts the value (`read_dead_letter`).
 """
 
 from __future__ import annotations
@@ -29,9 +30,9 @@ from impressions.core.decay import Int
 from impressions.core.event import MAX_LOG_IMPRESSIONS, Reason
 from impressions.formats.columns import YEAR_10000_MS
 from impressions.formats.flush_framing import KEPT_BYTES, Cut, is_too_large, log_ranges, record_of
-from impressions.kafka.records import Batch
+from impressions.kafka.decoded_batch import DecodedBatch
 
-WHOLE_RECORD = -1
+ALL_OF_RECORD = -1
 
 _IMPRESSION_BYTES = 29
 """Of one impression on the wire, at least."""
@@ -82,31 +83,31 @@ class DeadLetter:
         return [(name, str(value).encode()) for name, value in fields.items()]
 
     def cut(self) -> DeadLetter:
-        """The same with no more of its value than `KEPT_BYTES`, and the word that it was cut."""
+        """The same with no more of its value than `KEPT_BYTES`, marked as cut by `value_bytes`."""
         if len(self.value) <= KEPT_BYTES:
             return self
-        whole = len(self.value) if self.value_bytes is None else self.value_bytes
-        return replace(self, value=self.value[:KEPT_BYTES], value_bytes=whole)
+        size = len(self.value) if self.value_bytes is None else self.value_bytes
+        return replace(self, value=self.value[:KEPT_BYTES], value_bytes=size)
 
 
 def dead_letters_of(
-    batch: Batch, values: Sequence[bytes | None], offsets: Int, topic: str, partition: int,
+    batch: DecodedBatch, values: Sequence[bytes | None], offsets: Int, topic: str, partition: int,
     record_ingest_ms: Int,
 ) -> Iterator[DeadLetter]:  # fmt: skip
-    """The dead letters of a batch: one for each log, or record, that has something rejected."""
+    """The dead letters of a batch: one for each flush, or record, that has something rejected."""
     value_of = Values(values)
     for bad in batch.unreadable:
         value = value_of(bad.record, bad.log_index)
         yield DeadLetter(
             topic, partition, int(offsets[bad.record]),
-            WHOLE_RECORD if bad.log_index is None else bad.log_index,
+            ALL_OF_RECORD if bad.log_index is None else bad.log_index,
             int(record_ingest_ms[bad.record]), (bad.reason.label,), (),
             bytes(value), getattr(value, "value_bytes", None),
         )  # fmt: skip
-    for rejected in _by_log(batch):
-        log = int(batch.log[rejected[0]])
-        first, record = int(np.searchsorted(batch.log, log)), int(batch.record[log])
-        log_index = int(batch.log_index[log])
+    for rejected in _by_flush(batch):
+        flush = int(batch.flush[rejected[0]])
+        first, record = int(np.searchsorted(batch.flush, flush)), int(batch.record[flush])
+        log_index = int(batch.log_index[flush])
         yield DeadLetter(
             topic, partition, int(offsets[record]), log_index, int(record_ingest_ms[record]),
             tuple(_LABELS[code] for code in batch.reason[rejected].tolist()),
@@ -115,10 +116,10 @@ def dead_letters_of(
         )  # fmt: skip
 
 
-def _by_log(batch: Batch) -> Iterator[Int]:
-    """The rejected impressions of each log that has some."""
+def _by_flush(batch: DecodedBatch) -> Iterator[Int]:
+    """The rejected impressions of each device flush that has some."""
     rejected = np.flatnonzero(batch.reason != Reason.OK)
-    edges = np.flatnonzero(np.diff(batch.log[rejected])) + 1
+    edges = np.flatnonzero(np.diff(batch.flush[rejected])) + 1
     bounds = [0, *edges.tolist(), len(rejected)]
     return (rejected[a:b] for a, b in pairwise(bounds) if a < b)
 
@@ -127,7 +128,7 @@ def read_dead_letter(value: bytes, headers: Sequence[tuple[str, bytes | None]]) 
     """A message of the rejected topic.
 
     Raises:
-        ValueError: not one of ours: a header is absent or no value of its kind, or names more
+        ValueError: no dead letter: a header is absent or no value of its kind, or names more
             impressions than the value holds.
     """
     fields = {name: text for name, text in headers if text is not None}
@@ -141,7 +142,7 @@ def read_dead_letter(value: bytes, headers: Sequence[tuple[str, bytes | None]]) 
         topic.decode(),
         _number(fields, "partition", 0),
         _number(fields, "offset", 0),
-        _number(fields, "log_index", WHOLE_RECORD),
+        _number(fields, "log_index", ALL_OF_RECORD),
         _number(fields, "ingest_ms", -1, YEAR_10000_MS),
         reasons * len(impressions) if impressions and len(reasons) == 1 else reasons,
         impressions,
@@ -173,23 +174,23 @@ def _reasons(text: bytes) -> tuple[str, ...]:
 
 
 def _most(value: bytes, reasons: tuple[str, ...]) -> int:
-    """How many impressions a dead letter can have: what its bytes hold, and a log may."""
+    """How many impressions a dead letter can have: what its bytes hold, and a flush may."""
     held = len(value) // _IMPRESSION_BYTES
     is_large = reasons == (Reason.TOO_LARGE.label,)
     return held if is_large else min(held, MAX_LOG_IMPRESSIONS)
 
 
 def _impressions(text: bytes, most: int) -> tuple[int, ...]:
-    """The numbers of ascending ranges below `most`, which is looked at before any is made."""
+    """The numbers of ascending ranges below `most`, which is checked before any is made."""
     bounds: list[tuple[int, int]] = []
-    behind = 0
+    lowest = 0
     for part in text.split(b",") if text else ():
         found = _RANGE.fullmatch(part)
         first, last = (int(found[1]), int(found[2])) if found else (-1, -1)
-        if not behind <= first <= last < most:
+        if not lowest <= first <= last < most:
             raise ValueError(f"header impressions: expected ascending ranges below {most}")
         bounds.append((first, last))
-        behind = last + 1
+        lowest = last + 1
     return tuple(i for first, last in bounds for i in range(first, last + 1))
 
 
@@ -201,8 +202,8 @@ def _ranges(numbers: Sequence[int]) -> Iterator[tuple[int, int]]:
 
 
 class Values:
-    """The value of a dead letter: its log out of the record. Each record is walked once, however
-    many of its logs are bad: a record of 8 MiB may hold a hundred thousand."""
+    """The value of a dead letter: its device flush out of the record. Each record is walked once,
+    however many of its flushes are bad: a record of 8 MiB may hold a hundred thousand."""
 
     def __init__(self, values: Sequence[bytes | None]):
         self._values = values

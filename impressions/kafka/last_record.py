@@ -1,9 +1,9 @@
-"""Whether a partition is still the log it was: the last record that was applied is looked at again.
+"""Whether a partition was truncated: the last record that was applied is read again and compared.
 
-An offset says nothing of a log that was cut behind it and filled again (an unclean election, a disk
-that was restored): the same numbers are other records then, and those between are lost without a
-gap. So beside the offset stands a digest of the last record that was applied. It is read again; one
-that is gone by retention proves nothing, and is said to be gone.
+An offset does not show that a partition was truncated before it and filled again (an unclean
+election, a disk that was restored): the same numbers are other records then, and those between are
+lost without a gap. So a digest of the last record that was applied is kept beside its offset. A
+record that retention deleted proves nothing, and is reported as gone.
 """
 
 from __future__ import annotations
@@ -31,22 +31,22 @@ _GONE = (KafkaError.OFFSET_OUT_OF_RANGE, KafkaError._AUTO_OFFSET_RESET)
 
 @dataclass(frozen=True)
 class LastRecord:
-    """Where a record stood and what it was. `digest` is an int64; 0: none is known."""
+    """The offset of a record and what it was. `digest` is an int64; 0: none is known."""
 
     offset: int = -1
     digest: int = 0
 
     @classmethod
     def of(cls, offset: int, append_ms: int, value: bytes | None) -> LastRecord:
-        """Of a record as it was read, whole or cut (framing.py)."""
+        """Of a record as it was read, complete or cut (impressions/formats/flush_framing.py)."""
         size = -1 if value is None else whole_bytes(value)
-        said = struct.pack("<qq", append_ms, size) + bytes((value or b"")[:KEPT_BYTES])
-        number = hashlib.blake2b(said, digest_size=8).digest()
+        content = struct.pack("<qq", append_ms, size) + bytes((value or b"")[:KEPT_BYTES])
+        number = hashlib.blake2b(content, digest_size=8).digest()
         return cls(offset, int.from_bytes(number, "little", signed=True) or 1)
 
 
-class Found(Enum):
-    """What is at the offset of a record now."""
+class Comparison(Enum):
+    """What is at the offset of a record now, compared with what was there."""
 
     SAME = "same"
     OTHER = "other"
@@ -55,8 +55,8 @@ class Found(Enum):
 
 def compare(
     settings: Settings, topic: str, lasts: Mapping[int, LastRecord], timeout_s: float = _TIMEOUT_S
-) -> dict[int, Found]:
-    """By partition, of those of which a record is known.
+) -> dict[int, Comparison]:
+    """By partition, of those with a known record.
 
     Raises:
         ServiceError: the broker does not answer.
@@ -86,22 +86,22 @@ def first_changed(
         left = deque(last for last in lasts if last.digest and last.offset >= first)
         if left:
             consumer.assign([TopicPartition(topic, partition, left[0].offset)])
-        heard_s = monotonic_s()
+        news_s = monotonic_s()
         while left and not stop.is_set():
             for message in consumer.consume(_AT_ONCE, _POLL_S):
-                heard_s = monotonic_s()
+                news_s = monotonic_s()
                 if left and _passes(message, left[0]):
                     if _is_other(message, left[0]):
-                        found = _other(consumer, topic, partition, left[0], _TIMEOUT_S)
-                        return left[0] if found is Found.OTHER else None
+                        now = _other(consumer, topic, partition, left[0], _TIMEOUT_S)
+                        return left[0] if now is Comparison.OTHER else None
                     left.popleft()
-            if monotonic_s() - heard_s > _TIMEOUT_S:
+            if monotonic_s() - news_s > _TIMEOUT_S:
                 raise _silent(topic, partition, left[0], _TIMEOUT_S)
     return None
 
 
 def _passes(message: Message, last: LastRecord) -> bool:
-    """Whether what came is at the place of a record, behind it, or the end of the log."""
+    """Whether a message is at or after the offset of a record, or the end of the partition."""
     error = message.error()
     if error is not None:
         return error.code() in (*_GONE, KafkaError._PARTITION_EOF)
@@ -118,8 +118,9 @@ def refused(topic: str, partition: int, last: LastRecord, epoch: int) -> Refused
     """The error of a record that is another one now; `epoch` is the stream.epoch it is of."""
     return Refused(
         f"topic {topic}, partition {partition}: the record at offset {last.offset} is not the one "
-        "that was applied: the log was cut before it and filled again (an unclean election?)",
-        hint=f"stream.epoch = {epoch + 1} for every worker and for land: they read the log again "
+        "that was applied: the topic was truncated before it and filled again (an unclean "
+        "election?)",
+        hint=f"stream.epoch = {epoch + 1} for every worker and for land: they read the topic again "
         "from its first record, and drop what they have already",
         reason="topic_cut",
     )
@@ -127,12 +128,12 @@ def refused(topic: str, partition: int, last: LastRecord, epoch: int) -> Refused
 
 def _look(
     consumer: Consumer, topic: str, partition: int, last: LastRecord, timeout_s: float
-) -> Found:
+) -> Comparison:
     first, end = watermarks(consumer, topic, partition, timeout_s)
     if last.offset < first:
-        return Found.GONE
+        return Comparison.GONE
     if last.offset >= end:
-        return Found.OTHER
+        return Comparison.OTHER
     consumer.assign([TopicPartition(topic, partition, last.offset)])
     deadline_s = monotonic_s() + timeout_s
     while (left_s := deadline_s - monotonic_s()) > 0:
@@ -141,17 +142,17 @@ def _look(
             break
         if _passes(message, last):
             if not _is_other(message, last):
-                return Found.SAME
+                return Comparison.SAME
             return _other(consumer, topic, partition, last, timeout_s)
     raise _silent(topic, partition, last, timeout_s)
 
 
 def _other(
     consumer: Consumer, topic: str, partition: int, last: LastRecord, timeout_s: float
-) -> Found:
+) -> Comparison:
     """Another record, unless retention took the one that was asked for meanwhile."""
     first, _ = watermarks(consumer, topic, partition, timeout_s)
-    return Found.GONE if last.offset < first else Found.OTHER
+    return Comparison.GONE if last.offset < first else Comparison.OTHER
 
 
 def _silent(topic: str, partition: int, last: LastRecord, timeout_s: float) -> ServiceError:

@@ -1,7 +1,7 @@
 """Where the partitions of a topic begin and end, asked of the broker now.
 
-A leader that was elected a moment ago does not say where its log ends until its copies have what
-the one before had acknowledged, and for as long nobody may know who leads. Both pass by themselves.
+A leader that was elected a moment ago does not answer until its replicas have what the leader
+before had acknowledged, and until then clients may not know who leads. Both pass by themselves.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _Answer = TypeVar("_Answer")
 
 
 def once_elected(ask: Callable[[], _Answer], timeout_s: float = _TIMEOUT_S) -> _Answer:
-    """What `ask` returns; asked again while a partition has no leader that could say.
+    """What `ask` returns; asked again while a partition has no leader that can answer.
 
     Raises:
         KafkaException: of `ask`, at once where it is about something else.
@@ -71,7 +71,7 @@ def range_of(
 def watermarks(
     consumer: Consumer, topic: str, partition: int, timeout_s: float = _TIMEOUT_S
 ) -> tuple[int, int]:
-    """The same with a consumer that is there."""
+    """The same with a consumer that is open."""
     at = TopicPartition(topic, partition)
     try:
         found = once_elected(
@@ -103,6 +103,6 @@ def is_empty(
             return False
         if message.error() is None:
             return bool(message.offset() >= end)
-        # Any other error tells nothing; a log that begins behind `start` is one, because `reader`
-        # does not go on at the end, as the library would by default.
+        # Any other error proves nothing. A partition that begins after `start` is one, because
+        # `reader` does not go on at the end, as the library would by default.
         return bool(message.error().code() == KafkaError._PARTITION_EOF)

@@ -1,17 +1,17 @@
-"""Logs of many profiles packed into records, each of one partition: pure, no client, no clock.
+"""Device flushes packed into records, each of one partition: pure, no client, no clock.
 
-    log        impressions -> the bytes of one ImpressionLog (protos/impressions/v1)
-    partition  shard_of(profile_id), so that whoever reads the partition owns the profile
-    record     the logs of one partition, one after another: each log is field 1 of the record, so
-               its bytes stand behind the tag 0x0a and their length, and a record grows by appending
+    flush      impressions -> the bytes of one ImpressionLog (protos/impressions/v1)
+    partition  shard_of(profile_id), so that a profile is in one partition only
+    record     the flushes of one partition, one after another: each is field 1 of the record, so
+               its bytes come after the tag 0x0a and their length, and a record grows by appending
 
     packer = Packer(record_bytes=65_536, linger_s=0.05)
     records = packer.add(pack(log, partitions), now_s)      # those that are full now
     records += packer.due(now_s)                            # those that waited long enough
 
-Another language writes the same bytes: tests/golden/records.json holds logs with their partition
-and record. Values the wire cannot hold are refused here; whether an impression counts is judged by
-those who read it (impressions/core/event.py), so that a wrong one is kept with its reason.
+Another language writes the same bytes: tests/golden/records.json holds device flushes with their
+partition and record. Values the wire cannot hold are refused here; whether an impression counts is
+decided by its readers (impressions/core/event.py), so that a wrong one is kept with its reason.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _LOG_TAG = b"\x0a"  # field 1 of ImpressionRecord, length-delimited
 
 @dataclass(frozen=True)
 class Impression:
-    """One title shown. `row` and `position` are given for all impressions of a log or for none."""
+    """One title shown. `row` and `position` are given for all impressions of a flush or none."""
 
     title_id: int
     event_time_ms: int
@@ -45,7 +45,7 @@ class Impression:
 
 @dataclass(frozen=True)
 class Log:
-    """What one device flushed at once; a retry sends it again with the same `log_id`."""
+    """A device flush: what one device sends at once; a retry has the same `log_id`."""
 
     profile_id: int
     log_id: int
@@ -56,7 +56,7 @@ class Log:
 
 @dataclass(frozen=True)
 class Packed:
-    """One log, ready to stand in a record of `partition`."""
+    """One device flush, ready to be part of a record of `partition`."""
 
     partition: int
     data: bytes
@@ -74,7 +74,7 @@ class Record:
 
 
 def log_message(log: Log) -> ImpressionLog:
-    """A log as the message of the wire; UsageError where it has no form there."""
+    """A device flush as the message of the wire; UsageError if it has no form there."""
     shown = log.impressions
     return columns_message(
         log.profile_id,
@@ -127,7 +127,7 @@ def columns_message(
         except (ValueError, TypeError) as error:
             raise UsageError(
                 f"log {log_id} of profile {profile_id}: {name}: {error}",
-                hint="nothing of this log was sent; the ranges stand in "
+                hint="nothing of this device flush was sent; the ranges are in "
                 "protos/impressions/v1/impression_record.proto",
             ) from None
     if device_type or app_version:
@@ -136,7 +136,7 @@ def columns_message(
 
 
 def pack(message: ImpressionLog, partitions: int) -> Packed:
-    """The log in its partition; UsageError without a profile that has one."""
+    """The device flush in its partition; UsageError without a profile that has one."""
     if not message.HasField("profile_id"):
         raise UsageError(f"log {message.log_id} has no profile_id, so no partition")
     _check_range("profile_id", message.profile_id, 0, MAX_PROFILE)
@@ -159,7 +159,7 @@ class _Open:
 
 
 class Packer:
-    """Collects logs per partition until a record is full or has waited long enough.
+    """Collects device flushes per partition until a record is full or has waited long enough.
 
     Holds less than one record per partition. Not thread-safe.
     """
@@ -169,13 +169,13 @@ class Packer:
         self._open: dict[int, _Open] = {}
 
     def add(self, log: Packed, now_s: float) -> list[Record]:
-        """Takes one log; returns records that are full. A larger log is a record by itself."""
+        """Takes one flush; returns records that are full. A larger flush is a record by itself."""
         done: list[Record] = []
         record = self._open.get(log.partition)
         if record and record.size_bytes + len(log.data) > self.record_bytes:
             done.append(self._close(log.partition))
             record = None
-        if record is None:  # a record's age is that of its first log
+        if record is None:  # a record's age is that of its first flush
             record = self._open[log.partition] = _Open(now_s)
         record.parts.append(log.data)
         record.size_bytes += len(log.data)
@@ -185,7 +185,7 @@ class Packer:
         return done
 
     def due(self, now_s: float) -> list[Record]:
-        """The records whose first log has waited for `linger_s`."""
+        """The records whose first device flush has waited for `linger_s`."""
         old = [p for p, record in self._open.items() if now_s - record.since_s >= self.linger_s]
         return [self._close(partition) for partition in old]
 

@@ -1,16 +1,16 @@
 """The four topics: what each must be, creating them, and refusing one that is wrong.
 
-    source     devices' logs. Stamped by the broker: who appended when decides which layer counts an
-               impression, so a producer's own clock must not.
+    source     device flushes. Stamped by the broker: the time of the append decides which layer
+               counts an impression, so a producer's own clock must not.
     deltas     the stream's aggregates, the last of each key. Old slots are dropped by time as well,
                but not before the stream could no longer catch up with them.
     rejected   dead letters.
     clock      empty records that the broker stamps, to know its time (broker_clock.py).
 
 All have P partitions, but the clock, which has one. Only what would make answers wrong is refused:
-larger limits and longer retention than ours are an operator's choice. Of several copies of a
+larger limits and longer retention than these are an operator's choice. Of several replicas of a
 partition all but one must have a record before it is acknowledged, and one that lacks
-acknowledged records never becomes the leader: else a broker's end loses what was promised.
+acknowledged records never becomes the leader: else the end of a broker loses what was promised.
 """
 
 from __future__ import annotations
@@ -19,12 +19,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 from impressions.core.errors import NotReady, Refused
-from impressions.kafka.admin import TIMEOUT_S, Found, connect
+from impressions.kafka.admin import TIMEOUT_S, TopicDescription, connect
 from impressions.kafka.client import bootstrap
 from impressions.settings.model import Settings
 
 MAX_MESSAGE_BYTES = 16 << 20
-"""The largest message of any topic: a dead letter, or a full delta block (speed/parts.py)."""
+"""The largest message of any topic: a dead letter, or a full delta block
+(speed/applying/slot_parts.py)."""
 
 MAX_RECORD_BYTES = MAX_MESSAGE_BYTES // 2
 """The largest record of the source: its dead letter holds all of it and more."""
@@ -35,7 +36,7 @@ _HOUR_MS, _DAY_MS = 3_600_000, 86_400_000
 
 @dataclass(frozen=True)
 class Config:
-    """One setting of a topic: the value it is created with, and which others may stand."""
+    """One setting of a topic: the value it is created with, and which others are accepted."""
 
     name: str
     value: str
@@ -117,7 +118,7 @@ def wanted(settings: Settings) -> tuple[Topic, ...]:
 
 
 def _kept(replicas: int) -> tuple[Config, Config]:
-    """What keeps an acknowledged record, of that many copies."""
+    """What keeps an acknowledged record, with that many replicas."""
     return (
         Config(_MIN_INSYNC, str(max(1, replicas - 1)), "at least"),
         Config("unclean.leader.election.enable", "false"),
@@ -131,7 +132,7 @@ def create(
     fix: bool = False,
     dry_run: bool = False,
 ) -> dict[str, str]:
-    """Makes the topics that are absent and checks the others; a second time changes nothing.
+    """Creates the topics that are absent and checks the others; a second time changes nothing.
 
     Args:
         fix: sets wrong settings right. A wrong number of partitions it cannot.
@@ -141,7 +142,7 @@ def create(
         Topic -> "exists", "created" or "fixed" ("absent" or "wrong" in a dry run).
 
     Raises:
-        Refused: a topic that exists is wrong; nothing was made.
+        Refused: a topic that exists is wrong; nothing was created.
         ServiceError: no broker answers, or it does not allow this.
     """
     topics = wanted(settings)
@@ -149,7 +150,7 @@ def create(
         found = admin.describe([topic.name for topic in topics])
         for topic in topics:
             if topic.name in found:
-                _judge(topic, found[topic.name], settings, partitions_only=fix)
+                _check_topic(topic, found[topic.name], settings, partitions_only=fix)
         report = {}
         for topic in topics:
             if topic.name not in found:
@@ -167,7 +168,7 @@ def create(
     return report
 
 
-def check(settings: Settings, *, timeout_s: float = TIMEOUT_S) -> dict[str, Found]:
+def check(settings: Settings, *, timeout_s: float = TIMEOUT_S) -> dict[str, TopicDescription]:
     """All four topics, by name; they are right.
 
     Raises:
@@ -181,7 +182,7 @@ def check(settings: Settings, *, timeout_s: float = TIMEOUT_S) -> dict[str, Foun
     for topic in topics:
         if topic.name not in found:
             raise _absent(topic.name)
-        _judge(topic, found[topic.name], settings)
+        _check_topic(topic, found[topic.name], settings)
     return found
 
 
@@ -199,12 +200,14 @@ def source_id(settings: Settings, *, timeout_s: float = TIMEOUT_S) -> bytes:
     if source.name not in ids:
         raise _absent(source.name)
     topic_id, partitions = ids[source.name]
-    _judge_partitions(source, partitions)
+    _check_partitions(source, partitions)
     return topic_id
 
 
-def _judge(topic: Topic, found: Found, settings: Settings, partitions_only: bool = False) -> None:
-    _judge_partitions(topic, found.partitions)
+def _check_topic(
+    topic: Topic, found: TopicDescription, settings: Settings, partitions_only: bool = False
+) -> None:
+    _check_partitions(topic, found.partitions)
     wrong = _wrong(topic, found)
     if wrong and not partitions_only:
         differences = "; ".join(
@@ -221,7 +224,7 @@ def _judge(topic: Topic, found: Found, settings: Settings, partitions_only: bool
         )
 
 
-def _judge_partitions(topic: Topic, found: int) -> None:
+def _check_partitions(topic: Topic, found: int) -> None:
     if found != topic.partitions:
         raise Refused(
             f"topic {topic.name}: it has {found} partitions, expected {topic.partitions}",
@@ -232,16 +235,16 @@ def _judge_partitions(topic: Topic, found: int) -> None:
         )
 
 
-def _wrong(topic: Topic, found: Found) -> list[Config]:
-    """What must be set otherwise. A topic with fewer copies than the settings say is judged by
-    those it has: with more to be in sync than there are, nothing could be written to it."""
+def _wrong(topic: Topic, found: TopicDescription) -> list[Config]:
+    """What must be set otherwise. A topic with fewer replicas than the settings say is checked by
+    those it has: if more had to be in sync than there are, nothing could be written to it."""
     fewer = min(topic.replication_factor, found.replicas)
     configs = [c if c.name != _MIN_INSYNC else _kept(fewer)[0] for c in topic.configs]
     return [c for c in configs if not c.allows(found.configs.get(c.name, ""))]
 
 
 def _quoted(value: str) -> str:
-    """A list stands in brackets in Kafka's tool."""
+    """Kafka's tool wants a list in brackets."""
     return f"[{value}]" if "," in value else value
 
 

@@ -66,7 +66,7 @@ def test_silence_is_the_end_too_if_the_broker_answers(settings, stream, store, f
     """As where the last records were compacted away: the end is two records further than any."""
     stream.beat(NOW_MS)
     follow_until(follower, lambda: follower.states, "it began")
-    follower._ends = {0: 3}
+    follower._copies[0].restore_end, follower._copies[1].restore_end = 3, None
     started_s = time.monotonic()
     restored(follower)
     assert 1 < time.monotonic() - started_s < 20

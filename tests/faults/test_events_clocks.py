@@ -15,7 +15,8 @@ from impressions.formats import delta_block, heartbeat
 from impressions.formats.heartbeat import FROM_THE_FIRST_MS, Heartbeat
 from impressions.settings.model import Settings
 from oracle import naive
-from speed.state import Partition, Record
+from speed.applying.source_record import SourceRecord
+from speed.partitions.partition import Partition
 from tests.broker import stream_settings
 from tests.compare import as_dict, differences
 from tests.faults.stream import QUICK, SEED, assert_exact, wait_applied, workers
@@ -93,9 +94,9 @@ def test_a_broker_whose_clock_steps_back_an_hour_moves_no_event(tmp_path, seed):
     partition, at = Partition(settings, store, first), 0
     while at < len(stream):
         end = min(len(stream), at + pick.randint(1, 9))
-        records = [Record(i, *stream[i]) for i in range(at, end)]
+        records = [SourceRecord(i, *stream[i]) for i in range(at, end)]
         flush = partition.prepare(records)
-        assert flush.progress.newest_ms >= partition.progress.newest_ms
+        assert flush.heartbeat.newest_ms >= partition.heartbeat.newest_ms
         partition.commit(flush, [(at, end)])
         at = end
     query_ms = max(ms for ms, _ in stream) + 10_000

@@ -20,7 +20,7 @@ from impressions.deltas.store import open_primary, open_secondary
 from impressions.formats import heartbeat
 from impressions.kafka import client
 from serving.live_deltas import stream_state
-from speed.state import state_path
+from speed.partitions.opening import partition_path
 from tests.broker import TestBroker, stream_settings
 from tests.faults.size import scaled
 from tests.faults.stream import (
@@ -173,7 +173,7 @@ def published_offset(settings) -> int:
 
 def stored_offset(settings) -> int:
     """The source offset that the ended worker's own store is at; -1 where a kill left nothing."""
-    store = open_primary(state_path(settings.speed_dir / "worker-0", 0))
+    store = open_primary(partition_path(settings.speed_dir / "worker-0", 0))
     with contextlib.closing(store):
         state = store.state(0)
         if state is None or state.heartbeat is None:

@@ -10,9 +10,9 @@ from impressions.core.event import Reason
 from impressions.core.merge import merge
 from impressions.core.spec import DAY_MS, Spec
 from impressions.formats import delta_block, profile_block
-from impressions.kafka.records import decode
+from impressions.kafka.decoded_batch import decode
 from oracle import naive
-from speed.apply import apply
+from speed.applying.apply import apply
 from tests.blocks import delta_blocks_of, profile_block_of
 from tests.compare import as_dict, differences
 from tests.speed.records import record_bytes

@@ -15,8 +15,8 @@ from impressions.core.spec import Spec
 from impressions.deltas.store import PartitionState, decode_state, encode_state, open_primary
 from impressions.formats import delta_block, heartbeat, manifest, pointer, profile_block, sealed
 from serving.live_deltas import LiveDeltas
-from speed.opening import open_copy
-from speed.state import state_of
+from speed.partitions.opening import open_copy
+from speed.partitions.starting_point import starting_point
 from tests.bulkload.world import EVENTS, NEW, NEW_MS, OLD
 from tests.faults.conftest import serving_settings
 from tests.fuzz.targets import BEAT, SPEC
@@ -174,7 +174,7 @@ def state_with(beat, spec=SPEC):
 def test_a_worker_does_not_go_on_in_a_delta_topic_of_another_kind(world, held, reason, words):
     """It would write over blocks of a stream that is good, only not its own."""
     settings = world.settings.model_copy(update={"partitions": 8})
-    error = refusal(state_of, held, settings, 3, BEAT.topic_id, (0, 100), NEW_MS)
+    error = refusal(starting_point, held, settings, 3, BEAT.topic_id, (0, 100), NEW_MS)
     assert (type(error), error.reason) == (Refused, reason)
     assert words in error.message
     assert error.hint

@@ -23,9 +23,9 @@ from bulkload.compatibility import check_compatible
 from impressions.core.merge import merge
 from impressions.core.spec import DAY_MS, PARTITIONER, Spec
 from impressions.formats import delta_block, heartbeat, manifest, pointer, profile_block, sealed
-from impressions.kafka import records
+from impressions.kafka import decoded_batch
+from impressions.kafka.dead_letter_replay import flush_to_replay
 from impressions.kafka.dead_letters import dead_letters_of, read_dead_letter
-from impressions.kafka.revival import revived
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 SPEC = Spec()
@@ -77,15 +77,15 @@ def _read_heartbeat(data: bytes) -> None:
 
 def _read_record(data: bytes) -> None:
     values, ingest_ms = [data, None], np.array([CUTOVER_MS] * 2)
-    batch = records.decode(values, ingest_ms, 3, 8, SPEC)
-    plain = records.decode(values, ingest_ms, 3, 8, SPEC, compiled=False)
+    batch = decoded_batch.decode(values, ingest_ms, 3, 8, SPEC)
+    plain = decoded_batch.decode(values, ingest_ms, 3, 8, SPEC, compiled=False)
     assert batch.reason.tobytes() == plain.reason.tobytes()
     assert batch.unreadable == plain.unreadable
     assert batch.read <= 2 + len(data)
-    assert len(batch.log) == len(batch.reason) == len(batch.counted_ms)
+    assert len(batch.flush) == len(batch.reason) == len(batch.counted_ms)
     for dead_letter in dead_letters_of(batch, values, np.arange(2), "t", 3, ingest_ms):
         assert read_dead_letter(dead_letter.value, dead_letter.headers()) == dead_letter
-        revived(dead_letter)
+        flush_to_replay(dead_letter)
 
 
 def _read_manifest(data: bytes) -> None:

@@ -7,8 +7,11 @@ import random
 import numpy as np
 import pytest
 
+from batch.rules.aggregate import measures
 from batch.rules.shard import shard_column
+from impressions.core.contribution import contributions
 from impressions.core.shard import shards_of
+from impressions.core.spec import Adds, Measure, Spec
 from tests.integration.conftest import Lake
 
 pytestmark = pytest.mark.spark
@@ -27,3 +30,22 @@ def test_the_shard_of_a_profile(lake: Lake) -> None:
     for partitions in (1, 4, 64, 1000):
         found = [row[0] for row in frame.select(shard_column(F.col("p"), partitions)).collect()]
         assert found == shards_of(np.array(profiles, np.int64), partitions).tolist()
+
+
+def test_what_an_impression_adds_to_each_measure(lake: Lake) -> None:
+    """Also where a spec has the measures in another order, under other names."""
+    other = Spec(
+        measures=(
+            Measure("seconds", unit="seconds", integral=False, adds=Adds.DWELL_S),
+            Measure("seen", unit="count", integral=True, adds=Adds.ONE),
+            Measure("watched", unit="count", integral=True, adds=Adds.PLAYED),
+        )
+    )
+    pick = random.Random(SEED)
+    events = [(pick.random() < 0.5, pick.expovariate(0.1)) for _ in range(500)]
+    frame = lake.spark.createDataFrame(events, "played boolean, dwell_s double")
+    played, dwell_s = (np.array(column) for column in zip(*events, strict=True))
+    for spec in (Spec(), other):
+        rows = frame.select(*(x.alias(name) for name, x in measures(spec).items())).collect()
+        added = contributions({"played": played, "dwell_s": dwell_s}, len(events), spec)
+        assert np.array([list(row) for row in rows], np.float64).T.tolist() == added.tolist()

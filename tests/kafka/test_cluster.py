@@ -13,7 +13,7 @@ from confluent_kafka import KafkaError, Producer
 from impressions.core.errors import Refused
 from impressions.kafka import client, offsets, topics
 from impressions.kafka.admin import connect, silent_logger
-from impressions.kafka.unseen import with_unseen
+from impressions.kafka.unreplicated import with_unreplicated
 from impressions.settings.model import Settings
 from tests.broker import read_topic
 from tests.cluster import NODES, Cluster
@@ -168,16 +168,16 @@ def test_a_record_that_a_copy_lacks_is_known_before_it_is_shown(
         update={"bootstrap": cluster.address(leader)}
     )})  # fmt: skip
     with connect(only) as admin, contextlib.ExitStack() as others:
-        assert with_unseen(admin.client, topic, [0], 10) == frozenset()
+        assert with_unreplicated(admin.client, topic, [0], 10) == frozenset()
         for node in NODES:
             if node != leader:
                 others.enter_context(cluster.paused(node))
         assert sent(only, b"appended", acks=1) is None
-        assert with_unseen(admin.client, topic, [0], 10) == {0}
+        assert with_unreplicated(admin.client, topic, [0], 10) == {0}
         assert offsets.range_of(only, topic, 0) == (0, 1)
     cluster.until_in_sync()
     with connect(settings) as admin:
-        until(lambda: not with_unseen(admin.client, topic, [0], 10), "the record to be shown")
+        until(lambda: not with_unreplicated(admin.client, topic, [0], 10), "the record to be shown")
     assert offsets.range_of(settings, topic, 0) == (0, 2)
 
 
@@ -187,7 +187,7 @@ def test_a_log_without_a_record_has_none_that_is_unseen(cluster: Cluster, tmp_pa
     created(cluster, settings)
     cluster.until_in_sync()
     with connect(settings) as admin:
-        assert with_unseen(admin.client, settings.kafka.topic, range(3), 10) == frozenset()
+        assert with_unreplicated(admin.client, settings.kafka.topic, range(3), 10) == frozenset()
 
 
 def test_another_controller_is_elected(cluster: Cluster) -> None:

@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from impressions.formats.flush_framing import KEPT_BYTES, MAX_VALUE_BYTES, Cut, kept, record_of
+from impressions.kafka.dead_letter_replay import flush_to_replay
 from impressions.kafka.dead_letter_topic import Stray, parsed
 from impressions.kafka.dead_letters import DeadLetter, dead_letters_of, read_dead_letter
-from impressions.kafka.records import decode
-from impressions.kafka.revival import revived
+from impressions.kafka.decoded_batch import decode
 from impressions.v1.impression_record_pb2 import ImpressionRecord
 from tests.kafka.test_records import INGEST_MS, SPEC, log, record
 
@@ -42,18 +42,18 @@ def test_bytes_that_do_not_decode_are_kept_as_they_came():
     assert (whole.value, whole.identity, whole.counts) == (b"\xff\xff", "t:0:100:-1", 1)
     assert ragged.identity == "t:0:101:1"
     assert len(ImpressionRecord.FromString(ragged.value).logs[0].title_ids) == 2
-    assert revived(whole) is revived(ragged) is None
+    assert flush_to_replay(whole) is flush_to_replay(ragged) is None
 
 
-def test_a_revived_log_holds_only_what_was_rejected_under_an_id_of_its_own():
+def test_a_replayed_flush_holds_only_what_was_rejected_under_an_id_of_its_own():
     """The rest of the log has counted under the old id; the new one is the same each time."""
     (dead_letter,) = dead_letters(record(log(8, dwell_s=[1.5, -1.0], rows=[3, 4])))
-    again = revived(dead_letter)
+    again = flush_to_replay(dead_letter)
     assert list(again.title_ids) == [6]
     assert list(again.rows) == [4]
     assert again.profile_id == 1
     assert again.log_id not in (0, 8)
-    assert again == revived(dead_letter)
+    assert again == flush_to_replay(dead_letter)
 
 
 def test_a_log_that_only_has_a_broken_text_is_sent_again_with_it_mended():
@@ -67,7 +67,7 @@ def test_a_log_that_only_has_a_broken_text_is_sent_again_with_it_mended():
         (),
     )
     assert dead_letter.value == record_of(broken)
-    again = revived(dead_letter)
+    again = flush_to_replay(dead_letter)
     assert (again.device.type, again.device.app_version) == ("Ger\ufffd(t", "8.1")
     assert list(again.title_ids) == list(fine.title_ids)
     assert again.profile_id == fine.profile_id
@@ -77,7 +77,10 @@ def test_a_log_that_only_has_a_broken_text_is_sent_again_with_it_mended():
 @pytest.mark.parametrize("log_bytes", [b"\xff", b"", b"\x1a\x03\x0a\x01\xff", b"\x22\x01\xff"])
 def test_a_log_of_which_nothing_can_be_read_is_not_sent_again(log_bytes):
     """Bytes that are no fields, no impressions, only a text, half a title."""
-    assert revived(DeadLetter("t", 0, 1, 0, 1, ("undecodable",), (), record_of(log_bytes))) is None
+    assert (
+        flush_to_replay(DeadLetter("t", 0, 1, 0, 1, ("undecodable",), (), record_of(log_bytes)))
+        is None
+    )
 
 
 def test_a_record_that_is_too_large_is_a_letter_with_its_beginning():
@@ -91,7 +94,7 @@ def test_a_record_that_is_too_large_is_a_letter_with_its_beginning():
             len(value),
         )
         assert dead_letter.value == value[:KEPT_BYTES]
-        assert revived(dead_letter) is None
+        assert flush_to_replay(dead_letter) is None
         assert read_dead_letter(dead_letter.value, dead_letter.headers()) == dead_letter
 
 
@@ -164,4 +167,4 @@ def test_any_message_is_a_letter_or_a_stray(changed, value):
     for of_value in (value, GOOD_VALUE, GOOD_VALUE + value):
         found = parsed(Message(of_value, list({**GOOD_HEADERS, **changed}.items())))
         if isinstance(found, DeadLetter):
-            revived(found)
+            flush_to_replay(found)

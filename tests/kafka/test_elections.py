@@ -14,7 +14,7 @@ from confluent_kafka.admin import AdminClient
 from batch.landing import topic
 from impressions.clock import now_ms
 from impressions.kafka import offsets
-from speed.cuts import leader_epochs
+from speed.truncation import leader_epochs
 from tests.broker import TestBroker, stream_settings
 
 pytestmark = pytest.mark.kafka

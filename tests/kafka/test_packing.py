@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from impressions.core.errors import UsageError
 from impressions.core.shard import shard_of
 from impressions.core.spec import Spec
-from impressions.kafka import records
+from impressions.kafka import decoded_batch
 from impressions.kafka.record_packing import (
     Impression,
     Log,
@@ -79,14 +79,14 @@ def test_what_is_packed_is_what_is_read(logs: list[Log], partitions: int, size: 
     for partition in range(partitions):
         values = [record.value for record in made if record.partition == partition]
         ingest_ms = np.full(len(values), NOW_MS, np.int64)
-        batch = records.decode(values, ingest_ms, partition, partitions, Spec())
+        batch = decoded_batch.decode(values, ingest_ms, partition, partitions, Spec())
         expected = [
             (log.profile_id, log.log_id, e.title_id, e.location, e.event_time_ms, e.dwell_s)
             for log in logs
             if shard_of(log.profile_id, partitions) == partition
             for e in log.impressions
         ]
-        columns = (batch.profile_id[batch.log], batch.log_id[batch.log], batch.title_id,
+        columns = (batch.profile_id[batch.flush], batch.log_id[batch.flush], batch.title_id,
                    batch.location, batch.event_ms, batch.dwell_s)  # fmt: skip
         assert list(zip(*(c.tolist() for c in columns), strict=True)) == expected
         assert not batch.reason.any()

@@ -23,7 +23,7 @@ from batch.replay.pace import due_s
 from batch.replay.produce import command
 from impressions.core.errors import MappingError, UsageError
 from impressions.core.spec import Spec
-from impressions.kafka import records
+from impressions.kafka import decoded_batch
 from impressions.settings.model import Settings
 from oracle import files as naive_files
 from tests.broker import TestBroker, read_topic, stream_settings
@@ -89,14 +89,14 @@ def sent(settings: Settings) -> list[tuple[int, int, list[dict[str, Any]]]]:
     """(profile, log_id, impressions) of every log on the topic, in the order of its partition."""
     found = []
     for partition, messages in read_topic(settings, settings.kafka.topic).items():
-        batch = records.decode(
+        batch = decoded_batch.decode(
             [m.value() for m in messages],
             np.array([m.timestamp()[1] for m in messages], np.int64),
             partition,
             settings.partitions,
             settings.spec,
         )
-        assert not np.isin(batch.reason, [records.Reason.WRONG_PARTITION]).any()
+        assert not np.isin(batch.reason, [decoded_batch.Reason.WRONG_PARTITION]).any()
         columns = (batch.title_id, batch.location, batch.event_ms, batch.played, batch.dwell_s)
         names = ("title", "location", "event_ms", "played", "dwell_s")
         shown = [
@@ -104,7 +104,7 @@ def sent(settings: Settings) -> list[tuple[int, int, list[dict[str, Any]]]]:
             for values in zip(*(c.tolist() for c in columns), strict=True)
         ]
         for log in range(len(batch.log_id)):
-            mine = [shown[i] for i in np.flatnonzero(batch.log == log)]
+            mine = [shown[i] for i in np.flatnonzero(batch.flush == log)]
             found.append((int(batch.profile_id[log]), int(batch.log_id[log]), mine))
     return found
 

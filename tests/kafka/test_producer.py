@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from impressions.core.errors import NotReady, Refused, ServiceError, UsageError
-from impressions.kafka import records
+from impressions.kafka import decoded_batch
 from impressions.kafka.admin import connect
 from impressions.producer import Impression, Log, Producer
 from impressions.settings.model import Settings
@@ -28,14 +28,14 @@ def log(log_id: int, profile_id: int = 7, impressions: int = 1) -> Log:
     return Log(profile_id, log_id, shown)
 
 
-def read(settings: Settings) -> list[records.Batch]:
+def read(settings: Settings) -> list[decoded_batch.DecodedBatch]:
     """Everything in the source topic, decoded and judged partition by partition."""
     found = []
     for partition, messages in read_topic(settings, settings.kafka.topic).items():
         ingest_ms = np.array([message.timestamp()[1] for message in messages], np.int64)
         values = [message.value() for message in messages]
         found.append(
-            records.decode(values, ingest_ms, partition, settings.partitions, settings.spec)
+            decoded_batch.decode(values, ingest_ms, partition, settings.partitions, settings.spec)
         )
     return found
 

@@ -9,7 +9,7 @@ from impressions.core.event import Reason
 from impressions.core.shard import shard_of
 from impressions.core.spec import DAY_MS, Spec
 from impressions.formats.flush_framing import MAX_RECORD_LOGS, MAX_VALUE_BYTES, record_of
-from impressions.kafka.records import ABSENT, Unreadable, decode
+from impressions.kafka.decoded_batch import ABSENT, Unreadable, decode
 from impressions.v1.impression_record_pb2 import ImpressionLog, ImpressionRecord
 
 SPEC = Spec()
@@ -46,7 +46,7 @@ def test_a_record_of_two_logs_becomes_columns_in_log_order():
     assert batch.read == 6
     assert batch.record.tolist() == [0, 0, 1]
     assert batch.log_index.tolist() == [0, 1, 0]
-    assert batch.log.tolist() == [0, 0, 1, 1, 2, 2]
+    assert batch.flush.tolist() == [0, 0, 1, 1, 2, 2]
     assert batch.log_id.tolist() == [7, 8, 9]
     assert batch.title_id.tolist() == [5, 6, 9, 9, 5, 6]
     assert batch.row.tolist() == [ABSENT, ABSENT, 3, 4, ABSENT, ABSENT]
@@ -131,7 +131,7 @@ def test_a_profile_has_at_most_fifty_thousand_impressions_in_one_record():
 
     logs = [of(1, 10_000), of(2, 5), *[of(1, 10_000)] * 4, of(1, 1), of(2, 5), of(1, 3)]
     batch = judged(record(*logs), record(of(1, 1)))
-    rejected = {int(i) for i in batch.log[batch.reason == Reason.TOO_LARGE]}
+    rejected = {int(i) for i in batch.flush[batch.reason == Reason.TOO_LARGE]}
     assert rejected == {6, 8}
 
 

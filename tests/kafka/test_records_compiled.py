@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from impressions.compiled.flushes import reader
 from impressions.formats.device_flushes import Columns, Unreadable, read_plain
 from impressions.formats.flush_framing import log_ranges, record_of
-from impressions.kafka.records import decode
+from impressions.kafka.decoded_batch import decode
 from impressions.v1.impression_record_pb2 import ImpressionLog, ImpressionRecord
 from tests.faults.size import scaled
 from tests.kafka.test_records import (
@@ -135,10 +135,10 @@ def test_the_compiled_columns_are_the_plain_ones(drawn):
 @settings(QUIET, max_examples=scaled(100, 1_000))
 @given(st.lists(values(), max_size=4))
 def test_the_compiled_batch_is_the_plain_one(drawn):
-    """With its judgement, reasons, texts and all."""
+    """With its reasons, texts and all."""
     ingest_ms = np.full(len(drawn), INGEST_MS)
     one, other = (decode(drawn, ingest_ms, 0, 2, SPEC, compiled=way) for way in (True, False))
-    for name in ("log", "ingest_ms", "reason", "counted_ms", "log_id", "record", "log_index"):
+    for name in ("flush", "ingest_ms", "reason", "counted_ms", "log_id", "record", "log_index"):
         assert getattr(one, name).tolist() == getattr(other, name).tolist(), name
     assert (one.read, one.unreadable) == (other.read, other.unreadable)
     assert (one.device_type, one.app_version) == (other.device_type, other.app_version)

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from impressions.kafka.dead_letters import dead_letters_of
-from impressions.kafka.records import decode
+from impressions.kafka.decoded_batch import decode
 from tests.kafka.test_records import INGEST_MS, SPEC, field, in_pieces, log, message, record
 
 MIB = 1 << 20
 TIMES = 20
-"""What impressions/kafka/records.py says of decode, with numba."""
+"""What impressions/kafka/decoded_batch.py says of decode, with numba."""
 
 
 def of(n):
@@ -71,7 +71,7 @@ def test_dead_letters_are_made_one_at_a_time():
 
 HOSTILE = """
 import json, numpy as np
-from impressions.kafka.records import decode
+from impressions.kafka.decoded_batch import decode
 from impressions.core.spec import Spec
 from tests.memory import peak_rss_bytes
 

@@ -9,9 +9,9 @@ from impressions.core.rows import Rows
 from impressions.core.spec import DAY_MS, Spec
 from impressions.formats import delta_block
 from impressions.formats.delta_block import DeltaBlock
-from impressions.kafka.records import decode
+from impressions.kafka.decoded_batch import decode
 from oracle import naive
-from speed.apply import apply
+from speed.applying.apply import apply
 from tests.compare import as_dict, differences
 from tests.speed.records import record_bytes
 from tests.tolerance import FLOAT64

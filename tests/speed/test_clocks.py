@@ -1,4 +1,4 @@
-"""One partition under clocks that are wrong: nothing is swept, moved or rejected by one of them."""
+"""One partition under wrong clocks: nothing is deleted, moved or rejected by one of them."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ import pytest
 from impressions.clock import FixedClock
 from impressions.core.merge import merge
 from impressions.core.spec import DAY_MS
+from impressions.deltas.expired_slots import floor_of
 from impressions.deltas.store import NOTHING_DROPPED_MS, DeltaStore, PartitionState, open_primary
-from impressions.deltas.sweep import floor_of
 from impressions.formats import delta_block
 from impressions.formats.heartbeat import FROM_THE_FIRST_MS, Heartbeat
 from impressions.settings.model import Settings
 from oracle import naive
-from speed.state import Partition, Record
+from speed.applying.source_record import SourceRecord
+from speed.partitions.partition import Partition
 from tests.compare import as_dict, differences
 from tests.speed.records import record_bytes
 from tests.tolerance import FLOAT64
@@ -33,15 +34,15 @@ def opened(path: Path, clock: FixedClock) -> tuple[Partition, DeltaStore]:
     settings = Settings(home=path, partitions=1)
     store = open_primary(path / "store")
     store.write((), {0: PartitionState(bytes(16), 0, restoring=False)})
-    beat = Heartbeat(0, 1, 1, bytes(16), bytes(16), -1, 0, FROM_THE_FIRST_MS, FROM_THE_FIRST_MS)
-    return Partition(settings, store, beat, clock=clock), store
+    start = Heartbeat(0, 1, 1, bytes(16), bytes(16), -1, 0, FROM_THE_FIRST_MS, FROM_THE_FIRST_MS)
+    return Partition(settings, store, start, clock=clock), store
 
 
 def feed(partition: Partition, *stamped: tuple[int, int]) -> dict[str, int]:
-    """Records with (stamp, event time), a log of profile 1 each; the counts."""
+    """Records with (stamp, event time), a device flush of profile 1 each; the counts."""
     first = partition.next_offset
     records = [
-        Record(first + i, stamp_ms, record_bytes((1, first + i + 1, [seen(event_ms)])))
+        SourceRecord(first + i, stamp_ms, record_bytes((1, first + i + 1, [seen(event_ms)])))
         for i, (stamp_ms, event_ms) in enumerate(stamped)
     ]
     flush = partition.prepare(records)
@@ -57,26 +58,27 @@ def impressions_of(store: DeltaStore, query_ms: int) -> int:
 
 
 @pytest.mark.parametrize("days", AHEAD_DAYS)
-def test_a_worker_whose_clock_is_ahead_sweeps_nothing(tmp_path, days):
-    """Neither behind records nor behind a heartbeat that some other clock has let run ahead."""
+def test_a_worker_whose_clock_is_ahead_deletes_nothing(tmp_path, days):
+    """Neither after records nor after a heartbeat that some other clock has let run ahead."""
     clock = FixedClock(NOW_MS + round(days * DAY_MS))
     partition, store = opened(tmp_path, clock)
     feed(partition, (NOW_MS, NOW_MS), (NOW_MS + 1, NOW_MS))
-    assert partition.progress.through_ms == NOW_MS + 1
+    assert partition.heartbeat.through_ms == NOW_MS + 1
     assert store.state(0).floor_ms == floor_of(NOW_MS + 1, Settings())
     clock.at_ms = NOW_MS + 2
-    partition.beat(replace(partition.progress, through_ms=NOW_MS + round(days * DAY_MS)), [])
+    ahead_ms = NOW_MS + round(days * DAY_MS)
+    partition.keep_heartbeat(replace(partition.heartbeat, through_ms=ahead_ms), [])
     assert store.state(0).floor_ms == floor_of(NOW_MS + 1, Settings())
     feed(partition, (NOW_MS + 3, NOW_MS))
-    assert partition.progress.through_ms == NOW_MS + 2
+    assert partition.heartbeat.through_ms == NOW_MS + 2
     assert impressions_of(store, NOW_MS + 3) == 3
     store.close()
 
 
 @pytest.mark.parametrize("days", AHEAD_DAYS)
 @pytest.mark.parametrize("device", ["now", "as far ahead"])
-def test_one_stamp_that_is_ahead_rejects_and_moves_nothing_behind_it(tmp_path, days, device):
-    """Late events of 336 days count after it as before it; the partition is whole through now."""
+def test_one_stamp_that_is_ahead_rejects_and_moves_nothing_after_it(tmp_path, days, device):
+    """Late events of 336 days count after it as before; the partition is complete through now."""
     clock = FixedClock(NOW_MS + 100)
     partition, store = opened(tmp_path, clock)
     stamp_ms = NOW_MS + round(days * DAY_MS)
@@ -84,13 +86,13 @@ def test_one_stamp_that_is_ahead_rejects_and_moves_nothing_behind_it(tmp_path, d
     late_ms = NOW_MS - 300 * DAY_MS
     stamped = [(NOW_MS, late_ms), (NOW_MS + 1, NOW_MS), (stamp_ms, event_ms), (NOW_MS + 2, late_ms)]
     counts = feed(partition, *stamped)
-    counts_behind = feed(partition, (NOW_MS + 50, late_ms))
-    assert (counts["applied"], counts["rejected"], counts_behind["applied"]) == (4, 0, 1)
-    assert partition.progress.through_ms <= clock()
+    counts_after = feed(partition, (NOW_MS + 50, late_ms))
+    assert (counts["applied"], counts["rejected"], counts_after["applied"]) == (4, 0, 1)
+    assert partition.heartbeat.through_ms <= clock()
     assert store.state(0).floor_ms <= floor_of(NOW_MS + 100, Settings())
     assert impressions_of(store, stamp_ms + DAY_MS) >= 2
     if days > 7:
-        assert partition.progress.newest_ms == NOW_MS + 50
+        assert partition.heartbeat.newest_ms == NOW_MS + 50
     store.close()
 
 
@@ -112,7 +114,7 @@ def test_what_counts_is_what_the_oracle_counts_with_the_stamps_of_a_right_broker
     found = as_dict(1, merge(query_ms, None, None, blocks, spec), spec)
     expected = naive.answers(naive.accept(sent, spec.slot_ms)[0], query_ms)
     assert differences(found, expected, FLOAT64) == []
-    assert partition.progress.since_ms == FROM_THE_FIRST_MS
+    assert partition.heartbeat.since_ms == FROM_THE_FIRST_MS
     store.close()
 
 
@@ -122,8 +124,8 @@ def test_a_record_that_counts_in_a_slot_which_was_over_says_that_something_may_b
     partition, store = opened(tmp_path, clock)
     feed(partition, (NOW_MS, NOW_MS), (NOW_MS + 1, NOW_MS))
     clock.at_ms = NOW_MS + 30 * DAY_MS
-    partition.beat(replace(partition.progress, through_ms=clock()), [])
+    partition.keep_heartbeat(replace(partition.heartbeat, through_ms=clock()), [])
     feed(partition, (clock(), NOW_MS + 5))
-    assert partition.progress.since_ms == NOW_MS + 30 * DAY_MS + 1
+    assert partition.heartbeat.since_ms == NOW_MS + 30 * DAY_MS + 1
     assert store.state(0).floor_ms > NOTHING_DROPPED_MS
     store.close()

@@ -5,14 +5,14 @@ from types import SimpleNamespace
 from hypothesis import given
 from hypothesis import strategies as st
 
+from speed.applying.source_record import SourceRecord
 from speed.fetches import Fetch, Piece, Polls, chunks, jumps, split_connected
-from speed.state import Record
 
 MIB = 1 << 20
 
 
 def records(*offsets, size=0):
-    return [Record(offset, 1_000 + offset, bytes(size)) for offset in offsets]
+    return [SourceRecord(offset, 1_000 + offset, bytes(size)) for offset in offsets]
 
 
 def test_a_chunk_ends_at_so_many_records():
@@ -22,7 +22,7 @@ def test_a_chunk_ends_at_so_many_records():
 
 def test_a_chunk_ends_at_two_megabytes():
     """A record that is larger by itself is a chunk of its own; one without a value weighs none."""
-    large = records(0, 1, 2, size=MIB) + records(3, size=5 * MIB) + [Record(4, 0, None)]
+    large = records(0, 1, 2, size=MIB) + records(3, size=5 * MIB) + [SourceRecord(4, 0, None)]
     assert [len(piece) for piece in chunks(large, 100)] == [2, 2, 1]
 
 
@@ -136,6 +136,6 @@ def test_a_fetch_of_a_faust_event():
     event = SimpleNamespace(message=message)
     fetch = Fetch.of(event)
     assert (fetch.partition, fetch.generation, fetch.start, fetch.stamped) == (3, 2, 6, True)
-    assert fetch.records == [Record(7, 1_007, b"x"), Record(8, 1_008, b"x")]
+    assert fetch.records == [SourceRecord(7, 1_007, b"x"), SourceRecord(8, 1_008, b"x")]
     fetched[1].timestamp_type = 0
     assert not Fetch.of(event).stamped

@@ -26,7 +26,7 @@ def publish(settings, blocks) -> list[tuple[int, int]]:
         publisher = Publisher(settings)
         await publisher.start()
         try:
-            return await publisher.publish(0, blocks, (heartbeat.KEY, b"beat"))
+            return (await publisher.publish(0, blocks, (heartbeat.KEY, b"beat"))).ranges
         finally:
             await publisher.stop()
 
@@ -47,7 +47,7 @@ def test_everything_is_in_the_topic_in_order_and_the_heartbeat_last(settings, si
 
 
 def test_a_heartbeat_is_not_published_when_a_block_before_it_was_refused(settings):
-    """Otherwise the next start would skip the records behind blocks that nobody has."""
+    """Otherwise the next start would skip the records of blocks that are not there."""
     with connect(settings) as admin:
         admin.alter(settings.kafka.deltas_topic, {"max.message.bytes": "500000"})
     with pytest.raises(Exception, match="MessageSizeTooLarge"):
@@ -88,7 +88,7 @@ def test_dead_letters_of_any_number_and_size_are_all_there_in_order(settings):
 
 
 def test_a_dead_letter_that_its_topic_does_not_take_is_cut(settings):
-    """Somebody has lowered the topic's limit: the worker goes on; the dead letter says its size."""
+    """An operator lowered the topic's limit: the worker goes on; the dead letter says its size."""
     with connect(settings) as admin:
         admin.alter(settings.kafka.rejected_topic, {"max.message.bytes": "500000"})
     dead_letters = [dead_letter(0, 10), dead_letter(1, 600_000), dead_letter(2, 10)]

@@ -111,7 +111,11 @@ def test_the_verb_decides_which_extra_is_named(
         ("rocksdict", ["bulkload.load", "impressions.rocksdb.generation_store"], "bulkload"),
         (
             "rocksdict",
-            ["speed.state", "impressions.deltas.store", "impressions.rocksdb.generation_store"],
+            [
+                "speed.partitions.partition",
+                "impressions.deltas.store",
+                "impressions.rocksdb.generation_store",
+            ],
             "speed",
         ),
         ("google.protobuf", ["impressions.producer", "impressions.kafka.record_packing"], "client"),

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from impressions.core.ingest_time import AHEAD_MS, UNKNOWN_MS, Carried, ingest_times
 from impressions.core.spec import DAY_MS
-from impressions.kafka.device_time import device_ms
+from impressions.kafka.median_event_time import median_event_ms
 from tests.speed.records import record_bytes
 
 NOW_MS = 20_000 * DAY_MS
@@ -160,4 +160,4 @@ def test_the_time_of_a_records_devices_is_the_median_of_its_event_times():
         record_bytes((1, 4, [])),
         record_bytes((1, 5, [seen(7), seen(9)])),
     ]
-    assert device_ms(values).tolist() == [NOW_MS, UNKNOWN_MS, UNKNOWN_MS, UNKNOWN_MS, 7]
+    assert median_event_ms(values).tolist() == [NOW_MS, UNKNOWN_MS, UNKNOWN_MS, UNKNOWN_MS, 7]

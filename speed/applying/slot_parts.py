@@ -1,0 +1,96 @@
+"""One profile's slot while a batch is applied to it: its blocks, one after the other.
+
+A block is one message, and all of it is written whenever it changes. A bot's slot would outgrow the
+message and slow down all other profiles of its partition. So a slot has parts: when a block is
+full, the next record of that profile begins another one under the next key.
+
+    part 0, 1, 2, ...    keys (profile, slot start), (profile, slot start + 1 ms), + 2 ms, ...
+    full                 impressions + flush ids >= FULL_AT; a full part never changes again
+    item                 may have a row in several parts: they add like any blocks of a profile
+
+Readers need not know: who reads the blocks of a profile from a slot on gets all its parts, each
+relative to the start of the slot.
+
+Which part a record goes to follows from the parts' contents and the record alone, never from how
+records were cut into batches: so a replay goes to the same part again, also if only some of the
+parts that a flush changed had been published. Device flushes of one record share an offset, the
+version of a part; they all go to one part, and impressions/kafka/decoded_batch.py bounds what a
+profile may have in one record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from impressions.core.spec import Spec
+from impressions.formats.delta_block import DeltaBlock
+
+Key = tuple[int, int]
+"""(profile id, slot start in ms + number of the part)."""
+
+Held = Callable[[Key], DeltaBlock | None]
+
+FULL_AT = 20_000
+"""Some 3 MB of different titles; a person sees thousands a year."""
+
+
+class Part:
+    """One block while a batch is applied to it.
+
+    Attributes:
+        version: the last source offset that it held when the batch began; -1: none.
+        offset: the last one it holds now.
+        weight: impressions and flush ids in it.
+        group: a number for what the batch adds to it; -1 while that is nothing.
+    """
+
+    def __init__(self, key: Key, held: DeltaBlock | None, epoch: int, spec: Spec):
+        self.key, self.held = key, held
+        self.known: set[int] = set() if held is None else set(held.log_ids.tolist())
+        # An older epoch's offsets belong to another incarnation of the source topic.
+        self.version = held.offset if held is not None and held.epoch == epoch else -1
+        self.offset = self.version
+        self.weight = 0 if held is None else weight_of(held, spec)
+        self.group = -1
+        self.changed = False
+
+    @property
+    def full(self) -> bool:
+        return self.weight >= FULL_AT
+
+
+class Slot:
+    """The parts of one (profile, slot)."""
+
+    def __init__(self, key: Key, held: Held, epoch: int, spec: Spec):
+        self._key, self._held, self._epoch, self._spec = key, held, epoch, spec
+        self.parts = [self._part(0)]
+        self._open = 0
+        while self.parts[-1].full and self.parts[-1].held is not None:
+            self.parts.append(self._part(len(self.parts)))
+
+    def part_for(self, offset: int) -> Part | None:
+        """The part that a record at this source offset belongs to; None if it is in one already."""
+        while True:
+            if self._open == len(self.parts):
+                self.parts.append(self._part(self._open))
+            part = self.parts[self._open]
+            if offset <= part.version:
+                return None
+            if offset == part.offset or not part.full:
+                return part
+            self._open += 1
+
+    def knows(self, flush_id: int) -> bool:
+        """Whether this slot has seen a device flush."""
+        return any(flush_id in part.known for part in self.parts)
+
+    def _part(self, number: int) -> Part:
+        key = self._key[0], self._key[1] + number
+        return Part(key, self._held(key), self._epoch, self._spec)
+
+
+def weight_of(block: DeltaBlock, spec: Spec) -> int:
+    """Impressions counted in a block and flush ids remembered there: it has no more rows."""
+    counted = block.rows.totals[spec.measure_names.index("impressions")].sum()
+    return int(counted) + len(block.log_ids)

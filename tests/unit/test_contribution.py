@@ -1,0 +1,105 @@
+"""What an impression adds to a measure is declared in the spec, and all users take it there."""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from batch.compacting.audit_sample import expected_columns
+from impressions.core.contribution import contributions
+from impressions.core.spec import DAY_MS, Adds, Measure, Spec
+from speed.applying.slot_rows import rows_of
+
+ROOT = Path(__file__).parents[2]
+PRODUCT = ("impressions", "batch", "speed", "serving", "bulkload")
+SPEC = Spec()
+OTHER = replace(
+    SPEC,
+    measures=(
+        Measure("seconds", unit="seconds", integral=False, adds=Adds.DWELL_S),
+        Measure("seen", unit="count", integral=True, adds=Adds.ONE),
+        Measure("watched", unit="count", integral=True, adds=Adds.PLAYED),
+    ),
+)
+"""The measures in another order, under other names."""
+
+PLAYED = np.array([True, False, True])
+DWELL_S = np.array([2.5, 0.5, 4.0])
+EXPECTED = {Adds.ONE: [1.0, 1.0, 1.0], Adds.PLAYED: [1.0, 0.0, 1.0], Adds.DWELL_S: [2.5, 0.5, 4.0]}
+CUTOVER_MS = 20_000 * DAY_MS
+USERS = {
+    "batch/rules/aggregate.py": "measures",
+    "batch/compacting/audit_sample.py": "contributions",
+    "speed/applying/slot_rows.py": "contributions",
+}
+"""All that compute x_m(e), each with what it takes it from."""
+
+
+def expected(spec: Spec) -> list[list[float]]:
+    return [EXPECTED[measure.adds] for measure in spec.measures]
+
+
+@pytest.mark.parametrize("spec", [SPEC, OTHER], ids=["the spec", "another spec"])
+def test_numpy_columns_add_what_the_spec_declares(spec: Spec) -> None:
+    columns = {"played": PLAYED, "dwell_s": DWELL_S}
+    assert contributions(columns, 3, spec).tolist() == expected(spec)
+
+
+@pytest.mark.parametrize("spec", [SPEC, OTHER], ids=["the spec", "another spec"])
+def test_the_stream_adds_what_the_spec_declares(spec: Spec) -> None:
+    """Three titles of one profile and slot: one row each."""
+    batch: Any = SimpleNamespace(
+        played=PLAYED, dwell_s=DWELL_S, counted_ms=np.full(3, CUTOVER_MS),
+        title_id=np.array([1, 2, 3]), location=np.zeros(3, np.int64),
+    )  # fmt: skip
+    zeros = np.zeros(3, np.int64)
+    rows = rows_of(batch, np.arange(3), zeros, zeros + CUTOVER_MS, spec).of_group(0)
+    assert rows.totals.tolist() == expected(spec)
+    assert rows.sums[:, 0, :].tolist() == expected(spec)
+
+
+@pytest.mark.parametrize("spec", [SPEC, OTHER], ids=["the spec", "another spec"])
+def test_the_audit_recomputes_what_the_spec_declares(spec: Spec) -> None:
+    events = pa.table(
+        {
+            "profile_id": [7, 7, 7], "title_id": [1, 2, 3], "location": [0, 0, 0],
+            "event_ms": [CUTOVER_MS] * 3, "played": PLAYED.astype(np.float64), "dwell_s": DWELL_S,
+        }
+    )  # fmt: skip
+    columns = expected_columns(events, CUTOVER_MS, spec)
+    assert columns.rows.totals.tolist() == expected(spec)
+
+
+def test_no_other_place_says_what_a_measure_adds() -> None:
+    """No file of the product maps the names of all measures to anything."""
+    names = set(SPEC.measure_names)
+    mapping = [
+        path.relative_to(ROOT).as_posix()
+        for package in PRODUCT
+        for path in (ROOT / package).rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.Dict)
+        and names <= {key.value for key in node.keys if isinstance(key, ast.Constant)}
+    ]
+    assert mapping == []
+
+
+@pytest.mark.parametrize("user", USERS)
+def test_each_user_takes_it_from_the_declaration(user: str) -> None:
+    """By name: no user has a column of an impression in a literal of its own."""
+    text = (ROOT / user).read_text("utf-8")
+    assert USERS[user] in text
+    literals = {n.value for n in ast.walk(ast.parse(text)) if isinstance(n, ast.Constant)}
+    assert not literals & {"played", "dwell_s", "plays"}
+
+
+def test_the_declaration_leaves_the_fingerprint_as_it_was() -> None:
+    """Generations and blocks that exist stay readable."""
+    assert (SPEC.fingerprint, SPEC.tag) == ("8aa6c1f46b2d71be", 0x8AA6C1F4)
