@@ -19,9 +19,9 @@ from impressions.process.command import DryRun, Json, run, verb
 from impressions.settings.model import Settings
 
 if TYPE_CHECKING:
-    from batch.lake.commits import State
-    from batch.lake.files import SlotState
-    from batch.lake.tasks import Runner
+    from batch.jobs.tasks import Runner
+    from batch.lake.slot_states import SlotState
+    from batch.lake.snapshots import State
     from impressions.terminal.report import RunReport
 
 _Slot = Annotated[
@@ -66,7 +66,7 @@ def command(
     impressions close
     impressions close --slot 2026-11-14
     """
-    from batch.lake.tasks import runner_of_submission
+    from batch.jobs.tasks import runner_of_submission
     from impressions.terminal.report import start_report
 
     if slot and through:
@@ -88,15 +88,15 @@ def run_close(
 ) -> None:
     """Does it; fills the report. Raises NotReady for a slot that is not over."""
     from batch.closing.rewrite import Rewrite
-    from batch.lake import commits, tables
-    from batch.lake.files import slot_names, slot_states
-    from batch.lake.retry import retried
+    from batch.lake import snapshots, tables
+    from batch.lake.conflict import retried
+    from batch.lake.slot_states import slot_names, slot_states
 
     rewrite = Rewrite(settings, runner)
 
     def attempt() -> None:
         table = tables.require(settings, tables.RAW, hint="impressions land --from-files ...")
-        base = commits.state(table)
+        base = snapshots.state(table)
         states = slot_states(table, base.snapshot_id)
         slots = chosen_slots(request, states, base, settings)
         report.counts.update(slots=len(slots), rows=sum(states[slot].rows for slot in slots))
@@ -104,7 +104,7 @@ def run_close(
         report.snapshots[tables.RAW] = base.snapshot_id
         if not slots or dry_run:
             return
-        snapshot_id, closed = rewrite.attempt(table, base, slots, {commits.RUN_ID: report.run_id})
+        snapshot_id, closed = rewrite.attempt(table, base, slots, {snapshots.RUN_ID: report.run_id})
         report.changed = True
         report.snapshots[tables.RAW] = snapshot_id
         report.counts.update(

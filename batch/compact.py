@@ -7,7 +7,7 @@ One argument decides everything, the cutover; the clock is never asked.
                    batch/compacting/window_branch.py
     3. aggregate   one pass without an Exchange, onto an audit branch    batch/rules/aggregate.py
     4. audit       on that branch, before anybody can read it            batch/compacting/audits.py
-    5. publish     sign, fast-forward main, tag gen_<date>               batch/spark/published.py
+    5. publish     sign, fast-forward main, tag gen_<date>               batch/lake/generations.py
 
 The same date again is a success that changes nothing, as long as the window's content is the same;
 another content is never published under the same name. Killed anywhere, a second run finishes.
@@ -20,14 +20,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from batch.compacting import audits
+from batch.compacting import audits, refs
 from batch.compacting.window_branch import Survey, pin, survey
-from batch.lake import commits, tables
-from batch.landing.overlap import history_until_ms
-from batch.spark import generation_refs as refs
-from batch.spark import published
+from batch.lake import generations, snapshots, tables
+from batch.lake.generations import Generation, History
+from batch.lake.imported_until import history_until_ms
 from batch.spark.progress import stages
-from batch.spark.published import Generation, History
 from impressions.core.errors import AuditFailed, NotReady, Refused
 from impressions.core.slot import format_utc, parse_logical_date
 from impressions.core.spec import Spec
@@ -119,7 +117,7 @@ def compact(job: Job, *, dry_run: bool = False) -> RunReport:
         tables.create_if_missing(job.settings, tables.EMA)
     known = _history(job)
     if not dry_run:
-        known = published.heal(job.spark, job.ema, known)
+        known = generations.heal(job.spark, job.ema, known)
     window = _survey_main(job, raw)
     if generation := known.of(job.cutover_ms):
         return _already(job, generation, window)
@@ -132,7 +130,7 @@ def compact(job: Job, *, dry_run: bool = False) -> RunReport:
     with stages(job.spark, f"audit {job.name}"):
         findings, facts = audit(job, source, rows, known)
     _sign(job, window, findings, facts)
-    snapshot_id = published.publish(job.spark, job.ema, job.cutover_ms)
+    snapshot_id = generations.publish(job.spark, job.ema, job.cutover_ms)
     return _report(job, "published", window, snapshot_id)
 
 
@@ -147,7 +145,7 @@ def compute(job: Job, window: Survey) -> tuple[DataFrame, DataFrame]:
     job.report.extra["exchanges"] = count = exchanges(rows)
     if count:
         warn(f"the plan shuffles {count} times; expected 0: is raw partitioned by shard?")
-    branch = published.write(rows, job.ema, job.cutover_ms, _properties(job, window))
+    branch = generations.write(rows, job.ema, job.cutover_ms, _properties(job, window))
     return source, job.spark.table(branch)
 
 
@@ -218,12 +216,12 @@ def recompute_published(job: Job) -> RunReport:
 
 
 def _history(job: Job) -> History:
-    return published.history(tables.find(job.settings, tables.EMA))
+    return generations.history(tables.find(job.settings, tables.EMA))
 
 
 def _survey_main(job: Job, raw: Table) -> Survey:
     """The window in raw's newest snapshot, which reaches the cutover. Raises NotReady."""
-    now = commits.state(raw)
+    now = snapshots.state(raw)
     through_ms = now.valid_through_ms
     if now.snapshot_id is None or through_ms is None or through_ms < job.cutover_ms:
         reach = "nowhere yet" if through_ms is None else f"up to {format_utc(through_ms)}"
@@ -239,7 +237,7 @@ def _survey_main(job: Job, raw: Table) -> Survey:
 def _survey_source(job: Job, generation: Generation) -> Survey:
     """The window in the snapshot that a generation was computed from."""
     raw = tables.require(job.settings, tables.RAW, hint="impressions land")
-    if generation.source_id not in commits.snapshots(raw):
+    if generation.source_id not in snapshots.by_id(raw):
         raise NotReady(
             f"snapshot {generation.source_id} of {job.raw}, from which {job.name} was computed, "
             "has expired",
@@ -295,11 +293,11 @@ def _require_closed(job: Job, window: Survey) -> None:
 def _properties(job: Job, window: Survey) -> dict[str, str]:
     """What both commits of a generation say about where it comes from."""
     return {
-        commits.RUN_ID: job.report.run_id,
-        published.CUTOVER: str(job.cutover_ms),
-        published.SOURCE: str(window.source_id),
-        published.WINDOW: window.digest,
-        published.SPEC: job.spec.fingerprint,
+        snapshots.RUN_ID: job.report.run_id,
+        generations.CUTOVER: str(job.cutover_ms),
+        generations.SOURCE: str(window.source_id),
+        generations.WINDOW: window.digest,
+        generations.SPEC: job.spec.fingerprint,
     }
 
 
@@ -308,12 +306,12 @@ def _sign(job: Job, window: Survey, findings: list[audits.Finding], facts: audit
     job.report.extra["totals"] = sums
     job.report.counts["entries"] = sum(facts.entries.values())
     properties = _properties(job, window)
-    properties |= {published.TOTAL + name: repr(value) for name, value in sums.items()}
-    properties |= {published.AUDIT + finding.name: finding.found for finding in findings}
+    properties |= {generations.TOTAL + name: repr(value) for name, value in sums.items()}
+    properties |= {generations.AUDIT + finding.name: finding.found for finding in findings}
     raw = tables.require(job.settings, tables.RAW, hint="impressions land")
     until_ms = history_until_ms(raw, window.source_id, job.cutover_ms)
-    properties[published.HISTORY] = str(until_ms)
-    published.sign_off(job.spark, job.ema, job.cutover_ms, properties)
+    properties[generations.HISTORY] = str(until_ms)
+    generations.sign_off(job.spark, job.ema, job.cutover_ms, properties)
 
 
 def _report(job: Job, status: str, window: Survey, ema_id: int | None = None) -> RunReport:

@@ -26,13 +26,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from batch.exporting import sst_input
-from batch.exporting.leftovers import SWEEP_AGE_HOURS, sweep
+from batch.exporting.generation_directory import Directory, below, open_directory, shown
+from batch.exporting.leftovers import SWEEP_AGE_HOURS, sweep_unlisted
 from batch.exporting.sst_input import DataFile
-from batch.exporting.storage import Directory, below, open_directory, shown
-from batch.lake import tables
-from batch.spark import published
+from batch.lake import generations, tables
+from batch.lake.generations import Generation
 from batch.spark.progress import stages
-from batch.spark.published import Generation
 from impressions.clock import Clock, now_ms
 from impressions.core.errors import CorruptData, ImpressionsError, NotReady, Refused, UsageError
 from impressions.core.slot import parse_logical_date
@@ -93,7 +92,7 @@ def command(
         job = Job.of(spark, settings, cutover_ms, report)
         export(job, force=force, dry_run=dry_run)
     if sweep_files:
-        removed = sweep(job.target, now_ms(), sweep_age_hours, dry_run=dry_run)
+        removed = sweep_unlisted(job.target, now_ms(), sweep_age_hours, dry_run=dry_run)
         report.counts["swept_files"] = len(removed)
     report.emit(json=json, summary=_summary(report))
 
@@ -209,7 +208,7 @@ def _cutover_ms(settings: Settings, generation: str | None, logical_date: str | 
 
 def _published(job: Job) -> Generation:
     hint = f"impressions compact --logical-date {job.name}"
-    known = published.history(tables.require(job.settings, tables.EMA, hint))
+    known = generations.history(tables.require(job.settings, tables.EMA, hint))
     if job.cutover_ms in known.tagged:
         return known.tagged[job.cutover_ms]
     names = ", ".join(g.name for _, g in sorted(known.tagged.items())) or "none"

@@ -190,7 +190,7 @@ def _from_kafka(
     json: bool,
     dry_run: bool,
 ) -> None:
-    from batch.lake.tasks import runner_of_submission
+    from batch.jobs.tasks import runner_of_submission
     from batch.landing import loop
     from batch.landing.job import Landing
     from batch.landing.round import land, look
@@ -272,7 +272,7 @@ def _from_files(
 ) -> None:
     from batch.importing.job import Import
     from batch.importing.run import run_import
-    from batch.lake.tasks import runner_of_submission
+    from batch.jobs.tasks import runner_of_submission
     from impressions.clock import now_ms
     from impressions.core.slot import parse_logical_date
     from impressions.terminal.report import start_report
@@ -304,7 +304,7 @@ def _files_summary(report: RunReport, dry_run: bool) -> str:
 
 def _forget(settings: Settings, names: list[str], json: bool, dry_run: bool) -> None:
     from batch.importing.forget import Forgetting, forget
-    from batch.lake.tasks import runner_of_submission
+    from batch.jobs.tasks import runner_of_submission
     from impressions.terminal.report import start_report
 
     report = start_report("forget", {"forget": names, "dry_run": dry_run})

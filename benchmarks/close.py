@@ -21,9 +21,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from batch.close import Request, run_close
-from batch.lake import commits, locations, tables
-from batch.lake.files import LiveFile, live_files
-from batch.lake.tasks import Runner
+from batch.jobs.tasks import Runner
+from batch.lake import locations, snapshots, tables
+from batch.lake.data_files import LiveFile, live_files
 from benchmarks import cores, jvm, lake
 from benchmarks.frame import Goal, Row, in_turns, row, timed_s
 from benchmarks.lake import SHARDS, Lake
@@ -47,7 +47,7 @@ _COPIED = 100  # one log in so many is sent again
 def run(world: World) -> Iterator[Row]:
     """CPU of a row, and rows per second of the job as it ships, commit included."""
     data = _landed(world)
-    landed_id = commits.state(_raw(data)).snapshot_id
+    landed_id = snapshots.state(_raw(data)).snapshot_id
     slot = data.spark.table(data.raw).where(f"ingest_slot = timestamp_millis({_SLOT_MS})")
     target, meter = world.home / "sorted", jvm.Meter(data.spark)
     cpu_s: dict[str, list[float]] = {"ours": [], "limit": []}
@@ -97,7 +97,7 @@ def _raw(data: Lake) -> Table:
 def _files(data: Lake) -> list[LiveFile]:
     """Data files of the slot."""
     raw = _raw(data)
-    return [f for f in live_files(raw, commits.main_id(raw)) if f.place[0] == _SLOT_MS]
+    return [f for f in live_files(raw, snapshots.main_id(raw)) if f.place[0] == _SLOT_MS]
 
 
 def _rows(data: Lake) -> list[pa.Table]:

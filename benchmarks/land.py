@@ -127,12 +127,12 @@ _MAP = (
 
 def _landed_files(settings: Settings) -> list[pa.Table]:
     """The rows of each data file of raw, in another order than its own."""
-    from batch.lake import commits, locations, tables
-    from batch.lake.files import live_files
+    from batch.lake import locations, snapshots, tables
+    from batch.lake.data_files import live_files
 
     raw = tables.require(settings, tables.RAW, hint="")
     found, rng = [], np.random.default_rng(1)
-    for file in live_files(raw, commits.main_id(raw)):
+    for file in live_files(raw, snapshots.main_id(raw)):
         rows = pq.ParquetFile(locations.local_path(file.path)).read()
         found.append(rows.take(pa.array(rng.permutation(rows.num_rows))))
     return found
@@ -184,7 +184,7 @@ def main() -> None:
 
 
 def _round(settings: Settings, file: str, clock: Clock) -> dict[str, int]:
-    from batch.lake.tasks import Runner
+    from batch.jobs.tasks import Runner
     from impressions.terminal.report import start_report
 
     report = start_report("land", {})

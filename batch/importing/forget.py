@@ -22,12 +22,12 @@ from batch.closing.rewrite import Rewrite
 from batch.closing.slots import followers
 from batch.files.identify import identify
 from batch.importing.imported import files_with
-from batch.lake import commits, tables
-from batch.lake.committing import commit
-from batch.lake.files import slot_states
-from batch.lake.retry import retried
-from batch.lake.tasks import Runner
-from batch.landing.overlap import newest_of_files
+from batch.jobs.tasks import Runner
+from batch.lake import snapshots, tables
+from batch.lake.conflict import retried
+from batch.lake.guarded_commit import commit
+from batch.lake.imported_until import newest_of_files
+from batch.lake.slot_states import slot_states
 from impressions.core.errors import UsageError
 from impressions.core.slot import format_utc, next_slot_ms
 from impressions.settings.model import Settings
@@ -83,7 +83,7 @@ def source_of(name: str) -> str:
 def _from_raw(job: Forgetting, rewrite: Rewrite, sources: set[str]) -> None:
     settings = job.settings
     table = tables.require(settings, tables.RAW, hint="impressions land")
-    base = commits.state(table)
+    base = snapshots.state(table)
     found = list(files_with(table, sources))
     rows = sum(counts.total() for _, counts in found)
     slots = {file.place[0] for file, _ in found}
@@ -92,14 +92,14 @@ def _from_raw(job: Forgetting, rewrite: Rewrite, sources: set[str]) -> None:
     job.report.snapshots[tables.RAW] = base.snapshot_id
     if not rows or job.dry_run:
         return
-    properties = commits.properties(commits.FORGET, job.report.run_id, base.valid_through_ms)
+    properties = snapshots.properties(snapshots.FORGET, job.report.run_id, base.valid_through_ms)
     if base.landed is None:
-        properties[commits.VALID_THROUGH] = _valid_through(job, table, base, sources)
+        properties[snapshots.VALID_THROUGH] = _valid_through(job, table, base, sources)
     job.report.snapshots[tables.RAW], _ = rewrite.attempt(table, base, slots, properties)
     job.report.changed = True
 
 
-def _valid_through(job: Forgetting, table: Table, base: commits.State, sources: set[str]) -> str:
+def _valid_through(job: Forgetting, table: Table, base: snapshots.State, sources: set[str]) -> str:
     """What the rows that stay say, and never more than was said before; empty for nothing."""
     newest_ms = newest_of_files(table, base.snapshot_id, frozenset(sources))
     if newest_ms is None or base.valid_through_ms is None:
@@ -116,7 +116,7 @@ def _from_rejected(job: Forgetting, sources: set[str]) -> None:
     job.report.counts["rejected"] = sum(counts.total() for _, counts in found)
     if not found or job.dry_run:
         return
-    properties = commits.properties(commits.FORGET, job.report.run_id)
+    properties = snapshots.properties(snapshots.FORGET, job.report.run_id)
     removed = [file.data for file, _ in found]
     job.report.snapshots[tables.REJECTED] = commit(table, [], properties, removed)
     job.report.changed = True

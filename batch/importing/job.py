@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from batch.lake.tasks import Runner
+from batch.jobs.tasks import Runner
 from batch.mapping.grammar import ImportMapping
 from impressions.clock import Clock
 from impressions.core.spec import Spec

@@ -28,16 +28,17 @@ from batch.files.find import find_files
 from batch.files.identify import SourceFile, identify
 from batch.files.reader import OpenFile, open_files
 from batch.files.sample import look_first
-from batch.importing import claim, rejects
+from batch.importing import rejected_rows as rejects
+from batch.importing import valid_through as claim
 from batch.importing.imported import rows_by_source
 from batch.importing.job import Import
 from batch.importing.merging import Merge
 from batch.importing.staging import Plan, Run, Staged, stage
 from batch.importing.survey import Survey
-from batch.lake import commits, tables
-from batch.lake.committing import commit, discard
+from batch.lake import snapshots, tables
+from batch.lake.conflict import retried
 from batch.lake.cursor import Landed
-from batch.lake.retry import retried
+from batch.lake.guarded_commit import commit, discard
 from batch.lake.writing import target_of
 from batch.landing import overlap
 from impressions.core.errors import ImpressionsError
@@ -100,7 +101,7 @@ def _write(
         job.memory_bytes // 2,
     )  # fmt: skip
     if job.dry_run:
-        base_id = None if raw is None else commits.main_id(raw)
+        base_id = None if raw is None else snapshots.main_id(raw)
         closed, _ = merge.merged(raw, base_id, writes=False)
         _count(job, closed)
         return
@@ -119,7 +120,7 @@ def _write(
 
 def _commit(job: Import, merge: Merge, survey: Survey, claim_ms: int | None) -> None:
     table = tables.require(job.settings, tables.RAW, hint="impressions land")
-    base = commits.state(table)
+    base = snapshots.state(table)
     closed, replaced = merge.merged(table, base.snapshot_id)
     standing = sum(file.record_count for file in replaced)
     written = sum(one.rows for one in closed)
@@ -133,7 +134,7 @@ def _commit(job: Import, merge: Merge, survey: Survey, claim_ms: int | None) -> 
     through_ms = None
     if claim_ms is not None and base.landed is None:
         through_ms = max(claim_ms, base.valid_through_ms or 0)
-    said = commits.properties(commits.LAND, job.report.run_id, through_ms) | {
+    said = snapshots.properties(snapshots.LAND, job.report.run_id, through_ms) | {
         "impressions.read": str(survey.read),
         "impressions.valid": str(survey.valid),
         "impressions.rejected": str(survey.read - survey.valid),
@@ -196,7 +197,7 @@ def _note_copies(job: Import, files: Sequence[SourceFile]) -> None:
 
 def _landed(job: Import, raw: Table | None) -> Landed | None:
     """How far a topic is in raw; refuses a --valid-through where one is."""
-    landed = None if raw is None else commits.state(raw).landed
+    landed = None if raw is None else snapshots.state(raw).landed
     if job.valid_through_ms is not None:
         overlap.refuse_claim(landed)
     return landed
@@ -228,11 +229,11 @@ def _only_valid_through(job: Import, raw: Table | None) -> None:
 
     def attempt() -> None:
         table = tables.require(job.settings, tables.RAW, hint="impressions land")
-        base = commits.state(table)
+        base = snapshots.state(table)
         overlap.refuse_claim(base.landed)
         if asked_ms <= (base.valid_through_ms or 0):
             return
-        said = commits.properties(commits.LAND, job.report.run_id, asked_ms)
+        said = snapshots.properties(snapshots.LAND, job.report.run_id, asked_ms)
         job.report.snapshots[tables.RAW] = commit(table, [], said)
         job.report.changed = True
         job.report.note(f"valid through {format_utc(asked_ms)}")

@@ -6,9 +6,9 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from batch.lake import commits, tables
+from batch.jobs.tasks import Runner
+from batch.lake import snapshots, tables
 from batch.lake.cursor import Landed
-from batch.lake.tasks import Runner
 from batch.landing import overlap, plan, topic
 from batch.landing.plan import Log, Loss
 from impressions.clock import Clock
@@ -62,7 +62,7 @@ class Before:
     """
 
     raw: Table
-    base: commits.State
+    base: snapshots.State
     landed: Landed
     log: Log
     lost: tuple[Loss, ...] = ()
@@ -87,7 +87,7 @@ def begin(job: Landing) -> Before:
 
 def begin_at(job: Landing, raw: Table, log: Log) -> Before:
     """The same of a topic that was asked before."""
-    base = commits.state(raw)
+    base = snapshots.state(raw)
     landed = plan.begin(base.landed, log, job.settings.stream.epoch)
     if landed.first_ms is None and log.first_ms is not None:
         overlap.check_landing(job.settings, raw, base.snapshot_id, log.first_ms)

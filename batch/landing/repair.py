@@ -15,14 +15,15 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from batch.lake import commits
-from batch.lake.committing import commit
+from batch.lake import snapshots
+from batch.lake.guarded_commit import commit
 from batch.lake.writing import target_of
-from batch.landing import part, rows, shortfall
+from batch.landing import part, shortfall
+from batch.landing import table_rows as rows
+from batch.landing.fetch import client_of
 from batch.landing.job import Before, Landing, begin
 from batch.landing.part import Task
 from batch.landing.plan import Range
-from batch.landing.reading import client_of
 from impressions.core.errors import Refused
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ def _bring_back(job: Landing, before: Before, missing: Mapping[int, int]) -> Bef
         job.report.counts["repaired"] += found
         files += of_shard
     through_ms = before.base.valid_through_ms or 0
-    said = commits.properties(commits.LAND, job.report.run_id, through_ms)
+    said = snapshots.properties(snapshots.LAND, job.report.run_id, through_ms)
     commit(before.raw, files, said | before.landed.properties(), reached_ms=before.log.broker_ms)
     job.report.changed = True
     total = job.report.counts["repaired"]

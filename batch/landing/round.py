@@ -30,16 +30,16 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from batch.lake import commits, tables
-from batch.lake.committing import commit, discard
+from batch.lake import snapshots, tables
+from batch.lake.conflict import Conflict, retried
 from batch.lake.cursor import LOST, Cursor, Landed
-from batch.lake.retry import Conflict, retried
+from batch.lake.guarded_commit import commit, discard
 from batch.lake.writing import target_of
 from batch.landing import part, plan, repair, shortfall, topic
+from batch.landing.fetch import client_of
 from batch.landing.job import Before, Landing, begin, begin_at, claimed
 from batch.landing.part import Part, Task
 from batch.landing.plan import Range
-from batch.landing.reading import client_of
 from impressions.core.errors import ImpressionsError
 from impressions.core.slot import format_utc, slot_start_ms
 from impressions.kafka import topics
@@ -79,7 +79,7 @@ def look(job: Landing) -> int:
     topics.check(job.settings)
     log = topic.ask(job.settings, job.clock, job.until_ms)
     raw = tables.fitting(job.settings, tables.RAW)
-    base = commits.State() if raw is None else commits.state(raw)
+    base = snapshots.State() if raw is None else snapshots.state(raw)
     landed = plan.begin(base.landed, log, job.settings.stream.epoch)
     lost = plan.losses(landed, log)
     left = plan.ranges(plan.skip(landed, lost, log), log, sum(log.end) + 1, job.partitions)
@@ -109,7 +109,7 @@ def _read(job: Landing, before: Before, ranges: Sequence[Range]) -> list[Part]:
     settings, log = job.settings, before.log
     rejected = job.table(tables.REJECTED)
     raw_target, rejected_target = target_of(before.raw), target_of(rejected)
-    at = _rejected_cursors(before, commits.state(rejected).landed)
+    at = _rejected_cursors(before, snapshots.state(rejected).landed)
     tasks = [
         Task(
             range=r, rejected_from=max(r.start, at[r.partition].next_offset),
@@ -155,12 +155,12 @@ def _land_rejected(job: Landing, before: Before, parts: Sequence[Part]) -> None:
 
     def attempt() -> int:
         table = job.table(tables.REJECTED)
-        at = _rejected_cursors(before, commits.state(table).landed)
+        at = _rejected_cursors(before, snapshots.state(table).landed)
         for p in parts:
             _same_offset(at[p.range.partition], p.rejected_from, p.range.partition, table)
             at[p.range.partition] = Cursor(p.range.end, p.carried.newest_ms)
         landed = replace(before.landed, cursors=tuple(at))
-        said = commits.properties(commits.LAND, job.report.run_id)
+        said = snapshots.properties(snapshots.LAND, job.report.run_id)
         return commit(table, files, said | landed.properties(), reached_ms=before.log.broker_ms)
 
     with _conflict_if_overtaken(before, _files_of(parts)):
@@ -189,13 +189,13 @@ def _land_raw(job: Landing, before: Before, parts: Sequence[Part]) -> Before:
         after = retried(attempt)
     _count(job, parts)
     failpoint("after-commit")
-    return replace(after, base=commits.state(job.table(tables.RAW)))
+    return replace(after, base=snapshots.state(job.table(tables.RAW)))
 
 
 def _commit_raw(job: Landing, at: Before, landed: Landed, files: Sequence[DataFile]) -> None:
     """Rows of raw, offsets and valid-through: one snapshot on top of `at`, or a conflict."""
     report = job.report
-    said = commits.properties(commits.LAND, report.run_id, landed.through_ms)
+    said = snapshots.properties(snapshots.LAND, report.run_id, landed.through_ms)
     if at.lost:
         said[LOST] = "; ".join(map(str, at.lost))
     properties = said | landed.properties()

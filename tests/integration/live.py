@@ -18,8 +18,8 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from pyspark.sql import functions as F
 
 from batch import close
-from batch.lake import commits, tables
-from batch.lake.tasks import Runner
+from batch.jobs.tasks import Runner
+from batch.lake import snapshots, tables
 from batch.landing import round as landing
 from batch.landing.job import Landing
 from batch.spark.session import spark_session
@@ -172,8 +172,8 @@ def raw_name(lake: Lake) -> str:
     return tables.full_name(lake.settings, tables.RAW)
 
 
-def state(lake: Lake) -> commits.State:
-    return commits.state(tables.find(lake.settings, tables.RAW))
+def state(lake: Lake) -> snapshots.State:
+    return snapshots.state(tables.find(lake.settings, tables.RAW))
 
 
 def raw_rows(lake: Lake) -> Counter[tuple[Any, ...]]:

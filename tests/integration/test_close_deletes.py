@@ -9,9 +9,10 @@ import pytest
 
 from batch.close import Request, run_close
 from batch.compact import Job, compact
-from batch.lake import commits, tables
-from batch.lake.files import live_files, slot_states
-from batch.lake.tasks import Runner
+from batch.jobs.tasks import Runner
+from batch.lake import snapshots, tables
+from batch.lake.data_files import live_files
+from batch.lake.slot_states import slot_states
 from impressions.core.errors import NotReady
 from impressions.terminal.report import RunReport, start_report
 from tests.integration.conftest import Lake
@@ -45,7 +46,7 @@ def titles(lake: Lake) -> list[int]:
 def with_deletes(lake: Lake) -> int:
     """Files that have deletes to be applied."""
     table = tables.find(lake.settings, tables.RAW)
-    return sum(bool(f.deletes) for f in live_files(table, commits.main_id(table)))
+    return sum(bool(f.deletes) for f in live_files(table, snapshots.main_id(table)))
 
 
 @pytest.fixture
@@ -154,5 +155,5 @@ def test_a_slot_with_deletes_says_so(closed: Lake) -> None:
     merge_on_read(closed, 2)
     closed.spark.sql(f"DELETE FROM {NAME} WHERE title_id = 4")
     table = tables.find(closed.settings, tables.RAW)
-    (state,) = slot_states(table, commits.main_id(table)).values()
+    (state,) = slot_states(table, snapshots.main_id(table)).values()
     assert (state.rows, state.has_deletes, state.closed) == (10, True, False)

@@ -14,11 +14,11 @@ import duckdb
 import pytest
 
 from batch.close import Request, run_close
-from batch.lake import commits, tables
+from batch.jobs.tasks import Runner
+from batch.lake import snapshots, tables
 from batch.lake.catalog import open_catalog
-from batch.lake.files import live_files
+from batch.lake.data_files import live_files
 from batch.lake.locations import local_path
-from batch.lake.tasks import Runner
 from impressions.terminal.report import start_report
 from tests.integration.conftest import Lake
 from tests.integration.history import logs, rows_of
@@ -66,7 +66,7 @@ def test_pyiceberg(landed: Lake) -> None:
 
 def test_duckdb(landed: Lake) -> None:
     table = tables.require(landed.settings, tables.RAW, hint="")
-    files = [str(local_path(f.path)) for f in live_files(table, commits.main_id(table))]
+    files = [str(local_path(f.path)) for f in live_files(table, snapshots.main_id(table))]
     query = re.sub(r"iceberg_scan\([^)]*\)", "read_parquet($files)", shown("DuckDB"))
     assert "read_parquet" in query
     query = query[query.index("SELECT") :]

@@ -6,12 +6,12 @@ from dataclasses import replace
 import pytest
 
 from batch import compact, export
+from batch.compacting import refs
+from batch.compacting.publishing import writer
 from batch.exporting import sst_input
-from batch.exporting.leftovers import sweep
-from batch.exporting.storage import open_directory
-from batch.lake import commits, tables
-from batch.spark import generation_refs as refs
-from batch.spark.commits import writer
+from batch.exporting.generation_directory import open_directory
+from batch.exporting.leftovers import sweep_unlisted
+from batch.lake import snapshots, tables
 from batch.spark.session import spark_session
 from impressions.core import merge
 from impressions.core.errors import CorruptData, NotReady, Refused, UsageError
@@ -212,8 +212,8 @@ def test_force_writes_fresh_files_and_sweep_removes_the_old(own):
     assert (new.path != old.path, new.digest == old.digest) == (True, True)
     target = open_directory(str(root))
     modified_ms = next(f.modified_ms for f in target.list() if f.path == old.path)
-    assert sweep(target, modified_ms + 3_600_000, age_hours=2) == []
-    assert sweep(target, modified_ms + 7_200_000, age_hours=2) == [old.path]
+    assert sweep_unlisted(target, modified_ms + 3_600_000, age_hours=2) == []
+    assert sweep_unlisted(target, modified_ms + 7_200_000, age_hours=2) == [old.path]
     assert not (root / old.path).exists()
     assert (root / new.path).exists()
 
@@ -237,7 +237,7 @@ def test_deleted_rows_are_not_exported(spark, tmp_path):
     publish(lake)
     job = export_job(lake)
     ema = tables.find(lake.settings, tables.EMA)
-    signed = commits.snapshots(ema)[commits.refs(ema)[job.tag]]
+    signed = snapshots.by_id(ema)[snapshots.refs(ema)[job.tag]]
     lake.spark.sql(f"ALTER TABLE {job.ema} SET TBLPROPERTIES ('write.delete.mode'='merge-on-read')")
     lake.spark.sql(f"DELETE FROM {job.ema} WHERE profile_id = 1 AND title_id = 2")
     ours = {k: v for k, v in signed.summary.items() if k.startswith(("impressions.", "audit."))}

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from batch.jobs.tasks import Runner
 from batch.lake import tables
-from batch.lake.tasks import Runner
 from batch.landing import round as landing
 from batch.landing.job import Landing
 from impressions.clock import now_ms

@@ -11,10 +11,10 @@ from pyspark.sql import SparkSession
 
 from batch import compact
 from batch.closing.rewrite import Rewrite
+from batch.jobs.tasks import Runner
 from batch.lake import tables
-from batch.lake.files import slot_states
-from batch.lake.retry import Conflict
-from batch.lake.tasks import Runner
+from batch.lake.conflict import Conflict
+from batch.lake.slot_states import slot_states
 from batch.spark.session import spark_session
 from impressions.clock import FixedClock, now_ms
 from impressions.core.errors import Refused

@@ -9,8 +9,8 @@ import pytest
 
 from batch.importing import forget as module
 from batch.importing.forget import Forgetting, forget
+from batch.jobs.tasks import Runner
 from batch.lake import tables
-from batch.lake.tasks import Runner
 from impressions.core.errors import UsageError
 from impressions.settings.model import Settings
 from impressions.terminal.report import RunReport, start_report

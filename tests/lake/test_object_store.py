@@ -9,8 +9,8 @@ import pytest
 
 from batch.close import Request, run_close
 from batch.importing.forget import Forgetting, forget
+from batch.jobs.tasks import Runner
 from batch.lake import tables
-from batch.lake.tasks import Runner
 from impressions.settings.model import Settings
 from impressions.terminal.report import start_report
 from tests.integration.history import logs, rows_of

@@ -9,11 +9,10 @@ import pytest
 from pyspark.sql import functions as F
 
 from batch import compact
+from batch.compacting import refs
 from batch.compacting.audit_sample import choose
-from batch.lake import tables
-from batch.spark import generation_refs as refs
-from batch.spark import published
-from batch.spark.generation_refs import branch_of, set_branch
+from batch.compacting.refs import branch_of, set_branch
+from batch.lake import generations, tables
 from impressions.core.errors import AuditFailed
 from impressions.core.spec import DAY_MS
 from impressions.settings.sections import Audits
@@ -36,7 +35,7 @@ class Week:
         self.lake, self.spark = lake, lake.spark
         self.ema = tables.full_name(lake.settings, tables.EMA)
         self.branch = branch_of(self.ema, BRANCH)
-        self.known = published.history(tables.find(lake.settings, tables.EMA))
+        self.known = generations.history(tables.find(lake.settings, tables.EMA))
         window = compact._survey_main(self.job(), tables.find(lake.settings, tables.RAW))
         self.source, rows = compact.compute(self.job(), window)
         self.good = refs.refs(lake.spark, self.ema)[BRANCH]

@@ -3,8 +3,8 @@
 import pytest
 
 from batch import compact
+from batch.compacting.refs import refs
 from batch.lake import tables
-from batch.spark.generation_refs import refs
 from impressions.core.spec import DAY_MS
 from impressions.process.failpoint import hits
 from impressions.terminal.report import start_report

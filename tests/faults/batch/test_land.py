@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 from pyspark.sql import SparkSession
 
-from batch.lake import commits, retry, tables
-from batch.lake.committing import commit
+from batch.lake import conflict, snapshots, tables
 from batch.lake.cursor import LOST
+from batch.lake.guarded_commit import commit
 from batch.landing import round as landing
 from impressions.core.errors import NotReady, Refused
 from impressions.kafka import topics
@@ -168,7 +168,7 @@ class TestTwoLanders:
         land(lake)
         first, second = raw_table(lake), raw_table(lake)
         commit(first, [], {"by": "first"})
-        with pytest.raises(retry.Conflict, match="branch main has changed"):
+        with pytest.raises(conflict.Conflict, match="branch main has changed"):
             commit(second, [], {"by": "second"})
         assert [c.summary.get("by") for c in state(lake).since] == ["first"]
 
@@ -180,13 +180,13 @@ def raw_table(lake: Lake) -> Any:
 def count_conflicts(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The conflicts that are made from now on."""
     met: list[str] = []
-    init = retry.Conflict.__init__
+    init = conflict.Conflict.__init__
 
-    def noted(self: retry.Conflict, *words: str) -> None:
+    def noted(self: conflict.Conflict, *words: str) -> None:
         met.append(str(words))
         init(self, *words)
 
-    monkeypatch.setattr(retry.Conflict, "__init__", noted)
+    monkeypatch.setattr(conflict.Conflict, "__init__", noted)
     return met
 
 
@@ -217,7 +217,7 @@ class TestTheTopic:
         assert raw_rows(lake) - before == expected_raw(
             [log for log in arrived(lake.settings) if log[1] > 200_000]
         )
-        head = commits.snapshots(raw_table(lake))[state(lake).snapshot_id]
+        head = snapshots.by_id(raw_table(lake))[state(lake).snapshot_id]
         assert head.summary[LOST].startswith("partition 2: 5 ")
         assert land(lake).counts["lost"] == 0
 

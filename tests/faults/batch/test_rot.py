@@ -10,10 +10,10 @@ import pytest
 
 from batch import compact, export
 from batch.close import Request, run_close
-from batch.lake import commits, tables
-from batch.lake.files import live_files
+from batch.jobs.tasks import Runner
+from batch.lake import snapshots, tables
+from batch.lake.data_files import live_files
 from batch.lake.locations import local_path
-from batch.lake.tasks import Runner
 from batch.spark.errors import rotten_files_named
 from impressions.core.errors import CorruptData
 from impressions.terminal.report import start_report
@@ -48,7 +48,7 @@ def flip(path: Path, bit: int) -> bytes:
 def largest(lake: Lake, table: str) -> Path:
     """The largest data file of a table."""
     found = tables.find(lake.settings, table)
-    files = live_files(found, commits.main_id(found))
+    files = live_files(found, snapshots.main_id(found))
     path = local_path(max(files, key=lambda f: f.data.file_size_in_bytes).path)
     assert path is not None
     return path
