@@ -20,7 +20,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from batch.close import Request, run_close
+from batch.close import run_close
+from batch.closing.request import Request
+from batch.jobs.context import Context
 from batch.jobs.tasks import Runner
 from batch.lake import locations, snapshots, tables
 from batch.lake.data_files import LiveFile, live_files
@@ -29,8 +31,9 @@ from benchmarks.frame import Goal, Row, in_turns, row, timed_s
 from benchmarks.lake import SHARDS, Lake
 from benchmarks.peers.sort_and_write import sort_and_write
 from benchmarks.world import CUTOVER_MS, World
+from impressions.clock import now_ms
 from impressions.core.spec import DAY_MS
-from impressions.terminal.report import start_report
+from impressions.terminal.report import start_run
 from tests.memory import peak_rss_bytes
 
 if TYPE_CHECKING:
@@ -148,9 +151,8 @@ def _day(data: Lake, first: int, end: int) -> DataFrame:
 
 
 def _close(data: Lake, slot_ms: int = _SLOT_MS) -> None:
-    report = start_report("close", {})
-    run_close(data.settings, Request(slots=(slot_ms,)), report, Runner())
-    if not report.changed:
+    context = Context(data.settings, start_run("close"), Runner(), now_ms)
+    if not run_close(context, Request(slots=(slot_ms,))).changed:
         raise AssertionError(f"close: slot {slot_ms} was closed already")
 
 

@@ -185,22 +185,20 @@ def main() -> None:
 
 def _round(settings: Settings, file: str, clock: Clock) -> dict[str, int]:
     from batch.jobs.tasks import Runner
-    from impressions.terminal.report import start_report
+    from impressions.terminal.report import start_run
 
-    report = start_report("land", {})
+    run, runner = start_run("land"), Runner()
     if file:
         from batch.importing.job import Import
         from batch.importing.run import run_import
         from batch.mapping.grammar import read_mapping
 
         mapping = read_mapping(_MAP)
-        run_import(Import(settings, [file], mapping, None, False, report, Runner(), clock))
-    else:
-        from batch.landing.job import Landing
-        from batch.landing.round import land
+        return dict(run_import(Import(settings, run, runner, clock, [file], mapping)).counts)
+    from batch.landing.job import Landing
+    from batch.landing.round import land
 
-        land(Landing(settings, clock, report, Runner()))
-    return report.counts
+    return land(Landing(settings, run, runner, clock)).done.counts
 
 
 if __name__ == "__main__":

@@ -5,7 +5,8 @@ import json
 import pytest
 from pyspark.sql import functions as F
 
-from batch.compact import Job, command, compact, recompute_published
+from batch.compact import command, compact, recompute_published
+from batch.compacting.job import Job
 from batch.compacting.refs import branch_of, refs
 from batch.lake import tables
 from batch.lake.generations import history
@@ -13,7 +14,7 @@ from batch.lake.snapshots import by_id
 from batch.rules.aggregate import aggregate, exchanges
 from impressions.core.errors import NotReady, Refused, UsageError
 from impressions.core.spec import DAY_MS
-from impressions.terminal.report import start_report
+from impressions.terminal.report import start_run
 from oracle import year as naive
 from tests.compare import differences
 from tests.integration.conftest import Lake, new_lake
@@ -36,7 +37,7 @@ DUPLICATES = EVENTS[::9]
 
 
 def job(lake: Lake, cutover_ms: int = CUTOVER_MS) -> Job:
-    return Job(lake.spark, lake.settings, cutover_ms, start_report("compact", {}))
+    return Job(lake.spark, lake.settings, cutover_ms, start_run("compact"))
 
 
 def names(lake: Lake) -> tuple[str, str]:
@@ -47,7 +48,8 @@ def names(lake: Lake) -> tuple[str, str]:
 def first(lake):
     """The report of the first generation; raw holds later slots and older ones as well."""
     write_closed(lake, EVENTS, DUPLICATES)
-    return compact(job(lake)).finish().as_dict()
+    of = job(lake)
+    return of.run.report(compact(of)).as_dict()
 
 
 def test_rows_equal_the_oracle(lake, first):

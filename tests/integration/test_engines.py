@@ -13,13 +13,13 @@ from typing import Any
 import duckdb
 import pytest
 
-from batch.close import Request, run_close
-from batch.jobs.tasks import Runner
+from batch.close import run_close
+from batch.closing.request import Request
 from batch.lake import snapshots, tables
 from batch.lake.catalog import open_catalog
 from batch.lake.data_files import live_files
 from batch.lake.locations import local_path
-from impressions.terminal.report import start_report
+from tests.context import local_context
 from tests.integration.conftest import Lake
 from tests.integration.history import logs, rows_of
 from tests.lake.rows import bring_in, file_of
@@ -33,7 +33,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "querying.md"
 def landed(lake: Lake, tmp_path_factory: pytest.TempPathFactory) -> Lake:
     path = file_of(tmp_path_factory.mktemp("files") / "e.parquet", rows_of(logs(41)))
     bring_in(lake.settings, path)
-    run_close(lake.settings, Request(again=True), start_report("close", {}), Runner())
+    run_close(local_context(lake.settings, "close"), Request(again=True))
     return lake
 
 

@@ -7,10 +7,13 @@ import pytest
 
 from batch import compact, export
 from batch.compacting import refs
+from batch.compacting.job import Job
 from batch.compacting.publishing import writer
 from batch.exporting import sst_input
 from batch.exporting.generation_directory import open_directory
+from batch.exporting.job import Job as ExportJob
 from batch.exporting.leftovers import sweep_unlisted
+from batch.exporting.verifying import check_complete
 from batch.lake import snapshots, tables
 from batch.spark.session import spark_session
 from impressions.core import merge
@@ -24,7 +27,7 @@ from impressions.formats.generation_paths import sst_path
 from impressions.formats.manifest import SstFile, content_digest
 from impressions.rocksdb import stores as rocks
 from impressions.settings.sections import Catalog
-from impressions.terminal.report import start_report
+from impressions.terminal.report import start_run
 from oracle import year as naive
 from tests.compare import as_dict, differences
 from tests.integration.conftest import Lake, new_lake
@@ -39,15 +42,13 @@ EVENTS = year(SEED)
 CREATED_MS = CUTOVER_MS + 5
 
 
-def export_job(lake: Lake, cutover_ms: int = CUTOVER_MS, **fields) -> export.Job:
-    report = start_report("export", {})
-    job = export.Job.of(lake.spark, lake.settings, cutover_ms, report)
+def export_job(lake: Lake, cutover_ms: int = CUTOVER_MS, **fields) -> ExportJob:
+    job = ExportJob.of(lake.spark, lake.settings, cutover_ms, start_run("export"))
     return replace(job, clock=lambda: CREATED_MS, **fields)
 
 
 def publish(lake: Lake, cutover_ms: int = CUTOVER_MS) -> None:
-    report = start_report("compact", {})
-    compact.compact(compact.Job(lake.spark, lake.settings, cutover_ms, report))
+    compact.compact(Job(lake.spark, lake.settings, cutover_ms, start_run("compact")))
 
 
 def manifest_of(lake: Lake) -> manifests.Manifest:
@@ -76,7 +77,8 @@ def pairs_of(lake: Lake, tmp_path, shards=None) -> dict[bytes, bytes]:
 def exported(lake):
     write_closed(lake, EVENTS, EVENTS[::9])
     publish(lake)
-    return export.export(export_job(lake)).as_dict()
+    job = export_job(lake)
+    return job.run.report(export.export(job)).as_dict()
 
 
 @pytest.mark.parametrize("days_later", [0, 3, 27])
@@ -307,4 +309,4 @@ def sst(shard: int, first: int, last: int) -> SstFile:
 )
 def test_an_export_that_is_not_whole_is_refused(files, written, message):
     with pytest.raises(Refused, match=message):
-        export.check_complete(files, written, {0: 9, 1: 3})
+        check_complete(files, written, {0: 9, 1: 3})

@@ -17,22 +17,19 @@ from batch.lake.reading import rows_of
 from batch.mapping.grammar import read_mapping
 from impressions.clock import Clock, now_ms
 from impressions.settings.model import Settings
-from impressions.terminal.report import RunReport, start_report
+from impressions.terminal.report import Outcome, Run, start_run
 from tests.integration.history import MAPPING, write_parquet
 
 
 def bring_in(
     settings: Settings, *paths: str, flags: Sequence[str] = tuple(MAPPING), clock: Clock = now_ms,
     **more: Any,
-) -> RunReport:  # fmt: skip
+) -> Outcome:  # fmt: skip
     """One import."""
     mapping = read_mapping(list(flags), None, more.pop("ingest_time", None))
-    job = {
-        "valid_through_ms": None, "dry_run": False, "report": start_report("land", {}),
-        "runner": Runner(), "clock": clock,
-    } | more  # fmt: skip
-    run_import(Import(settings, paths, mapping, **job))
-    return job["report"]
+    this: Run = more.pop("run", None) or start_run("land")
+    runner = more.pop("runner", None) or Runner()
+    return run_import(Import(settings, this, runner, clock, paths, mapping, **more))
 
 
 def file_of(path: Path, rows: list[dict[str, Any]]) -> str:

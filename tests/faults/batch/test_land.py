@@ -18,6 +18,7 @@ from pyspark.sql import SparkSession
 from batch.lake import conflict, snapshots, tables
 from batch.lake.cursor import LOST
 from batch.lake.guarded_commit import commit
+from batch.landing import appending
 from batch.landing import round as landing
 from impressions.core.errors import NotReady, Refused
 from impressions.kafka import topics
@@ -145,7 +146,7 @@ class TestTwoLanders:
         met, read = count_conflicts(monkeypatch), []
         real = landing._read
         monkeypatch.setattr(landing, "_read", lambda *given: read.append(1) or real(*given))
-        real_raw = landing._land_raw
+        real_raw = appending.append_raw
 
         def meeting(job: Any, before: Any, parts: Any) -> Any:
             if job.chosen == (0, 1):
@@ -153,7 +154,7 @@ class TestTwoLanders:
                 assert state(lake).valid_through_ms == 0, "partitions 0 and 1 are not landed"
             return real_raw(job, before, parts)
 
-        monkeypatch.setattr(landing, "_land_raw", meeting)
+        monkeypatch.setattr(appending, "append_raw", meeting)
         land(lake, chosen=(0, 1))
         assert (len(read), len(met)) == (2, 1)
         assert state(lake).valid_through_ms > 0
