@@ -92,6 +92,9 @@ def export(job: Job, *, force: bool = False, dry_run: bool = False) -> Outcome:
         NotReady: the generation is not published in ema.
         Refused: what is there holds something else, or the settings are not those it was made with.
     """
+    from batch.exporting.sst_sink import SstSink
+    from batch.spark.session import register_source
+
     generation = _published(job)
     files = sst_input.data_files(job.spark, job.ema, job.tag)
     entries = sst_input.entries_per_shard(files, job.table)
@@ -99,6 +102,7 @@ def export(job: Job, *, force: bool = False, dry_run: bool = False) -> Outcome:
     if dry_run:
         status = "would verify" if there else "would write"
         return _outcome(job, generation, status, {"entries": sum(entries.values())})
+    register_source(job.spark, SstSink)
     with stages(job.spark, f"{'verify' if there else 'export'} {job.name}"):
         written = write(job, files, upload=there is None)
     made = verifying.manifest_of(job, generation, entries, written.parts)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from batch.compacting import audits, publishing, refs
 from batch.compacting.computing import Computed, origin
@@ -10,8 +11,13 @@ from batch.compacting.job import Job
 from batch.compacting.window_branch import Survey
 from batch.lake import generations, tables
 from batch.lake.generations import History
-from batch.lake.imported_until import history_until_ms
+from batch.lake.imported_until import newest_of_files
+from impressions.core.slot import format_utc
 from impressions.formats.generation_paths import ref_name
+from impressions.terminal.console import warn
+
+if TYPE_CHECKING:
+    from pyiceberg.table import Table
 
 
 @dataclass(frozen=True)
@@ -59,7 +65,7 @@ def audit(job: Job, computed: Computed, known: History) -> Audited:
 def sign(job: Job, window: Survey, audited: Audited) -> None:
     """Commits what the audits found to the branch; without it, it is no generation."""
     raw = tables.require(job.settings, tables.RAW, hint="impressions land")
-    until_ms = history_until_ms(raw, window.source_id, job.cutover_ms)
+    until_ms = _history_until_ms(raw, window.source_id, job.cutover_ms)
     properties = (
         origin(job, window)
         | {generations.TOTAL + name: repr(value) for name, value in audited.totals.items()}
@@ -67,3 +73,20 @@ def sign(job: Job, window: Survey, audited: Audited) -> None:
         | {generations.HISTORY: str(until_ms)}
     )
     publishing.sign_off(job.spark, job.ema, job.cutover_ms, properties)
+
+
+def _history_until_ms(raw: Table, snapshot_id: int | None, cutover_ms: int) -> int:
+    """Just after the newest row of any file, where that is not before the cutover; else 0.
+
+    Such rows are in no answer until the next generation, for the stream never saw them; live
+    answers say so.
+    """
+    newest_ms = newest_of_files(raw, snapshot_id)
+    if newest_ms is None or newest_ms < cutover_ms:
+        return 0
+    warn(
+        f"files brought rows ingested up to {format_utc(newest_ms)}: those from "
+        f"{format_utc(cutover_ms)} on are in no answer until the next generation; live answers "
+        "say so (deltas_missing)"
+    )
+    return newest_ms + 1

@@ -28,7 +28,7 @@ class Export:
 
 
 def write(job: Job, files: Sequence[DataFile], *, upload: bool) -> Export:
-    """Runs the sink over these files of the table.
+    """Runs the sink, which the session knows, over these files of the table.
 
     Args:
         upload: False computes names, digests and sizes, and leaves no file anywhere.
@@ -36,8 +36,7 @@ def write(job: Job, files: Sequence[DataFile], *, upload: bool) -> Export:
     Raises:
         ImpressionsError: a task failed as often as Spark tries.
     """
-    from batch.exporting.sst_sink import NAME, OPTION, SstSink, read_result
-    from batch.spark.session import register_source
+    from batch.exporting.sst_sink import NAME, OPTION, read_result
 
     with tempfile.TemporaryDirectory(prefix="impressions-export-") as local:
         table = sst_input.iceberg_table(job.spark, job.ema)
@@ -50,7 +49,6 @@ def write(job: Job, files: Sequence[DataFile], *, upload: bool) -> Export:
             rows = sst_input.rows_by_shard(job.table(), job.settings.partitions)
         else:
             rows = sst_input.numbered(job.spark, plan.shards)
-        register_source(job.spark, SstSink)
         try:
             rows.write.format(NAME).option(OPTION, plan.encode()).mode("append").save()
         except Exception as error:  # py4j's, Spark's or Python's: whatever a task raised

@@ -81,10 +81,8 @@ def extend(job: Import, raw: Table | None) -> int | None:
 
 
 def _cut(job: Import, wanted_ms: int, begins_ms: int | None, now_ms: int) -> int:
-    from impressions.kafka.client import find_bootstrap
-
     topic, until_ms = job.settings.kafka.topic, wanted_ms
-    if find_bootstrap(job.settings) is not None:
+    if overlap.has_topic(job.settings):
         until_ms = min(wanted_ms, begins_ms if begins_ms is not None else now_ms)
     if until_ms < wanted_ms:
         job.run.note(

@@ -14,8 +14,6 @@ from batch.lake.arrow_columns import integers
 from batch.lake.cursor import SOURCE_PREFIX
 from batch.lake.data_files import LiveFile, bound, live_files, source_bounds
 from batch.lake.reading import rows_of
-from impressions.core.slot import format_utc
-from impressions.terminal.console import warn
 
 if TYPE_CHECKING:
     from pyiceberg.table import Table
@@ -42,23 +40,6 @@ def newest_of_files(
         else:
             found.append(bound(raw, file.data, "ingest_time", upper=True) // 1000)
     return max(found, default=None)
-
-
-def history_until_ms(raw: Table, snapshot_id: int | None, cutover_ms: int) -> int:
-    """Behind the newest row of any file, where that is not before the cutover; else 0.
-
-    Such rows are in no answer until the next generation, for the stream never saw them; live
-    answers say so.
-    """
-    newest_ms = newest_of_files(raw, snapshot_id)
-    if newest_ms is None or newest_ms < cutover_ms:
-        return 0
-    warn(
-        f"files brought rows ingested up to {format_utc(newest_ms)}: those from "
-        f"{format_utc(cutover_ms)} on are in no answer until the next generation; live answers "
-        "say so (deltas_missing)"
-    )
-    return newest_ms + 1
 
 
 def _newest(raw: Table, file: LiveFile, without: frozenset[str]) -> list[int]:

@@ -45,16 +45,21 @@ def check_landing(settings: Settings, raw: Table, snapshot_id: int | None, first
         )
 
 
+def has_topic(settings: Settings) -> bool:
+    """Whether a topic is configured, so that it may hold records sooner or later."""
+    from impressions.kafka.client import find_bootstrap
+
+    return find_bootstrap(settings) is not None
+
+
 def topic_begins_ms(settings: Settings, landed: Landed | None) -> int | None:
     """When the first record of the topic was ingested; None where there is none, or no broker.
 
     A broker that does not answer is said and passed over: the first landing checks again.
     """
-    from impressions.kafka.client import find_bootstrap
-
     if landed is not None and landed.first_ms is not None:
         return landed.first_ms
-    if find_bootstrap(settings) is None:
+    if not has_topic(settings):
         return None
     try:
         from batch.landing.topic import first_record_ms
