@@ -1,16 +1,21 @@
 """The batch path: topic and files become raw impressions, raw becomes aggregates, these SST files.
 
-Four verbs, each a file that runs by itself or under `spark-submit`: land, close, compact, export.
-What each consists of:
+Four verbs on top, each a file that runs by itself or under `spark-submit`; below them, by layer,
+what they consist of. pyspark is imported inside functions, so every module is light to import.
 
-    land      landing/ (the topic), importing/ with files/ and mapping/ (histories). No Java
-    close     closing/. No Java
-    compact   window_branch, aggregate, audits, audit_facts, audit_sample, published, compare, refs,
-              spark_io
-    export    sst_input, ema_rows, packing, sst_sink, storage, sweep
-
-Shared: lake/ (Iceberg without a JVM), tasks (threads, or tasks of Spark), partitions, report (the
-one-line run report), stale (generations that lack rows). Of Spark: session (the one factory),
-spark_pinned, spark_errors, stages (progress), shard, java and jars.
-Modules are light to import; pyspark is imported inside functions.
+    land        verb: the topic, or files, into raw. No Java
+    close       verb: slots that are over into their closed form. No Java
+    compact     verb: a year of raw into one audited, published generation of ema. Spark
+    export      verb: a published generation into SST files and a manifest. Spark
+    importing   files into raw
+    closing     slots of raw: sorted, duplicates decided
+    landing     the topic into raw, exactly once
+    compacting  the window pinned, aggregated, audited, published
+    exporting   rows of ema into profile blocks, SST files, a generation directory
+    jobs        what the jobs have in common: context, tasks
+    spark       the session, its pinned settings, its progress, its errors
+    lake        everything that is Iceberg, from Python
+    files       Parquet, CSV and JSON lines of users, read once each
+    mapping     a user's columns become ours
+    rules       the rules of the core as expressions of Spark
 """

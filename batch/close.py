@@ -7,22 +7,22 @@ one of them; one commit. A plain process; spark-submitted, a task of the cluster
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from impressions.core.errors import NotReady, UsageError
-from impressions.core.slot import format_utc, parse_logical_date
+from batch.closing.request import Request, chosen_slots
+from batch.jobs.context import Context
+from batch.jobs.tasks import runner_of_submission
+from batch.lake import snapshots, tables
+from batch.lake.conflict import retried
+from batch.lake.slot_states import slot_names, slot_states
+from impressions.clock import now_ms
+from impressions.core.errors import UsageError
+from impressions.core.slot import parse_logical_date
 from impressions.process.command import DryRun, Json, run, verb
 from impressions.settings.model import Settings
-
-if TYPE_CHECKING:
-    from batch.lake.commits import State
-    from batch.lake.files import SlotState
-    from batch.lake.tasks import Runner
-    from impressions.terminal.report import RunReport
+from impressions.terminal.report import Outcome, Report, start_run
 
 _Slot = Annotated[
     list[str] | None,
@@ -42,17 +42,6 @@ _Again = Annotated[
         "decided again.",
     ),
 ]
-
-_LAND_FIRST = "bring the rest in first: impressions land"
-
-
-@dataclass(frozen=True)
-class Request:
-    """Which slots: `slots` (starts in ms), all that end by `through_ms`, or all that are over."""
-
-    slots: tuple[int, ...] = ()
-    through_ms: int | None = None
-    again: bool = False
 
 
 @verb
@@ -74,9 +63,6 @@ def command(
       impressions close
       impressions close --slot 2026-11-14
     """
-    from batch.lake.tasks import runner_of_submission
-    from impressions.terminal.report import start_report
-
     if slot and through:
         raise UsageError("--slot and --through: expected one of the two")
     request = Request(
@@ -84,86 +70,47 @@ def command(
         parse_logical_date(through, settings.spec) if through else None,
         again,
     )
-    report = start_report(
-        "close", {"slot": slot or [], "through": through, "again": again, "dry_run": dry_run}
-    )
-    run_close(settings, request, report, runner_of_submission(), dry_run)
+    arguments = {"slot": slot or [], "through": through, "again": again, "dry_run": dry_run}
+    context = Context(settings, start_run("close", arguments), runner_of_submission(), now_ms)
+    report = context.run.report(run_close(context, request, dry_run=dry_run))
     report.emit(json=json, summary=_summary(report, dry_run))
 
 
-def run_close(
-    settings: Settings, request: Request, report: RunReport, runner: Runner, dry_run: bool = False
-) -> None:
-    """Does it; fills the report. Raises NotReady for a slot that is not over."""
+def run_close(context: Context, request: Request, *, dry_run: bool = False) -> Outcome:
+    """Closes the slots in one commit. Raises NotReady for a slot that is not over."""
     from batch.closing.rewrite import Rewrite
-    from batch.lake import commits, tables
-    from batch.lake.files import slot_names, slot_states
-    from batch.lake.retry import retried
 
-    rewrite = Rewrite(settings, runner)
+    settings, rewrite = context.settings, Rewrite(context.settings, context.runner)
 
-    def attempt() -> None:
+    def attempt() -> Outcome:
         table = tables.require(settings, tables.RAW, hint="impressions land --from-files ...")
-        base = commits.state(table)
+        base = snapshots.state(table)
         states = slot_states(table, base.snapshot_id)
         slots = chosen_slots(request, states, base, settings)
-        report.counts.update(slots=len(slots), rows=sum(states[slot].rows for slot in slots))
-        report.extra["slots"] = slot_names(slots, settings.spec.slot_ms)
-        report.snapshots[tables.RAW] = base.snapshot_id
+        counts = {"slots": len(slots), "rows": sum(states[slot].rows for slot in slots)}
+        extra = {"slots": slot_names(slots, settings.spec.slot_ms)}
         if not slots or dry_run:
-            return
-        snapshot_id, closed = rewrite.attempt(table, base, slots, {commits.RUN_ID: report.run_id})
-        report.changed = True
-        report.snapshots[tables.RAW] = snapshot_id
-        report.counts.update(
-            rows=sum(one.rows for one in closed),
-            duplicates=sum(one.duplicates for one in closed),
-            files=sum(len(one.files) for one in closed),
-        )
+            return Outcome(False, counts, {tables.RAW: base.snapshot_id}, extra)
+        said = {snapshots.RUN_ID: context.run.id}
+        snapshot_id, closed = rewrite.attempt(table, base, slots, said)
+        counts |= {
+            "rows": sum(one.rows for one in closed),
+            "duplicates": sum(one.duplicates for one in closed),
+            "files": sum(len(one.files) for one in closed),
+        }
+        return Outcome(True, counts, {tables.RAW: snapshot_id}, extra)
 
-    retried(attempt)
-
-
-def chosen_slots(
-    request: Request, states: dict[int, SlotState], base: State, settings: Settings
-) -> set[int]:
-    """Slots to rewrite now. Raises NotReady."""
-    from batch.closing.slots import due_slots, followers
-
-    spec, reached_ms = settings.spec, base.valid_through_ms or 0
-    asked_ms = [slot + spec.slot_ms for slot in request.slots]
-    if request.through_ms is not None:
-        asked_ms.append(request.through_ms)
-    _check_over(asked_ms, base)
-    until_ms = reached_ms if request.through_ms is None else request.through_ms
-    due = due_slots(states, until_ms, spec, request.again)
-    if request.slots:
-        due &= set(request.slots)
-    return due | followers(due, states, spec)
+    return retried(attempt)
 
 
-def _check_over(ends_ms: Sequence[int], base: State) -> None:
-    late = max(ends_ms, default=0)
-    reached_ms = base.valid_through_ms
-    if reached_ms is None and ends_ms:
-        raise NotReady("raw does not say yet how far it is complete", hint=_LAND_FIRST)
-    if reached_ms is not None and late > reached_ms:
-        raise NotReady(
-            f"the slots asked for end at {format_utc(late)}, but raw is valid through "
-            f"{format_utc(reached_ms)}",
-            hint=_LAND_FIRST,
-            reason="slot_not_over",
-        )
-
-
-def _summary(report: RunReport, dry_run: bool) -> str:
-    report.finish()
-    if not report.counts["slots"]:
+def _summary(report: Report, dry_run: bool) -> str:
+    counts = report.outcome.counts
+    if not counts["slots"]:
         return "nothing to close: every slot that is over is closed"
     verb = "would close" if dry_run else "closed"
-    ranges = ", ".join(report.extra["slots"])
+    ranges = ", ".join(report.outcome.extra["slots"])
     return (
-        f"{verb} {report.counts['slots']:,} slots ({report.counts['rows']:,} rows) "
+        f"{verb} {counts['slots']:,} slots ({counts['rows']:,} rows) "
         f"in {report.seconds:.1f} s: {ranges}"
     )
 

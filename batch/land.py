@@ -7,113 +7,46 @@ per part of a file: for histories of terabytes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-import typer
-
-from batch.mapping import flags
+from batch.importing import flags as files
+from batch.jobs.tasks import runner_of_submission
+from batch.landing import flags as topic
+from batch.landing import loop
+from batch.mapping import flags as columns
+from impressions.clock import now_ms
 from impressions.core.errors import UsageError
+from impressions.core.slot import parse_logical_date
 from impressions.process.command import DryRun, Json, run, verb
-from impressions.settings.model import Settings
+from impressions.settings.model import Settings, parse_shards
+from impressions.terminal.report import start_run
 
 if TYPE_CHECKING:
     from batch.mapping.grammar import ImportMapping
-    from impressions.terminal.report import RunReport
-
-_Once = Annotated[bool, typer.Option("--once", help="Land one round, then exit: the default.")]
-_Every = Annotated[
-    str | None,
-    typer.Option("--every", metavar="1h", help="Land every 30s, 15m, 1h ... until SIGTERM."),
-]
-_Until = Annotated[
-    str | None,
-    typer.Option(
-        "--until",
-        metavar="DATE",
-        help="Land nothing that is ingested from this date on; with --every, end once raw is valid "
-        "through it.",
-    ),
-]
-_Partitions = Annotated[
-    str | None,
-    typer.Option(
-        "--partitions",
-        metavar="0-3,7",
-        help="Land only these partitions; other landers land the others.",
-    ),
-]
-_AcceptLoss = Annotated[
-    bool,
-    typer.Option(
-        "--accept-loss",
-        help="Go on although impressions are lost for good: records that the topic deleted before "
-        "they were landed, records with their producer's time instead of the broker's, and landed "
-        "rows that were deleted from raw. No generation from then on counts them. The snapshot of "
-        "raw names partitions and offsets.",
-    ),
-]
-_Files = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--from-files",
-        metavar="PATH",
-        help="Parquet, CSV, TSV or JSON lines: file, directory or glob; repeatable.",
-    ),
-]
-_More = Annotated[
-    list[str] | None, typer.Argument(metavar="[PATH]...", help="Further paths of --from-files.")
-]
-_ValidThrough = Annotated[
-    str | None,
-    typer.Option(
-        "--valid-through",
-        metavar="DATE",
-        help="State that everything ingested before this date has been imported. A generation "
-        "lacks what is imported for an earlier date afterwards.",
-        show_default="the slot after the newest row",
-    ),
-]
-_Yes = Annotated[
-    bool,
-    typer.Option(
-        "--yes",
-        help="Import although most of a file's first rows are rejected: no answer counts rejected "
-        "rows; impressions.rejected keeps them with the reason.",
-    ),
-]
-_Forget = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--forget",
-        metavar="FILE|SOURCE",
-        help="Undo an import: delete its rows and its rejected rows, and decide duplicates again. "
-        "Generations that counted them stay as they are.",
-    ),
-]
 
 
 @verb
 def command(
     settings: Settings,
-    once: _Once = False,
-    every: _Every = None,
-    until: _Until = None,
-    partitions: _Partitions = None,
-    accept_loss: _AcceptLoss = False,
-    from_files: _Files = None,
-    more: _More = None,
-    map_: flags.Map = None,
-    mapping: flags.MappingFile = None,
-    ingest_time: flags.IngestTime = None,
-    separator: flags.Separator = None,
-    encoding: flags.Encoding = None,
-    no_header: flags.NoHeader = False,
-    timezone: flags.Timezone = None,
-    location: flags.Location = None,
-    valid_through: _ValidThrough = None,
-    yes: _Yes = False,
-    forget: _Forget = None,
+    once: topic.Once = False,
+    every: topic.Every = None,
+    until: topic.Until = None,
+    partitions: topic.Partitions = None,
+    accept_loss: topic.AcceptLoss = False,
+    from_files: files.Files = None,
+    more: files.More = None,
+    map_: columns.Map = None,
+    mapping: columns.MappingFile = None,
+    ingest_time: columns.IngestTime = None,
+    separator: columns.Separator = None,
+    encoding: columns.Encoding = None,
+    no_header: columns.NoHeader = False,
+    timezone: columns.Timezone = None,
+    location: columns.Location = None,
+    valid_through: files.ValidThrough = None,
+    yes: files.Yes = False,
+    forget: files.Forget = None,
     json: Json = False,
     dry_run: DryRun = False,
 ) -> None:
@@ -125,7 +58,7 @@ def command(
     \b
     Examples, from Kafka (kafka.topic):
       impressions land                      what is there now, then exit
-      impressions land --every 1h           for ever; SIGTERM finishes the round and exits 0
+      impressions land --every 1h           a round each hour; SIGTERM finishes it and exits 0
       impressions land --every 10s --until 2026-11-15    until raw is valid through that day's start
       impressions land --every 1h --partitions 0-31      one of several landers
 
@@ -163,11 +96,11 @@ def command(
     elif paths:
         from batch.mapping.grammar import read_mapping
 
-        columns = read_mapping(
+        named = read_mapping(
             map_ or [], mapping, ingest_time, separator=separator, encoding=encoding,
             header=False if no_header else None, timezone=timezone, locations=location or [],
         )  # fmt: skip
-        _from_files(settings, paths, columns, valid_through, yes, json, dry_run)
+        _from_files(settings, paths, named, valid_through, yes, json, dry_run)
     else:
         _from_kafka(settings, once, every, until, partitions, accept_loss, json, dry_run)
 
@@ -203,14 +136,10 @@ def _from_kafka(
     json: bool,
     dry_run: bool,
 ) -> None:
-    from batch.lake.tasks import runner_of_submission
-    from batch.landing import loop
     from batch.landing.job import Landing
+    from batch.landing.outcome import outcome_of, summary
     from batch.landing.round import land, look
-    from impressions.clock import now_ms
-    from impressions.core.slot import parse_logical_date
     from impressions.kafka.client import bootstrap
-    from impressions.terminal.report import start_report
 
     if every and (once or dry_run):
         raise UsageError("--every: not together with --once or --dry-run")
@@ -219,27 +148,26 @@ def _from_kafka(
     chosen = _partitions(partitions, settings)
     bootstrap(settings)
     runner = runner_of_submission()
+    arguments = {
+        "every": every, "until": until, "partitions": partitions, "accept_loss": accept_loss,
+        "dry_run": dry_run,
+    }  # fmt: skip
 
     def one_round() -> int:
-        arguments = {
-            "until": until, "partitions": partitions, "accept_loss": accept_loss,
-            "dry_run": dry_run,
-        }  # fmt: skip
-        report = start_report("land", {"every": every, **arguments})
-        job = Landing(settings, now_ms, report, runner, until_ms, accept_loss, chosen)
-        through_ms = look(job) if dry_run else land(job)
-        report.emit(json=json, summary=_kafka_summary(report, dry_run))
-        return through_ms
+        this = start_run("land", arguments)
+        job = Landing(settings, this, runner, now_ms, until_ms, accept_loss, chosen)
+        done = look(job) if dry_run else land(job)
+        report = job.run.report(outcome_of(done, dry_run=dry_run))
+        report.emit(json=json, summary=summary(report, dry_run=dry_run))
+        return done.through_ms
 
     if every_s:
-        _rounds(settings, one_round, every_s, until_ms)
+        loop.rounds(settings, one_round, every_s, until_ms)
     else:
         one_round()
 
 
 def _partitions(text: str | None, settings: Settings) -> tuple[int, ...] | None:
-    from impressions.settings.model import parse_shards
-
     if text is None:
         return None
     try:
@@ -248,87 +176,40 @@ def _partitions(text: str | None, settings: Settings) -> tuple[int, ...] | None:
         raise UsageError(f"--partitions {text}: {error}") from None
 
 
-def _rounds(
-    settings: Settings, one_round: Callable[[], int], every_s: int, until_ms: int | None
-) -> None:
-    from batch.landing import loop
-    from impressions.process.registry import registered
-    from impressions.terminal import log
-
-    log.configure(process="land")
-    with registered(settings, "land"), loop.stopped_by_sigterm() as stop:
-        loop.repeat(one_round, every_s, until_ms, stop)
-
-
-def _kafka_summary(report: RunReport, dry_run: bool) -> str:
-    counts = report.finish().counts
-    where = f"valid through {report.extra['valid_through'] or 'nowhere yet'}"
-    if dry_run:
-        return f"would land {counts['records']:,} records of {report.extra['topic']}; now {where}"
-    if not counts["records"]:
-        return f"nothing new in {report.extra['topic']}; {where}"
-    return (
-        f"landed {counts['records']:,} records in {report.seconds:.1f} s: read {counts['read']:,} "
-        f"= landed {counts['landed']:,} + rejected {counts['rejected']:,}; "
-        f"{counts['lag']:,} left; {where}"
-    )
-
-
 def _from_files(
     settings: Settings,
     paths: list[str],
-    columns: ImportMapping,
+    mapping: ImportMapping,
     valid_through: str | None,
     yes: bool,
     json: bool,
     dry_run: bool,
 ) -> None:
     from batch.importing.job import Import
+    from batch.importing.outcome import summary
     from batch.importing.run import run_import
-    from batch.lake.tasks import runner_of_submission
-    from impressions.clock import now_ms
-    from impressions.core.slot import parse_logical_date
-    from impressions.terminal.report import start_report
 
-    until_ms = parse_logical_date(valid_through, settings.spec) if valid_through else None
-    report = start_report(
-        "land",
-        {
-            "from_files": paths,
-            "mapping": columns.as_dict(),
-            "valid_through": valid_through,
-            "dry_run": dry_run,
-        },
-    )
-    runner = runner_of_submission()
-    run_import(Import(settings, paths, columns, until_ms, dry_run, report, runner, now_ms, not yes))
-    report.emit(json=json, summary=_files_summary(report, dry_run))
-
-
-def _files_summary(report: RunReport, dry_run: bool) -> str:
-    counts = report.finish().counts
-    verb = "would import" if dry_run else "imported" if report.changed else "imported nothing from"
-    return (
-        f"{verb} {counts['files_new']:,} of {counts['files']:,} files in {report.seconds:.1f} s: "
-        f"read {counts['read']:,} = applied {counts['applied']:,} + duplicate "
-        f"{counts['duplicate']:,} + rejected {counts['rejected']:,}"
-    )
+    through_ms = parse_logical_date(valid_through, settings.spec) if valid_through else None
+    arguments = {
+        "from_files": paths, "mapping": mapping.as_dict(), "valid_through": valid_through,
+        "dry_run": dry_run,
+    }  # fmt: skip
+    this = start_run("land", arguments)
+    job = Import(
+        settings, this, runner_of_submission(), now_ms, paths, mapping, through_ms, dry_run,
+        look_first=not yes,
+    )  # fmt: skip
+    report = job.run.report(run_import(job))
+    report.emit(json=json, summary=summary(report, dry_run=dry_run))
 
 
 def _forget(settings: Settings, names: list[str], json: bool, dry_run: bool) -> None:
-    from batch.importing.forget import Forgetting, forget
-    from batch.lake.tasks import runner_of_submission
-    from impressions.terminal.report import start_report
+    from batch.importing.forget import Forgetting, forget, summary
 
-    report = start_report("forget", {"forget": names, "dry_run": dry_run})
-    forget(Forgetting(settings, names, report, runner_of_submission(), dry_run))
-    counts = report.finish().counts
-    verb = "would take out" if dry_run else "took out"
-    report.emit(
-        json=json,
-        summary=f"{verb} {counts['rows']:,} rows of {counts['slots']:,} slots and "
-        f"{counts['rejected']:,} rejected rows in {report.seconds:.1f} s",
-    )
+    this = start_run("forget", {"forget": names, "dry_run": dry_run})
+    job = Forgetting(settings, this, runner_of_submission(), now_ms, names, dry_run)
+    report = job.run.report(forget(job))
+    report.emit(json=json, summary=summary(report, dry_run=dry_run))
 
 
 if __name__ == "__main__":

@@ -20,17 +20,20 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from batch.close import Request, run_close
-from batch.lake import commits, locations, tables
-from batch.lake.files import LiveFile, live_files
-from batch.lake.tasks import Runner
+from batch.close import run_close
+from batch.closing.request import Request
+from batch.jobs.context import Context
+from batch.jobs.tasks import Runner
+from batch.lake import locations, snapshots, tables
+from batch.lake.data_files import LiveFile, live_files
 from benchmarks import cores, jvm, lake
 from benchmarks.frame import Goal, Row, in_turns, row, timed_s
 from benchmarks.lake import SHARDS, Lake
 from benchmarks.peers.sort_and_write import sort_and_write
 from benchmarks.world import CUTOVER_MS, World
+from impressions.clock import now_ms
 from impressions.core.spec import DAY_MS
-from impressions.terminal.report import start_report
+from impressions.terminal.report import start_run
 from tests.memory import peak_rss_bytes
 
 if TYPE_CHECKING:
@@ -47,7 +50,7 @@ _COPIED = 100  # one log in so many is sent again
 def run(world: World) -> Iterator[Row]:
     """CPU of a row, and rows per second of the job as it ships, commit included."""
     data = _landed(world)
-    landed_id = commits.state(_raw(data)).snapshot_id
+    landed_id = snapshots.state(_raw(data)).snapshot_id
     slot = data.spark.table(data.raw).where(f"ingest_slot = timestamp_millis({_SLOT_MS})")
     target, meter = world.home / "sorted", jvm.Meter(data.spark)
     cpu_s: dict[str, list[float]] = {"ours": [], "limit": []}
@@ -97,7 +100,7 @@ def _raw(data: Lake) -> Table:
 def _files(data: Lake) -> list[LiveFile]:
     """Data files of the slot."""
     raw = _raw(data)
-    return [f for f in live_files(raw, commits.main_id(raw)) if f.place[0] == _SLOT_MS]
+    return [f for f in live_files(raw, snapshots.main_id(raw)) if f.place[0] == _SLOT_MS]
 
 
 def _rows(data: Lake) -> list[pa.Table]:
@@ -148,9 +151,8 @@ def _day(data: Lake, first: int, end: int) -> DataFrame:
 
 
 def _close(data: Lake, slot_ms: int = _SLOT_MS) -> None:
-    report = start_report("close", {})
-    run_close(data.settings, Request(slots=(slot_ms,)), report, Runner())
-    if not report.changed:
+    context = Context(data.settings, start_run("close"), Runner(), now_ms)
+    if not run_close(context, Request(slots=(slot_ms,))).changed:
         raise AssertionError(f"close: slot {slot_ms} was closed already")
 
 

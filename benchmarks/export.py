@@ -13,8 +13,8 @@ from functools import partial
 from itertools import count
 from pathlib import Path
 
-from batch.export import Job
 from batch.export import export as run_export
+from batch.exporting.job import Job
 from benchmarks import cores, lake
 from benchmarks.compact import published
 from benchmarks.compacting import in_spark
@@ -28,7 +28,7 @@ from impressions.formats import profile_block
 from impressions.formats.generation_paths import MANIFEST
 from impressions.formats.manifest import Manifest
 from impressions.rocksdb import generation_store
-from impressions.terminal.report import start_report
+from impressions.terminal.report import start_run
 from tests.compare import as_dict
 
 _RUNS = 3
@@ -70,7 +70,7 @@ def run(world: World) -> Iterator[Row]:
 
 def _export(data: Lake, target: Path) -> None:
     settings = data.settings.model_copy(update={"generations_uri": str(target)})
-    run_export(Job.of(data.spark, settings, CUTOVER_MS, start_report("export", {})))
+    run_export(Job.of(data.spark, settings, CUTOVER_MS, start_run("export")))
 
 
 def _copy(source: Path, target: Path) -> None:

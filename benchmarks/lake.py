@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from batch.lake import commits, tables
-from batch.spark.commits import writer
+from batch.compacting.publishing import writer
+from batch.lake import snapshots, tables
 from batch.spark.session import spark_session
 from benchmarks import cores
 from benchmarks.frame import timed_s
@@ -92,7 +92,7 @@ def empty(world: World, name: str, rows: int, rows_of_a_profile: int = ROWS_OF_A
 
 def append(lake: Lake, rows: DataFrame, valid_through_ms: int) -> None:
     """Write rows as each task has them; Iceberg sorts within the task."""
-    properties = {commits.VALID_THROUGH: str(valid_through_ms)}
+    properties = {snapshots.VALID_THROUGH: str(valid_through_ms)}
     writer(rows.select(*tables.RAW_COLUMNS), lake.raw, properties).append()
 
 

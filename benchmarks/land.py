@@ -127,12 +127,12 @@ _MAP = (
 
 def _landed_files(settings: Settings) -> list[pa.Table]:
     """The rows of each data file of raw, in another order than its own."""
-    from batch.lake import commits, locations, tables
-    from batch.lake.files import live_files
+    from batch.lake import locations, snapshots, tables
+    from batch.lake.data_files import live_files
 
     raw = tables.require(settings, tables.RAW, hint="")
     found, rng = [], np.random.default_rng(1)
-    for file in live_files(raw, commits.main_id(raw)):
+    for file in live_files(raw, snapshots.main_id(raw)):
         rows = pq.ParquetFile(locations.local_path(file.path)).read()
         found.append(rows.take(pa.array(rng.permutation(rows.num_rows))))
     return found
@@ -184,23 +184,21 @@ def main() -> None:
 
 
 def _round(settings: Settings, file: str, clock: Clock) -> dict[str, int]:
-    from batch.lake.tasks import Runner
-    from impressions.terminal.report import start_report
+    from batch.jobs.tasks import Runner
+    from impressions.terminal.report import start_run
 
-    report = start_report("land", {})
+    run, runner = start_run("land"), Runner()
     if file:
         from batch.importing.job import Import
         from batch.importing.run import run_import
         from batch.mapping.grammar import read_mapping
 
         mapping = read_mapping(_MAP)
-        run_import(Import(settings, [file], mapping, None, False, report, Runner(), clock))
-    else:
-        from batch.landing.job import Landing
-        from batch.landing.round import land
+        return dict(run_import(Import(settings, run, runner, clock, [file], mapping)).counts)
+    from batch.landing.job import Landing
+    from batch.landing.round import land
 
-        land(Landing(settings, clock, report, Runner()))
-    return report.counts
+    return land(Landing(settings, run, runner, clock)).done.counts
 
 
 if __name__ == "__main__":

@@ -21,10 +21,10 @@ from numpy.typing import NDArray
 
 from batch.closing.duplicates import Earlier, Logs, repeated
 from batch.lake import partitions
-from batch.lake.columns import integers
-from batch.lake.files import LiveFile, Place
+from batch.lake.arrow_columns import integers
+from batch.lake.data_files import LiveFile, Place
 from batch.lake.reading import ALL_PROFILES, Profiles, opened, rows_of
-from batch.lake.sorting import in_order, sort_order
+from batch.lake.sort_order import in_order, sort_order
 from batch.lake.tables import RAW_COLUMNS, arrow_schema
 from batch.lake.writing import Files, Target
 from impressions.core.spec import DAY_MS, Spec

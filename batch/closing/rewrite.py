@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from batch.closing.place import Closed, Inputs, Task, close, files_of, task_of
-from batch.lake import commits, partitions
-from batch.lake.committing import commit, discard
-from batch.lake.files import files_by_place
-from batch.lake.tasks import Runner
+from batch.jobs.tasks import Runner
+from batch.lake import partitions, snapshots
+from batch.lake.data_files import files_by_place
+from batch.lake.guarded_commit import commit, discard
 from batch.lake.writing import target_of
 from impressions.settings.model import Settings
 
@@ -41,7 +41,7 @@ class Rewrite:
     def attempt(
         self,
         table: Table,
-        base: commits.State,
+        base: snapshots.State,
         slots: Collection[int],
         properties: Mapping[str, str],
     ) -> tuple[int, list[Closed]]:
@@ -53,9 +53,9 @@ class Rewrite:
         tasks = self.tasks(table, base.snapshot_id, slots)
         closed = self._closed(table, tasks)
         removed = [file.data for task in tasks for file in task.files]
-        carried = {commits.OPERATION: commits.CLOSE} | dict(properties)
+        carried = {snapshots.OPERATION: snapshots.CLOSE} | dict(properties)
         if base.valid_through_ms is not None:
-            carried.setdefault(commits.VALID_THROUGH, str(base.valid_through_ms))
+            carried.setdefault(snapshots.VALID_THROUGH, str(base.valid_through_ms))
         # What a landing claimed, two clocks had seen; files alone know this host's only.
         reached_ms = base.valid_through_ms if base.landed is not None else None
         return commit(table, files_of(closed), carried, removed, reached_ms), closed

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 
 from batch.lake import partitions
-from batch.lake.files import SlotState
+from batch.lake.slot_states import SlotState
 from impressions.core.spec import Spec
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from batch.compacting.audits import Sample
-from batch.exporting.packing import NOT_TAIL, Columns, columns_of
+from batch.lake.ema_columns import NOT_TAIL, Columns, columns_of
 from impressions.core import item, window
 from impressions.core.contribution import contributions
 from impressions.core.decay import Float, Int, weights

@@ -19,9 +19,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from batch.lake import commits, tables
-from batch.lake.files import LiveFile, bound, live_files, slot_states
-from batch.spark.generation_refs import branch_of, set_branch
+from batch.compacting.refs import branch_of, set_branch
+from batch.lake import snapshots, tables
+from batch.lake.data_files import LiveFile, bound, live_files
+from batch.lake.slot_states import slot_states
 from impressions.core import window
 from impressions.core.errors import Refused
 from impressions.core.slot import format_utc, next_slot_ms
@@ -90,7 +91,7 @@ def pin(spark: SparkSession, settings: Settings, found: Survey, cutover_ms: int)
         )
         _check_metadata_only(settings, branch)
     table = tables.require(settings, tables.RAW, hint="impressions land")
-    digest = _digest(file.path for file in live_files(table, commits.refs(table)[branch]))
+    digest = _digest(file.path for file in live_files(table, snapshots.refs(table)[branch]))
     if digest != found.digest:
         raise Refused(
             f"branch {branch} of {raw}: its files have digest {digest[:16]}, "
@@ -117,7 +118,7 @@ def _check_not_cut(raw: Table, inside: Sequence[LiveFile], cutover_ms: int, spec
 
 def _check_metadata_only(settings: Settings, branch: str) -> None:
     table = tables.require(settings, tables.RAW, hint="impressions land")
-    head = commits.snapshots(table)[commits.refs(table)[branch]]
+    head = snapshots.by_id(table)[snapshots.refs(table)[branch]]
     added = [key for key in ("added-data-files", "added-delete-files") if key in head.summary]
     if head.operation != "delete" or added:
         raise Refused(

@@ -3,7 +3,7 @@
 In: Parquet files of `impressions.ema`, each ascending by profile; their ranges may overlap. Out:
 the same rows in pieces of whole profiles, ascending by profile. Within a profile rows stand as in
 the file, by (title, location, tail day); blocks want the tail day first
-(batch/exporting/packing.py).
+(batch/exporting/profile_packing.py).
 
     open    every file, for its footer, which says where its profiles begin
     read    batch by batch, and only files that may hold a profile at hand

@@ -6,7 +6,7 @@ files look exactly like garbage. Anything that is no SST file is left alone.
 
 from __future__ import annotations
 
-from batch.exporting.storage import Directory
+from batch.exporting.generation_directory import Directory
 from impressions.formats import manifest as manifests
 from impressions.formats.generation_paths import MANIFEST
 
@@ -14,7 +14,7 @@ SWEEP_AGE_HOURS = 24.0
 _HOUR_MS = 3_600_000
 
 
-def sweep(
+def sweep_unlisted(
     directory: Directory, now_ms: int, age_hours: float, *, dry_run: bool = False
 ) -> list[str]:
     """Delete unlisted SST files older than `age_hours`; returns their paths.

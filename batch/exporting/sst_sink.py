@@ -28,9 +28,10 @@ from pyspark import TaskContext
 from pyspark.sql.datasource import DataSource, DataSourceArrowWriter, WriterCommitMessage
 
 from batch.exporting.ema_rows import whole_profiles_of
-from batch.exporting.packing import Packed, column_names, pack, whole_profiles
+from batch.exporting.generation_directory import Directory, open_directory
+from batch.exporting.profile_packing import Packed, pack, whole_profiles
 from batch.exporting.sst_input import ShardFiles
-from batch.exporting.storage import Directory, open_directory
+from batch.lake.ema_columns import column_names
 from impressions.core.errors import Refused
 from impressions.core.shard import shards_of
 from impressions.core.spec import Spec

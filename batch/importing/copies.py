@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from batch.closing.duplicates import groups_of
-from batch.importing.events import ORIGINAL
+from batch.importing.raw_rows import ORIGINAL
 from impressions.core.decay import Int
 
 if TYPE_CHECKING:

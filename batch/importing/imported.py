@@ -12,8 +12,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from batch.lake import commits
-from batch.lake.files import LiveFile, live_files, source_bounds
+from batch.lake import snapshots
+from batch.lake.data_files import LiveFile, live_files, source_bounds
 from batch.lake.reading import rows_of
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def files_with(table: Table | None, sources: set[str]) -> Iterator[tuple[LiveFil
     """Files that hold rows of any of these sources, with how many of each."""
     if table is None or not sources:
         return
-    for file in live_files(table, commits.main_id(table)):
+    for file in live_files(table, snapshots.main_id(table)):
         low, high = source_bounds(table, file)
         if low is not None and low == high and not file.deletes:
             counts = Counter({low: file.data.record_count} if low in sources else {})

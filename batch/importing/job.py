@@ -1,20 +1,16 @@
-"""What one import was asked for, and what it works with."""
+"""What one import was asked for."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from batch.lake.tasks import Runner
+from batch.jobs.context import Context
 from batch.mapping.grammar import ImportMapping
-from impressions.clock import Clock
-from impressions.core.spec import Spec
-from impressions.settings.model import Settings
-from impressions.terminal.report import RunReport
 
 
 @dataclass(frozen=True)
-class Import:
+class Import(Context):
     """One `land --from-files`.
 
     Attributes:
@@ -23,25 +19,13 @@ class Import:
         look_first: stop where most of a file's first rows are rejected for one reason.
     """
 
-    settings: Settings
     paths: Sequence[str]
     mapping: ImportMapping
-    valid_through_ms: int | None
-    dry_run: bool
-    report: RunReport
-    runner: Runner
-    clock: Clock
+    valid_through_ms: int | None = None
+    dry_run: bool = False
     look_first: bool = True
-
-    @property
-    def spec(self) -> Spec:
-        return self.settings.spec
 
     @property
     def identified(self) -> bool:
         """Whether the rows carry log ids."""
         return "log_id" in self.mapping
-
-    @property
-    def memory_bytes(self) -> int:
-        return self.settings.land.memory_mb << 20

@@ -23,13 +23,14 @@ from batch.closing.duplicates import Earlier
 from batch.closing.place import NEW, ROW_BYTES, Closed, Inputs, Sources, Task, files_of
 from batch.closing.slots import followers
 from batch.importing.copies import numbered
-from batch.importing.events import ORIGINAL
+from batch.importing.raw_rows import ORIGINAL
 from batch.importing.staging import Opened, Run
+from batch.jobs.tasks import Runner
 from batch.lake import partitions
-from batch.lake.committing import discard
-from batch.lake.files import LiveFile, Place, files_by_place, slot_states
+from batch.lake.data_files import LiveFile, Place, files_by_place
+from batch.lake.guarded_commit import discard
 from batch.lake.reading import Profiles
-from batch.lake.tasks import Runner
+from batch.lake.slot_states import slot_states
 from batch.lake.writing import Target, target_of
 from impressions.core.spec import DAY_MS, Spec
 

@@ -22,15 +22,15 @@ import numpy as np
 
 from batch.closing.place import SAMPLED_EVERY
 from batch.files.reader import Piece, read
-from batch.importing.events import rows_of
-from batch.importing.rejects import Rejects
+from batch.importing.raw_rows import rows_of
+from batch.importing.rejected_rows import Rejects
 from batch.importing.survey import Survey, summed
+from batch.jobs.tasks import Runner
 from batch.lake import locations
-from batch.lake.committing import discard
-from batch.lake.files import Place
+from batch.lake.data_files import Place
+from batch.lake.guarded_commit import discard
 from batch.lake.reading import ALL_PROFILES, Profiles, within
-from batch.lake.sorting import in_order
-from batch.lake.tasks import Runner
+from batch.lake.sort_order import in_order
 from batch.lake.writing import Target, create
 from batch.mapping.grammar import ImportMapping
 from impressions.core.decay import Int

@@ -31,6 +31,11 @@ class Survey:
     newest_ingest_ms: int | None = None
     defaulted: Counter[str] = field(default_factory=Counter)
 
+    @property
+    def defaults_taken(self) -> dict[str, int]:
+        """Optional target -> rows for which its default stands in, where there are any."""
+        return {target: count for target, count in self.defaulted.items() if count}
+
     def add(self, judged: Judged, source: str) -> None:
         """Counts some rows of a file."""
         codes, counts = np.unique(judged.reason, return_counts=True)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from batch.lake import deletes
-from batch.lake.files import LiveFile
+from batch.lake.data_files import LiveFile
 from impressions.core.errors import CorruptData
 
 if TYPE_CHECKING:

@@ -6,35 +6,28 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from batch.lake import commits, tables
+from batch.jobs.context import Context
+from batch.lake import snapshots, tables
 from batch.lake.cursor import Landed
-from batch.lake.tasks import Runner
 from batch.landing import overlap, plan, topic
 from batch.landing.plan import Log, Loss
-from impressions.clock import Clock
 from impressions.kafka import last_record
 from impressions.kafka.last_record import Comparison
-from impressions.settings.model import Settings
-from impressions.terminal.report import RunReport
 
 if TYPE_CHECKING:
     from pyiceberg.table import Table
 
 
 @dataclass(frozen=True)
-class Landing:
+class Landing(Context):
     """One `impressions land` from Kafka.
 
     Attributes:
         until_ms: records ingested at or after it are left for later; None for all.
-        accept_loss: go on behind records, and rows, that are gone.
+        accept_loss: give up records and rows that are gone, instead of refusing.
         chosen: partitions that this lander lands; None for all.
     """
 
-    settings: Settings
-    clock: Clock
-    report: RunReport
-    runner: Runner
     until_ms: int | None = None
     accept_loss: bool = False
     chosen: tuple[int, ...] | None = None
@@ -47,10 +40,6 @@ class Landing:
     def margin_ms(self) -> int:
         return round(self.settings.land.clock_margin_s * 1000)
 
-    def table(self, name: str) -> Table:
-        """Raw or rejected as it is now."""
-        return tables.require(self.settings, name, hint="impressions land")
-
 
 @dataclass(frozen=True)
 class Before:
@@ -58,11 +47,11 @@ class Before:
 
     Attributes:
         raw: the table, loaded at `base`.
-        landed: where to read on; behind `lost`, if that was accepted.
+        landed: where to read on; after `lost`, if that was accepted.
     """
 
     raw: Table
-    base: commits.State
+    base: snapshots.State
     landed: Landed
     log: Log
     lost: tuple[Loss, ...] = ()
@@ -77,8 +66,8 @@ def begin(job: Landing) -> Before:
     raw = job.table(tables.RAW)
     before = begin_at(job, raw, topic.ask(job.settings, job.clock, job.until_ms))
     lasts = {p: before.landed.cursors[p].last for p in job.partitions}
-    found = last_record.compare(job.settings, before.log.topic, lasts)
-    cut = [p for p, what in found.items() if what is Comparison.OTHER]
+    compared = last_record.compare(job.settings, before.log.topic, lasts)
+    cut = [p for p, what in compared.items() if what is Comparison.OTHER]
     said = before.base.landed
     if not cut or said is None:
         return before
@@ -87,7 +76,7 @@ def begin(job: Landing) -> Before:
 
 def begin_at(job: Landing, raw: Table, log: Log) -> Before:
     """The same of a topic that was asked before."""
-    base = commits.state(raw)
+    base = snapshots.state(raw)
     landed = plan.begin(base.landed, log, job.settings.stream.epoch)
     if landed.first_ms is None and log.first_ms is not None:
         overlap.check_landing(job.settings, raw, base.snapshot_id, log.first_ms)

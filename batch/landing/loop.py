@@ -5,7 +5,7 @@
                           round and ends well
     --every 10s --until T rounds until raw is valid through T
 
-A broker that does not answer, or another writer, is an event in the log and the next round tries
+A broker that does not answer, or another writer, is a line in the log and the next round tries
 again, for ten minutes and at least three rounds. What no later round can cure, a refusal, is the
 end at once. Nothing is lost by ending: the next start goes on where raw stands.
 """
@@ -18,9 +18,12 @@ import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 
+from impressions.process.registry import registered
+
 from impressions.clock import monotonic_s
 from impressions.core.errors import NotReady, ServiceError, UsageError
 from impressions.process.stop_signal import stopping_on
+from impressions.settings.model import Settings
 from impressions.terminal import log
 
 _UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
@@ -34,6 +37,15 @@ def parse_every(text: str) -> int:
     if not seconds:
         raise UsageError(f"--every {text}: expected a time such as 30s, 15m, 1h or 1d")
     return seconds
+
+
+def rounds(
+    settings: Settings, one_round: Callable[[], int], every_s: float, until_ms: int | None
+) -> None:
+    """Rounds of a process that people find in `status` and end by SIGTERM."""
+    log.configure(process="land")
+    with registered(settings, "land"), stopped_by_sigterm() as stop:
+        repeat(one_round, every_s, until_ms, stop)
 
 
 def repeat(

@@ -9,12 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from batch.lake.columns import integers
-from batch.lake.cursor import SOURCE_PREFIX, Landed
-from batch.lake.files import LiveFile, bound, live_files, source_bounds
-from batch.lake.reading import rows_of
+from batch.lake.cursor import Landed
+from batch.lake.imported_until import newest_of_files
 from impressions.core.errors import ImpressionsError, Refused, UsageError
 from impressions.core.slot import format_utc
 from impressions.settings.model import Settings
@@ -49,44 +45,11 @@ def check_landing(settings: Settings, raw: Table, snapshot_id: int | None, first
         )
 
 
-def newest_of_files(
-    raw: Table, snapshot_id: int | None, without: frozenset[str] = frozenset()
-) -> int | None:
-    """The newest ingest time of any row that came from a file; None without one.
+def has_topic(settings: Settings) -> bool:
+    """Whether a topic is configured, so that it may hold records sooner or later."""
+    from impressions.kafka.client import find_bootstrap
 
-    Files whose bounds of `source` lie before "kafka:" hold rows of files only, so their bounds of
-    the ingest time answer it; only files that hold both are read.
-
-    Args:
-        without: sources to leave out.
-    """
-    found: list[int] = []
-    for file in live_files(raw, snapshot_id):
-        low, high = source_bounds(raw, file)
-        if low is not None and (low >= SOURCE_PREFIX or (low == high and low in without)):
-            continue
-        if low is None or high >= SOURCE_PREFIX or file.deletes or (low != high and without):
-            found += _newest(raw, file, without)
-        else:
-            found.append(bound(raw, file.data, "ingest_time", upper=True) // 1000)
-    return max(found, default=None)
-
-
-def history_until_ms(raw: Table, snapshot_id: int | None, cutover_ms: int) -> int:
-    """Behind the newest row of any file, where that is not before the cutover; else 0.
-
-    Such rows are in no answer until the next generation, for the stream never saw them; live
-    answers say so.
-    """
-    newest_ms = newest_of_files(raw, snapshot_id)
-    if newest_ms is None or newest_ms < cutover_ms:
-        return 0
-    warn(
-        f"files brought rows ingested up to {format_utc(newest_ms)}: those from "
-        f"{format_utc(cutover_ms)} on are in no answer until the next generation; live answers "
-        "say so (deltas_missing)"
-    )
-    return newest_ms + 1
+    return find_bootstrap(settings) is not None
 
 
 def topic_begins_ms(settings: Settings, landed: Landed | None) -> int | None:
@@ -94,11 +57,9 @@ def topic_begins_ms(settings: Settings, landed: Landed | None) -> int | None:
 
     A broker that does not answer is said and passed over: the first landing checks again.
     """
-    from impressions.kafka.client import find_bootstrap
-
     if landed is not None and landed.first_ms is not None:
         return landed.first_ms
-    if find_bootstrap(settings) is None:
+    if not has_topic(settings):
         return None
     try:
         from batch.landing.topic import first_record_ms
@@ -117,14 +78,3 @@ def refuse_claim(landed: Landed | None) -> None:
             hint="leave out --valid-through; run impressions land",
             reason="landed_topic",
         )
-
-
-def _newest(raw: Table, file: LiveFile, without: frozenset[str]) -> list[int]:
-    """The newest ingest time of a file's rows that came from files; nothing where none did."""
-    found = []
-    for rows in rows_of(file, raw.io, raw.schema(), ("source", "ingest_time")):
-        sources = rows["source"].to_pylist()
-        ingest_ms = integers(rows, "ingest_time") // 1000
-        counts = np.array([not s.startswith(SOURCE_PREFIX) and s not in without for s in sources])
-        found += [int(ingest_ms[counts].max())] if counts.any() else []
-    return found

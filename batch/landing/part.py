@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from batch.lake.columns import integers
+from batch.lake.arrow_columns import integers
 from batch.lake.cursor import source_of
-from batch.lake.sorting import in_order, sort_order
+from batch.lake.sort_order import in_order, sort_order
 from batch.lake.writing import Target, write
-from batch.landing import rows as rows_of
+from batch.landing import table_rows as rows_of
+from batch.landing.fetch import batches
 from batch.landing.plan import Loss, Range, losses_of
-from batch.landing.reading import batches
 from impressions.core.ingest_time import Carried, ingest_times
 from impressions.core.spec import Spec
 from impressions.kafka.decoded_batch import DecodedBatch, decode

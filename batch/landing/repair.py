@@ -15,66 +15,66 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from batch.lake import commits
-from batch.lake.committing import commit
+from batch.lake import snapshots
+from batch.lake.guarded_commit import commit
 from batch.lake.writing import target_of
-from batch.landing import part, rows, shortfall
+from batch.landing import part, shortfall
+from batch.landing import table_rows as rows
+from batch.landing.fetch import client_of
 from batch.landing.job import Before, Landing, begin
 from batch.landing.part import Task
 from batch.landing.plan import Range
-from batch.landing.reading import client_of
+from batch.landing.tally import Tally
 from impressions.core.errors import Refused
 
 if TYPE_CHECKING:
     from pyiceberg.manifest import DataFile
 
 
-def repaired(job: Landing, before: Before) -> Before:
-    """`before`, or the table after a commit that brought rows back.
+def repaired(job: Landing, before: Before) -> tuple[Before, Tally]:
+    """`before`, or the table after a commit that brought rows back; and what was done.
 
     Raises:
         Refused: rows are gone that the log no longer holds.
         Conflict: another commit came first.
     """
-    base = before.base
+    base, nothing = before.base, (before, Tally())
     if base.snapshot_id is None:
-        return before
+        return nothing
     if base.landed is None:
         known = shortfall.recovered(before.raw, base.snapshot_id, before.landed)
         if known is None:
-            return before
+            return nothing
         unknown = dict.fromkeys(range(job.settings.partitions), 0)
         return _bring_back(job, replace(before, landed=known), unknown)
     if job.accept_loss:
-        return before
+        return nothing
     missing: Counter[int] = Counter()
     for (_, shard), count in shortfall.find(before.raw, base, job.settings.spec).items():
         missing[shard] += count
-    return _bring_back(job, before, missing) if missing else before
+    return _bring_back(job, before, missing) if missing else nothing
 
 
-def _bring_back(job: Landing, before: Before, missing: Mapping[int, int]) -> Before:
+def _bring_back(job: Landing, before: Before, missing: Mapping[int, int]) -> tuple[Before, Tally]:
     """`missing`: rows, at least, by partition."""
-    files: list[DataFile] = []
+    total, files = 0, list[DataFile]()
     for shard, count in missing.items():
-        found, of_shard = _absent(job, before, shard)
-        if found < count:
+        absent, of_shard = _absent(job, before, shard)
+        if absent < count:
             raise Refused(
                 f"{'.'.join(before.raw.name())}, partition {shard}: {count:,} landed rows are "
-                f"gone, of which the topic still holds {found:,}",
+                f"gone, of which the topic still holds {absent:,}",
                 hint="roll the table back to before they were deleted; or give them up: after "
                 "`impressions land --accept-loss` no generation will count them",
                 reason="rows_lost",
             )
-        job.report.counts["repaired"] += found
+        total += absent
         files += of_shard
     through_ms = before.base.valid_through_ms or 0
-    said = commits.properties(commits.LAND, job.report.run_id, through_ms)
+    said = snapshots.properties(snapshots.LAND, job.run.id, through_ms)
     commit(before.raw, files, said | before.landed.properties(), reached_ms=before.log.broker_ms)
-    job.report.changed = True
-    total = job.report.counts["repaired"]
-    job.report.note(f"{total:,} rows that were landed and then gone are landed again")
-    return begin(job)
+    job.run.note(f"{total:,} rows that were landed and then gone are landed again")
+    return begin(job), Tally(changed=True, repaired=total)
 
 
 def _absent(job: Landing, before: Before, shard: int) -> tuple[int, list[DataFile]]:

@@ -23,12 +23,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from batch.lake import commits
-from batch.lake.columns import integers
-from batch.lake.commits import State
+from batch.lake import snapshots
+from batch.lake.arrow_columns import integers
 from batch.lake.cursor import Landed
-from batch.lake.files import LiveFile, Place, live_files, source_bounds
+from batch.lake.data_files import LiveFile, Place, live_files, source_bounds
 from batch.lake.reading import rows_of
+from batch.lake.snapshots import State
 from impressions.core import window
 from impressions.core.errors import Refused
 from impressions.core.ingest_time import Carried, ingest_times
@@ -51,11 +51,11 @@ _INDEX_BITS = 20  # a record holds fewer logs
 def suspicious(state: State) -> bool:
     """Whether a commit since the last landing may have taken or added rows of it."""
     return any(
-        commits.OPERATION not in commit.summary
+        snapshots.OPERATION not in commit.summary
         or int(commit.summary.get("deleted-records", 0))
         > int(commit.summary.get("added-records", 0))
         for commit in state.since
-        if commit.summary.get(commits.OPERATION) != commits.FORGET
+        if commit.summary.get(snapshots.OPERATION) != snapshots.FORGET
     )
 
 

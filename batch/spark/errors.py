@@ -11,8 +11,8 @@ import contextlib
 import re
 from collections.abc import Iterator
 
-from batch.lake import commits, tables
-from batch.lake.files import live_files
+from batch.lake import snapshots, tables
+from batch.lake.data_files import live_files
 from batch.lake.reading import rows_of
 from impressions.core.errors import CorruptData
 from impressions.settings.model import Settings
@@ -53,7 +53,7 @@ def _first_rotten(settings: Settings) -> str | None:
         if table is None:
             continue
         columns = list(tables.columns_of(name, settings.spec))
-        for file in live_files(table, commits.main_id(table)):
+        for file in live_files(table, snapshots.main_id(table)):
             try:
                 for _ in rows_of(file, table.io, table.schema(), columns):
                     pass

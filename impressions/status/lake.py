@@ -13,11 +13,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from batch.lake import commits, tables
-from batch.lake.commits import State
-from batch.lake.files import SlotState, slot_states
-from batch.lake.stale import lacking
-from batch.spark import published
+from batch.lake import generations, snapshots, tables
+from batch.lake.generations import lacking
+from batch.lake.slot_states import SlotState, slot_states
+from batch.lake.snapshots import State
 from impressions.core.spec import Spec
 from impressions.settings.model import Settings
 from impressions.status.questions import Absent
@@ -64,7 +63,7 @@ def read_lake(settings: Settings) -> Lake:
     raw = tables.fitting(settings, tables.RAW)
     if raw is None:
         raise _nothing()
-    state = commits.state(raw)
+    state = snapshots.state(raw)
     slots = slot_states(raw, state.snapshot_id)
     ema = tables.find(settings, tables.EMA)
     generations = () if ema is None else _generations(ema, raw, slots, settings.spec)
@@ -73,7 +72,7 @@ def read_lake(settings: Settings) -> Lake:
 
 def _generations(ema: Table, raw: Table, now: SlotRows, spec: Spec) -> tuple[Published, ...]:
     """From the oldest on."""
-    known, found = published.history(ema), []
+    known, found = generations.history(ema), []
     for cutover_ms, generation in sorted(known.tagged.items()):
         lacks = None
         if raw.snapshot_by_id(generation.source_id) is not None:

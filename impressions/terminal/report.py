@@ -3,7 +3,11 @@
     {"job": "land", "run_id": "...", "started": "2026-11-15T00:00:00Z", "seconds": 3.1,
      "changed": true, "arguments": {...}, "counts": {...}, "snapshots": {...}, "notes": [...], ...}
 
-A run that found nothing to do is a success with `changed` false. Job-specific keys come last.
+    Run        who runs: made at the start, handed to every step, which may say a note
+    Outcome    what the job did: made at the end from what its steps returned
+    Report     both together: what is printed
+
+A run with nothing to do is a success with `changed` false. Job-specific keys come last.
 """
 
 from __future__ import annotations
@@ -18,59 +22,74 @@ from impressions.core.slot import format_utc
 from impressions.terminal.console import emit, say
 
 
-@dataclass
-class RunReport:
-    """Filled while a job runs; `as_dict` is its JSON form.
+@dataclass(frozen=True)
+class Outcome:
+    """What a job did.
 
     Attributes:
         counts: numbers of rows, files, slots.
         snapshots: table -> snapshot id that the run left or read.
-        notes: what a person should know (defaults taken, files skipped).
         extra: further keys of one job, JSON types.
     """
 
-    job: str
-    arguments: Mapping[str, Any]
-    run_id: str
-    started_ms: int
-    started_s: float = field(default_factory=monotonic_s)
-    seconds: float | None = None
     changed: bool = False
-    counts: dict[str, int] = field(default_factory=dict)
-    snapshots: dict[str, int | None] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
-    extra: dict[str, Any] = field(default_factory=dict)
+    counts: Mapping[str, int] = field(default_factory=dict)
+    snapshots: Mapping[str, int | None] = field(default_factory=dict)
+    extra: Mapping[str, Any] = field(default_factory=dict)
 
-    def note(self, text: str) -> None:
-        """Says something to the person now, and keeps it in the report."""
-        self.notes.append(text)
-        say(text)
 
-    def finish(self) -> RunReport:
-        """Stops the clock; the first call counts."""
-        if self.seconds is None:
-            self.seconds = round(monotonic_s() - self.started_s, 3)
-        return self
+@dataclass(frozen=True)
+class Report:
+    """A run that has ended, and its outcome."""
+
+    run: Run
+    outcome: Outcome
+    seconds: float
 
     def as_dict(self) -> dict[str, Any]:
         return {
-            "job": self.job,
-            "run_id": self.run_id,
-            "started": format_utc(self.started_ms),
+            "job": self.run.job,
+            "run_id": self.run.id,
+            "started": format_utc(self.run.started_ms),
             "seconds": self.seconds,
-            "changed": self.changed,
-            "arguments": dict(self.arguments),
-            "counts": self.counts,
-            "snapshots": self.snapshots,
-            "notes": self.notes,
-            **self.extra,
+            "changed": self.outcome.changed,
+            "arguments": dict(self.run.arguments),
+            "counts": dict(self.outcome.counts),
+            "snapshots": dict(self.outcome.snapshots),
+            "notes": list(self.run.notes),
+            **self.outcome.extra,
         }
 
     def emit(self, *, json: bool, summary: str) -> None:
         """The run's result on stdout: the JSON line, or `summary` for people."""
-        emit(self.finish().as_dict(), json=json, table=summary)
+        emit(self.as_dict(), json=json, table=summary)
 
 
-def start_report(job: str, arguments: Mapping[str, Any]) -> RunReport:
-    """The report of a run that starts now."""
-    return RunReport(job, arguments, run_id=uuid.uuid4().hex[:12], started_ms=now_ms())
+@dataclass(frozen=True)
+class Run:
+    """One run of a job.
+
+    Attributes:
+        notes: what a person should know (defaults taken, files skipped), as it was said.
+    """
+
+    job: str
+    arguments: Mapping[str, Any]
+    id: str
+    started_ms: int
+    started_s: float = field(default_factory=monotonic_s)
+    notes: list[str] = field(default_factory=list)
+
+    def note(self, text: str) -> None:
+        """Says something to the person now; the report repeats it."""
+        self.notes.append(text)
+        say(text)
+
+    def report(self, outcome: Outcome) -> Report:
+        """The report of this run, which ends now."""
+        return Report(self, outcome, round(monotonic_s() - self.started_s, 3))
+
+
+def start_run(job: str, arguments: Mapping[str, Any] | None = None) -> Run:
+    """A run that starts now."""
+    return Run(job, arguments or {}, id=uuid.uuid4().hex[:12], started_ms=now_ms())

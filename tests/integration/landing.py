@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from batch.lake import commits, tables
-from batch.lake.files import SlotState, slot_states
+from batch.lake import snapshots, tables
+from batch.lake.slot_states import SlotState, slot_states
 from batch.land import command
 from tests.integration.conftest import Lake
 from tests.integration.history import MAPPING, START
@@ -37,7 +37,7 @@ def raw_id(lake: Lake) -> int | None:
 def table_id(lake: Lake, name: str) -> int | None:
     """Main's snapshot; None where there is no table, or no commit."""
     table = tables.find(lake.settings, name)
-    return None if table is None else commits.main_id(table)
+    return None if table is None else snapshots.main_id(table)
 
 
 def states(lake: Lake) -> dict[int, SlotState]:

@@ -18,10 +18,12 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from pyspark.sql import functions as F
 
 from batch import close
-from batch.lake import commits, tables
-from batch.lake.tasks import Runner
+from batch.closing.request import Request
+from batch.jobs.tasks import Runner
+from batch.lake import snapshots, tables
 from batch.landing import round as landing
 from batch.landing.job import Landing
+from batch.landing.outcome import outcome_of
 from batch.spark.session import spark_session
 from impressions.clock import now_ms
 from impressions.core.shard import shard_of
@@ -29,11 +31,12 @@ from impressions.core.slot import next_slot_ms
 from impressions.core.spec import DAY_MS
 from impressions.kafka.admin import connect
 from impressions.settings.model import Settings
-from impressions.terminal.report import RunReport, start_report
+from impressions.terminal.report import Outcome, start_run
 from impressions.v1.impression_record_pb2 import ImpressionLog, ImpressionRecord
 from oracle import naive
 from tests import patience
 from tests.broker import TestBroker, stream_settings
+from tests.context import local_context
 from tests.integration.conftest import Lake
 
 Sent = tuple[int, int, list[dict[str, Any]]]
@@ -144,20 +147,19 @@ def _read(log: ImpressionLog) -> list[dict[str, Any]]:
 
 def job_of(lake: Lake, **more: Any) -> Landing:
     clock = more.pop("clock", now_ms)
-    return Landing(lake.settings, clock, start_report("land", {}), Runner(), **more)
+    run = more.pop("run", None) or start_run("land")
+    return Landing(lake.settings, run, Runner(), clock, **more)
 
 
-def land(lake: Lake, **more: Any) -> RunReport:
+def land(lake: Lake, **more: Any) -> Outcome:
     """One round in this process."""
-    job = job_of(lake, **more)
-    landing.land(job)
-    return job.report
+    return outcome_of(landing.land(job_of(lake, **more)))
 
 
 def land_through(lake: Lake, time_ms: int) -> None:
     """Rounds until raw is valid through a time; the clock must pass it."""
     deadline_s = time.monotonic() + 30 * patience.FACTOR
-    while landing.land(job_of(lake)) < time_ms:
+    while landing.land(job_of(lake)).through_ms < time_ms:
         assert time.monotonic() < deadline_s, "raw did not become valid"
 
 
@@ -173,8 +175,8 @@ def raw_name(lake: Lake) -> str:
     return tables.full_name(lake.settings, tables.RAW)
 
 
-def state(lake: Lake) -> commits.State:
-    return commits.state(tables.find(lake.settings, tables.RAW))
+def state(lake: Lake) -> snapshots.State:
+    return snapshots.state(tables.find(lake.settings, tables.RAW))
 
 
 def raw_rows(lake: Lake) -> Counter[tuple[Any, ...]]:
@@ -220,7 +222,7 @@ def rejected_places(lake: Lake) -> Counter[tuple[Any, ...]]:
 
 
 def close_all(lake: Lake) -> None:
-    close.run_close(lake.settings, close.Request(), start_report("close", {}), Runner())
+    close.run_close(local_context(lake.settings, "close"), Request())
 
 
 def delete_records(settings: Settings, before: dict[int, int]) -> None:

@@ -9,8 +9,8 @@ from collections.abc import Iterable
 
 from pyspark.sql import functions as F
 
-from batch.lake import commits, tables
-from batch.spark.commits import writer
+from batch.compacting.publishing import writer
+from batch.lake import snapshots, tables
 from impressions.core.shard import shard_of
 from impressions.core.spec import DAY_MS
 from impressions.formats.generation_paths import generation_id
@@ -128,7 +128,7 @@ def write_closed(
     writer(
         frame.repartitionById(settings.partitions, "shard").select(*columns),
         tables.full_name(settings, tables.RAW),
-        {commits.VALID_THROUGH: str(valid_through_ms)},
+        {snapshots.VALID_THROUGH: str(valid_through_ms)},
     ).append()
 
 

@@ -13,10 +13,10 @@ from pyspark.sql import functions as F
 
 from batch.close import command
 from batch.closing import rewrite
-from batch.lake import commits, tables
-from batch.lake.files import SlotState, slot_states
+from batch.compacting.publishing import writer
+from batch.lake import snapshots, tables
+from batch.lake.slot_states import SlotState, slot_states
 from batch.rules.shard import shard_column
-from batch.spark.commits import writer
 from impressions.core.errors import NotReady
 from oracle import naive
 from tests.integration.conftest import Lake, new_lake
@@ -74,7 +74,7 @@ def append(lake: Lake, some: list[Log], valid_through_ms: int, offset: int = 0) 
     for name, type_ in tables.RAW_COLUMNS.items():
         if name not in df.columns:
             df = df.withColumn(name, F.lit(None).cast(type_))
-    properties = {commits.VALID_THROUGH: str(valid_through_ms)}
+    properties = {snapshots.VALID_THROUGH: str(valid_through_ms)}
     ordered = df.select(*tables.RAW_COLUMNS)
     writer(ordered, RAW, properties).append()
 
@@ -90,13 +90,13 @@ def counted_days(lake: Lake) -> list[int]:
     return sorted((key[4] - START) // DAY for key in counting(lake).elements())
 
 
-def raw_state(lake: Lake) -> commits.State:
-    return commits.state(tables.find(lake.settings, tables.RAW))
+def raw_state(lake: Lake) -> snapshots.State:
+    return snapshots.state(tables.find(lake.settings, tables.RAW))
 
 
 def states(lake: Lake) -> dict[int, SlotState]:
     table = tables.find(lake.settings, tables.RAW)
-    found = slot_states(table, commits.main_id(table))
+    found = slot_states(table, snapshots.main_id(table))
     return {(slot - START) // DAY: state for slot, state in found.items()}
 
 

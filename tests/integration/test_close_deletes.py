@@ -7,13 +7,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from batch.close import Request, run_close
-from batch.compact import Job, compact
-from batch.lake import commits, tables
-from batch.lake.files import live_files, slot_states
-from batch.lake.tasks import Runner
+from batch.close import run_close
+from batch.closing.request import Request
+from batch.compact import compact
+from batch.compacting.job import Job
+from batch.lake import snapshots, tables
+from batch.lake.data_files import live_files
+from batch.lake.slot_states import slot_states
 from impressions.core.errors import NotReady
-from impressions.terminal.report import RunReport, start_report
+from impressions.terminal.report import Outcome, start_run
+from tests.context import local_context
 from tests.integration.conftest import Lake
 from tests.integration.raw_events import CUTOVER_MS, event, write_closed
 
@@ -31,10 +34,8 @@ def merge_on_read(lake: Lake, version: int) -> None:
     )
 
 
-def close(lake: Lake) -> RunReport:
-    report = start_report("close", {})
-    run_close(lake.settings, Request(), report, Runner())
-    return report
+def close(lake: Lake) -> Outcome:
+    return run_close(local_context(lake.settings, "close"), Request())
 
 
 def titles(lake: Lake) -> list[int]:
@@ -45,7 +46,7 @@ def titles(lake: Lake) -> list[int]:
 def with_deletes(lake: Lake) -> int:
     """Files that have deletes to be applied."""
     table = tables.find(lake.settings, tables.RAW)
-    return sum(bool(f.deletes) for f in live_files(table, commits.main_id(table)))
+    return sum(bool(f.deletes) for f in live_files(table, snapshots.main_id(table)))
 
 
 @pytest.fixture
@@ -63,7 +64,7 @@ def test_rows_that_spark_deleted_are_gone_for_good(closed: Lake, version: int) -
     closed.spark.sql(f"DELETE FROM {NAME} WHERE title_id IN (2, 9)")
     assert with_deletes(closed) == 2, "the engine did write deletes"
     with pytest.raises(NotReady) as refused:
-        compact(Job(closed.spark, closed.settings, CUTOVER_MS, start_report("compact", {})))
+        compact(Job(closed.spark, closed.settings, CUTOVER_MS, start_run("compact")))
     assert (refused.value.reason, refused.value.hint) == ("open_slots", "impressions close")
     assert close(closed).counts["rows"] == 8
     assert titles(closed) == [1, 3, 4, 5, 6, 7, 8, 10]
@@ -72,7 +73,7 @@ def test_rows_that_spark_deleted_are_gone_for_good(closed: Lake, version: int) -
     settings = closed.settings.model_copy(
         update={"audits": closed.settings.audits.model_copy(update={"sample_profiles": 0})}
     )
-    report = compact(Job(closed.spark, settings, CUTOVER_MS, start_report("compact", {})))
+    report = compact(Job(closed.spark, settings, CUTOVER_MS, start_run("compact")))
     assert report.extra["totals"]["impressions"] == 8
 
 
@@ -155,5 +156,5 @@ def test_a_slot_with_deletes_says_so(closed: Lake) -> None:
     merge_on_read(closed, 2)
     closed.spark.sql(f"DELETE FROM {NAME} WHERE title_id = 4")
     table = tables.find(closed.settings, tables.RAW)
-    (state,) = slot_states(table, commits.main_id(table)).values()
+    (state,) = slot_states(table, snapshots.main_id(table)).values()
     assert (state.rows, state.has_deletes, state.closed) == (10, True, False)

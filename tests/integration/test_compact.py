@@ -5,15 +5,16 @@ import json
 import pytest
 from pyspark.sql import functions as F
 
-from batch.compact import Job, command, compact, recompute_published
+from batch.compact import command, compact, recompute_published
+from batch.compacting.job import Job
+from batch.compacting.refs import branch_of, refs
 from batch.lake import tables
-from batch.lake.commits import snapshots
+from batch.lake.generations import history
+from batch.lake.snapshots import by_id
 from batch.rules.aggregate import aggregate, exchanges
-from batch.spark.generation_refs import branch_of, refs
-from batch.spark.published import history
 from impressions.core.errors import NotReady, Refused, UsageError
 from impressions.core.spec import DAY_MS
-from impressions.terminal.report import start_report
+from impressions.terminal.report import start_run
 from oracle import naive
 from tests.compare import differences
 from tests.integration.conftest import Lake, new_lake
@@ -35,7 +36,7 @@ EVENTS = year(YEAR_SEED)
 
 
 def job(lake: Lake, cutover_ms: int = CUTOVER_MS) -> Job:
-    return Job(lake.spark, lake.settings, cutover_ms, start_report("compact", {}))
+    return Job(lake.spark, lake.settings, cutover_ms, start_run("compact"))
 
 
 def names(lake: Lake) -> tuple[str, str]:
@@ -124,7 +125,7 @@ def test_refs_after_publication(lake, first):
     of_raw = refs(lake.spark, raw)
     assert of_raw["src_2026_11_15"] == of_raw["main"] == first["snapshots"]["raw"]
     assert (
-        snapshots(tables.find(lake.settings, tables.RAW))[of_raw["window_2026_11_15"]].operation
+        by_id(tables.find(lake.settings, tables.RAW))[of_raw["window_2026_11_15"]].operation
         == "delete"
     )
 
@@ -138,7 +139,7 @@ def test_every_ref_expires(lake, first):
 
 
 def test_results_of_the_audits_are_properties_of_the_published_snapshot(lake, first):
-    summary = snapshots(tables.find(lake.settings, tables.EMA))[first["snapshots"]["ema"]].summary
+    summary = by_id(tables.find(lake.settings, tables.EMA))[first["snapshots"]["ema"]].summary
     assert summary["audit.unique_keys"].startswith("0 ")
     assert summary["impressions.cutover-ms"] == str(CUTOVER_MS)
     assert summary["impressions.source-snapshot-id"] == str(first["snapshots"]["raw"])
@@ -160,10 +161,10 @@ def test_files_are_one_per_shard_and_sorted(lake, first):
 def test_same_date_again_does_nothing(lake, first):
     """Also when raw has got later slots since: the window's content is the same."""
     write_closed(lake, [(7, event(1, CUTOVER_MS + DAY_MS), CUTOVER_MS + DAY_MS)])
-    before = snapshots(tables.find(lake.settings, tables.EMA))
+    before = by_id(tables.find(lake.settings, tables.EMA))
     report = compact(job(lake))
     assert (report.changed, report.extra["status"]) == (False, "already published")
-    assert snapshots(tables.find(lake.settings, tables.EMA)) == before
+    assert by_id(tables.find(lake.settings, tables.EMA)) == before
 
 
 def test_recompute_finds_the_same_and_publishes_nothing(lake, first):

@@ -13,13 +13,13 @@ from typing import Any
 import duckdb
 import pytest
 
-from batch.close import Request, run_close
-from batch.lake import commits, tables
+from batch.close import run_close
+from batch.closing.request import Request
+from batch.lake import snapshots, tables
 from batch.lake.catalog import open_catalog
-from batch.lake.files import live_files
+from batch.lake.data_files import live_files
 from batch.lake.locations import local_path
-from batch.lake.tasks import Runner
-from impressions.terminal.report import start_report
+from tests.context import local_context
 from tests.integration.conftest import Lake
 from tests.integration.history import logs, rows_of
 from tests.lake.rows import bring_in, file_of
@@ -33,7 +33,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "querying.md"
 def landed(lake: Lake, tmp_path_factory: pytest.TempPathFactory) -> Lake:
     path = file_of(tmp_path_factory.mktemp("files") / "e.parquet", rows_of(logs(41)))
     bring_in(lake.settings, path)
-    run_close(lake.settings, Request(again=True), start_report("close", {}), Runner())
+    run_close(local_context(lake.settings, "close"), Request(again=True))
     return lake
 
 
@@ -66,7 +66,7 @@ def test_pyiceberg(landed: Lake) -> None:
 
 def test_duckdb(landed: Lake) -> None:
     table = tables.require(landed.settings, tables.RAW, hint="")
-    files = [str(local_path(f.path)) for f in live_files(table, commits.main_id(table))]
+    files = [str(local_path(f.path)) for f in live_files(table, snapshots.main_id(table))]
     query = re.sub(r"iceberg_scan\([^)]*\)", "read_parquet($files)", shown("DuckDB"))
     assert "read_parquet" in query
     query = query[query.index("SELECT") :]

@@ -8,12 +8,15 @@ from dataclasses import replace
 import pytest
 
 from batch import compact, export
+from batch.compacting import refs
+from batch.compacting.job import Job
+from batch.compacting.publishing import writer
 from batch.exporting import sst_input
-from batch.exporting.leftovers import sweep
-from batch.exporting.storage import open_directory
-from batch.lake import commits, tables
-from batch.spark import generation_refs as refs
-from batch.spark.commits import writer
+from batch.exporting.generation_directory import open_directory
+from batch.exporting.job import Job as ExportJob
+from batch.exporting.leftovers import sweep_unlisted
+from batch.exporting.verifying import check_complete
+from batch.lake import snapshots, tables
 from batch.spark.session import spark_session
 from impressions.core import merge
 from impressions.core.errors import CorruptData, NotReady, Refused, UsageError
@@ -26,7 +29,7 @@ from impressions.formats.generation_paths import sst_path
 from impressions.formats.manifest import SstFile, content_digest
 from impressions.rocksdb import generation_store
 from impressions.settings.sections import Catalog
-from impressions.terminal.report import start_report
+from impressions.terminal.report import start_run
 from oracle import naive
 from tests.compare import as_dict, differences
 from tests.integration.conftest import Lake, new_lake
@@ -39,15 +42,13 @@ pytestmark = pytest.mark.spark
 CREATED_MS = CUTOVER_MS + 5
 
 
-def export_job(lake: Lake, cutover_ms: int = CUTOVER_MS, **fields) -> export.Job:
-    report = start_report("export", {})
-    job = export.Job.of(lake.spark, lake.settings, cutover_ms, report)
+def export_job(lake: Lake, cutover_ms: int = CUTOVER_MS, **fields) -> ExportJob:
+    job = ExportJob.of(lake.spark, lake.settings, cutover_ms, start_run("export"))
     return replace(job, clock=lambda: CREATED_MS, **fields)
 
 
 def publish(lake: Lake, cutover_ms: int = CUTOVER_MS) -> None:
-    report = start_report("compact", {})
-    compact.compact(compact.Job(lake.spark, lake.settings, cutover_ms, report))
+    compact.compact(Job(lake.spark, lake.settings, cutover_ms, start_run("compact")))
 
 
 def manifest_of(lake: Lake) -> manifests.Manifest:
@@ -79,7 +80,8 @@ def lake(published_year):
 
 @pytest.fixture(scope="module")
 def exported(lake):
-    return export.export(export_job(lake)).as_dict()
+    job = export_job(lake)
+    return job.run.report(export.export(job)).as_dict()
 
 
 @pytest.mark.parametrize("days_later", [0, 3, 27])
@@ -225,8 +227,8 @@ def test_force_writes_fresh_files_and_sweep_removes_the_old(own):
     assert (new.path != old.path, new.digest == old.digest) == (True, True)
     target = open_directory(str(root))
     modified_ms = next(f.modified_ms for f in target.list() if f.path == old.path)
-    assert sweep(target, modified_ms + 3_600_000, age_hours=2) == []
-    assert sweep(target, modified_ms + 7_200_000, age_hours=2) == [old.path]
+    assert sweep_unlisted(target, modified_ms + 3_600_000, age_hours=2) == []
+    assert sweep_unlisted(target, modified_ms + 7_200_000, age_hours=2) == [old.path]
     assert not (root / old.path).exists()
     assert (root / new.path).exists()
 
@@ -250,7 +252,7 @@ def test_deleted_rows_are_not_exported(spark, tmp_path):
     publish(lake)
     job = export_job(lake)
     ema = tables.find(lake.settings, tables.EMA)
-    signed = commits.snapshots(ema)[commits.refs(ema)[job.tag]]
+    signed = snapshots.by_id(ema)[snapshots.refs(ema)[job.tag]]
     lake.spark.sql(f"ALTER TABLE {job.ema} SET TBLPROPERTIES ('write.delete.mode'='merge-on-read')")
     lake.spark.sql(f"DELETE FROM {job.ema} WHERE profile_id = 1 AND title_id = 2")
     ours = {k: v for k, v in signed.summary.items() if k.startswith(("impressions.", "audit."))}
@@ -320,4 +322,4 @@ def sst(shard: int, first: int, last: int) -> SstFile:
 )
 def test_an_export_that_is_not_whole_is_refused(files, written, message):
     with pytest.raises(Refused, match=message):
-        export.check_complete(files, written, {0: 9, 1: 3})
+        check_complete(files, written, {0: 9, 1: 3})

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from batch.importing import run
-from batch.lake import commits, tables
+from batch.lake import snapshots, tables
 from impressions.core.errors import UsageError
 from impressions.process.failpoint import hits
 from oracle import naive
@@ -264,7 +264,7 @@ def test_valid_through_is_the_slot_after_the_newest_row_and_never_goes_back(
     """Later on request, even without a new row; earlier than the rows: refused."""
 
     def reached() -> int | None:
-        return commits.state(tables.find(empty.settings, tables.RAW)).valid_through_ms
+        return snapshots.state(tables.find(empty.settings, tables.RAW)).valid_through_ms
 
     new = write_parquet(tmp_path / "new.parquet", [one_row(arrived=START + DAY)])
     old = write_parquet(tmp_path / "old.parquet", [one_row()])

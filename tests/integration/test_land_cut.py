@@ -7,14 +7,15 @@ from pathlib import Path
 
 import pytest
 
+from batch.jobs.tasks import Runner
 from batch.lake import tables
-from batch.lake.tasks import Runner
 from batch.landing import round as landing
 from batch.landing.job import Landing
+from batch.landing.outcome import outcome_of
 from impressions.clock import now_ms
 from impressions.core.errors import Refused
 from impressions.settings.model import Settings
-from impressions.terminal.report import RunReport, start_report
+from impressions.terminal.report import Outcome, start_run
 from tests.broker import TestBroker, stream_settings
 from tests.integration.live import send_bytes
 from tests.speed.records import record_bytes
@@ -22,10 +23,8 @@ from tests.speed.records import record_bytes
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 
 
-def land(settings: Settings) -> RunReport:
-    job = Landing(settings, now_ms, start_report("land", {}), Runner())
-    landing.land(job)
-    return job.report
+def land(settings: Settings) -> Outcome:
+    return outcome_of(landing.land(Landing(settings, start_run("land"), Runner(), now_ms)))
 
 
 def send(settings: Settings, first_log: int, logs: int) -> None:

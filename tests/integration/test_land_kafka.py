@@ -11,10 +11,11 @@ from pyspark.sql import SparkSession
 
 from batch import compact
 from batch.closing.rewrite import Rewrite
+from batch.compacting.job import Job
+from batch.jobs.tasks import Runner
 from batch.lake import tables
-from batch.lake.files import slot_states
-from batch.lake.retry import Conflict
-from batch.lake.tasks import Runner
+from batch.lake.conflict import Conflict
+from batch.lake.slot_states import slot_states
 from batch.spark.session import spark_session
 from impressions.clock import FixedClock, now_ms
 from impressions.core.errors import Refused
@@ -22,7 +23,7 @@ from impressions.core.shard import shard_of
 from impressions.core.slot import slot_start_ms
 from impressions.core.spec import DAY_MS
 from impressions.status.lake import read_lake
-from impressions.terminal.report import start_report
+from impressions.terminal.report import start_run
 from impressions.v1.impression_record_pb2 import ImpressionRecord
 from oracle import naive
 from tests.broker import TestBroker
@@ -84,7 +85,7 @@ def test_what_was_sent_is_in_raw_once_and_counts_as_the_oracle_says(
     close_all(lake)
     assert counting(lake) == expected_counting(sent, lake.settings.spec.slot_ms)
     assert counting(lake) != raw_rows(lake), "some logs were resent in time to be duplicates"
-    job = compact.Job(lake.spark, lake.settings, cutover_ms, start_report("compact", {}))
+    job = Job(lake.spark, lake.settings, cutover_ms, start_run("compact"))
     compact.compact(job)
     applied = naive.accept(sent, lake.settings.spec.slot_ms)[0]
     assert differences(ema_rows(lake), naive.answers(applied, cutover_ms), FLOAT64) == []
@@ -154,9 +155,10 @@ class TestValidThrough:
             both.setattr("impressions.kafka.broker_clock.now_ms", lambda settings: ahead_ms)
             land(lake, clock=FixedClock(ahead_ms))
         assert state(lake).valid_through_ms == ahead_ms
-        report = land(lake)
+        again = start_run("land")
+        land(lake, run=again)
         assert state(lake).valid_through_ms <= now_ms()
-        assert any("by a clock that was ahead" in note for note in report.notes)
+        assert any("by a clock that was ahead" in note for note in again.notes)
 
     @pytest.mark.slow
     def test_until_leaves_what_came_later(
@@ -211,7 +213,7 @@ def test_a_row_that_lands_in_a_closed_slot_opens_it_again(
     send(lake, [one_log(1, 1), one_log(2, 1)])
     land(lake, clock=ahead)
     close_all(lake)
-    job = compact.Job(lake.spark, lake.settings, cutover_ms, start_report("compact", {}))
+    job = Job(lake.spark, lake.settings, cutover_ms, start_run("compact"))
     compact.compact(job)
     assert [g.lacks for g in read_lake(lake.settings).generations] == [0]
     send(lake, [one_log(1, 1), one_log(1, 2)])  # the first of them resent

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from confluent_kafka import Producer
 
+from batch.landing.fetch import client_of
 from batch.landing.part import Reading, Task, judged
 from batch.landing.plan import Loss, Range
-from batch.landing.reading import client_of
 from impressions.clock import now_ms
 from impressions.core.errors import Refused
 from impressions.core.ingest_time import Carried

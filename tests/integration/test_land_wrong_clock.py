@@ -14,8 +14,8 @@ import pytest
 from pyspark.sql import SparkSession
 
 from batch.closing.rewrite import Rewrite
-from batch.lake import commits, tables
-from batch.lake.tasks import Runner
+from batch.jobs.tasks import Runner
+from batch.lake import snapshots, tables
 from impressions.clock import now_ms
 from tests.broker import TestBroker
 from tests.integration.live import arrived, expected_raw, land, live_lake, raw_name, raw_rows, send
@@ -40,7 +40,7 @@ def test_landing_and_closing_on_any_clock_leave_a_table_for_spark(
             wrong.setattr(time, "time", lambda off_s=off_s: true_s() + off_s)
             land(lake)
             table = tables.require(lake.settings, tables.RAW, hint="")
-            state = commits.state(table)
+            state = snapshots.state(table)
             Rewrite(lake.settings, Runner()).attempt(table, state, [], {})
         assert raw_rows(lake) == expected_raw(arrived(lake.settings))
         for verb in ("CREATE", "DROP"):

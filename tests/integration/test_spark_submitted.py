@@ -16,9 +16,9 @@ from typing import Any
 import pytest
 
 import batch
+from batch.jobs.tasks import Runner
 from batch.lake import tables
-from batch.lake.files import slot_states
-from batch.lake.tasks import Runner
+from batch.lake.slot_states import slot_states
 from impressions.clock import now_ms
 from impressions.jvm.java import find_java
 from impressions.settings.model import Settings

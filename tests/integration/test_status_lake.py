@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from batch.compact import Job, compact
+from batch.compact import compact
+from batch.compacting.job import Job
 from batch.lake import tables
 from impressions.status.lake import read_lake
-from impressions.terminal.report import start_report
+from impressions.terminal.report import start_run
 from tests.integration.conftest import Lake
 from tests.integration.raw_events import CUTOVER_MS, DATE, edges, event, write_closed
 
@@ -35,10 +36,10 @@ def test_slots_generations_and_late_rows(empty: Lake) -> None:
     settings = empty.settings.model_copy(
         update={"audits": empty.settings.audits.model_copy(update={"sample_profiles": 0})}
     )
-    report = compact(Job(empty.spark, settings, CUTOVER_MS, start_report("compact", {})))
+    outcome = compact(Job(empty.spark, settings, CUTOVER_MS, start_run("compact")))
     (generation,) = read_lake(settings).generations
     assert (generation.generation, generation.is_main, generation.lacks) == (DATE, True, 0)
-    assert generation.entries == report.finish().counts["entries"]
+    assert generation.entries == outcome.counts["entries"]
 
     later = [(7, event(1, ms), ms) for ms in (CUTOVER_MS - 60_000, CUTOVER_MS + 60_000)]
     write_closed(empty, later)

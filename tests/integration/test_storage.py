@@ -11,8 +11,8 @@ import pytest
 from pyarrow.fs import FileSystem
 
 from batch.exporting.ema_rows import whole_profiles_of
-from batch.exporting.leftovers import sweep
-from batch.exporting.storage import below, open_directory, shown
+from batch.exporting.generation_directory import below, open_directory, shown
+from batch.exporting.leftovers import sweep_unlisted
 
 BUCKET = "lake"
 
@@ -98,7 +98,9 @@ def test_sweep_takes_old_sst_files_only(directory, tmp_path):
     directory.replace("report.json", b"{}")
     (modified_ms,) = (f.modified_ms for f in directory.list() if f.path.endswith(".sst"))
     hour_ms = 3_600_000
-    assert sweep(directory, modified_ms + hour_ms - 1, age_hours=1) == []
-    assert sweep(directory, modified_ms + hour_ms, 1, dry_run=True) == ["shard=0/00000-a.sst"]
-    assert sweep(directory, modified_ms + hour_ms, age_hours=1) == ["shard=0/00000-a.sst"]
+    assert sweep_unlisted(directory, modified_ms + hour_ms - 1, age_hours=1) == []
+    assert sweep_unlisted(directory, modified_ms + hour_ms, 1, dry_run=True) == [
+        "shard=0/00000-a.sst"
+    ]
+    assert sweep_unlisted(directory, modified_ms + hour_ms, age_hours=1) == ["shard=0/00000-a.sst"]
     assert [file.path for file in directory.list()] == ["report.json"]

@@ -10,29 +10,26 @@ import pyarrow as pa
 
 from batch.importing.job import Import
 from batch.importing.run import run_import
-from batch.lake import commits, tables
-from batch.lake.files import LiveFile, live_files
+from batch.jobs.tasks import Runner
+from batch.lake import snapshots, tables
+from batch.lake.data_files import LiveFile, live_files
 from batch.lake.reading import rows_of
-from batch.lake.tasks import Runner
 from batch.mapping.grammar import read_mapping
 from impressions.clock import Clock, now_ms
 from impressions.settings.model import Settings
-from impressions.terminal.report import RunReport, start_report
+from impressions.terminal.report import Outcome, Run, start_run
 from tests.integration.history import MAPPING, write_parquet
 
 
 def bring_in(
     settings: Settings, *paths: str, flags: Sequence[str] = tuple(MAPPING), clock: Clock = now_ms,
     **more: Any,
-) -> RunReport:  # fmt: skip
+) -> Outcome:  # fmt: skip
     """One import."""
     mapping = read_mapping(list(flags), None, more.pop("ingest_time", None))
-    job = {
-        "valid_through_ms": None, "dry_run": False, "report": start_report("land", {}),
-        "runner": Runner(), "clock": clock,
-    } | more  # fmt: skip
-    run_import(Import(settings, paths, mapping, **job))
-    return job["report"]
+    this: Run = more.pop("run", None) or start_run("land")
+    runner = more.pop("runner", None) or Runner()
+    return run_import(Import(settings, this, runner, clock, paths, mapping, **more))
 
 
 def file_of(path: Path, rows: list[dict[str, Any]]) -> str:
@@ -41,7 +38,7 @@ def file_of(path: Path, rows: list[dict[str, Any]]) -> str:
 
 def files(settings: Settings, name: str = tables.RAW) -> list[LiveFile]:
     table = tables.require(settings, name, hint="")
-    return live_files(table, commits.main_id(table))
+    return live_files(table, snapshots.main_id(table))
 
 
 def rows(settings: Settings, name: str = tables.RAW) -> list[dict[str, Any]]:
@@ -55,4 +52,4 @@ def rows(settings: Settings, name: str = tables.RAW) -> list[dict[str, Any]]:
 
 
 def through_ms(settings: Settings) -> int | None:
-    return commits.state(tables.require(settings, tables.RAW, hint="")).valid_through_ms
+    return snapshots.state(tables.require(settings, tables.RAW, hint="")).valid_through_ms

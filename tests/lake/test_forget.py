@@ -9,11 +9,12 @@ import pytest
 
 from batch.importing import forget as module
 from batch.importing.forget import Forgetting, forget
+from batch.jobs.tasks import Runner
 from batch.lake import tables
-from batch.lake.tasks import Runner
+from impressions.clock import now_ms
 from impressions.core.errors import UsageError
 from impressions.settings.model import Settings
-from impressions.terminal.report import RunReport, start_report
+from impressions.terminal.report import Outcome, start_run
 from tests.integration.history import DAY, START
 from tests.integration.landing import one_row
 from tests.lake.rows import bring_in, file_of, rows, through_ms
@@ -24,10 +25,8 @@ def settings(tmp_path: Path) -> Settings:
     return Settings(home=tmp_path / "home", partitions=4)
 
 
-def out(settings: Settings, *names: str, **more: Any) -> RunReport:
-    report = start_report("forget", {})
-    forget(Forgetting(settings, names, report, Runner(), **more))
-    return report
+def out(settings: Settings, *names: str, **more: Any) -> Outcome:
+    return forget(Forgetting(settings, start_run("forget"), Runner(), now_ms, names, **more))
 
 
 def again(day: int) -> dict[str, Any]:
@@ -75,7 +74,8 @@ def test_it_may_be_imported_again_with_another_mapping(settings: Settings, tmp_p
     """By the source that the note of the refused second import names."""
     path = file_of(tmp_path / "e.parquet", [one_row(watched_ms=3000.0)])
     bring_in(settings, path)
-    again = bring_in(settings, path)
+    again = start_run("land")
+    bring_in(settings, path, run=again)
     (note,) = [note for note in again.notes if "already imported" in note]
     out(settings, note.rpartition(" ")[2])
     assert through_ms(settings) is None

@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from batch.close import Request, run_close
+from batch.close import run_close
+from batch.closing.request import Request
 from batch.importing.forget import Forgetting, forget
+from batch.jobs.tasks import Runner
 from batch.lake import tables
-from batch.lake.tasks import Runner
+from impressions.clock import now_ms
 from impressions.settings.model import Settings
-from impressions.terminal.report import start_report
+from impressions.terminal.report import start_run
 from tests.integration.history import logs, rows_of
 from tests.lake.rows import bring_in, file_of, files, rows
 
@@ -54,9 +56,8 @@ def test_an_import_a_close_and_a_forgetting(settings: Settings, tmp_path: Path) 
     here = Settings(home=tmp_path / "here", partitions=2)
     assert bring_in(settings, path).counts == bring_in(here, path).counts
     assert {file.path.partition("://")[0] for file in files(settings)} == {"s3"}
-    report = start_report("close", {})
-    run_close(settings, Request(again=True), report, Runner())
+    report = run_close(here(settings, "close"), Request(again=True))
     assert report.counts["rows"] == len(rows(settings)) == len(rows(here))
-    forget(Forgetting(settings, [path], start_report("forget", {}), Runner()))
+    forget(Forgetting(settings, start_run("forget"), Runner(), now_ms, [path]))
     assert rows(settings) == []
     assert rows(settings, tables.REJECTED) == []

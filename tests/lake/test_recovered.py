@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from batch.lake import commits, tables
-from batch.lake.columns import micros, table_of
-from batch.lake.committing import commit
+from batch.lake import snapshots, tables
+from batch.lake.arrow_columns import micros, table_of
 from batch.lake.cursor import Cursor, Landed
+from batch.lake.guarded_commit import commit
 from batch.lake.writing import target_of, write
 from batch.landing import shortfall
 from impressions.core.spec import DAY_MS
@@ -41,8 +41,8 @@ def recovered(settings: Settings, records: list[tuple[int, int]]) -> Landed | No
         files += write(target, {"ingest_slot": slot_ms * 1000, "shard": 0}, rows)
     commit(raw, files, {})
     raw = tables.require(settings, tables.RAW, hint="")
-    assert commits.state(raw).landed is None
-    return shortfall.recovered(raw, commits.main_id(raw), START)
+    assert snapshots.state(raw).landed is None
+    return shortfall.recovered(raw, snapshots.main_id(raw), START)
 
 
 def test_a_table_without_rows_of_the_topic_has_none(settings: Settings) -> None:

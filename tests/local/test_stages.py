@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from batch.lake.commits import State
 from batch.lake.cursor import Cursor, Landed
-from batch.lake.files import SlotState
-from batch.lake.stale import lacking
+from batch.lake.generations import lacking
+from batch.lake.slot_states import SlotState
+from batch.lake.snapshots import State
 from bulkload.listing import Listed
 from impressions.cli.main import build_app
 from impressions.core.completeness import StreamState

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from batch.closing.slots import due_slots, followers
-from batch.lake.files import SlotState, runs
-from batch.lake.retry import Conflict, retried
+from batch.lake.conflict import Conflict, retried
+from batch.lake.slot_states import SlotState, runs
 from impressions.core.errors import NotReady
 from impressions.core.spec import DAY_MS, Spec
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from batch.lake import commits
+from batch.lake import snapshots
 from batch.lake.cursor import Cursor, Landed, from_properties
 from batch.landing import plan as land_plan
 from batch.landing.plan import Log, Loss, Range
@@ -159,8 +159,10 @@ class TestRefusals:
             land_plan.begin(LANDED, LOG, 0)
 
 
-def commit(id_: int, parent: int | None, **said: str) -> commits.Snapshot:
-    return commits.Snapshot(id_, parent, "append", {f"impressions.{k}": v for k, v in said.items()})
+def commit(id_: int, parent: int | None, **said: str) -> snapshots.Snapshot:
+    return snapshots.Snapshot(
+        id_, parent, "append", {f"impressions.{k}": v for k, v in said.items()}
+    )
 
 
 def test_a_landing_speaks_before_a_close_that_copied_an_older_one() -> None:
@@ -168,15 +170,15 @@ def test_a_landing_speaks_before_a_close_that_copied_an_older_one() -> None:
     through = "valid-through-ms"
     there = {
         1: commit(1, None, operation="land", **{through: "100"}),
-        2: commits.Snapshot(
+        2: snapshots.Snapshot(
             2, 1, "append",
             {"impressions.valid-through-ms": "200", "impressions.operation": "land"}
             | LANDED.properties(),
         ),
         3: commit(3, 2, operation="close", **{through: "100"}),
     }  # fmt: skip
-    found = commits.state_of(there, 3)
+    found = snapshots.state_of(there, 3)
     assert (found.valid_through_ms, found.landed, found.landed_id) == (200, LANDED, 2)
     assert [c.id for c in found.since] == [3]
-    forgotten = commits.state_of({3: there[3]}, 3)
+    forgotten = snapshots.state_of({3: there[3]}, 3)
     assert (forgotten.valid_through_ms, forgotten.landed) == (100, None)

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batch.exporting.packing import NOT_TAIL, pack, ranks, whole_profiles
+from batch.exporting.profile_packing import pack, ranks, whole_profiles
+from batch.lake.ema_columns import NOT_TAIL
 from impressions.core import window
 from impressions.core.errors import CorruptData
 from impressions.core.item import location_of, profile_of_key, title_of

@@ -2,22 +2,27 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 from pyspark.sql import functions as F
 
 from batch import compact
+from batch.compacting import refs
 from batch.compacting.audit_sample import choose
-from batch.lake import tables
-from batch.spark import generation_refs as refs
-from batch.spark import published
-from batch.spark.generation_refs import branch_of, set_branch
+from batch.compacting.auditing import audit
+from batch.compacting.computing import compute
+from batch.compacting.job import Job
+from batch.compacting.readiness import window_of_main
+from batch.compacting.refs import branch_of, set_branch
+from batch.lake import generations, tables
 from impressions.core.errors import AuditFailed
 from impressions.core.spec import DAY_MS
 from impressions.settings.sections import Audits
-from impressions.terminal.report import start_report
+from impressions.terminal.report import start_run
 from tests.integration.conftest import Lake, new_lake
 from tests.integration.raw_events import CUTOVER_MS, DATE, event, write_closed, year
 
@@ -36,16 +41,15 @@ class Week:
         self.lake, self.spark = lake, lake.spark
         self.ema = tables.full_name(lake.settings, tables.EMA)
         self.branch = branch_of(self.ema, BRANCH)
-        self.known = published.history(tables.find(lake.settings, tables.EMA))
-        window = compact._survey_main(self.job(), tables.find(lake.settings, tables.RAW))
-        self.source, rows = compact.compute(self.job(), window)
+        self.known = generations.history(tables.find(lake.settings, tables.EMA))
+        window = window_of_main(self.job(), tables.find(lake.settings, tables.RAW))
+        self.computed = compute(self.job(), window)
         self.good = refs.refs(lake.spark, self.ema)[BRANCH]
-        self.sampled = choose(rows, NEXT_MS, ONE_PROFILE)
+        self.sampled = choose(self.computed.rows, NEXT_MS, ONE_PROFILE)
 
-    def job(self, limits: Audits = ONE_PROFILE) -> compact.Job:
-        report = start_report("compact", {})
+    def job(self, limits: Audits = ONE_PROFILE) -> Job:
         settings = self.lake.settings.model_copy(update={"audits": limits})
-        return compact.Job(self.spark, settings, NEXT_MS, report)
+        return Job(self.spark, settings, NEXT_MS, start_run("compact"))
 
     def row(self, where: str = "tail_day IS NULL", sampled: bool = False) -> str:
         """A condition that holds for exactly one row, of a profile that is sampled or not."""
@@ -63,12 +67,13 @@ class Week:
 
     def audit(self, limits: Audits = ONE_PROFILE) -> tuple[list[str], AuditFailed | None]:
         """Names of the audits that fail, and what was raised."""
-        job, raised = self.job(limits), None
+        computed = replace(self.computed, rows=self.spark.table(self.branch))
         try:
-            compact.audit(job, self.source, self.spark.table(self.branch), self.known)
+            passed = audit(self.job(limits), computed, self.known)
         except AuditFailed as error:
-            raised = error
-        return [a["name"] for a in job.report.extra["audits"] if not a["ok"]], raised
+            return re.findall(r"audit (\w+): found", error.message), error
+        assert all(finding.ok for finding in passed.findings)
+        return [], None
 
     def reset(self) -> None:
         set_branch(self.spark, self.ema, BRANCH, at=self.good)
@@ -78,7 +83,7 @@ class Week:
 def week(lake):
     events = year(seed=5)
     write_closed(lake, events, valid_through_ms=NEXT_MS)
-    job = compact.Job(lake.spark, lake.settings, CUTOVER_MS, start_report("compact", {}))
+    job = Job(lake.spark, lake.settings, CUTOVER_MS, start_run("compact"))
     compact.compact(job)
     return Week(lake)
 

@@ -3,11 +3,12 @@
 import pytest
 
 from batch import compact
+from batch.compacting.job import Job
+from batch.compacting.refs import refs
 from batch.lake import tables
-from batch.spark.generation_refs import refs
 from impressions.core.spec import DAY_MS
 from impressions.process.failpoint import VARIABLE, InjectedFailure, hits
-from impressions.terminal.report import start_report
+from impressions.terminal.report import start_run
 from oracle import naive
 from tests.compare import differences
 from tests.faults.size import scaled
@@ -66,7 +67,7 @@ def fail_at(step, lake, cutover_ms, tmp_path, monkeypatch):
 
 
 def run_here(lake, cutover_ms):
-    compact.compact(compact.Job(lake.spark, lake.settings, cutover_ms, start_report("compact", {})))
+    compact.compact(Job(lake.spark, lake.settings, cutover_ms, start_run("compact")))
 
 
 @pytest.mark.slow
@@ -87,8 +88,7 @@ def test_killed_and_run_again(spark, tmp_path, step):
     ema = tables.full_name(lake.settings, tables.EMA)
     assert set(refs(lake.spark, ema)) == LEFT_BEHIND[step]
 
-    report = start_report("compact", {})
-    compact.compact(compact.Job(lake.spark, lake.settings, CUTOVER_MS, report))
+    report = compact.compact(Job(lake.spark, lake.settings, CUTOVER_MS, start_run("compact")))
     assert set(refs(lake.spark, ema)) == {"main", "gen_2026_11_15"}
     assert report.changed == ("main" not in LEFT_BEHIND[step])
     expected = naive.answers(counted(edges()), CUTOVER_MS)
@@ -107,7 +107,7 @@ def test_tag_missing_after_a_crash_is_set_by_the_next_date(spark, tmp_path):
         failpoint=f"after-fast-forward:kill:1:{fired}",
     )  # fmt: skip
     assert hits(fired) == 1
-    compact.compact(compact.Job(lake.spark, lake.settings, later_ms, start_report("compact", {})))
+    compact.compact(Job(lake.spark, lake.settings, later_ms, start_run("compact")))
     ema = tables.full_name(lake.settings, tables.EMA)
     assert set(refs(lake.spark, ema)) == {"main", "gen_2026_11_15", "gen_2026_11_22"}
     expected = naive.answers(counted(edges()), CUTOVER_MS)

@@ -5,9 +5,11 @@ import json
 import pytest
 
 from batch import compact, export
+from batch.compacting.job import Job
+from batch.exporting.job import Job as ExportJob
 from impressions.formats import manifest as manifests
 from impressions.process.failpoint import hits
-from impressions.terminal.report import start_report
+from impressions.terminal.report import start_run
 from tests.integration.conftest import new_lake
 from tests.integration.jobs import run_job
 from tests.integration.raw_events import CUTOVER_MS, DATE, write_closed, year
@@ -20,13 +22,12 @@ def lake(spark, tmp_path):
     """A published generation that is not exported yet, with rows in every shard."""
     lake = new_lake(tmp_path / "home")
     write_closed(lake, year(seed=13, profiles=20, per_profile=5))
-    compact.compact(compact.Job(lake.spark, lake.settings, CUTOVER_MS, start_report("compact", {})))
+    compact.compact(Job(lake.spark, lake.settings, CUTOVER_MS, start_run("compact")))
     return lake
 
 
 def export_here(lake):
-    report = start_report("export", {})
-    return export.export(export.Job.of(lake.spark, lake.settings, CUTOVER_MS, report))
+    return export.export(ExportJob.of(lake.spark, lake.settings, CUTOVER_MS, start_run("export")))
 
 
 @pytest.mark.slow

@@ -15,9 +15,10 @@ from typing import Any
 import pytest
 from pyspark.sql import SparkSession
 
-from batch.lake import commits, retry, tables
-from batch.lake.committing import commit
+from batch.lake import conflict, snapshots, tables
 from batch.lake.cursor import LOST
+from batch.lake.guarded_commit import commit
+from batch.landing import appending
 from batch.landing import round as landing
 from impressions.core.errors import NotReady, Refused
 from impressions.kafka import topics
@@ -150,7 +151,7 @@ class TestTwoLanders:
         met, read = count_conflicts(monkeypatch), []
         real = landing._read
         monkeypatch.setattr(landing, "_read", lambda *given: read.append(1) or real(*given))
-        real_raw = landing._land_raw
+        real_raw = appending.append_raw
 
         def meeting(job: Any, before: Any, parts: Any) -> Any:
             if job.chosen == (0, 1):
@@ -158,7 +159,7 @@ class TestTwoLanders:
                 assert state(lake).valid_through_ms == 0, "partitions 0 and 1 are not landed"
             return real_raw(job, before, parts)
 
-        monkeypatch.setattr(landing, "_land_raw", meeting)
+        monkeypatch.setattr(appending, "append_raw", meeting)
         land(lake, chosen=(0, 1))
         assert (len(read), len(met)) == (2, 1)
         assert state(lake).valid_through_ms > 0
@@ -173,7 +174,7 @@ class TestTwoLanders:
         land(lake)
         first, second = raw_table(lake), raw_table(lake)
         commit(first, [], {"by": "first"})
-        with pytest.raises(retry.Conflict, match="branch main has changed"):
+        with pytest.raises(conflict.Conflict, match="branch main has changed"):
             commit(second, [], {"by": "second"})
         assert [c.summary.get("by") for c in state(lake).since] == ["first"]
 
@@ -185,13 +186,13 @@ def raw_table(lake: Lake) -> Any:
 def count_conflicts(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The conflicts that are made from now on."""
     met: list[str] = []
-    init = retry.Conflict.__init__
+    init = conflict.Conflict.__init__
 
-    def noted(self: retry.Conflict, *words: str) -> None:
+    def noted(self: conflict.Conflict, *words: str) -> None:
         met.append(str(words))
         init(self, *words)
 
-    monkeypatch.setattr(retry.Conflict, "__init__", noted)
+    monkeypatch.setattr(conflict.Conflict, "__init__", noted)
     return met
 
 
@@ -223,7 +224,7 @@ class TestTheTopic:
         assert raw_rows(lake) - before == expected_raw(
             [log for log in arrived(lake.settings) if log[1] > 200_000]
         )
-        head = commits.snapshots(raw_table(lake))[state(lake).snapshot_id]
+        head = snapshots.by_id(raw_table(lake))[state(lake).snapshot_id]
         assert head.summary[LOST].startswith("partition 2: 5 ")
         assert land(lake).counts["lost"] == 0
 

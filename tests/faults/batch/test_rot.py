@@ -9,14 +9,17 @@ import pyarrow.parquet as pq
 import pytest
 
 from batch import compact, export
-from batch.close import Request, run_close
-from batch.lake import commits, tables
-from batch.lake.files import live_files
+from batch.close import run_close
+from batch.closing.request import Request
+from batch.compacting.job import Job
+from batch.exporting.job import Job as ExportJob
+from batch.lake import snapshots, tables
+from batch.lake.data_files import live_files
 from batch.lake.locations import local_path
-from batch.lake.tasks import Runner
 from batch.spark.errors import rotten_files_named
 from impressions.core.errors import CorruptData
-from impressions.terminal.report import start_report
+from impressions.terminal.report import start_run
+from tests.context import local_context
 from tests.integration.conftest import Lake
 from tests.integration.raw_events import CUTOVER_MS, DATE, write_closed, year
 
@@ -48,7 +51,7 @@ def flip(path: Path, bit: int) -> bytes:
 def largest(lake: Lake, table: str) -> Path:
     """The largest data file of a table."""
     found = tables.find(lake.settings, table)
-    files = live_files(found, commits.main_id(found))
+    files = live_files(found, snapshots.main_id(found))
     path = local_path(max(files, key=lambda f: f.data.file_size_in_bytes).path)
     assert path is not None
     return path
@@ -61,7 +64,7 @@ def published(empty: Lake) -> Lake:
         update={"audits": empty.settings.audits.model_copy(update={"sample_profiles": 0})}
     )
     lake = Lake(settings, empty.spark)
-    compact.compact(compact.Job(lake.spark, settings, CUTOVER_MS, start_report("compact", {})))
+    compact.compact(Job(lake.spark, settings, CUTOVER_MS, start_run("compact")))
     return lake
 
 
@@ -71,8 +74,9 @@ def test_of_ema_none_reaches_a_generation(published: Lake) -> None:
     target = Path(published.settings.generations) / DATE / "manifest.json"
 
     def exporting() -> None:
-        report = start_report("export", {})
-        export.export(export.Job.of(published.spark, published.settings, CUTOVER_MS, report))
+        export.export(
+            ExportJob.of(published.spark, published.settings, CUTOVER_MS, start_run("export"))
+        )
 
     for bit in pick.sample(pages(path, "dwell_s_hl_7d"), 8):
         whole = flip(path, bit)
@@ -91,11 +95,11 @@ def test_of_raw_none_reaches_ema(empty: Lake, by_spark: bool) -> None:
     a second file of checksums beside them; those of `land` and `close` have page checksums."""
     write_closed(empty, year(6, profiles=30))
     if not by_spark:
-        run_close(empty.settings, Request(again=True), start_report("close", {}), Runner())
+        run_close(local_context(empty.settings, "close"), Request(again=True))
     path, pick = largest(empty, tables.RAW), random.Random(SEED)
     for bit in pick.sample(pages(path, "dwell_s"), 3):
         whole = flip(path, bit)
-        job = compact.Job(empty.spark, empty.settings, CUTOVER_MS, start_report("compact", {}))
+        job = Job(empty.spark, empty.settings, CUTOVER_MS, start_run("compact"))
         with pytest.raises(CorruptData) as refused, rotten_files_named(empty.settings):
             compact.compact(job)
         assert path.name in refused.value.message, f"bit {bit}: {refused.value}"

@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from batch.files.identify import SourceFile
-from batch.lake import commits, partitions, tables
-from batch.lake.columns import micros
-from batch.lake.committing import commit, discard
-from batch.lake.files import live_files
-from batch.lake.retry import retried
+from batch.lake import partitions, snapshots, tables
+from batch.lake.arrow_columns import micros
+from batch.lake.conflict import retried
+from batch.lake.data_files import live_files
+from batch.lake.guarded_commit import commit, discard
 from batch.lake.tables import REJECTED_COLUMNS, arrow_schema
 from batch.lake.writing import Files, Target
 from batch.mapping.judge import Judged
@@ -80,7 +80,7 @@ def replace(
     def attempt() -> int | None:
         table = tables.require(settings, tables.REJECTED, hint="impressions land")
         standing = live_files(
-            table, commits.main_id(table), lambda partition: partition["source"] in sources
+            table, snapshots.main_id(table), lambda partition: partition["source"] in sources
         )
         held = dict.fromkeys(sources, 0)
         for file in standing:
@@ -91,7 +91,7 @@ def replace(
             return None
         added = [file for file in files if file.partition[0] in changed]
         removed = [file.data for file in standing if file.partition["source"] in changed]
-        said = commits.properties(commits.LAND, run_id)
+        said = snapshots.properties(snapshots.LAND, run_id)
         snapshot_id = commit(table, added, said, removed)
         discard(table, [file for file in files if file.partition[0] not in changed])
         return snapshot_id

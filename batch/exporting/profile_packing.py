@@ -21,20 +21,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from batch.lake.ema_columns import NOT_TAIL, Columns, columns_of, days_of, integers_of, items_of
 from impressions.core.decay import Int
 from impressions.core.errors import CorruptData
-from impressions.core.item import pack as pack_items
 from impressions.core.item import profile_key
-from impressions.core.rows import ALL, Index, Rows
+from impressions.core.rows import ALL
 from impressions.core.sort_key import sort_key
 from impressions.core.spec import Spec
 from impressions.formats import profile_block
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-NOT_TAIL = -1
-"""Stands for "no tail day" in the day column; sorts before every day, as null does."""
 
 
 @dataclass(frozen=True)
@@ -44,15 +41,6 @@ class Packed:
     key: bytes
     block: bytes
     entries: int
-
-
-@dataclass(frozen=True)
-class Columns:
-    """n rows of the aggregate table in numpy; `days` holds UTC days, or -1 outside the tail."""
-
-    profiles: Int
-    days: Int
-    rows: Rows
 
 
 def pack(
@@ -98,37 +86,9 @@ def whole_profiles(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
         yield pa.Table.from_batches(held)
 
 
-def columns_of(batch: pa.Table | pa.RecordBatch, spec: Spec, order: Index = ALL) -> Columns:
-    """Numpy columns of rows of `impressions.ema`.
-
-    Args:
-        batch: `column_names`; profile_id, title_id int64; location int32; tail_day date32 or null;
-            last_seen timestamp[us]; numbers.
-        order: which rows, in which order.
-
-    Raises:
-        CorruptData: a null in any column but tail_day.
-    """
-    import pyarrow as pa
-
-    profiles = _integers(batch, "profile_id")[order]
-    measures, half_lives, n = len(spec.measures), len(spec.half_lives_days), len(profiles)
-    totals, sums = np.empty((measures, n)), np.empty((measures * half_lives, n))
-    for names, into in ((spec.measure_names, totals), (spec.decayed_names, sums)):
-        for name, row in zip(names, into, strict=True):
-            row[:] = _numbers(batch, name, pa.float64())[order]
-    rows = Rows(
-        items=_items(batch)[order],
-        last_seen_ms=_integers(batch, "last_seen")[order] // 1000,
-        totals=totals,
-        sums=sums.reshape(measures, half_lives, n),
-    )
-    return Columns(profiles, _days(batch)[order], rows)
-
-
 def in_order(batch: pa.Table | pa.RecordBatch) -> NDArray[np.intp]:
     """The rows by (profile, tail day with null first, title, location)."""
-    profiles, days, items = _integers(batch, "profile_id"), _days(batch), _items(batch)
+    profiles, days, items = integers_of(batch, "profile_id"), days_of(batch), items_of(batch)
     rank = ranks(profiles, days, items)
     if rank is None:
         return np.lexsort((items, days, profiles))
@@ -147,38 +107,6 @@ def ranks(profiles: Int, days: Int, items: Int) -> Int | None:
     day = days - days.min(where=days != NOT_TAIL, initial=np.iinfo(np.int64).max) + 1
     day[days == NOT_TAIL] = 0
     return sort_key(group, day, items)
-
-
-def _items(batch: pa.Table | pa.RecordBatch) -> Int:
-    return pack_items(_integers(batch, "title_id"), _integers(batch, "location"))
-
-
-def _days(batch: pa.Table | pa.RecordBatch) -> Int:
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    days = pc.fill_null(batch.column("tail_day").cast(pa.int32()), NOT_TAIL)
-    return days.to_numpy(zero_copy_only=False).astype(np.int64)  # type: ignore[no-any-return]
-
-
-def _integers(batch: pa.Table | pa.RecordBatch, name: str) -> Int:
-    import pyarrow as pa
-
-    return _numbers(batch, name, pa.int64()).astype(np.int64, copy=False)
-
-
-def _numbers(batch: pa.Table | pa.RecordBatch, name: str, kind: pa.DataType) -> NDArray[np.generic]:
-    column = batch.column(name)
-    if column.null_count:
-        raise CorruptData(f"aggregate table: {column.null_count} nulls in {name}, expected 0")
-    values: NDArray[np.generic] = column.cast(kind).to_numpy(zero_copy_only=False)
-    return values
-
-
-def column_names(spec: Spec) -> list[str]:
-    """The columns that a row is packed from; the shard says nothing that the profile does not."""
-    keys = ("profile_id", "title_id", "location", "tail_day", "last_seen")
-    return [*keys, *spec.measure_names, *spec.decayed_names]
 
 
 def check_order(columns: Columns, after: int) -> None:

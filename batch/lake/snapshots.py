@@ -67,7 +67,7 @@ def properties(operation: str, run_id: str, through_ms: int | None = None) -> di
     return said if through_ms is None else said | {VALID_THROUGH: str(through_ms)}
 
 
-def snapshots(table: Table) -> dict[int, Snapshot]:
+def by_id(table: Table) -> dict[int, Snapshot]:
     """All commits the table still remembers, by id."""
     found = {}
     for s in table.metadata.snapshots:
@@ -87,28 +87,28 @@ def main_id(table: Table) -> int | None:
     return refs(table).get(MAIN)
 
 
-def ancestry(commits: Mapping[int, Snapshot], start_id: int | None) -> Iterator[Snapshot]:
+def ancestry(known: Mapping[int, Snapshot], start_id: int | None) -> Iterator[Snapshot]:
     """The snapshot `start_id` and its ancestors, newest first, as far as they are remembered."""
     at = start_id
-    while at is not None and at in commits:
-        yield commits[at]
-        at = commits[at].parent_id
+    while at is not None and at in known:
+        yield known[at]
+        at = known[at].parent_id
 
 
 def state(table: Table) -> State:
     """Main's snapshot as the table was loaded, and what it and its ancestors say."""
-    return state_of(snapshots(table), main_id(table))
+    return state_of(by_id(table), main_id(table))
 
 
-def state_of(commits: Mapping[int, Snapshot], at: int | None) -> State:
-    """The same of commits that are read already."""
-    line = list(ancestry(commits, at))
+def state_of(known: Mapping[int, Snapshot], at: int | None) -> State:
+    """The same of snapshots that are read already."""
+    line = list(ancestry(known, at))
     saying = [commit for commit in line if VALID_THROUGH in commit.summary]
     by_land = [commit for commit in saying if commit.summary.get(OPERATION) != CLOSE]
     said = next(iter(by_land or saying), None)
     text = None if said is None else said.summary[VALID_THROUGH]
     through_ms = int(text) if text else None
     for depth, commit in enumerate(line):
-        if known := cursor.from_properties(commit.summary):
-            return State(at, through_ms, known, commit.id, tuple(line[:depth]))
+        if landed := cursor.from_properties(commit.summary):
+            return State(at, through_ms, landed, commit.id, tuple(line[:depth]))
     return State(at, through_ms)

@@ -21,7 +21,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from batch.lake import durable
-from batch.lake.retry import Conflict
+from batch.lake.conflict import Conflict
 from impressions.process.failpoint import failpoint
 
 if TYPE_CHECKING:

@@ -1,10 +1,4 @@
-"""The live files of a snapshot, and what their metadata says of each ingest slot. No row is read.
-
-    live_files     data files, each with the row-level deletes that apply to it
-    slot_states    slot -> its rows, how many are undecided, whether rows of it are marked deleted
-
-A slot is *closed* when every row of it has `duplicate` decided (the files count their nulls) and no
-delete of another engine waits to be applied: nothing is scanned to find out.
+"""The live data files of a snapshot, with the row-level deletes that apply to each. No row is read.
 
 Which delete applies to which file follows Iceberg's specification, "Scan Planning":
 
@@ -16,12 +10,9 @@ Which delete applies to which file follows Iceberg's specification, "Scan Planni
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-
-from impressions.core.slot import format_utc
 
 if TYPE_CHECKING:
     from pyiceberg.manifest import DataFile, ManifestFile
@@ -63,19 +54,6 @@ class LiveFile:
         return self.path, tuple(sorted(delete.file_path for delete in self.deletes))
 
 
-@dataclass(frozen=True)
-class SlotState:
-    """Rows of one slot, how many are not decided yet, and whether deletes wait to be applied."""
-
-    rows: int
-    undecided: int
-    has_deletes: bool = False
-
-    @property
-    def closed(self) -> bool:
-        return self.undecided == 0 and not self.has_deletes
-
-
 def live_files(
     table: Table,
     snapshot_id: int | None,
@@ -86,7 +64,7 @@ def live_files(
 
     found: list[LiveFile] = []
     deletes: list[LiveFile] = []
-    for manifest in _manifests(table, snapshot_id):
+    for manifest in manifests_of(table, snapshot_id):
         names = [field.name for field in table.specs()[manifest.partition_spec_id].fields]
         for entry in manifest.fetch_manifest_entry(table.io):
             of_file: Any = entry.data_file.partition  # a record that can be walked, untyped
@@ -111,40 +89,6 @@ def files_by_place(
     return found
 
 
-def slot_states(table: Table, snapshot_id: int | None) -> dict[int, SlotState]:
-    """Slot start in ms -> its state, for the files of one snapshot of raw."""
-    from pyiceberg.manifest import ManifestContent
-
-    rows: Counter[int] = Counter()
-    undecided: Counter[int] = Counter()
-    manifests = _manifests(table, snapshot_id)
-    for manifest in manifests:
-        if manifest.content == ManifestContent.DATA:
-            for slot, (n, open_) in _counts(table, manifest).items():
-                rows[slot] += n
-                undecided[slot] += open_
-    marked: set[int] = set()
-    if any(manifest.content != ManifestContent.DATA for manifest in manifests):
-        marked = {f.place[0] for f in live_files(table, snapshot_id) if f.deletes}
-    return {slot: SlotState(n, undecided[slot], slot in marked) for slot, n in rows.items()}
-
-
-def slot_names(slots: Iterable[int], slot_ms: int) -> list[str]:
-    """Ranges of slots for people: `2026-11-01T00:00:00Z .. 2026-11-15T00:00:00Z`, end excluded."""
-    return [f"{format_utc(start)} .. {format_utc(end)}" for start, end in runs(slots, slot_ms)]
-
-
-def runs(slots: Iterable[int], slot_ms: int) -> list[tuple[int, int]]:
-    """Slots as half-open ranges [start, end) of time, neighbours together."""
-    ranges: list[tuple[int, int]] = []
-    for slot in sorted(set(slots)):
-        if ranges and ranges[-1][1] == slot:
-            ranges[-1] = (ranges[-1][0], slot + slot_ms)
-        else:
-            ranges.append((slot, slot + slot_ms))
-    return ranges
-
-
 def bound(table: Table, file: DataFile, column: str, *, upper: bool) -> Any:
     """The smallest or largest value of a column by a file's metadata; None if it says none."""
     from pyiceberg.conversions import from_bytes
@@ -161,37 +105,8 @@ def source_bounds(table: Table, file: LiveFile) -> tuple[Any, Any]:
     return low, high
 
 
-def nulls(table: Table, file: DataFile, column: str) -> int:
-    """Nulls of a column in a file; all its rows where the file does not say."""
-    field_id = table.schema().find_field(column).field_id
-    return int((file.null_value_counts or {}).get(field_id, file.record_count))
-
-
-_known: dict[str, dict[int, tuple[int, int]]] = {}
-"""By the path of a manifest: one never changes, and a long-lived process asks again and again."""
-
-_KNOWN_MOST = 20_000
-
-
-def _counts(table: Table, manifest: ManifestFile) -> dict[int, tuple[int, int]]:
-    """Slot -> (rows, undecided rows) of one manifest of data files."""
-    path = manifest.manifest_path
-    if path not in _known:
-        names = [field.name for field in table.specs()[manifest.partition_spec_id].fields]
-        at = names.index("ingest_slot")
-        rows: Counter[int] = Counter()
-        undecided: Counter[int] = Counter()
-        for entry in manifest.fetch_manifest_entry(table.io):
-            slot_ms = entry.data_file.partition[at] // 1000
-            rows[slot_ms] += entry.data_file.record_count
-            undecided[slot_ms] += nulls(table, entry.data_file, "duplicate")
-        if len(_known) >= _KNOWN_MOST:
-            _known.clear()
-        _known[path] = {slot: (n, undecided[slot]) for slot, n in rows.items()}
-    return _known[path]
-
-
-def _manifests(table: Table, snapshot_id: int | None) -> list[ManifestFile]:
+def manifests_of(table: Table, snapshot_id: int | None) -> list[ManifestFile]:
+    """The manifests of a snapshot; none where there is no snapshot."""
     snapshot = None if snapshot_id is None else table.snapshot_by_id(snapshot_id)
     return snapshot.manifests(table.io) if snapshot else []
 

@@ -1,0 +1,92 @@
+"""All audits of an audit branch, in their order, and their results signed onto it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from batch.compacting import audits, publishing, refs
+from batch.compacting.computing import Computed, origin
+from batch.compacting.job import Job
+from batch.compacting.window_branch import Survey
+from batch.lake import generations, tables
+from batch.lake.generations import History
+from batch.lake.imported_until import newest_of_files
+from impressions.core.slot import format_utc
+from impressions.formats.generation_paths import ref_name
+from impressions.terminal.console import warn
+
+if TYPE_CHECKING:
+    from pyiceberg.table import Table
+
+
+@dataclass(frozen=True)
+class Audited:
+    """A branch that passed.
+
+    Attributes:
+        totals: measure -> sum over the branch.   entries: its rows.
+    """
+
+    findings: tuple[audits.Finding, ...]
+    totals: dict[str, float]
+    entries: int
+
+
+def audit(job: Job, computed: Computed, known: History) -> Audited:
+    """Judges the audit branch.
+
+    Raises:
+        AuditFailed: naming the audits that failed, what they found and expected.
+    """
+    from batch.compacting import audit_facts, audit_sample
+
+    rows, branch = computed.rows, ref_name("audit", job.cutover_ms)
+    hint = (
+        f"its rows are kept in branch {branch} of {job.ema} for {refs.BRANCH_DAYS} days; "
+        f"drop it with: {refs.drop_statement(job.ema, branch)}"
+    )
+    columns = [(field.name, field.dataType.simpleString()) for field in rows.schema.fields]
+    schema = audits.schema(columns, list(tables.ema_columns(job.spec).items()))
+    audits.require_ok([schema], job.name, hint)
+    earlier = known.before(job.cutover_ms, job.limits.volume_generations)
+    impressions = [generation.totals["impressions"] for generation in earlier]
+    source, partitions = computed.source, job.settings.partitions
+    facts = audit_facts.gather(
+        source, rows, job.cutover_ms, partitions, impressions, job.spec, job.limits
+    )
+    sample = audit_sample.recompute(source, rows, job.cutover_ms, job.spec, job.limits)
+    findings = audits.judge(facts, sample, job.spec, job.limits)
+    audits.require_ok(findings, job.name, hint)
+    totals = audits.totals(facts.ema, job.spec)
+    return Audited((schema, *findings), totals, sum(facts.entries.values()))
+
+
+def sign(job: Job, window: Survey, audited: Audited) -> None:
+    """Commits what the audits found to the branch; without it, it is no generation."""
+    raw = tables.require(job.settings, tables.RAW, hint="impressions land")
+    until_ms = _history_until_ms(raw, window.source_id, job.cutover_ms)
+    properties = (
+        origin(job, window)
+        | {generations.TOTAL + name: repr(value) for name, value in audited.totals.items()}
+        | {generations.AUDIT + finding.name: finding.found for finding in audited.findings}
+        | {generations.HISTORY: str(until_ms)}
+    )
+    publishing.sign_off(job.spark, job.ema, job.cutover_ms, properties)
+
+
+def _history_until_ms(raw: Table, snapshot_id: int | None, cutover_ms: int) -> int:
+    """Just after the newest row of any file, where that is not before the cutover; else 0.
+
+    Such rows are in no answer until the next generation, for the stream never saw them; live
+    answers say so.
+    """
+    newest_ms = newest_of_files(raw, snapshot_id)
+    if newest_ms is None or newest_ms < cutover_ms:
+        return 0
+    warn(
+        f"files brought rows ingested up to {format_utc(newest_ms)}: those from "
+        f"{format_utc(cutover_ms)} on are in no answer until the next generation; live answers "
+        "say so (deltas_missing)"
+    )
+    return newest_ms + 1

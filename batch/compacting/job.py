@@ -1,0 +1,46 @@
+"""What every step of one compact works with, and no step changes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from batch.lake import tables
+from impressions.core.spec import Spec
+from impressions.formats.generation_paths import generation_id
+from impressions.settings.model import Settings
+from impressions.settings.sections import Audits
+from impressions.terminal.report import Run
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+
+@dataclass(frozen=True)
+class Job:
+    """One compact. There is no clock in it: the cutover decides everything."""
+
+    spark: SparkSession
+    settings: Settings
+    cutover_ms: int
+    run: Run
+
+    @property
+    def raw(self) -> str:
+        return tables.full_name(self.settings, tables.RAW)
+
+    @property
+    def ema(self) -> str:
+        return tables.full_name(self.settings, tables.EMA)
+
+    @property
+    def limits(self) -> Audits:
+        return self.settings.audits
+
+    @property
+    def spec(self) -> Spec:
+        return self.settings.spec
+
+    @property
+    def name(self) -> str:
+        return generation_id(self.cutover_ms)

@@ -1,0 +1,62 @@
+"""Which files an import reads: all under its paths, without those that raw holds already."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from batch.files.find import find_files
+from batch.files.identify import SourceFile, identify
+from batch.importing.imported import rows_by_source
+from batch.importing.job import Import
+from batch.lake import tables
+
+if TYPE_CHECKING:
+    from pyiceberg.table import Table
+
+
+@dataclass(frozen=True)
+class Listed:
+    """Files under the paths of an import; `left_out`: of directories, files that are no events."""
+
+    files: Sequence[SourceFile]
+    left_out: int
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """All files that were listed, and those of them that raw holds no row of."""
+
+    listed: Listed
+    new: Sequence[SourceFile]
+
+
+def listed(job: Import) -> Listed:
+    """Finds the files; says which ones are left out, and why.
+
+    Raises:
+        UsageError, CorruptData: no such file, or none that is readable.
+    """
+    under = find_files(job.paths)
+    for left in under.left_out:
+        job.run.note(f"left out: {left}")
+    files = identify(under.files)
+    for file in files:
+        for copy in file.copies:
+            job.run.note(f"{copy}: the same bytes as {file.name}, read once")
+    return Listed(files, len(under.left_out))
+
+
+def chosen(job: Import, these: Listed, raw: Table | None) -> Chosen:
+    """Leaves out what is imported already, and says so."""
+    held = rows_by_source(raw, [file.source for file in these.files])
+    rejected = rows_by_source(tables.fitting(job.settings, tables.REJECTED), held) if held else {}
+    for file in these.files:
+        if file.source in held:
+            job.run.note(
+                f"{file.name}: already imported, {held[file.source]:,} rows in raw and "
+                f"{rejected.get(file.source, 0):,} rejected; to import it again with another "
+                f"mapping, take it out first: impressions land --forget {file.source}"
+            )
+    return Chosen(these, [file for file in these.files if file.source not in held])
