@@ -9,6 +9,10 @@ The state is read before the blocks and again after them. The first reading says
 complete *through*, because the blocks are as new or newer. The second says what is *missing*,
 because the follower writes down dropped slots, and the restart of a copy, before it deletes data.
 
+While a secondary catches up, and where that fails, blocks may be missing although the state is
+newer (impressions/rocksdb/file_list.py). So no request reads during a catch-up, and a copy that
+could not catch up is not read any more: answers are flagged until it was opened again.
+
 A secondary can show old data without an error (docs/decisions/0015). So the copy is opened again
 when a new follower has opened it, and when no partition's state has changed for some seconds. That
 takes milliseconds, and the interval grows while the follower has nothing to write.
@@ -23,6 +27,7 @@ import shutil
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from impressions.clock import monotonic_s
 from impressions.core.completeness import StreamState
@@ -39,6 +44,7 @@ from serving.reads import Deltas
 
 UNKNOWN = StreamState(None, heartbeat.FROM_THE_FIRST_MS, restoring=False)
 """The state of a shard that this host has no copy of yet."""
+T = TypeVar("T")
 UNCHANGED_S, _LONGEST_S = 5.0, 60.0
 _numbers = itertools.count()
 
@@ -63,6 +69,7 @@ class LiveDeltas:
         self._readers = settings.deltas_dir / "readers"
         self._own = self._readers / f"{os.getpid()}-{next(_numbers)}"
         self._store: DeltaStore | None = None
+        self._catching_up, self._catch_ups = threading.Lock(), 0
         self._identity: tuple[int, ...] | None = None
         self._decoded: dict[int, tuple[bytes, StreamState]] = {}
         self._shards = settings.host_shards
@@ -79,7 +86,21 @@ class LiveDeltas:
         Raises:
             CorruptData: they cannot be read.
         """
-        store = self._store
+        return self._at_rest(lambda store: self._read(store, shard, profile_id, from_slot_ms))
+
+    def _at_rest(self, read: Callable[[DeltaStore | None], T]) -> T:
+        """What `read` finds where no catch-up comes into it: `_catch_ups` is odd during one."""
+        catch_ups = self._catch_ups
+        if not catch_ups % 2:
+            found = read(self._store)
+            if catch_ups == self._catch_ups:
+                return found
+        with self._catching_up:
+            return read(self._store)
+
+    def _read(
+        self, store: DeltaStore | None, shard: int, profile_id: int, from_slot_ms: int
+    ) -> Deltas:
         if store is None:
             return Deltas((), UNKNOWN)
         before = self._state(store, shard)
@@ -94,8 +115,7 @@ class LiveDeltas:
 
     def state(self, shard: int) -> StreamState:
         """The stream state of a shard in the copy. Raises CorruptData if it cannot be read."""
-        store = self._store
-        return UNKNOWN if store is None else self._state(store, shard)
+        return self._at_rest(lambda s: UNKNOWN if s is None else self._state(s, shard))
 
     def start(self) -> None:
         """Refresh once, then go on in a thread."""
@@ -114,18 +134,32 @@ class LiveDeltas:
         shutil.rmtree(self._own, ignore_errors=True)
 
     def refresh(self) -> None:
-        """Catch up with the follower; an error is logged once and changes nothing."""
+        """Catch up with the follower; an error is logged once."""
         try:
-            identity = _identity(self._path)
-            if self._store is None or identity != self._identity or self._is_stuck(self._store):
+            identity, store = _identity(self._path), self._store
+            stays = store is not None and identity == self._identity and not self._is_stuck(store)
+            if store is None or not stays or not self._caught_up(store):
                 # Reads under way keep the store they began with.
                 self._store = open_secondary(self._path, self._own)
                 self._identity = identity
-            self._store.catch_up()
             self._refreshed_s, self._problem = monotonic_s(), None
         except (ImpressionsError, OSError) as error:
             self._note(error)
         self.on_refresh()
+
+    def _caught_up(self, store: DeltaStore) -> bool:
+        """Catch up; False where a follower opened the copy meanwhile. After that, and after an
+        error, the store is not read any more."""
+        with self._catching_up:
+            self._catch_ups += 1
+            self._store = None
+            try:
+                store.catch_up()
+                if _identity(self._path) == self._identity:
+                    self._store = store
+            finally:
+                self._catch_ups += 1
+            return self._store is not None
 
     def _is_stuck(self, store: DeltaStore) -> bool:
         """Whether no state has changed for so long that the copy must be opened again."""

@@ -1,6 +1,11 @@
-"""Compare the product's rows with the oracle's, pair by pair; `differences` is empty when equal."""
+"""Compare the product's rows with the oracle's, pair by pair; `differences` is empty when equal.
+
+`unlike` compares values that may be large. pytest writes a line-by-line difference of what an
+`assert a == b` compares, which takes minutes for a megabyte of bytes.
+"""
 
 import math
+from collections.abc import Mapping
 
 from impressions.core.item import location_of, title_of
 from impressions.core.rows import Rows
@@ -33,3 +38,21 @@ def differences(found: dict, expected: dict, rel_tol: float) -> list[str]:
             if got != want if exact else not math.isclose(got, want, rel_tol=rel_tol):
                 out.append(f"{key} {column}: {got!r}, expected {want!r}")
     return sorted(out)
+
+
+def unlike(found, expected) -> list[str]:
+    """The keys, or places, whose values are missing (or None), not expected, or other ones."""
+    found, expected = _by_key(found), _by_key(expected)
+    found = {key: value for key, value in found.items() if value is not None}
+    out = [f"{_name(key)}: missing" for key in expected.keys() - found.keys()]
+    out += [f"{_name(key)}: not expected" for key in found.keys() - expected.keys()]
+    common = expected.keys() & found.keys()
+    return sorted(out + [f"{_name(key)}: differs" for key in common if found[key] != expected[key]])
+
+
+def _by_key(values) -> Mapping:
+    return values if isinstance(values, Mapping) else dict(enumerate(values))
+
+
+def _name(key) -> str:
+    return key.hex() if isinstance(key, bytes) else str(key)

@@ -18,10 +18,9 @@ import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 
-from impressions.process.registry import registered
-
 from impressions.clock import monotonic_s
 from impressions.core.errors import NotReady, ServiceError, UsageError
+from impressions.process.registry import registered
 from impressions.process.stop_signal import stopping_on
 from impressions.settings.model import Settings
 from impressions.terminal import log

@@ -10,7 +10,8 @@ partition. What belongs together is written together: blocks, deletes and states
 
 A reader reads the partition's state before its blocks: the blocks are then at least as new as the
 state says. States change before the deletes that they announce (`restoring`, `floor_ms`), so a
-reader that reads the state again afterwards knows whether anything may be missing.
+reader that reads the state again afterwards knows whether anything may be missing. A
+secondary changes only while it catches up, and nobody may read it meanwhile.
 """
 
 from __future__ import annotations
@@ -140,7 +141,7 @@ class DeltaStore:
                 yield key, value
 
     def catch_up(self) -> None:
-        """Of a secondary: see what the primary has written by now."""
+        """Of a secondary: see what the primary has written by now; see `rocks.Table.catch_up`."""
         self._table.catch_up()
 
     def close(self) -> None:

@@ -26,6 +26,7 @@ from rocksdict import (
 
 from impressions.core.errors import CorruptData, ImpressionsError, NotReady, Refused
 from impressions.process.descriptors import exhausted
+from impressions.rocksdb.file_list import file_list
 from impressions.rocksdb.opening import block_options, opened
 from impressions.rocksdb.scan import scan
 
@@ -37,6 +38,7 @@ _BUFFER_BYTES = 16 << 20
 _FILES, _FILES_WHILE_FILLING, _FILES_SLOW, _FILES_STOP = 4, 16, 36, 60
 """The number of new files at which they are compacted, and at which writes are slowed down or
 stopped: far above what filling leaves, or writes would stop when it ends."""
+_TRIES = 20  # of a secondary, one after the other, while the primary's files change
 
 
 class DeltaTable:
@@ -47,8 +49,8 @@ class DeltaTable:
     opened again.
     """
 
-    def __init__(self, db: Rdict, logged: bool = True):
-        self._db, self._logged, self._filling = db, logged, False
+    def __init__(self, db: Rdict, path: Path, logged: bool = True):
+        self._db, self._path, self._logged, self._filling = db, path, logged, False
 
     def get(self, key: bytes) -> bytes | None:
         try:
@@ -114,11 +116,21 @@ class DeltaTable:
             raise _failure(error) from error
 
     def catch_up(self) -> None:
-        """Of a secondary: see everything that the primary has written until now."""
-        try:
-            self._db.try_catch_up_with_primary()
-        except Exception as error:  # rocksdict raises bare Exceptions
-            raise _failure(error) from error
+        """Of a secondary: see everything that the primary has written until now, without a gap.
+
+        While this runs, and after an error, writes may be missing although newer ones are there
+        (impressions/rocksdb/file_list.py): read nothing then. NotReady has the reason "unsettled"
+        if the primary's files change too fast, or are gone.
+        """
+        for _ in range(_TRIES):
+            before = file_list(self._path)
+            try:
+                self._db.try_catch_up_with_primary()
+            except Exception as error:  # rocksdict raises bare Exceptions
+                raise _failure(error) from error
+            if before is not None and file_list(self._path) == before:
+                return
+        raise NotReady(f"store {self._path} changes faster than it can be read", reason="unsettled")
 
     @property
     def cache(self) -> tuple[int, int]:
@@ -128,7 +140,10 @@ class DeltaTable:
         return capacity, used
 
     def close(self) -> None:
-        self._db.close()
+        try:
+            self._db.close()
+        except Exception as error:  # rocksdict raises bare Exceptions
+            raise _failure(error) from error
 
 
 def open_primary(path: Path, prefix_bytes: int, logged: bool = True) -> DeltaTable:
@@ -145,13 +160,14 @@ def open_primary(path: Path, prefix_bytes: int, logged: bool = True) -> DeltaTab
     """
     path.mkdir(parents=True, exist_ok=True)
     try:
-        return DeltaTable(_open_table(path, prefix_bytes, AccessType.read_write()), logged)
+        return DeltaTable(_open_table(path, prefix_bytes, AccessType.read_write()), path, logged)
     except Exception as error:  # rocksdict raises bare Exceptions
         raise _failure(error, path) from error
 
 
 def open_secondary(path: Path, own: Path, prefix_bytes: int) -> DeltaTable:
     """Open a table that a primary writes, for reading; `own` is a directory for this reader alone.
+    It has caught up.
 
     Raises:
         NotReady: reason "no_store": there is none yet.
@@ -162,9 +178,11 @@ def open_secondary(path: Path, own: Path, prefix_bytes: int) -> DeltaTable:
     own.mkdir(parents=True, exist_ok=True)
     access = AccessType.secondary(str(own))
     try:
-        return DeltaTable(_open_table(path, prefix_bytes, access))
+        table = DeltaTable(_open_table(path, prefix_bytes, access), path)
     except Exception as error:  # rocksdict raises bare Exceptions
         raise _failure(error, path) from error
+    table.catch_up()
+    return table
 
 
 def _open_table(path: Path, prefix_bytes: int, access: AccessType) -> Rdict:

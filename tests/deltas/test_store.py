@@ -17,6 +17,7 @@ from impressions.deltas.store import (
 )
 from impressions.formats.delta_block import key
 from impressions.rocksdb import delta_table
+from tests.compare import unlike
 
 OPEN = """
 import sys
@@ -207,7 +208,8 @@ def test_a_damaged_block_is_an_error_not_a_shorter_answer(tmp_path):
     opened.write([(key(1, slot), value) for slot, value in enumerate(values)], {})
     opened.close()
     opened = open_primary(tmp_path / "store")  # replays its log into an SST file
-    assert [value for _, value in opened.scan()] == values  # a scan leaves the block cache as it is
+    found = [value for _, value in opened.scan()]  # a scan leaves the block cache as it is
+    assert unlike(found, values) == []
     opened.close()
     (file,) = (tmp_path / "store").glob("*.sst")
     data = bytearray(file.read_bytes())

@@ -13,6 +13,7 @@ from impressions.kafka.dead_letter_topic import Stray, parsed
 from impressions.kafka.dead_letters import DeadLetter, dead_letters_of, read_dead_letter
 from impressions.kafka.decoded_batch import decode
 from impressions.v1.impression_record_pb2 import ImpressionRecord
+from tests.compare import unlike
 from tests.kafka.test_records import INGEST_MS, SPEC, log, record
 
 
@@ -93,16 +94,17 @@ def test_a_record_that_is_too_large_is_a_letter_with_its_beginning():
             1,
             len(value),
         )
-        assert dead_letter.value == value[:KEPT_BYTES]
+        assert unlike([dead_letter.value], [value[:KEPT_BYTES]]) == []
         assert flush_to_replay(dead_letter) is None
-        assert read_dead_letter(dead_letter.value, dead_letter.headers()) == dead_letter
+        again = read_dead_letter(dead_letter.value, dead_letter.headers())
+        assert unlike([again], [dead_letter]) == []
 
 
 def test_a_letter_can_be_cut_once_more():
     """To the same bytes and the same length."""
     dead_letter = DeadLetter("t", 0, 1, -1, 1, ("undecodable",), (), bytes(100_000))
     assert (len(dead_letter.cut().value), dead_letter.cut().value_bytes) == (KEPT_BYTES, 100_000)
-    assert dead_letter.cut().cut() == dead_letter.cut()
+    assert unlike([dead_letter.cut().cut()], [dead_letter.cut()]) == []
     assert Cut.of(Cut.of(bytes(100_000))).value_bytes == 100_000
 
 
@@ -112,7 +114,8 @@ def test_a_log_of_very_many_impressions_is_a_letter_that_can_be_read():
     columns = {"title_ids": range(n), "locations": [0] * n, "event_time_ms": [INGEST_MS] * n}
     (dead_letter,) = dead_letters(record(log(**columns, played=[True] * n, dwell_s=[0.0] * n)))
     assert dict(dead_letter.headers())["impressions"] == b"0-19999"
-    assert read_dead_letter(dead_letter.value, dead_letter.headers()) == dead_letter
+    again = read_dead_letter(dead_letter.value, dead_letter.headers())
+    assert unlike([again], [dead_letter]) == []
 
 
 GOOD_HEADERS = dict(dead_letters(record(log(dwell_s=[-1.0, -1.0])))[0].headers())

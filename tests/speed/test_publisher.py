@@ -11,6 +11,7 @@ from impressions.kafka.admin import connect
 from impressions.kafka.dead_letters import DeadLetter, read_dead_letter
 from speed.publisher import Publisher
 from tests.broker import stream_settings
+from tests.compare import unlike
 from tests.live import last_values, messages_of
 
 pytestmark = pytest.mark.kafka
@@ -43,7 +44,7 @@ def test_everything_is_in_the_topic_in_order_and_the_heartbeat_last(settings, si
     blocks = blocks_of(sizes)
     ranges = publish(settings, blocks)
     assert [o for start, end in ranges for o in range(start, end)] == list(range(len(blocks) + 1))
-    assert list(last_values(settings).items()) == [*blocks, (heartbeat.KEY, b"beat")]
+    assert unlike(last_values(settings).items(), [*blocks, (heartbeat.KEY, b"beat")]) == []
 
 
 def test_a_heartbeat_is_not_published_when_a_block_before_it_was_refused(settings):
@@ -84,7 +85,7 @@ def test_dead_letters_of_any_number_and_size_are_all_there_in_order(settings):
         dead_letter(2_501, 10),
     ]
     reject(settings, iter(dead_letters))
-    assert rejected(settings) == dead_letters
+    assert unlike(rejected(settings), dead_letters) == []
 
 
 def test_a_dead_letter_that_its_topic_does_not_take_is_cut(settings):
@@ -96,4 +97,5 @@ def test_a_dead_letter_that_its_topic_does_not_take_is_cut(settings):
     reject(settings, dead_letters)
     found = {each.offset: each for each in rejected(settings)}
     assert {k: len(x.value) for k, x in found.items()} == {0: 10, 1: KEPT_BYTES, 2: 10}
-    assert (found[1].value_bytes, found[1].value) == (600_000, dead_letters[1].value[:KEPT_BYTES])
+    assert found[1].value_bytes == 600_000
+    assert unlike([found[1].value], [dead_letters[1].value[:KEPT_BYTES]]) == []
