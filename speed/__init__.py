@@ -4,6 +4,7 @@ The process:
 
     main                  `impressions speed`
     worker                the loop, and the order in which a flush is applied and published
+    joins               no commit while this member joins its group
     engine                Faust: group, assignment, delivery; the only file that touches its insides
     fetches               what the engine delivers, in pieces; nothing is missed between them
     fetch_memory          how much of what was fetched is unpacked at once, in bytes

@@ -19,7 +19,8 @@ The only file that touches Faust's insides, and why:
                     full buffer. Where the buffer has room, one call does the same
     commits         Faust commits what was acked, event by event, in `finally`: also what failed.
                     Here it commits, as often as it likes, how far each partition is applied. So
-                    nothing is acked (`noack_take`), and gaps between offsets need no books
+                    nothing is acked (`noack_take`), and gaps between offsets need no books. None
+                    is sent while this member joins (speed/joins.py)
     coordination    the group's task may end silently; `alive` says so
 
 Tables, changelogs, web server and leader topics are off.
@@ -47,6 +48,7 @@ from impressions.settings.model import Settings
 from speed.directory import member_name
 from speed.fetch_memory import FetchMemory
 from speed.fetches import Fetch, Piece, Polls
+from speed.joins import hold_commits_while_joining
 
 _FETCH_BYTES = 8 << 20
 _UNDER_WAY_BYTES = 64 << 20
@@ -176,6 +178,10 @@ class Engine:
         memory = self._memory
 
         class ConsumerThread(AIOKafkaConsumerThread):
+            async def on_start(self) -> None:
+                await super().on_start()
+                hold_commits_while_joining(self._ensure_consumer()._coordinator)
+
             async def _seek_wait(self, consumer: Any, partitions: Mapping[TP, int]) -> None:
                 polls.sought(partitions)  # nothing is polled between this and the seek itself
                 await super()._seek_wait(consumer, partitions)

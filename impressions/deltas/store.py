@@ -141,7 +141,7 @@ class DeltaStore:
                 yield key, value
 
     def catch_up(self) -> None:
-        """Of a secondary: see what the primary has written by now; see `rocks.Table.catch_up`."""
+        """Of a secondary: see what the primary has written by now; see `DeltaTable.catch_up`."""
         self._table.catch_up()
 
     def close(self) -> None:
