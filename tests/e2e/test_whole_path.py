@@ -18,7 +18,10 @@ SOME = 5_000
 BATCH = ("land", "close", "compact", "export")
 """Run with the JVM of all tests; `make demo` has a process for them."""
 
-pytestmark = [pytest.mark.spark, pytest.mark.kafka, pytest.mark.timeout(1_800), pytest.mark.slow]
+pytestmark = [
+    pytest.mark.spark, pytest.mark.kafka, pytest.mark.slow, pytest.mark.alone,
+    pytest.mark.timeout(1_800),
+]  # fmt: skip
 
 
 def test_a_generated_year_and_live_traffic(tmp_path, spark):

@@ -164,6 +164,7 @@ def test_the_deltas_are_really_compacted(tmp_path: Path, broker: TestBroker) -> 
         assert time.monotonic() < deadline, f"{len(offsets)} of {sent} records remain"
 
 
+@pytest.mark.alone
 def test_no_broker_is_said_within_the_deadline(tmp_path: Path) -> None:
     """A port nobody listens on: a ServiceError with a hint, not a hang."""
     with socket.socket() as unused:

@@ -51,7 +51,7 @@ class WorkerProcess:
         return len(self._samples(name))
 
     def _samples(self, name: str) -> list[float]:
-        with _OPEN.open(f"http://{self.metrics_address}/metrics", timeout=5) as answer:
+        with _OPEN.open(f"http://{self.metrics_address}/metrics", timeout=60) as answer:
             lines = answer.read().decode().splitlines()
         return [float(x.rpartition(" ")[2]) for x in lines if x.startswith(name)]
 
