@@ -213,7 +213,10 @@ def activate_generation(
 def roll_back(
     settings: Settings,
     to: Annotated[
-        str | None, typer.Option("--to", metavar="GENERATION", help="Default: the backup.")
+        str | None,
+        typer.Option(
+            "--to", metavar="GENERATION", help="Where to go back to.", show_default="the previous"
+        ),
     ] = None,
     dry_run: DryRun = False,
     json: Json = False,

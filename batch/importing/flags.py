@@ -20,8 +20,8 @@ ValidThrough = Annotated[
     typer.Option(
         "--valid-through",
         metavar="DATE",
-        help="State that everything ingested before this date has been imported. A generation "
-        "lacks what is imported for an earlier date afterwards.",
+        help="State that everything ingested before this date has been imported. What is "
+        "imported for it later is missing from generations that were computed before.",
         show_default="the slot after the newest row",
     ),
 ]

@@ -72,8 +72,10 @@ def main() -> None:
         for path, descriptor in ((out, 1), (err, 2)):
             with open(path, "wb") as file:
                 os.dup2(file.fileno(), descriptor)
-        print(run_app(build_app(), words, prog="impressions"), file=answers)
+        code = run_app(build_app(), words, prog="impressions")
         sys.stdout.flush()
+        sys.stderr.flush()
+        print(code, file=answers)
     spark.stop()
 
 

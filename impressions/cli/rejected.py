@@ -80,7 +80,7 @@ def replay(
 ) -> None:
     """Send dead letters to the source topic again, as new logs in the right partition.
 
-    For after a fix: a rule that was widened, a producer that chose the wrong partition. What still
+    Use it after a fix: a rule was widened, or a producer chose the wrong partition. What still
     breaks the rule is rejected again. Each dead letter keeps its own new log_id, so sending it
     twice within two ingest slots counts once. A log that only has a broken text is sent with it
     mended; other logs and records that do not decode cannot be sent.
