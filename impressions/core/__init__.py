@@ -11,6 +11,7 @@ In the order in which a reader needs it:
     ids             string ids to integers
     shard           which shard owns a profile
     event           which impressions count, and with which event time
+    contribution    what an event adds to each measure
     ingest_time     the broker's stamps along a partition, made monotone
     sort_key        one number for each row that sorts as several columns do
     rows            the columnar table in which everything is added

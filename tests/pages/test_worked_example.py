@@ -19,9 +19,9 @@ from impressions.core.merge import merge
 from impressions.core.spec import Spec
 from impressions.formats import delta_block, profile_block
 from impressions.formats.delta_block import DeltaBlock
-from impressions.kafka.records import decode
+from impressions.kafka.decoded_batch import decode
 from oracle import naive
-from speed.apply import apply
+from speed.applying.apply import apply
 from tests.blocks import profile_block_of
 from tests.speed.records import record_bytes
 

@@ -8,7 +8,7 @@ from impressions.core.errors import NotReady
 from impressions.deltas.process import store_dir
 from impressions.deltas.store import PartitionState, open_primary, open_secondary
 from impressions.formats.delta_block import key
-from serving import live
+from serving import live_deltas
 from tests.deltas.late_list import LateList
 from tests.deltas.support import beat_of
 from tests.serving.support import settings_in
@@ -55,15 +55,15 @@ def opened(monkeypatch):
         stores.append(open_secondary(*where))
         return stores[-1]
 
-    monkeypatch.setattr(live, "open_secondary", open_and_keep)
+    monkeypatch.setattr(live_deltas, "open_secondary", open_and_keep)
     return stores
 
 
 @pytest.fixture
 def deltas(settings, writer, opened):
     writer.write(1)
-    reading = live.LiveDeltas(settings)
-    reading.look()
+    reading = live_deltas.LiveDeltas(settings)
+    reading.refresh()
     yield reading
     reading.stop()
 
@@ -83,7 +83,7 @@ def test_a_request_during_a_catch_up_waits_for_its_end(settings, writer, opened,
         request.join(_AT_ONCE_S)
 
     late.after_first = ask
-    deltas.look()
+    deltas.refresh()
     request.join(20)
     (found,) = answers
     assert found.stream.through_ms == THROUGH_MS + 3
@@ -98,7 +98,7 @@ def test_a_request_that_a_catch_up_comes_into_reads_again(writer, opened, deltas
     def moved_on(*asked):
         times.append(asked)
         if len(times) == 1:
-            deltas.look()
+            deltas.refresh()
         return blocks(*asked)
 
     opened[0].blocks = moved_on
@@ -118,9 +118,9 @@ def test_a_copy_that_could_not_catch_up_is_not_read_until_it_was_opened_again(
 
     opened[0].catch_up = unsettled
     writer.write(2)
-    deltas.look()
-    assert deltas(0, 1, 0) == live.Deltas((), live.UNKNOWN)
-    deltas.look()
+    deltas.refresh()
+    assert deltas(0, 1, 0) == live_deltas.Deltas((), live_deltas.UNKNOWN)
+    deltas.refresh()
     assert deltas(0, 1, 0).blocks == [b"1", b"2"]
     assert len(opened) == 2
 
@@ -137,6 +137,6 @@ def test_a_copy_that_a_follower_opens_during_a_catch_up_is_opened_again_before_i
         catch_up()
 
     opened[0].catch_up = opened_meanwhile
-    deltas.look()
+    deltas.refresh()
     assert len(opened) == 2
     assert deltas(0, 1, 0).blocks == [b"1", b"2"]

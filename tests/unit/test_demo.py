@@ -63,7 +63,7 @@ def test_a_terminal_gets_a_bar_for_what_takes_a_while(monkeypatch: pytest.Monkey
         screen.stage("The past")
         with screen.waiting("something short"):
             screen._bars.refresh()
-        monkeypatch.setattr("demo.screen.SHORT_S", 0.0)
+        monkeypatch.setattr("examples.demo.screen.SHORT_S", 0.0)
         with screen.waiting("the stream"):
             screen._bars.refresh()
     assert "1 of 2" in printed(console)

@@ -36,6 +36,6 @@ def modules(package: Path) -> set[str]:
 @pytest.mark.parametrize("package", PACKAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_a_front_page_lists_what_is_in_the_folder(package: Path) -> None:
     """Each module once, with a few words; nothing that is not there."""
-    names = listed(package)
+    names = [name for name in listed(package) if name != "__main__"]
     assert sorted(names) == sorted(set(names)), "a name twice"
     assert set(names) == modules(package)
