@@ -8,6 +8,7 @@ what they consist of. pyspark is imported inside functions, so every module is l
     compact     verb: a year of raw into one audited, published generation of ema. Spark
     export      verb: a published generation into SST files and a manifest. Spark
     importing   files into raw
+    status      what the tables report, for `impressions status`
     replay      files as live traffic: `impressions produce`
     closing     slots of raw: sorted, duplicates decided
     landing     the topic into raw, exactly once

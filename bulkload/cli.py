@@ -57,7 +57,8 @@ def list_published(settings: Settings, json: Json = False) -> None:
     Example:
       impressions bulkload list --json
     """
-    from bulkload.listing import Listed, listing
+    from bulkload.listing import listing
+    from impressions.status.facts import Listed
 
     def row(item: Listed) -> list[object]:
         marks = {"active": item.active, "loaded": item.loaded, "rolled back": item.rolled_back}
@@ -252,7 +253,8 @@ def show_status(settings: Settings, json: Json = False) -> None:
     Example:
       impressions bulkload status
     """
-    from bulkload.host_status import GenerationStatus, status
+    from bulkload.host_status import status
+    from impressions.status.facts import GenerationStatus
 
     def row(item: GenerationStatus) -> list[object]:
         flagged = "no, past its horizon" if item.past_horizon else ""

@@ -6,8 +6,6 @@ with the command that repairs it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from bulkload.files import free_bytes, tree_bytes
 from bulkload.host import Host
 from bulkload.own_directories import strays
@@ -17,67 +15,10 @@ from impressions.core.errors import ImpressionsError, NotReady
 from impressions.core.window import horizon_ms
 from impressions.formats.generation_paths import REPLACED, cutover_of
 from impressions.settings.model import Settings
+from impressions.status.facts import GenerationStatus, HostStatus, Unfinished
 from impressions.terminal.console import human_age
 
 NOT_OURS = "not made by bulkload: it is ignored"
-
-
-@dataclass(frozen=True)
-class GenerationStatus:
-    """One directory under generations/.
-
-    Attributes:
-        state: loaded, damaged, unfinished (its load has not ended), or removed (only the mark is
-            left).
-        age: cutover to now, in words.   exact_until_ms: later answers are flagged.
-        problem: what is wrong with it, and `hint` what to do.
-    """
-
-    generation: str
-    state: str
-    active: bool
-    previous: bool
-    rolled_back: bool
-    cutover_ms: int
-    age: str
-    exact_until_ms: int
-    past_horizon: bool
-    size_bytes: int
-    shards: tuple[int, ...]
-    profiles: int
-    loaded_ms: int | None
-    problem: str | None
-    hint: str | None
-
-
-@dataclass(frozen=True)
-class Unfinished:
-    """A directory under loading/."""
-
-    name: str
-    size_bytes: int
-    running: bool
-
-
-@dataclass(frozen=True)
-class HostStatus:
-    """The host.
-
-    Attributes:
-        problems: (message, hint) pairs, the pointer's first.
-        damaged: the pointer is damaged, or the records of a generation.
-    """
-
-    data_dir: str
-    free_bytes: int
-    active: str | None
-    previous: str | None
-    activated_ms: int | None
-    shards: tuple[int, ...]
-    generations: tuple[GenerationStatus, ...]
-    unfinished: tuple[Unfinished, ...]
-    problems: tuple[tuple[str, str | None], ...]
-    damaged: bool
 
 
 def status(settings: Settings, clock: Clock = now_ms) -> HostStatus:

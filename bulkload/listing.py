@@ -2,38 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from bulkload.compatibility import check_compatible
 from bulkload.host import Host
 from bulkload.published_generations import PublishedGenerations, decode_manifest, open_published
 from impressions.core.errors import CorruptData, Refused
 from impressions.formats.generation_paths import MANIFEST, cutover_of
 from impressions.settings.model import Settings
-
-
-@dataclass(frozen=True)
-class Listed:
-    """One published directory.
-
-    Attributes:
-        state: complete, or incomplete (no manifest), or damaged (its manifest is).
-        fits: whether this host could load it; `problem` says why not.
-        size_bytes, host_bytes: of all files; of this host's shards.
-    """
-
-    generation: str
-    state: str
-    cutover_ms: int
-    profiles: int | None
-    entries: int | None
-    size_bytes: int | None
-    host_bytes: int | None
-    fits: bool
-    problem: str | None
-    loaded: bool
-    active: bool
-    rolled_back: bool
+from impressions.status.facts import Listed
 
 
 def listing(settings: Settings, published: PublishedGenerations | None = None) -> list[Listed]:

@@ -32,9 +32,9 @@ from typing import TypeVar
 from impressions.clock import monotonic_s
 from impressions.core.completeness import StreamState
 from impressions.core.errors import ImpressionsError
-from impressions.core.spec import Spec
 from impressions.deltas.process import store_dir
-from impressions.deltas.store import DeltaStore, PartitionState, decode_state, open_secondary
+from impressions.deltas.store import DeltaStore, decode_state, open_secondary
+from impressions.deltas.stream_state import between, stream_state
 from impressions.formats import heartbeat
 from impressions.kafka import client
 from impressions.process.registry import birth_of
@@ -196,24 +196,6 @@ class LiveDeltas:
         if problem != self._problem:
             self._problem = problem
             log.warning("deltas", because=problem)
-
-
-def stream_state(state: PartitionState, spec: Spec) -> StreamState:
-    """The stream state of answers that are read from a copy with this partition state."""
-    if state.heartbeat is None:
-        return StreamState(None, state.floor_ms, state.restoring)
-    beat = heartbeat.decode(state.heartbeat, spec)
-    return StreamState(beat.through_ms, max(beat.since_ms, state.floor_ms), state.restoring)
-
-
-def between(before: StreamState, after: StreamState) -> StreamState:
-    """The stream state for blocks that were read between these two: the worse of each field."""
-    known = before.through_ms is not None and after.through_ms is not None
-    return StreamState(
-        min(before.through_ms or 0, after.through_ms or 0) if known else None,
-        max(before.since_ms, after.since_ms),
-        before.restoring or after.restoring,
-    )
 
 
 def _identity(path: Path) -> tuple[int, ...] | None:

@@ -10,6 +10,7 @@ import typer
 
 from impressions.core.errors import ServiceError
 from impressions.process.command import Json, new_app, verb
+from impressions.process.extras import named
 from impressions.settings.model import Settings
 from impressions.settings.sources import known_keys
 from impressions.terminal.console import Table, emit, say, warn
@@ -45,11 +46,10 @@ def up(
     What runs already is left alone; what died since the last time is named and started again. Logs
     are in <home>/dev. A broker of kafka.bootstrap is used as it is.
     """
-    from batch.landing.loop import parse_every
     from impressions.local.dev import Dev
 
     if land_every is not None:
-        parse_every(land_every)
+        named("batch.landing.loop:parse_every")(land_every)
     dev = Dev(settings)
     if not json:
         say("starting broker, topics, worker and server ...")

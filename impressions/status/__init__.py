@@ -2,7 +2,7 @@
 
 report         everything asked at once, then judged
 questions      questions to several parts, none of which keeps the others waiting
-lake           what the Iceberg tables report of themselves
+facts          what batch and bulkload answer: plain data
 stream         what the broker knows of the topics
 serving        what the serving side of this machine holds and reports
 stage          a stage of a path: state, line, hints

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from impressions.clock import Clock, now_ms
+from impressions.process.extras import named
 from impressions.process.registry import running
 from impressions.settings.model import Settings
 from impressions.status.questions import Unknown, ask_all
@@ -43,18 +44,15 @@ class Status:
 
 def look(settings: Settings, clock: Clock = now_ms, timeout_s: float = TIMEOUT_S) -> Status:
     """Ask everything; ends within about `timeout_s`."""
-    from bulkload.host_status import status
-    from bulkload.listing import listing
-    from impressions.status.lake import read_lake
     from impressions.status.serving import read_copy, read_servers
     from impressions.status.stream import read_stream
 
     answers = ask_all(
         {
             "stream": lambda: read_stream(settings, clock),
-            "lake": lambda: read_lake(settings),
-            "published": lambda: listing(settings),
-            "host": lambda: status(settings, clock),
+            "lake": lambda: named("batch.status.lake:read_lake")(settings),
+            "published": lambda: named("bulkload.listing:listing")(settings),
+            "host": lambda: named("bulkload.host_status:status")(settings, clock),
             "copy": lambda: read_copy(settings, clock),
             "servers": lambda: read_servers(settings),
         },
@@ -88,9 +86,7 @@ def partitions(found: Found) -> list[dict[str, Any]]:
     """One row per partition: how far each of the parts has come; None where it is not known."""
     if isinstance(found.stream, Unknown):
         return []
-    cursors = None
-    if not isinstance(found.lake, Unknown) and found.lake.state.landed is not None:
-        cursors = found.lake.state.landed.cursors
+    landed = () if isinstance(found.lake, Unknown) else found.lake.landed_offsets
     copy, copied_ms = {}, 0
     if not isinstance(found.copy, Unknown):
         copy, copied_ms = found.copy.shards, found.copy.at_ms
@@ -102,7 +98,7 @@ def partitions(found: Found) -> list[dict[str, Any]]:
                 "partition": p,
                 "first_offset": source.first,
                 "end_offset": source.end,
-                "landed_offset": cursors[p].next_offset if cursors and p < len(cursors) else None,
+                "landed_offset": landed[p] if p < len(landed) else None,
                 "worker_offset": None if beat is None else beat.offset + 1,
                 "worker_age_s": None
                 if beat is None

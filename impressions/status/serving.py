@@ -109,7 +109,7 @@ def read_copy(settings: Settings, clock: Clock = now_ms) -> Copy:
     """
     from impressions.deltas.process import store_dir
     from impressions.deltas.store import open_secondary
-    from serving.live_deltas import stream_state
+    from impressions.deltas.stream_state import stream_state
 
     path = store_dir(settings)
     if not path.exists():

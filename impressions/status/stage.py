@@ -12,10 +12,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from bulkload.host_status import HostStatus
-from bulkload.listing import Listed
 from impressions.process.registry import Running
-from impressions.status.lake import Lake
+from impressions.status.facts import HostStatus, Lake, Listed
 from impressions.status.questions import Unknown
 from impressions.status.serving import Copy, Server
 from impressions.status.stream import Stream

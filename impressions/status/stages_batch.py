@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from batch.closing.slots import due_slots
 from impressions.core.slot import slot_start_ms
 from impressions.settings.model import Settings
 from impressions.status.questions import Unknown
@@ -26,14 +25,14 @@ def landed(found: Found) -> Stage:
     lake, stream = found.lake, found.stream
     if isinstance(lake, Unknown):
         return unknown("landed", lake)
-    through_ms = lake.state.valid_through_ms
+    through_ms = lake.valid_through_ms
     line = "nothing says how far raw is valid" if through_ms is None else (
         f"valid through {human_time(through_ms)} ({ago(found.at_ms, through_ms)})"
     )  # fmt: skip
     left, lost = None, 0
-    cursors = lake.state.landed.cursors if lake.state.landed else ()
-    if not isinstance(stream, Unknown) and len(cursors) == len(stream.partitions):
-        pairs = [(c.next_offset, stream.partitions[p]) for p, c in enumerate(cursors)]
+    offsets = lake.landed_offsets
+    if not isinstance(stream, Unknown) and len(offsets) == len(stream.partitions):
+        pairs = [(at, stream.partitions[p]) for p, at in enumerate(offsets)]
         left = sum(max(0, source.end - at) for at, source in pairs)
         lost = sum(max(0, source.first - at) for at, source in pairs)
         line += f", {left:,} records to land"
@@ -57,10 +56,10 @@ def closed(found: Found, settings: Settings) -> Stage:
     lake = found.lake
     if isinstance(lake, Unknown):
         return unknown("closed", lake)
-    through_ms = lake.state.valid_through_ms
+    through_ms = lake.valid_through_ms
     if through_ms is None:
         return Stage("closed", "none", "no slot is over yet")
-    due = due_slots(lake.slots, through_ms, settings.spec)
+    due = lake.due
     closed_ms = min(due, default=slot_start_ms(through_ms, settings.spec))
     facts = {
         "closed_through_ms": closed_ms,

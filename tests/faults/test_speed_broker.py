@@ -17,9 +17,9 @@ from impressions.core.completeness import Incomplete, stream_reasons
 from impressions.core.errors import NotReady
 from impressions.deltas.process import store_dir
 from impressions.deltas.store import open_primary, open_secondary
+from impressions.deltas.stream_state import stream_state
 from impressions.formats import heartbeat
 from impressions.kafka import client
-from serving.live_deltas import stream_state
 from speed.partitions.opening import partition_path
 from tests.broker import TestBroker, stream_settings
 from tests.faults.size import scaled

@@ -17,12 +17,12 @@ from batch.lake import tables
 from batch.lake.conflict import Conflict
 from batch.lake.slot_states import slot_states
 from batch.spark.session import spark_session
+from batch.status.lake import read_lake
 from impressions.clock import FixedClock, now_ms
 from impressions.core.errors import Refused
 from impressions.core.shard import shard_of
 from impressions.core.slot import slot_start_ms
 from impressions.core.spec import DAY_MS
-from impressions.status.lake import read_lake
 from impressions.terminal.report import start_run
 from impressions.v1.impression_record_pb2 import ImpressionRecord
 from oracle import naive

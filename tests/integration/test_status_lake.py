@@ -7,7 +7,7 @@ import pytest
 from batch.compact import compact
 from batch.compacting.job import Job
 from batch.lake import tables
-from impressions.status.lake import read_lake
+from batch.status.lake import read_lake
 from impressions.terminal.report import start_run
 from tests.integration.conftest import Lake
 from tests.integration.raw_events import CUTOVER_MS, DATE, edges, event, write_closed
@@ -27,6 +27,7 @@ def agrees(lake: Lake) -> None:
         row["slot"]: (row["rows"], row["undecided"]) for row in counted
     }
     assert len(found.slots) >= 5
+    assert {slot for slot, held in found.slots.items() if held.undecided} == found.due
 
 
 def test_slots_generations_and_late_rows(empty: Lake) -> None:

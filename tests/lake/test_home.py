@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from batch.status.lake import read_lake
 from impressions.core.errors import Refused
 from impressions.settings.model import Settings
-from impressions.status.lake import read_lake
 from tests.integration.landing import one_row
 from tests.lake.rows import bring_in, file_of, rows
 

@@ -13,11 +13,8 @@ from typing import Any
 
 import pytest
 
-from batch.lake.cursor import Cursor, Landed
 from batch.lake.generations import lacking
 from batch.lake.slot_states import SlotState
-from batch.lake.snapshots import State
-from bulkload.listing import Listed
 from impressions.cli.main import build_app
 from impressions.core.completeness import StreamState
 from impressions.core.errors import CorruptData, NotReady, ServiceError
@@ -25,7 +22,7 @@ from impressions.formats.heartbeat import FROM_THE_FIRST_MS, Heartbeat
 from impressions.process.command import main
 from impressions.process.registry import Running
 from impressions.settings.model import Settings
-from impressions.status.lake import Lake, Published
+from impressions.status.facts import Lake, Listed, Published, SlotRows
 from impressions.status.questions import Absent, Unknown, ask, ask_all
 from impressions.status.serving import Copy, Served, Server, reachable
 from impressions.status.stage import Found, Stage
@@ -47,21 +44,16 @@ def beat(partition: int, offset: int, age_s: float) -> Heartbeat:
     )
 
 
-def landed(*offsets: int) -> Landed:
-    return Landed("impressions", "00", 1, None, tuple(Cursor(offset) for offset in offsets))
-
-
 def well() -> Found:
     """Two partitions of ten records, all of them everywhere, a second ago."""
     source = {p: SourcePartition(0, 10, NOW - 1000) for p in range(2)}
     beats = {p: beat(p, 9, 1.0) for p in range(2)}
-    state = State(1, NOW - 1000, landed(10, 10), 1, ())
     held = StreamState(NOW - 1500, FROM_THE_FIRST_MS, restoring=False)
     served = Served("2027-01-15", NOW - SLOT, NOW - 1500, True, ())
     return Found(
         at_ms=NOW,
         stream=Stream("host:1", "impressions", "00", source, NOW, beats, None),
-        lake=Lake(state, {NOW - 2 * SLOT: SlotState(5, 0)}, ()),
+        lake=Lake(NOW - 1000, (10, 10), {NOW - 2 * SLOT: SlotRows(5, 0)}, frozenset(), ()),
         published=(),
         host=NONE,
         copy=Copy(NOW, {0: held, 1: held}),
@@ -184,7 +176,7 @@ def test_before_the_first_generation_a_live_server_is_looked_at_and_no_probe_fai
     assert "compact" in str(stage.problems[0][1])
     made = Published("2027-01-15", NOW - SLOT, 10, True, 0)
     for changes in (
-        {"lake": Lake(well().lake.state, {}, (made,))},
+        {"lake": dataclasses.replace(well().lake, generations=(made,))},
         {"lake": Unknown("the catalog is away")},
         {"servers": (live, Server(2, "a:2", Unknown("refused")))},
         {"servers": (Server(1, "a:1", Served("", None, NOW, False, ("no_generation", "x"))),)},
@@ -222,13 +214,10 @@ def test_what_is_called_complete_through_a_time_to_come_is_bad(ahead_s: int) -> 
 
     def ahead(by_s: int) -> dict[str, Stage]:
         held = StreamState(NOW + by_s * 1000, FROM_THE_FIRST_MS, restoring=False)
-        lake = well().lake
-        assert isinstance(lake, Lake)
-        state = dataclasses.replace(lake.state, valid_through_ms=NOW + by_s * 1000)
         return judged(
             stream=with_beats(beat(0, 9, -by_s), beat(1, 9, 1)),
             copy=Copy(NOW, {0: held, 1: well().copy.shards[1]}),
-            lake=dataclasses.replace(lake, state=state),
+            lake=dataclasses.replace(well().lake, valid_through_ms=NOW + by_s * 1000),
         )
 
     found = ahead(ahead_s)
@@ -257,8 +246,9 @@ def test_a_copy_that_nobody_keeps_is_old_and_no_fault() -> None:
 def test_a_slot_that_is_over_and_undecided_is_due() -> None:
     """It bounds what is closed; the slot under way does not."""
     over, under_way = NOW - 3 * SLOT, NOW // SLOT * SLOT
-    slots = {over: SlotState(5, 2), over + SLOT: SlotState(5, 0), under_way: SlotState(1, 1)}
-    stage = judged(lake=Lake(well().lake.state, slots, ()))["closed"]
+    slots = {over: SlotRows(5, 2), over + SLOT: SlotRows(5, 0), under_way: SlotRows(1, 1)}
+    lake = dataclasses.replace(well().lake, slots=slots, due=frozenset({over}))
+    stage = judged(lake=lake)["closed"]
     assert stage.facts["closed_through_ms"] == over
     assert (stage.facts["due_slots"], stage.facts["undecided_rows"]) == (1, 2)
 
@@ -273,7 +263,7 @@ def test_a_generation_that_lacks_late_rows_is_named() -> None:
     }  # fmt: skip
     assert lacking(then, now, cutover, SETTINGS.spec) == 2 + 1
     late = Published("2027-01-15T08-00-00", cutover, 10, True, 3)
-    stage = judged(lake=Lake(well().lake.state, now, (late,)))["generations"]
+    stage = judged(lake=dataclasses.replace(well().lake, generations=(late,)))["generations"]
     assert stage.state == "look"
     assert "2027-01-15T08-00-00 lacks 3 rows" in text_of(stage)
     assert exit_code([stage]) == 0, "the next generation cures it"

@@ -373,7 +373,7 @@ def test_metrics_report_what_is_served_and_how_fresh_it_is(settings, copy, clien
 
 def test_what_was_dropped_while_an_answer_was_read_is_not_silently_missing(settings, copy):
     """The state is read before the blocks and after them: the floor that rose in between counts."""
-    from serving.live_deltas import between, stream_state
+    from impressions.deltas.stream_state import between, stream_state
 
     held = PartitionState(bytes(16), 1, False, heartbeat=beat_of(settings, 0, THROUGH_MS))
     before = stream_state(held, SPEC)

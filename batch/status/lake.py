@@ -1,4 +1,4 @@
-"""What the tables say of themselves, read with pyiceberg: no Spark, no JVM, no row of data.
+"""What the tables report of themselves, read with pyiceberg: no Spark, no JVM, no row of data.
 
     raw    how far it is valid and landed (properties of snapshots, by the jobs' own code), and per
            slot how many rows are undecided (metadata of its files)
@@ -10,47 +10,21 @@ of rows per slot then and now say it; `close` rewrites rows and changes no count
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from batch.closing.slots import due_slots
 from batch.lake import generations, snapshots, tables
 from batch.lake.generations import lacking
 from batch.lake.slot_states import SlotState, slot_states
-from batch.lake.snapshots import State
 from impressions.core.spec import Spec
 from impressions.settings.model import Settings
+from impressions.status.facts import Lake, Published, SlotRows
 from impressions.status.questions import Absent
 
 if TYPE_CHECKING:
     from pyiceberg.table import Table
 
-SlotRows = dict[int, SlotState]
-
-
-@dataclass(frozen=True)
-class Published:
-    """A generation in the aggregate table.
-
-    Attributes:
-        entries: its rows.
-        is_main: whether a plain SELECT shows it.
-        lacks: rows of its slots that came after it was computed; None: its source has expired.
-    """
-
-    generation: str
-    cutover_ms: int
-    entries: int
-    is_main: bool
-    lacks: int | None
-
-
-@dataclass(frozen=True)
-class Lake:
-    """Both tables. `slots`: by start in ms."""
-
-    state: State
-    slots: SlotRows
-    generations: tuple[Published, ...]
+SlotStates = dict[int, SlotState]
 
 
 def read_lake(settings: Settings) -> Lake:
@@ -67,10 +41,18 @@ def read_lake(settings: Settings) -> Lake:
     slots = slot_states(raw, state.snapshot_id)
     ema = tables.find(settings, tables.EMA)
     generations = () if ema is None else _generations(ema, raw, slots, settings.spec)
-    return Lake(state, slots, generations)
+    through_ms = state.valid_through_ms
+    cursors = state.landed.cursors if state.landed else ()
+    return Lake(
+        valid_through_ms=through_ms,
+        landed_offsets=tuple(cursor.next_offset for cursor in cursors),
+        slots={slot: SlotRows(held.rows, held.undecided) for slot, held in slots.items()},
+        due=frozenset(() if through_ms is None else due_slots(slots, through_ms, settings.spec)),
+        generations=generations,
+    )
 
 
-def _generations(ema: Table, raw: Table, now: SlotRows, spec: Spec) -> tuple[Published, ...]:
+def _generations(ema: Table, raw: Table, now: SlotStates, spec: Spec) -> tuple[Published, ...]:
     """From the oldest on."""
     known, found = generations.history(ema), []
     for cutover_ms, generation in sorted(known.tagged.items()):

@@ -1,0 +1,136 @@
+"""What the layers answer when `impressions status` asks them: plain data, declared below them.
+
+Lake          the tables                        answered by batch/status
+Listed        a published directory             answered by bulkload/listing.py
+HostStatus    the generations of this host      answered by bulkload/host_status.py
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Published:
+    """A generation in the aggregate table.
+
+    Attributes:
+        entries: its rows.
+        is_main: whether a plain SELECT shows it.
+        lacks: rows of its slots that came after it was computed; None: its source has expired.
+    """
+
+    generation: str
+    cutover_ms: int
+    entries: int
+    is_main: bool
+    lacks: int | None
+
+
+@dataclass(frozen=True)
+class SlotRows:
+    """Rows of an ingest slot in raw, and how many of them `close` has not decided yet."""
+
+    rows: int
+    undecided: int
+
+
+@dataclass(frozen=True)
+class Lake:
+    """Both tables.
+
+    Attributes:
+        valid_through_ms: how far raw is complete; None where nothing says it.
+        landed_offsets: the next offset of each partition; empty where no topic was landed.
+        slots: by start in ms.   due: slots that are over and not closed.
+        generations: from the oldest on.
+    """
+
+    valid_through_ms: int | None
+    landed_offsets: tuple[int, ...]
+    slots: Mapping[int, SlotRows]
+    due: frozenset[int]
+    generations: tuple[Published, ...]
+
+
+@dataclass(frozen=True)
+class Listed:
+    """One published directory.
+
+    Attributes:
+        state: complete, or incomplete (no manifest), or damaged (its manifest is).
+        fits: whether this host could load it; `problem` says why not.
+        size_bytes, host_bytes: of all files; of this host's shards.
+    """
+
+    generation: str
+    state: str
+    cutover_ms: int
+    profiles: int | None
+    entries: int | None
+    size_bytes: int | None
+    host_bytes: int | None
+    fits: bool
+    problem: str | None
+    loaded: bool
+    active: bool
+    rolled_back: bool
+
+
+@dataclass(frozen=True)
+class GenerationStatus:
+    """One directory under generations/.
+
+    Attributes:
+        state: loaded, damaged, unfinished (its load has not ended), or removed (only the mark is
+            left).
+        age: cutover to now, in words.   exact_until_ms: later answers are flagged.
+        problem: what is wrong with it, and `hint` what to do.
+    """
+
+    generation: str
+    state: str
+    active: bool
+    previous: bool
+    rolled_back: bool
+    cutover_ms: int
+    age: str
+    exact_until_ms: int
+    past_horizon: bool
+    size_bytes: int
+    shards: tuple[int, ...]
+    profiles: int
+    loaded_ms: int | None
+    problem: str | None
+    hint: str | None
+
+
+@dataclass(frozen=True)
+class Unfinished:
+    """A directory under loading/."""
+
+    name: str
+    size_bytes: int
+    running: bool
+
+
+@dataclass(frozen=True)
+class HostStatus:
+    """The host.
+
+    Attributes:
+        problems: (message, hint) pairs, the pointer's first.
+        damaged: the pointer is damaged, or the records of a generation.
+    """
+
+    data_dir: str
+    free_bytes: int
+    active: str | None
+    previous: str | None
+    activated_ms: int | None
+    shards: tuple[int, ...]
+    generations: tuple[GenerationStatus, ...]
+    unfinished: tuple[Unfinished, ...]
+    problems: tuple[tuple[str, str | None], ...]
+    damaged: bool
