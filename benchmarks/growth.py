@@ -23,7 +23,7 @@ from benchmarks.frame import Goal, Row, exponent, in_turns, median_s, row
 from benchmarks.load import loaded
 from benchmarks.load_client import Client
 from benchmarks.world import CUTOVER_MS, QUERY_MS, SPEC, Profile, World, check, cycle, make_profile
-from impressions.client import response_messages as twins
+from impressions.client import response_messages
 from impressions.client.requests import projection_of
 from impressions.compiled.stored import merge_stored
 from impressions.core.rows import Rows
@@ -96,7 +96,7 @@ def _check_titles(world: World, profile_id: int, reply: bytes) -> None:
     """Every chosen title that the oracle still counts is there; `read` compares the numbers."""
     profile = world.profile(profile_id)
     counted = {key[1] for key in profile.oracle(profile_id, with_week=False)}
-    answer = twins.GetProfileResponse.FromString(reply).answer
+    answer = response_messages.GetProfileResponse.FromString(reply).answer
     found = np.frombuffer(answer.title_ids, "<i8").tolist()
     if found != [title for title in profile.chosen.tolist() if title in counted]:
         raise AssertionError(f"growth: {len(found)} titles of {len(profile.chosen)} chosen")

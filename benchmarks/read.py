@@ -18,8 +18,7 @@ from benchmarks import server as servers
 from benchmarks.frame import Goal, Row, in_turns, row
 from benchmarks.load_client import Client
 from benchmarks.world import QUERY_MS, World, check
-from impressions.client import ProfileResult
-from impressions.client import response_messages as twins
+from impressions.client import ProfileResult, response_messages
 from impressions.client.requests import projection_of
 from impressions.client.result import result_of
 from impressions.v1 import impressions_service_pb2 as pb
@@ -104,7 +103,7 @@ def _batch(world: World, ours: servers.Server, unary_per_s: float) -> Iterator[R
     with ExitStack() as stack:
         client = stack.enter_context(Client(ours.address, "BatchGetProfiles"))
         reply = client.call(requests[0])
-        results = twins.BatchGetProfilesResponse.FromString(reply).results
+        results = response_messages.BatchGetProfilesResponse.FromString(reply).results
         if [r.profile_id for r in results if not r.HasField("status")] != ids[0]:
             raise AssertionError("read: a batch does not answer its profiles in order")
         _compare(world, ids[0][0], chosen, _result(results[0].answer), live=False)
@@ -145,7 +144,7 @@ def _request(world: World, profile_id: int, case: Case) -> pb.GetProfileRequest:
 
 
 def _check(world: World, case: Case, profile_id: int, reply: bytes) -> None:
-    found = _result(twins.GetProfileResponse.FromString(reply).answer)
+    found = _result(response_messages.GetProfileResponse.FromString(reply).answer)
     chosen = world.profile(profile_id).chosen.tolist() if case.titles else None
     _compare(world, profile_id, chosen, found, live=case.live)
 

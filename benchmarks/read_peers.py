@@ -28,8 +28,7 @@ from benchmarks.peers.feast_server import SERVICE, columns
 from benchmarks.peers.installed import PeerMissing
 from benchmarks.peers.rows import Stored, write
 from benchmarks.world import CUTOVER_MS, QUERY_MS, SPEC, World, check
-from impressions.client import ProfileResult
-from impressions.client import response_messages as twins
+from impressions.client import ProfileResult, response_messages
 from impressions.client.requests import projection_of
 from impressions.client.result import result_of
 from impressions.core.answer import by_title
@@ -191,7 +190,7 @@ def _check_answer(asked: Asked, stored: Stored, rtol: float) -> None:
     """An answer of our proto holds what was stored."""
     for request in asked.requests[:2]:
         assert isinstance(asked.client, Client)
-        reply = twins.GetProfileResponse.FromString(asked.client.call(request))
+        reply = response_messages.GetProfileResponse.FromString(asked.client.call(request))
         found: ProfileResult = result_of(reply.answer, by_location=False, last_seen=True)
         features: dict[str, object] = {"last_seen_ms": found.last_seen_ms}
         for measure, values in found.totals.items():

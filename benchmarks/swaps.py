@@ -25,7 +25,7 @@ from benchmarks.load_client import CALLERS, Client
 from benchmarks.world import CUTOVER_MS, QUERY_MS, World, applied_of, check
 from bulkload.activate import activate
 from bulkload.load import load
-from impressions.client import response_messages as twins
+from impressions.client import response_messages
 from impressions.client.requests import projection_of
 from impressions.client.result import result_of
 from impressions.core.spec import DAY_MS
@@ -97,7 +97,7 @@ def rows(world: World) -> Iterator[Row]:
 
 def answer_of(reply: bytes) -> Any:
     """The `ProfileAnswer` in a reply."""
-    return twins.GetProfileResponse.FromString(reply).answer
+    return response_messages.GetProfileResponse.FromString(reply).answer
 
 
 def _host(world: World) -> Settings:

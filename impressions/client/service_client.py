@@ -13,7 +13,7 @@ from typing import Any
 
 import grpc
 
-from impressions.client import response_messages as twins
+from impressions.client import response_messages
 from impressions.client.channel_options import channel_options
 from impressions.client.failures import CallFailed, failure_of, failure_of_result
 from impressions.client.requests import message_of, projection_of
@@ -178,17 +178,17 @@ class _Stub:
         self.get = channel.unary_unary(
             f"/{_SERVICE}/GetProfile",
             pb.GetProfileRequest.SerializeToString,
-            twins.GetProfileResponse.FromString,
+            response_messages.GetProfileResponse.FromString,
         )
         self.batch = channel.unary_unary(
             f"/{_SERVICE}/BatchGetProfiles",
             pb.BatchGetProfilesRequest.SerializeToString,
-            twins.BatchGetProfilesResponse.FromString,
+            response_messages.BatchGetProfilesResponse.FromString,
         )
         self.stream = channel.stream_stream(
             f"/{_SERVICE}/StreamProfiles",
             pb.StreamProfilesRequest.SerializeToString,
-            twins.StreamProfilesResponse.FromString,
+            response_messages.StreamProfilesResponse.FromString,
         )
         self.describe = channel.unary_unary(
             f"/{_SERVICE}/Describe",

@@ -8,8 +8,7 @@ import time
 
 import pytest
 
-from impressions.client import CallFailed, ImpressionsClient
-from impressions.client import response_messages as twins
+from impressions.client import CallFailed, ImpressionsClient, response_messages
 from impressions.client.result import result_of
 from impressions.core.errors import CorruptData
 from tests.generations import CUTOVER_MS
@@ -84,7 +83,7 @@ def test_a_server_that_was_long_away_is_found_at_once(tmp_path):
 
 def test_columns_of_different_lengths_are_refused():
     """A sender that splits a packed field, or damage on the way."""
-    answer = twins.ProfileAnswer(title_ids=bytes(16))
+    answer = response_messages.ProfileAnswer(title_ids=bytes(16))
     answer.totals.add(measure="plays", values=bytes(8))
     with pytest.raises(CorruptData, match="1 values, expected 2"):
         result_of(answer, by_location=False, last_seen=False)

@@ -5,8 +5,7 @@ import itertools
 import grpc
 import pytest
 
-from impressions.client import CallFailed
-from impressions.client import response_messages as twins
+from impressions.client import CallFailed, response_messages
 from impressions.v1 import impressions_service_pb2 as pb
 from tests.generations import CUTOVER_MS
 
@@ -76,7 +75,7 @@ def test_a_stream_returns_the_callers_request_ids(server):
         call = channel.stream_stream(
             "/impressions.v1.ImpressionsService/StreamProfiles",
             pb.StreamProfilesRequest.SerializeToString,
-            twins.StreamProfilesResponse.FromString,
+            response_messages.StreamProfilesResponse.FromString,
         )
         requests = (pb.StreamProfilesRequest(request_id=i, profile_id=1) for i in (70, 7, 70))
         assert [response.request_id for response in call(requests, timeout=10)] == [70, 7, 70]

@@ -3,7 +3,7 @@
 import grpc
 import numpy as np
 
-from impressions.client import response_messages as twins
+from impressions.client import response_messages
 from impressions.client.result import reason_words
 from impressions.core.completeness import Incomplete
 from impressions.v1 import impressions_service_pb2 as pb
@@ -30,7 +30,7 @@ def public_answer() -> pb.ProfileAnswer:
 
 
 def test_public_bytes_read_by_the_twin_are_the_arrays():
-    twin = twins.ProfileAnswer.FromString(public_answer().SerializeToString())
+    twin = response_messages.ProfileAnswer.FromString(public_answer().SerializeToString())
     assert np.frombuffer(twin.title_ids, "<i8").tolist() == [0, 1, -1, 2**55 - 1]
     assert np.frombuffer(twin.locations, "<u4").tolist() == [0, 255, 1, 2**32 - 1]
     assert np.frombuffer(twin.last_seen_ms, "<i8").tolist() == [CUTOVER_MS, 0, 1, 2]
@@ -41,7 +41,7 @@ def test_every_packed_fixed_width_column_of_the_contract_has_a_twin():
     """Whatever is added to the proto later is covered; nothing else changes its type."""
     changed = set()
     for name, message in pb.DESCRIPTOR.message_types_by_name.items():
-        twin = twins.twin(name).DESCRIPTOR
+        twin = response_messages.twin(name).DESCRIPTOR
         for field in message.fields:
             if twin.fields_by_name[field.name].type != field.type:
                 assert field.is_repeated
