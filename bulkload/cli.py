@@ -76,14 +76,15 @@ def load_generation(
     generation: Generation,
     dry_run: DryRun = False,
     again: Annotated[
-        bool, typer.Option("--again", help="Even if it is loaded, say after verify found damage.")
+        bool, typer.Option("--again", help="Also if it is loaded; it may be damaged.")
     ] = False,
     json: Json = False,
 ) -> None:
-    """Copy this host's shards of a generation here, every byte verified.
+    """Copy this host's shards of a generation to this host, and verify every byte.
 
-    Loading what is loaded is a success that does nothing; a refusal changes nothing. "latest" is
-    the newest complete one that was not rolled back here. Does not activate.
+    If the generation is loaded already, nothing is done, and that is a success. If it is refused,
+    nothing is changed. "latest" is the newest complete one that was not rolled back on this host.
+    Load does not activate.
 
     Example: impressions bulkload load latest && impressions bulkload activate latest
     """
@@ -113,13 +114,13 @@ def verify_generation(
     settings: Settings,
     generation: OptionalGeneration = None,
     published: Annotated[
-        bool, typer.Option("--published", help="The published files instead of this host's.")
+        bool, typer.Option("--published", help="Check the published files instead of this host's.")
     ] = False,
     json: Json = False,
 ) -> None:
     """Read every byte and every row again; exit 4 (this host) or 7 (published) if any is wrong.
 
-    Without a name: the active generation, or the newest published one. Safe while serving.
+    Without a name: the active generation, or the newest published one. A server may run meanwhile.
     """
     from bulkload.verify import verify_host, verify_published
 
@@ -149,14 +150,14 @@ def activate_generation(
     settings: Settings,
     generation: Generation,
     even_if_rolled_back: Annotated[
-        bool, typer.Option("--even-if-rolled-back", help="Take the mark off and use it again.")
+        bool, typer.Option("--even-if-rolled-back", help="Remove the mark of its rollback first.")
     ] = False,
     dry_run: DryRun = False,
     json: Json = False,
 ) -> None:
-    """Let a loaded generation answer; servers follow within a poll, without a restart.
+    """Make a loaded generation the active one: servers switch to it within serving.poll_s.
 
-    "latest" is the newest loaded one that was not rolled back.
+    "latest" is the newest loaded one that was not rolled back. No server is restarted.
     """
     from bulkload.activate import activate
 
@@ -183,10 +184,10 @@ def roll_back(
     dry_run: DryRun = False,
     json: Json = False,
 ) -> None:
-    """Let the generation before answer again, and mark the one that is left.
+    """Go back to the generation before, and mark the one that is left as rolled back.
 
-    Run twice it goes back by two, as far as older ones are loaded (host.keep). A marked generation
-    is never promoted again by "latest".
+    If you run it twice, it goes back by two, as far as older ones are loaded (host.keep). "latest"
+    never selects a marked generation again.
     """
     from bulkload.rollback import rollback
 
@@ -201,9 +202,9 @@ def roll_back(
 @app.command("status")
 @verb
 def show_status(settings: Settings, json: Json = False) -> None:
-    """Show what answers on this host, what could, and what was left half done.
+    """Show which generation is active, which others are loaded, and which loads are unfinished.
 
-    Exit 4 when the pointer or a generation is damaged; everything is printed all the same.
+    Exit 4 if the pointer or a generation is damaged; the status is printed in any case.
     """
     from bulkload.host_status import GenerationStatus, status
 
@@ -249,7 +250,7 @@ def collect(
     dry_run: DryRun = False,
     json: Json = False,
 ) -> None:
-    """Remove old generations and what stopped loads left; never the active one or its backup."""
+    """Remove old generations and files of stopped loads; never the active one or its backup."""
     from bulkload.gc import gc
 
     report = gc(settings, keep, generation=generation, dry_run=dry_run)
