@@ -1,7 +1,6 @@
 """Bulk load: copy published generations to a serving host, and choose which one answers.
 
     cli                     the verbs: list, load, verify, activate, rollback, status, gc
-    __main__                `python -m bulkload`, the same verbs
     listing                 list: which generations are published, and which fit this host
     load                    load: the verb, and its steps in order
     load_job                step 1: the manifest, and the host that the generation goes to

@@ -2,7 +2,6 @@
 
 Processes:
 
-    __main__             `python -m serving`, the same as `impressions serve`
     main                 `impressions serve`: one server process, or several workers on one port
     server_process       one server process, from its start to its stop
     server               what a server consists of; the order of starting and stopping
