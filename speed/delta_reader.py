@@ -39,17 +39,17 @@ class DeltaReader:
     """Follows partitions of the delta topic.
 
     Args:
-        open: the open partitions by number; others are passed over.
+        opened: the open partitions by number; others are passed over.
         on_foreign: gets each foreign record, in the reader's thread.
     """
 
     def __init__(
         self,
         settings: Settings,
-        open: Mapping[int, Partition],
+        opened: Mapping[int, Partition],
         on_foreign: Callable[[ForeignRecord], None],
     ):
-        self._settings, self._open, self._on_foreign = settings, open, on_foreign
+        self._settings, self._opened, self._on_foreign = settings, opened, on_foreign
         self._starts: list[TopicPartition] = []
         self._changed, self._stopping = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, name="delta-reader", daemon=True)
@@ -64,7 +64,7 @@ class DeltaReader:
 
     def watch(self) -> None:
         """From now on follow the partitions that are open, each from what its store may lack."""
-        topic, partitions = self._settings.kafka.deltas_topic, list(self._open.values())
+        topic, partitions = self._settings.kafka.deltas_topic, list(self._opened.values())
         for partition in partitions:
             partition.own_records.clear()
         self._starts = [TopicPartition(topic, p.number, p.next_delta_offset) for p in partitions]
@@ -88,7 +88,7 @@ class DeltaReader:
                 log.once("guard", error=message.error())
             return
         number, offset = message.partition(), message.offset()
-        partition, key, value = self._open.get(number), message.key(), message.value()
+        partition, key, value = self._opened.get(number), message.key(), message.value()
         if partition is None or offset in partition.own_records:
             return
         if key and value:

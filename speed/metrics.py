@@ -21,7 +21,11 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        registry = self.registry
+        self._make_counters(self.registry)
+        self._make_gauges(self.registry)
+        self._make_histograms(self.registry)
+
+    def _make_counters(self, registry: CollectorRegistry) -> None:
         self._events = Counter(
             "impressions_events",
             "Impressions by what became of them; they add up to those read.",
@@ -44,6 +48,10 @@ class Metrics:
             "Records without the broker's time that --accept-loss passed over.",
             registry=registry,
         )
+        for outcome in _OUTCOMES:
+            self._events.labels("speed", outcome)
+
+    def _make_gauges(self, registry: CollectorRegistry) -> None:
         self._lag = Gauge(
             "impressions_speed_watermark_lag_seconds",
             "Now less the ingest time up to which everything is published.",
@@ -62,6 +70,8 @@ class Metrics:
             ["partition"],
             registry=registry,
         )
+
+    def _make_histograms(self, registry: CollectorRegistry) -> None:
         self._flush = Histogram(
             "impressions_flush_seconds", "Applying and publishing one batch.", registry=registry
         )
@@ -70,8 +80,6 @@ class Metrics:
             "From a record's append to its block's publication.",
             registry=registry,
         )
-        for outcome in _OUTCOMES:
-            self._events.labels("speed", outcome)
 
     def assigned(self, partitions: Iterable[int]) -> None:
         """Forget the partitions of others."""

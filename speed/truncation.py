@@ -59,7 +59,7 @@ async def watch(assignment: Assignment, stop: threading.Event) -> None:
 
 
 def first_truncated(
-    settings: Settings, open: Mapping[int, Partition], stop: threading.Event
+    settings: Settings, opened: Mapping[int, Partition], stop: threading.Event
 ) -> tuple[Partition, LastRecord] | None:
     """A partition and a record of it that is another one now; None if there is none. Blocks.
 
@@ -67,7 +67,7 @@ def first_truncated(
         ServiceError: the broker does not answer.
     """
     # Copied at once: the worker's loop goes on meanwhile.
-    kept = {n: (partition, partition.applied.kept()) for n, partition in list(open.items())}
+    kept = {n: (partition, partition.applied.kept()) for n, partition in list(opened.items())}
     for number, epoch in leader_epochs(settings, kept).items():
         partition, lasts = kept[number]
         if partition.applied.leader_epoch != epoch:

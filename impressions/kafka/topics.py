@@ -73,48 +73,62 @@ class Topic:
 
 def wanted(settings: Settings) -> tuple[Topic, ...]:
     """Source, deltas, rejected and clock, as the settings have them."""
-    kafka, keep_days = settings.kafka, settings.stream.keep_days
-    largest = Config("max.message.bytes", str(MAX_MESSAGE_BYTES), "at least")
-
-    def topic(name: str, *configs: Config, partitions: int = settings.partitions) -> Topic:
-        safe = (*configs, *_kept(kafka.replication_factor))
-        return Topic(name, partitions, kafka.replication_factor, safe)
-
-    def retention(days: int) -> Config:
-        return Config("retention.ms", str(days * _DAY_MS), "at least")
-
-    return (
-        topic(
-            kafka.topic,
-            Config("message.timestamp.type", "LogAppendTime"),
-            Config("cleanup.policy", "delete"),
-            retention(kafka.retention_days),
-            Config("max.message.bytes", str(MAX_RECORD_BYTES), "at most"),
-        ),
-        topic(
-            kafka.deltas_topic,
-            # Its acknowledgements tell the broker's time, and no worker's clock decides how long
-            # the broker keeps a block.
-            Config("message.timestamp.type", "LogAppendTime"),
-            Config("cleanup.policy", "compact,delete"),
-            # A stream that lags by more than the source is kept has lost records anyway.
-            retention(keep_days + kafka.retention_days + 1),
-            Config("segment.ms", str(_HOUR_MS), "at most"),
-            Config("min.cleanable.dirty.ratio", "0.1", "at most"),
-            largest,
-        ),
-        topic(
-            kafka.rejected_topic, Config("cleanup.policy", "delete"), retention(keep_days), largest
-        ),
-        topic(
-            kafka.clock_topic,
-            Config("message.timestamp.type", "LogAppendTime"),
-            Config("cleanup.policy", "delete"),
-            Config("retention.ms", str(_HOUR_MS), "at most"),
-            Config("segment.ms", str(_HOUR_MS), "at most"),
-            partitions=1,
-        ),
+    kafka, replicas = settings.kafka, settings.kafka.replication_factor
+    topics = (
+        (kafka.topic, settings.partitions, _source(settings)),
+        (kafka.deltas_topic, settings.partitions, _deltas(settings)),
+        (kafka.rejected_topic, settings.partitions, _rejected(settings)),
+        (kafka.clock_topic, 1, _clock()),
     )
+    return tuple(
+        Topic(name, partitions, replicas, (*configs, *_kept(replicas)))
+        for name, partitions, configs in topics
+    )
+
+
+_BROKER_STAMPS = Config("message.timestamp.type", "LogAppendTime")
+_LARGEST = Config("max.message.bytes", str(MAX_MESSAGE_BYTES), "at least")
+_HOURLY_SEGMENTS = Config("segment.ms", str(_HOUR_MS), "at most")
+
+
+def _source(settings: Settings) -> tuple[Config, ...]:
+    return (
+        _BROKER_STAMPS,
+        Config("cleanup.policy", "delete"),
+        _retention(settings.kafka.retention_days),
+        Config("max.message.bytes", str(MAX_RECORD_BYTES), "at most"),
+    )
+
+
+def _deltas(settings: Settings) -> tuple[Config, ...]:
+    """Its acknowledgements give the broker's time, and no worker's clock decides how long the
+    broker keeps a block."""
+    return (
+        _BROKER_STAMPS,
+        Config("cleanup.policy", "compact,delete"),
+        # A stream that lags by more than the source is kept has lost records anyway.
+        _retention(settings.stream.keep_days + settings.kafka.retention_days + 1),
+        _HOURLY_SEGMENTS,
+        Config("min.cleanable.dirty.ratio", "0.1", "at most"),
+        _LARGEST,
+    )
+
+
+def _rejected(settings: Settings) -> tuple[Config, ...]:
+    return Config("cleanup.policy", "delete"), _retention(settings.stream.keep_days), _LARGEST
+
+
+def _clock() -> tuple[Config, ...]:
+    return (
+        _BROKER_STAMPS,
+        Config("cleanup.policy", "delete"),
+        Config("retention.ms", str(_HOUR_MS), "at most"),
+        _HOURLY_SEGMENTS,
+    )
+
+
+def _retention(days: int) -> Config:
+    return Config("retention.ms", str(days * _DAY_MS), "at least")
 
 
 def _kept(replicas: int) -> tuple[Config, Config]:

@@ -1,4 +1,4 @@
-"""A delta topic of two partitions, somebody who writes it, and a copy of it."""
+"""A delta topic of two partitions, its writer, and a copy of it."""
 
 import pytest
 

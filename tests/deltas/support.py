@@ -2,7 +2,7 @@
 
 stream = Publisher(settings)
 stream.events(applied, offset=10)     one block per (profile, slot), through their bytes
-stream.beat(through_ms=...)           a heartbeat in every partition, behind the blocks
+stream.beat(through_ms=...)           a heartbeat in every partition, after the blocks
 """
 
 from __future__ import annotations

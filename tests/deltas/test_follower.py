@@ -39,7 +39,7 @@ pytestmark = pytest.mark.kafka
 def test_what_was_published_is_in_the_store_and_then_whatever_comes(
     settings, stream, store, follower
 ):
-    """Restored first, then followed; every partition, with the heartbeats behind the blocks."""
+    """Restored first, then followed; every partition, with the heartbeats after the blocks."""
     slots = [NOW_MS, NOW_MS + SLOT_MS]
     applied = [(p, {**EVENT, "event_ms": at}, at) for p in range(1, 21) for at in slots]
     stream.events(applied, offset=5)
@@ -101,7 +101,7 @@ def test_a_copy_goes_on_where_it_was(settings, stream, store, tmp_path, caplog):
 
 
 def test_expired_slots_are_left_out_and_dropped_and_the_state_says_so_first(tmp_path, broker):
-    """keep_days behind the heartbeat, at a slot's edge."""
+    """keep_days before the heartbeat, at a slot's edge."""
     settings = stream_settings(
         tmp_path, broker, partitions=1, slot_seconds=86_400, stream={"keep_days": 3}
     )
@@ -211,7 +211,7 @@ def test_a_topic_with_another_number_of_partitions_is_refused(settings, store):
 
 def test_a_topic_made_again_empties_the_copy(settings, stream, store, tmp_path):
     """Blocks of the old topic are gone; those of the new one are there, and the other partition's
-    rows of a store that holds both are untouched until its own turn comes."""
+    rows of a store that holds both are untouched until it is restored itself."""
     profiles = range(1, 11)
     stream.events([(p, EVENT, NOW_MS) for p in profiles])
     stream.beat(NOW_MS)
@@ -295,12 +295,12 @@ def test_a_consumer_that_stands_still_while_the_topic_goes_on_ends_the_follower(
 
 
 def test_a_damaged_copy_is_made_again_from_the_topic(settings, stream):
-    """One byte flipped in the store; the sweep of the next follower meets it."""
+    """One byte flipped in the store; the next follower's pass over expired slots meets it."""
     stream.events([(p, EVENT, NOW_MS) for p in range(1, 201)])
     stream.beat(NOW_MS)
     with following(settings):
         until(lambda: through_on_disk(settings) == {NOW_MS}, "the copy is there")
-    open_primary(store_dir(settings)).close()  # its log becomes a file
+    open_primary(store_dir(settings)).close()  # its write-ahead log becomes a file
     file = max(store_dir(settings).glob("*.sst"), key=lambda path: path.stat().st_size)
     data = bytearray(file.read_bytes())
     data[len(data) // 2] ^= 0x40

@@ -48,7 +48,7 @@ def test_restore_ends_on_a_compacted_topic(tmp_path, broker):
     store.close()
 
 
-def test_restore_ends_behind_a_transaction(settings, store):
+def test_restore_ends_after_a_transaction(settings, store):
     """Its marker takes the last offset and is no record: the position never gets there by one."""
     producer = Producer(
         client.librdkafka(settings, transactional_id=f"t-{settings.kafka.deltas_topic}")

@@ -120,14 +120,14 @@ def test_a_reader_sees_what_was_written_once_it_catches_up(store, tmp_path):
     reader.close()
 
 
-def test_there_is_nothing_to_read_before_somebody_writes(tmp_path):
+def test_there_is_nothing_to_read_before_the_first_write(tmp_path):
     with pytest.raises(NotReady) as caught:
         open_secondary(tmp_path / "store", tmp_path / "reader")
     assert caught.value.reason == "no_store"
     assert not (tmp_path / "store").exists()
 
 
-def test_a_writer_that_is_killed_leaves_whole_batches(tmp_path):
+def test_a_writer_that_is_killed_leaves_complete_batches(tmp_path):
     """Each batch writes the same number under 50 keys and into the state; kill -9 in the middle."""
     with subprocess.Popen(
         [sys.executable, "-c", WRITE_FOR_EVER, str(tmp_path / "store")], stdout=subprocess.PIPE
@@ -142,7 +142,7 @@ def test_a_writer_that_is_killed_leaves_whole_batches(tmp_path):
     store.close()
 
 
-def test_a_writer_that_is_killed_while_it_fills_leaves_whole_batches_too(tmp_path):
+def test_a_writer_that_is_killed_while_it_fills_leaves_complete_batches_too(tmp_path):
     """The last ones are lost, all from some point on: state and blocks are of the same batch."""
     with subprocess.Popen(
         [sys.executable, "-c", WRITE_FOR_EVER, str(tmp_path / "store"), "fill"],
@@ -177,7 +177,7 @@ def test_what_was_filled_is_safe_and_seen_once_it_says_so(store, tmp_path):
     reader.close()
 
 
-def test_an_unlogged_store_is_whole_after_a_close(tmp_path):
+def test_an_unlogged_store_is_complete_after_a_close(tmp_path):
     """A kill leaves it as it was at some batch before; `close` and `fill` lose nothing."""
     store = open_primary(tmp_path / "store", logged=False)
     store.write([(key(1, 0), b"x")], {0: STATE})

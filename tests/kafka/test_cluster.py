@@ -181,7 +181,7 @@ def test_a_record_that_a_copy_lacks_is_known_before_it_is_shown(
     assert offsets.range_of(settings, topic, 0) == (0, 2)
 
 
-def test_a_log_without_a_record_has_none_that_is_unseen(cluster: Cluster, tmp_path: Path) -> None:
+def test_an_empty_partition_has_no_unreplicated_record(cluster: Cluster, tmp_path: Path) -> None:
     """Nobody ever wrote to it, so it has no newest stamp; that holds nobody up."""
     settings = settings_of(cluster, tmp_path, "empty")
     created(cluster, settings)

@@ -25,7 +25,7 @@ def dead_letters(*values):
     )
 
 
-def test_a_log_with_one_bad_impression_becomes_a_letter_with_the_whole_log():
+def test_a_flush_with_one_bad_impression_becomes_a_dead_letter_with_all_of_it():
     bad = log(8, dwell_s=[1.5, -1.0])
     (dead_letter,) = dead_letters(record(log(), bad))
     assert dead_letter.identity == "t:0:100:1"
@@ -57,7 +57,7 @@ def test_a_replayed_flush_holds_only_what_was_rejected_under_an_id_of_its_own():
     assert again == flush_to_replay(dead_letter)
 
 
-def test_a_log_that_only_has_a_broken_text_is_sent_again_with_it_mended():
+def test_a_flush_that_only_has_a_broken_text_is_sent_again_with_it_repaired():
     """Nothing of it has counted, so all of it is sent; other logs of the record have counted."""
     fine = log(8, device={"type": "Gerät", "app_version": "8.1"})
     broken = fine.SerializeToString().replace("ä".encode(), b"\xff(")
@@ -76,7 +76,7 @@ def test_a_log_that_only_has_a_broken_text_is_sent_again_with_it_mended():
 
 
 @pytest.mark.parametrize("log_bytes", [b"\xff", b"", b"\x1a\x03\x0a\x01\xff", b"\x22\x01\xff"])
-def test_a_log_of_which_nothing_can_be_read_is_not_sent_again(log_bytes):
+def test_a_flush_of_which_nothing_can_be_read_is_not_sent_again(log_bytes):
     """Bytes that are no fields, no impressions, only a text, half a title."""
     assert (
         flush_to_replay(DeadLetter("t", 0, 1, 0, 1, ("undecodable",), (), record_of(log_bytes)))
@@ -108,7 +108,7 @@ def test_a_letter_can_be_cut_once_more():
     assert Cut.of(Cut.of(bytes(100_000))).value_bytes == 100_000
 
 
-def test_a_log_of_very_many_impressions_is_a_letter_that_can_be_read():
+def test_a_flush_of_very_many_impressions_is_a_dead_letter_that_can_be_read():
     """It is rejected whole, with one word and one range, and holds more than a log may."""
     n = 20_000
     columns = {"title_ids": range(n), "locations": [0] * n, "event_time_ms": [INGEST_MS] * n}

@@ -54,7 +54,7 @@ def refused(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return asked
 
 
-def test_whoever_asks_where_a_log_ends_waits_for_it(
+def test_asking_where_a_partition_ends_waits_for_its_leader(
     tmp_path: Path, broker: TestBroker, refused: list[str]
 ) -> None:
     """A landing, a look at leaders and a reader: each asks again, and gets the answer."""

@@ -121,7 +121,7 @@ def shape(logs: list[Any]) -> Counter[Any]:
 @pytest.mark.kafka
 @pytest.mark.parametrize("suffix", ["parquet", "csv", "jsonl"])
 @pytest.mark.parametrize("columns", [COLUMNS, WITHOUT_INGEST], ids=["ingest", "event"])
-def test_the_topic_holds_the_logs_of_the_file(
+def test_the_topic_holds_the_flushes_of_the_file(
     tmp_path: Path,
     broker: TestBroker,
     capsys: pytest.CaptureFixture[str],
@@ -141,7 +141,7 @@ def test_the_topic_holds_the_logs_of_the_file(
 
 
 @pytest.mark.kafka
-def test_logs_stand_in_the_order_of_arrival(
+def test_flushes_stand_in_the_order_of_arrival(
     tmp_path: Path, broker: TestBroker, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """By ingest time, then by their first row in the file; so within each partition."""
@@ -253,7 +253,7 @@ def test_a_rate_is_kept(
     assert report["seconds"] >= (report["impressions"] - 1) / 100
 
 
-def test_when_each_log_is_due() -> None:
+def test_when_each_flush_is_due() -> None:
     """By rate: evenly; by speed: as far apart as they arrived, divided; never by both."""
     from batch.replay.events import Events
 

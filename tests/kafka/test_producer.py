@@ -44,7 +44,7 @@ def log_ids(settings: Settings) -> Counter[int]:
     return Counter(i for batch in read(settings) for i in batch.log_id.tolist())
 
 
-def test_every_log_arrives_once_in_its_partition(tmp_path: Path, broker: TestBroker) -> None:
+def test_every_flush_arrives_once_in_its_partition(tmp_path: Path, broker: TestBroker) -> None:
     """Of many profiles; many logs share a record; the reader rejects nothing."""
     settings = stream_settings(tmp_path, broker)
     pick = random.Random(1)
@@ -62,7 +62,7 @@ def test_every_log_arrives_once_in_its_partition(tmp_path: Path, broker: TestBro
     assert counts.records < 40
 
 
-def test_a_single_log_is_sent_without_a_flush(tmp_path: Path, broker: TestBroker) -> None:
+def test_a_single_device_flush_is_sent_by_itself(tmp_path: Path, broker: TestBroker) -> None:
     """It waits `linger_s` for company, and no longer."""
     settings = stream_settings(tmp_path, broker)
     with Producer(settings, linger_s=0.02) as producer:
@@ -92,8 +92,8 @@ def test_another_p_than_the_topics_is_refused(tmp_path: Path, broker: TestBroker
         Producer(stream_settings(tmp_path, broker, create=False))
 
 
-def test_a_log_that_cannot_be_written_leaves_the_others(tmp_path: Path, broker: TestBroker) -> None:
-    """Refused at once, whole: by its values or by its size."""
+def test_a_flush_that_cannot_be_written_keeps_no_other(tmp_path: Path, broker: TestBroker) -> None:
+    """Refused at once, all of it: by its values or by its size."""
     settings = stream_settings(tmp_path, broker)
     with Producer(settings) as producer:
         producer.send(log(1))

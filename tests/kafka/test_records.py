@@ -41,7 +41,7 @@ def reasons(batch):
     return [Reason(code).label for code in batch.reason]
 
 
-def test_a_record_of_two_logs_becomes_columns_in_log_order():
+def test_a_record_of_two_flushes_becomes_columns_in_flush_order():
     batch = judged(record(log(), log(8, 2, title_ids=[9, 9], rows=[3, 4])), record(log(9, 3)))
     assert batch.read == 6
     assert batch.record.tolist() == [0, 0, 1]
@@ -97,7 +97,7 @@ def test_columns_in_pieces_or_unpacked_are_read_like_packed_ones(packed):
     assert one.dwell_s.tolist() == other.dwell_s.tolist()
 
 
-def test_what_holds_for_a_log_holds_for_each_of_its_impressions():
+def test_what_holds_for_a_flush_holds_for_each_of_its_impressions():
     absent = log()
     absent.ClearField("profile_id")
     wrong = next(p for p in range(1, 99) if shard_of(p, 4) != shard_of(1, 4))
@@ -110,7 +110,7 @@ def test_what_holds_for_a_log_holds_for_each_of_its_impressions():
     assert reasons(batch) == [word for word in expected for _ in range(2)]
 
 
-def test_a_log_of_more_than_ten_thousand_impressions_is_rejected_whole():
+def test_a_flush_of_more_than_ten_thousand_impressions_is_rejected():
     """What it adds must fit into one message of the delta topic."""
 
     def reasons_of(n):
@@ -156,7 +156,7 @@ def test_what_cannot_be_read_is_named_and_loses_nothing_else():
     assert reasons(batch) == ["ok"] * 4
 
 
-def test_a_broken_text_costs_its_log_alone():
+def test_a_broken_text_costs_its_flush_alone():
     """The rest of the record counts."""
     broken = log(8, device={"type": "tv?"}).SerializeToString().replace(b"?", b"\xff")
     batch = judged(record(log()) + record_of(broken) + record(log(9)))
@@ -179,7 +179,7 @@ def test_a_record_of_more_than_eight_mebibytes_is_not_looked_into(compiled):
 
 
 @BOTH_WAYS
-def test_a_record_has_at_most_a_hundred_thousand_logs(compiled):
+def test_a_record_has_at_most_a_hundred_thousand_flushes(compiled):
     """Empty ones, which hold nothing, among them."""
     full = record(log()) + b"\x0a\x00" * (MAX_RECORD_LOGS - 1)
     assert judged(full, compiled=compiled).read == 2
@@ -189,7 +189,7 @@ def test_a_record_has_at_most_a_hundred_thousand_logs(compiled):
 
 
 @BOTH_WAYS
-def test_more_broken_logs_than_a_record_can_hold_are_one_broken_record(compiled):
+def test_more_broken_flushes_than_a_record_can_hold_are_one_broken_record(compiled):
     """Three bytes each: a record of a few MB would become a million dead letters."""
     crumb = b"\x0a\x01\xff"
     held = record(log(dwell_s=[1.0]), log()) + crumb
@@ -199,7 +199,7 @@ def test_more_broken_logs_than_a_record_can_hold_are_one_broken_record(compiled)
     assert batch.record.tolist() == [1]
 
 
-def test_a_log_without_impressions_is_nothing():
+def test_a_flush_without_impressions_is_nothing():
     assert judged(record(ImpressionLog(log_id=1, profile_id=1))).read == 0
     assert judged(b"").read == 0
 

@@ -179,7 +179,7 @@ def test_groups_are_passed_over_as_deep_as_protobuf_does(depth):
     assert len(found.record) == (depth <= 100)
 
 
-def test_odd_logs_stand_in_their_places():
+def test_odd_flushes_keep_their_places():
     """More of them than there is room for at first, between logs of the usual form."""
     odd = log(8, device={"type": "Gerät"})
     value = record(*[log(), odd] * 100)
@@ -190,7 +190,7 @@ def test_odd_logs_stand_in_their_places():
     assert found.unreadable == []
 
 
-def test_unreadable_logs_and_records_come_in_order():
+def test_unreadable_flushes_and_records_come_in_order():
     ragged = log(dwell_s=[1.0]).SerializeToString()
     value = record_of(ragged) + record(log()) + record_of(b"\xff")
     expected = [Unreadable(0, None), Unreadable(1, 0), Unreadable(1, 2), Unreadable(2, None)]

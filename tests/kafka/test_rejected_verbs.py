@@ -91,7 +91,7 @@ def test_what_can_be_read_is_sent_and_the_rest_counted(capsys, sent):
     assert sent[1].device.type == "tv\ufffd"
 
 
-def test_a_log_that_the_producer_refuses_ends_nothing(capsys, sent, monkeypatch):
+def test_a_flush_that_the_producer_refuses_ends_nothing(capsys, sent, monkeypatch):
     """One that is larger than a record may be is counted as one that cannot be sent."""
     large = DeadLetter("t", 0, 99, 0, 5, ("bad_dwell",), (0,), record(log(title_ids=[99, 1])))
     monkeypatch.setattr(

@@ -1,4 +1,4 @@
-"""Records and oracle logs of the same events, for the tests of the stream.
+"""Records and the oracle's flushes of the same events, for the tests of the stream.
 
 An event is a dict as in oracle/naive.py; a log is (profile, log_id, [event, ...]).
 """

@@ -1,6 +1,6 @@
 """`python -m tests.speed.skipping_worker`: a worker that is not given one piece of what it polled.
 
-Of each partition the second one of the first poll that has four; what comes behind it arrives.
+Of each partition the second one of the first poll that has four; what comes after it arrives.
 """
 
 from impressions.process.command import run

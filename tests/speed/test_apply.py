@@ -62,7 +62,7 @@ class State:
 
 
 def stream_of(drawn):
-    """Records in order of ingest, and the oracle's logs."""
+    """Records in order of ingest, and the oracle's flushes."""
     stream, sent, ingest_ms = [], [], NOW_MS
     for gap_ms, of_record in drawn:
         ingest_ms += gap_ms
@@ -113,7 +113,7 @@ def test_a_flush_that_reached_some_keys_only_is_completed_by_its_replay():
 
 
 def test_offsets_of_an_older_epoch_do_not_stop_a_newer_one():
-    """A recreated topic begins at offset 0; what the old one counted stays, its logs are known."""
+    """A recreated topic begins at offset 0; what the old one counted stays, with its flush ids."""
     event = {"title": 7, "location": 0, "event_ms": NOW_MS, "played": 0, "dwell_s": 0.0}
     state = State()
     state.feed([(NOW_MS, record_bytes((1, i, [event]))) for i in (1, 2, 3)], 0, 3)
@@ -125,7 +125,7 @@ def test_offsets_of_an_older_epoch_do_not_stop_a_newer_one():
     assert block.rows.totals[0].tolist() == [4.0]
 
 
-def test_a_log_seen_two_slots_ago_counts_again_and_a_chain_of_resends_does_not():
+def test_a_flush_seen_two_slots_ago_counts_again_and_a_chain_of_resends_does_not():
     """In slots 0, 1, 2 the last repeats the dropped one; in slots 0 and 2 it repeats nothing."""
     event = {"title": 7, "location": 0, "event_ms": NOW_MS, "played": 0, "dwell_s": 0.0}
     hour = SPEC.slot_ms

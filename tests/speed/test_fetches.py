@@ -63,7 +63,7 @@ def test_each_partition_has_an_end_of_its_own():
 
 
 def test_after_a_seek_a_piece_begins_where_the_consumer_was_sent():
-    """To the marker behind a transaction, or back; and with its first record if nobody knows."""
+    """To the marker after a transaction, or back; and with its first record if it is not known."""
     polls = Polls(24)
     assert cut(polls, 5, 6) == [Piece(5, records(5, 6))]
     polls.sought({0: 2})
@@ -77,7 +77,7 @@ def test_after_a_seek_a_piece_begins_where_the_consumer_was_sent():
     st.sets(st.integers(0, 12)),
 )
 def test_what_was_not_delivered_can_be_distinguished_from_what_never_was(polled, skipped):
-    """Gaps between records, polls and pieces are none; whoever takes only pieces that begin no
+    """Gaps between records, polls and pieces are none; who takes only pieces that begin no
     later than what it expects has every record up to there."""
     polls, every, expected, taken = Polls(16), [], 0, []
     polls.sought({0: 0})
@@ -111,7 +111,7 @@ def test_fetches_up_to_one_that_begins_too_late():
     assert split_connected([], log_start=0) == ([], ())
 
 
-def test_a_jump_may_be_what_the_log_has_lost():
+def test_a_jump_may_be_what_the_partition_has_lost():
     """Where it begins behind the jump's begin by now: whoever applies fetches looks at each."""
     a, b, c = fetch(0, 0, 1), fetch(2, 4), fetch(5, 7)
     assert split_connected([a, b, c], log_start=2) == ([a, b, c], ())

@@ -1,4 +1,4 @@
-"""Records that were polled and not delivered: fetched again, whatever came behind them."""
+"""Records that were polled and not delivered: fetched again, though later ones came."""
 
 import pytest
 
@@ -12,7 +12,7 @@ pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 
 
 def test_a_piece_that_was_not_delivered_is_fetched_again(tmp_path, broker):
-    """The pieces behind it are on their way when the worker seeks back, and newer than what comes
+    """The pieces after it are on their way when the worker seeks back, and newer than what comes
     then."""
     speed = {**QUICK, "batch_records": 64}
     settings = stream_settings(tmp_path, broker, 2, slot_seconds=20, speed=speed)

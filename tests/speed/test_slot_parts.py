@@ -21,12 +21,12 @@ _SEED = 20261121
 
 @pytest.fixture
 def small(monkeypatch):
-    """Blocks that are full after ten impressions and log ids."""
+    """Blocks that are full after ten impressions and flush ids."""
     monkeypatch.setattr(parts, "FULL_AT", 10)
 
 
 def hot_stream(pick: random.Random, records: int):
-    """Two profiles over three slots, a third of the logs sent before."""
+    """Two profiles over three slots, a third of the flushes sent before."""
     stream, sent, ingest_ms = [], [], NOW_MS
     for _ in range(records):
         ingest_ms += pick.randint(0, 3 * SPEC.slot_ms // records)
@@ -44,7 +44,7 @@ def hot_stream(pick: random.Random, records: int):
 
 
 def contents(state: State) -> dict:
-    """What must not depend on the order of additions: logs, items and totals of each block."""
+    """What must not depend on the order of additions: flush ids, items and totals of each block."""
     decoded = {key: delta_block.decode(data, SPEC) for key, data in state.blocks.items()}
     return {
         key: (b.offset, b.log_ids.tolist(), b.rows.items.tolist(), b.rows.totals.tolist())

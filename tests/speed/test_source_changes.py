@@ -69,7 +69,7 @@ def recreate(settings, name: str) -> None:
     until(lambda: topics.create(settings)[name] == "created", "the topic is there again")
 
 
-def test_a_backlog_behind_lost_records_is_applied_and_the_loss_is_said(settings, start, tmp_path):
+def test_a_backlog_after_lost_records_is_applied_and_the_loss_is_said(settings, start, tmp_path):
     """More records than one batch takes; what was lost is older than `since`."""
     send(settings, 400)
     delete_before(settings, 10)
@@ -94,7 +94,7 @@ def test_a_partition_that_lost_everything_still_says_how_far_it_is(settings, sta
 
 @pytest.mark.parametrize("left", [0, pytest.param(40, marks=pytest.mark.representative)])
 def test_what_the_source_lost_while_a_worker_stood_still_is_said(settings, start, left):
-    """All that it had not seen, or a part: nobody gives it a record from which it could tell."""
+    """All that it had not seen, or a part: it gets no record from which it could know."""
     worker = start().ready()
     send(settings, 30)
     until(lambda: (b := beat_of(settings)) and b.offset == 29, "30 records are applied")

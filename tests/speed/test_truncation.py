@@ -1,4 +1,4 @@
-"""A source that was cut and filled again: the same offsets are other records; it is refused."""
+"""A source that was truncated and filled again is refused: its offsets are other records."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def stream(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_worker_does_not_start_on_a_log_that_was_cut_and_filled_again(stream):
+def test_a_worker_does_not_start_on_a_source_that_was_truncated_and_filled_again(stream):
     """30 records were applied, 50 others are there now: refused at each start, and a raised epoch
     reads all of them."""
     worker = stream.worker().ready()
@@ -74,8 +74,8 @@ def test_a_worker_does_not_start_on_a_log_that_was_cut_and_filled_again(stream):
 
 
 @pytest.mark.slow
-def test_a_worker_that_lived_through_the_cut_ends_and_does_not_start_again(stream):
-    """It slept while the log was cut and filled beyond its offset: no offset tells it."""
+def test_a_worker_that_lived_through_the_truncation_ends_and_does_not_start_again(stream):
+    """It slept while the source was truncated and filled beyond its offset: no offset shows it."""
     worker = stream.worker().ready()
     stream.send(30, seed=1)
     until(lambda: stream.applied == 29, "30 records are applied")
@@ -87,7 +87,7 @@ def test_a_worker_that_lived_through_the_cut_ends_and_does_not_start_again(strea
     assert worker.popen.wait(60) == 7
     assert "topic_cut" in worker.popen.stdout.read().decode()
     again = stream.worker()
-    assert again.popen.wait(60) == 7, "what it wrote of the other log has not made it forget"
+    assert again.popen.wait(60) == 7, "what it wrote of the other records has not made it forget"
 
 
 def test_what_is_at_an_offset_is_the_same_another_or_gone(tmp_path, broker):
@@ -132,7 +132,7 @@ def delete_before(settings, offset: int) -> None:
 
 @pytest.mark.slow
 def test_the_broken_disk_is_one(stream):
-    """The log begins at 0 again: what the tests above stand on."""
+    """The partition begins at 0 again: the tests above need that."""
     stream.send(3, seed=1)
     stream.broker.cut(stream.settings.kafka.topic)
     stream.send(1, seed=2)

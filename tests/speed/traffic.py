@@ -13,7 +13,7 @@ from tests.speed.records import record_bytes
 
 
 class Traffic:
-    """Sends logs of `profiles` profiles; a few of them again, now and then."""
+    """Sends device flushes of `profiles` profiles; a few of them again, now and then."""
 
     def __init__(self, settings: Settings, seed: int, profiles: int = 60, **producer: str):
         self._random, self._profiles = random.Random(seed), profiles
@@ -23,7 +23,7 @@ class Traffic:
         self.sent = 0
 
     def send(self, records: int) -> None:
-        """So many records, each with one to three logs of one partition."""
+        """So many records, each with one to three flushes of one partition."""
         for _ in range(records):
             profile = self._random.randint(1, self._profiles)
             logs = [self._log(profile) for _ in range(self._random.randint(1, 3))]
@@ -35,7 +35,7 @@ class Traffic:
             self.sent += 1
 
     def resend_all(self) -> None:
-        """The last few hundred logs once more, as devices do that heard no answer."""
+        """The last few hundred flushes once more, as devices do that heard no answer."""
         for log in self._recent:
             value = record_bytes(log)
             partition = shard_of(log[0], self._settings.partitions)
