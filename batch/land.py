@@ -74,10 +74,10 @@ def command(
     log_id location row position played dwell_s device_type app_version.
     Units: times s ms us ns iso timestamp strptime(...); ids int hash; dwell_s s ms us ns.
 
-    One log: rows with the same profile, log_id and ingest time; a row that repeats another of them
-    in every mapped column is the log sent again. With --ingest-time event a row is identified by
-    its log_id and its content. Without a log_id nothing is a duplicate. A log made of columns:
-    --map 'log_id=hash(user_id,sent_at)'.
+    One device flush: rows with the same profile, log_id and ingest time; a row that repeats another
+    of them in every mapped column is the flush sent again. With --ingest-time event a row is
+    identified by its log_id and its content. Without a log_id nothing is a duplicate. A log_id made
+    of columns: --map 'log_id=hash(user_id,sent_at)'.
     """
     paths = [*(from_files or []), *(more or [])]
     of_kafka = {

@@ -74,10 +74,10 @@ class Rewrite:
         ]
 
     def _closed(self, table: Table, tasks: Collection[Task]) -> list[Closed]:
-        """What is written for each task; what an earlier attempt wrote in vain is deleted."""
+        """What is written for each task; what an earlier attempt wrote for nothing is deleted."""
         now = {task.inputs: task for task in tasks}
-        vain = [self.done.pop(inputs) for inputs in self.done.keys() - now.keys()]
-        discard(table, files_of(vain))
+        outdated = [self.done.pop(inputs) for inputs in self.done.keys() - now.keys()]
+        discard(table, files_of(outdated))
         new = [task for inputs, task in now.items() if inputs not in self.done]
         results = self.runner.run(
             "close", close, new, discard=lambda closed: discard(table, files_of(closed))

@@ -51,7 +51,7 @@ def write(job: Job, files: Sequence[DataFile], *, upload: bool) -> Export:
             rows = sst_input.numbered(job.spark, plan.shards)
         try:
             rows.write.format(NAME).option(OPTION, plan.encode()).mode("append").save()
-        except Exception as error:  # py4j's, Spark's or Python's: whatever a task raised
+        except Exception as error:  # py4j's, Spark's or Python's: what a task raised
             raise _failed(job, error) from error
         return Export(read_result(Path(plan.result)), obstacle or "data files")
 

@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
 def rows_by_source(table: Table | None, sources: Iterable[str]) -> dict[str, int]:
     """Source -> rows that the table holds, for those of `sources` it holds any of."""
-    found: Counter[str] = Counter()
+    total: Counter[str] = Counter()
     for _, counts in files_with(table, set(sources)):
-        found.update(counts)
-    return dict(found)
+        total.update(counts)
+    return dict(total)
 
 
 def files_with(table: Table | None, sources: set[str]) -> Iterator[tuple[LiveFile, Counter[str]]]:

@@ -67,7 +67,7 @@ def replace(
     files: Sequence[DataFile],
     run_id: str,
 ) -> int | None:
-    """Makes the table hold what these files reject now, whatever an earlier run left.
+    """Makes the table hold what these files reject now, instead of what an earlier run left.
 
     Args:
         expected: source -> rows it rejects.   sources: of all files of this import.

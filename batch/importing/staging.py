@@ -112,8 +112,8 @@ class Opened:
         if self._last.get(location, (None, None))[0] != number:
             rows = self._file(location).read_row_group(number, use_threads=False)
             self._last[location] = (number, rows)
-        found: pa.Table = self._last[location][1]
-        return found
+        held: pa.Table = self._last[location][1]
+        return held
 
     def _file(self, location: str) -> pq.ParquetFile:
         import pyarrow.parquet as pq

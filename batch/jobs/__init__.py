@@ -1,5 +1,5 @@
 """What the jobs of land, close, import and forget have in common.
 
-    context  what every step of a job works with
-    tasks    the same function over many tasks: threads of this process, or tasks of Spark
+context  what every step of a job works with
+tasks    the same function over many tasks: threads of this process, or tasks of Spark
 """

@@ -1,7 +1,7 @@
 """Spark: one session for all jobs.
 
-    session   the session factory: jars, Java, catalog, properties
-    pinned    properties that change numbers, refused with another value
-    progress  a bar over the tasks of the running stages
-    errors    a data file that cannot be read, named
+session   the session factory: jars, Java, catalog, properties
+pinned    properties that change numbers, refused with another value
+progress  a bar over the tasks of the running stages
+errors    a data file that cannot be read, named
 """

@@ -35,8 +35,8 @@ def rotten_files_named(settings: Settings) -> Iterator[None]:
         text = str(error)
         if isinstance(error, CorruptData) or not any(sign in text for sign in _ROTTEN):
             raise
-        found = _FILE.search(text)
-        name = found[0] if found else _first_rotten(settings) or "a data file of the table"
+        named = _FILE.search(text)
+        name = named[0] if named else _first_rotten(settings) or "a data file of the table"
         what = next(sign for sign in _ROTTEN if sign in text)
         raise CorruptData(
             f"{name}: not readable as it was written: {what}",
