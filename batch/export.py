@@ -42,25 +42,27 @@ from impressions.settings.model import Settings
 from impressions.terminal.console import human_bytes
 from impressions.terminal.report import Outcome, Report, start_run
 
+_Force = Annotated[
+    bool,
+    typer.Option(
+        "--force",
+        help="Write it again and replace its manifest. The old manifest is lost: hosts that "
+        "loaded the generation before keep other content under the same name.",
+    ),
+]
+
 
 @verb
 def command(
     settings: Settings,
     generation: Annotated[str | None, typer.Option(help="Name, such as 2026-11-15.")] = None,
     logical_date: Annotated[str | None, typer.Option(help="Its cutover, instead.")] = None,
-    force: Annotated[
-        bool,
-        typer.Option(
-            "--force",
-            help="Write it again and replace its manifest. The old manifest is lost: hosts that "
-            "loaded the generation before keep other content under the same name.",
-        ),
-    ] = False,
+    force: _Force = False,
     sweep_files: Annotated[
-        bool, typer.Option("--sweep", help="Remove old files no manifest lists.")
+        bool, typer.Option("--sweep", help="Delete old SST files that no manifest lists.")
     ] = False,
     sweep_age_hours: Annotated[
-        float, typer.Option(min=0, help="How old those must be.")
+        float, typer.Option(min=0, help="How old those must be; an export that runs needs its own.")
     ] = SWEEP_AGE_HOURS,
     dry_run: DryRun = False,
     json: Json = False,

@@ -23,6 +23,7 @@ from impressions.settings.model import Settings, parse_shards
 from impressions.terminal.report import start_run
 
 if TYPE_CHECKING:
+    from batch.landing.job import Landing
     from batch.mapping.grammar import ImportMapping
 
 
@@ -137,8 +138,6 @@ def _from_kafka(
     dry_run: bool,
 ) -> None:
     from batch.landing.job import Landing
-    from batch.landing.outcome import outcome_of, summary
-    from batch.landing.round import land, look
     from impressions.kafka.client import bootstrap
 
     if every and (once or dry_run):
@@ -156,15 +155,23 @@ def _from_kafka(
     def one_round() -> int:
         this = start_run("land", arguments)
         job = Landing(settings, this, runner, now_ms, until_ms, accept_loss, chosen)
-        done = look(job) if dry_run else land(job)
-        report = job.run.report(outcome_of(done, dry_run=dry_run))
-        report.emit(json=json, summary=summary(report, dry_run=dry_run))
-        return done.through_ms
+        return _round(job, json, dry_run)
 
     if every_s:
         loop.rounds(settings, one_round, every_s, until_ms)
     else:
         one_round()
+
+
+def _round(job: Landing, json: bool, dry_run: bool) -> int:
+    """One round and its report; returns how far raw is valid."""
+    from batch.landing.outcome import outcome_of, summary
+    from batch.landing.round import land, look
+
+    done = look(job) if dry_run else land(job)
+    report = job.run.report(outcome_of(done, dry_run=dry_run))
+    report.emit(json=json, summary=summary(report, dry_run=dry_run))
+    return done.through_ms
 
 
 def _partitions(text: str | None, settings: Settings) -> tuple[int, ...] | None:
