@@ -3,7 +3,7 @@
     1. plan        the tag gen_<date>: its snapshot, its files by shard and their rows (metadata)
                    batch/exporting/sst_input.py
     2. write       a task for each shard reads those files and writes SST files; Spark starts the
-                   tasks and says which attempts count    batch/exporting/writing.py
+                   tasks and says which attempts count    batch/exporting/sst_export.py
     3. check       the winning attempts only: every shard, every row, key ranges disjoint
                    batch/exporting/verifying.py
     4. manifest    report.json, then manifest.json, the last file: without it there is no generation
@@ -24,9 +24,9 @@ import typer
 
 from batch.exporting import sst_input, verifying
 from batch.exporting.generation_directory import shown
-from batch.exporting.job import Job
+from batch.exporting.job import Exporting
 from batch.exporting.leftovers import SWEEP_AGE_HOURS, sweep_unlisted
-from batch.exporting.writing import write
+from batch.exporting.sst_export import write
 from batch.lake import generations, tables
 from batch.lake.generations import Generation
 from batch.spark.progress import stages
@@ -79,7 +79,7 @@ def command(
     name = generation_id(cutover_ms)
     this = start_run("export", {"generation": name, "force": force, "dry_run": dry_run})
     with using_spark(settings, f"export {name}") as spark:
-        job = Job.of(spark, settings, cutover_ms, this)
+        job = Exporting.of(spark, settings, cutover_ms, this)
         outcome = export(job, force=force, dry_run=dry_run)
     if sweep_files:
         removed = sweep_unlisted(job.target, now_ms(), sweep_age_hours, dry_run=dry_run)
@@ -87,7 +87,7 @@ def command(
     this.report(outcome).emit(json=json, summary=_summary(outcome))
 
 
-def export(job: Job, *, force: bool = False, dry_run: bool = False) -> Outcome:
+def export(job: Exporting, *, force: bool = False, dry_run: bool = False) -> Outcome:
     """Write the generation, or verify the one that is there.
 
     Raises:
@@ -131,7 +131,7 @@ def _cutover_ms(settings: Settings, generation: str | None, logical_date: str | 
     return parse_logical_date(str(logical_date), settings.spec)
 
 
-def _published(job: Job) -> Generation:
+def _published(job: Exporting) -> Generation:
     hint = f"impressions compact --logical-date {job.name}"
     known = generations.history(tables.require(job.settings, tables.EMA, hint))
     if job.cutover_ms in known.tagged:
@@ -154,7 +154,7 @@ def _counts(manifest: Manifest) -> dict[str, int]:
 
 
 def _outcome(
-    job: Job,
+    job: Exporting,
     generation: Generation,
     status: str,
     counts: Mapping[str, int],

@@ -22,11 +22,11 @@ from numpy.typing import NDArray
 from batch.closing.duplicates import Earlier, Flushes, repeated
 from batch.lake import partitions
 from batch.lake.arrow_columns import integers
+from batch.lake.data_file_rows import ALL_PROFILES, Profiles, opened, rows_of
+from batch.lake.data_file_writer import Files, Target
 from batch.lake.data_files import LiveFile, Place
-from batch.lake.reading import ALL_PROFILES, Profiles, opened, rows_of
 from batch.lake.sort_order import in_order, sort_order
 from batch.lake.tables import RAW_COLUMNS, arrow_schema
-from batch.lake.writing import Files, Target
 from impressions.core.spec import DAY_MS, Spec
 
 if TYPE_CHECKING:

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 from batch.closing.place import Closed, Inputs, Task, close, files_of, task_of
 from batch.jobs.tasks import Runner
 from batch.lake import partitions, snapshots
+from batch.lake.data_file_writer import target_of
 from batch.lake.data_files import files_by_place
 from batch.lake.guarded_commit import commit, discard
-from batch.lake.writing import target_of
 from impressions.settings.model import Settings
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from batch.lake import snapshots
+from batch.lake.data_file_rows import rows_of
 from batch.lake.data_files import LiveFile, live_files, source_bounds
-from batch.lake.reading import rows_of
 
 if TYPE_CHECKING:
     from pyiceberg.table import Table

@@ -27,11 +27,11 @@ from batch.importing.raw_rows import ORIGINAL
 from batch.importing.staging import Opened, Run
 from batch.jobs.tasks import Runner
 from batch.lake import partitions
+from batch.lake.data_file_rows import Profiles
+from batch.lake.data_file_writer import Target, target_of
 from batch.lake.data_files import LiveFile, Place, files_by_place
 from batch.lake.guarded_commit import discard
-from batch.lake.reading import Profiles
 from batch.lake.slot_states import slot_states
-from batch.lake.writing import Target, target_of
 from impressions.core.spec import DAY_MS, Spec
 
 if TYPE_CHECKING:

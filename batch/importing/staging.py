@@ -27,11 +27,11 @@ from batch.importing.rejected_rows import Rejects
 from batch.importing.survey import Survey, summed
 from batch.jobs.tasks import Runner
 from batch.lake import locations
+from batch.lake.data_file_rows import ALL_PROFILES, Profiles, within
+from batch.lake.data_file_writer import Target, create
 from batch.lake.data_files import Place
 from batch.lake.guarded_commit import discard
-from batch.lake.reading import ALL_PROFILES, Profiles, within
 from batch.lake.sort_order import in_order
-from batch.lake.writing import Target, create
 from batch.mapping.grammar import ImportMapping
 from impressions.core.decay import Int
 from impressions.core.spec import DAY_MS, Spec

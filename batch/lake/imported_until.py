@@ -12,8 +12,8 @@ import numpy as np
 
 from batch.lake.arrow_columns import integers
 from batch.lake.cursor import SOURCE_PREFIX
+from batch.lake.data_file_rows import rows_of
 from batch.lake.data_files import LiveFile, bound, live_files, source_bounds
-from batch.lake.reading import rows_of
 
 if TYPE_CHECKING:
     from pyiceberg.table import Table

@@ -40,7 +40,7 @@ PARTITIONS_PROPERTY = "impressions.partitions"
 PARTITIONER_PROPERTY = "impressions.partitioner"
 SLOT_PROPERTY = "impressions.slot-ms"  # for people; the fingerprint covers it
 DICTIONARY_PROPERTY = "impressions.dictionary-columns"
-"""Columns that lake/writing.py writes with a dictionary: those in which values repeat."""
+"""Columns that lake/data_file_writer.py writes with a dictionary: those in which values repeat."""
 
 RAW = "raw"
 REJECTED = "rejected"

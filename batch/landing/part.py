@@ -17,8 +17,8 @@ import numpy as np
 
 from batch.lake.arrow_columns import integers
 from batch.lake.cursor import source_of
+from batch.lake.data_file_writer import Target, write
 from batch.lake.sort_order import in_order, sort_order
-from batch.lake.writing import Target, write
 from batch.landing import table_rows as rows_of
 from batch.landing.fetch import batches
 from batch.landing.plan import Loss, Range, losses_of

@@ -17,8 +17,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from batch.lake import snapshots
+from batch.lake.data_file_writer import target_of
 from batch.lake.guarded_commit import commit
-from batch.lake.writing import target_of
 from batch.landing import part, shortfall
 from batch.landing import table_rows as rows
 from batch.landing.fetch import client_of

@@ -23,8 +23,8 @@ from dataclasses import replace
 from batch.lake import snapshots, tables
 from batch.lake.conflict import Conflict, retried
 from batch.lake.cursor import Landed
+from batch.lake.data_file_writer import target_of
 from batch.lake.guarded_commit import discard
-from batch.lake.writing import target_of
 from batch.landing import appending, part, plan, repair, shortfall, topic
 from batch.landing.fetch import client_of
 from batch.landing.job import Before, Landing, begin, begin_at, claimed

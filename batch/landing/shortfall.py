@@ -26,8 +26,8 @@ import numpy as np
 from batch.lake import snapshots
 from batch.lake.arrow_columns import integers
 from batch.lake.cursor import Landed
+from batch.lake.data_file_rows import rows_of
 from batch.lake.data_files import LiveFile, Place, live_files, source_bounds
-from batch.lake.reading import rows_of
 from batch.lake.snapshots import State
 from impressions.core import window
 from impressions.core.errors import Refused

@@ -12,8 +12,8 @@ import re
 from collections.abc import Iterator
 
 from batch.lake import snapshots, tables
+from batch.lake.data_file_rows import rows_of
 from batch.lake.data_files import live_files
-from batch.lake.reading import rows_of
 from impressions.core.errors import CorruptData
 from impressions.settings.model import Settings
 
