@@ -25,7 +25,7 @@ import typer
 from batch.compacting import publishing, readiness
 from batch.compacting.auditing import Audited, audit, sign
 from batch.compacting.computing import compute
-from batch.compacting.job import Job
+from batch.compacting.job import Compacting
 from batch.compacting.recompute import recompute as recomputed
 from batch.compacting.window_branch import Survey
 from batch.lake import generations, tables
@@ -62,12 +62,12 @@ def command(
     cutover_ms = parse_logical_date(logical_date, settings.spec)
     this = start_run("compact", {"logical_date": logical_date, "recompute": recompute})
     with using_spark(settings, f"compact {generation_id(cutover_ms)}") as spark:
-        job = Job(spark, settings, cutover_ms, this)
+        job = Compacting(spark, settings, cutover_ms, this)
         outcome = recompute_published(job) if recompute else compact(job, dry_run=dry_run)
     this.report(outcome).emit(json=json, summary=_summary(outcome))
 
 
-def compact(job: Job, *, dry_run: bool = False) -> Outcome:
+def compact(job: Compacting, *, dry_run: bool = False) -> Outcome:
     """Compute, audit and publish the generation, unless it is published already.
 
     Raises:
@@ -103,7 +103,7 @@ def compact(job: Job, *, dry_run: bool = False) -> Outcome:
     return _outcome(job, "published", window, snapshot_id, said, audited.entries)
 
 
-def recompute_published(job: Job) -> Outcome:
+def recompute_published(job: Compacting) -> Outcome:
     """Compute a published generation again, compare, publish nothing. Raises as `recompute`."""
     with stages(job.spark, f"recompute {job.name}"):
         same = recomputed(job)
@@ -116,7 +116,7 @@ def _of_audits(audited: Audited) -> dict[str, Any]:
 
 
 def _outcome(
-    job: Job,
+    job: Compacting,
     status: str,
     window: Survey,
     ema_id: int | None = None,

@@ -3,7 +3,7 @@
     1. plan        the tag gen_<date>: its snapshot, its files by shard and their rows (metadata)
                    batch/exporting/sst_input.py
     2. write       a task for each shard reads those files and writes SST files; Spark starts the
-                   tasks and says which attempts count    batch/exporting/writing.py
+                   tasks and says which attempts count    batch/exporting/sst_export.py
     3. check       the winning attempts only: every shard, every row, key ranges disjoint
                    batch/exporting/verifying.py
     4. manifest    report.json, then manifest.json, the last file: without it there is no generation
@@ -24,9 +24,9 @@ import typer
 
 from batch.exporting import sst_input, verifying
 from batch.exporting.generation_directory import shown
-from batch.exporting.job import Job
+from batch.exporting.job import Exporting
 from batch.exporting.leftovers import SWEEP_AGE_HOURS, sweep_unlisted
-from batch.exporting.writing import write
+from batch.exporting.sst_export import write
 from batch.lake import generations, tables
 from batch.lake.generations import Generation
 from batch.spark.progress import stages
@@ -42,6 +42,15 @@ from impressions.settings.model import Settings
 from impressions.terminal.console import human_bytes
 from impressions.terminal.report import Outcome, Report, start_run
 
+_Force = Annotated[
+    bool,
+    typer.Option(
+        "--force",
+        help="Write it again and replace its manifest. The old manifest is lost: hosts that "
+        "loaded the generation before keep other content under the same name.",
+    ),
+]
+
 
 @verb
 def command(
@@ -50,14 +59,7 @@ def command(
     logical_date: Annotated[
         str | None, typer.Option(help="Its cutover instead of its name.")
     ] = None,
-    force: Annotated[
-        bool,
-        typer.Option(
-            "--force",
-            help="Write new files and replace the manifest. Hosts that have loaded the old files "
-            "keep them until `bulkload load --again`.",
-        ),
-    ] = False,
+    force: _Force = False,
     sweep_files: Annotated[
         bool,
         typer.Option("--sweep", help="Delete files of stopped exports: no manifest lists them."),
@@ -81,7 +83,7 @@ def command(
     name = generation_id(cutover_ms)
     this = start_run("export", {"generation": name, "force": force, "dry_run": dry_run})
     with using_spark(settings, f"export {name}") as spark:
-        job = Job.of(spark, settings, cutover_ms, this)
+        job = Exporting.of(spark, settings, cutover_ms, this)
         outcome = export(job, force=force, dry_run=dry_run)
     if sweep_files:
         removed = sweep_unlisted(job.target, now_ms(), sweep_age_hours, dry_run=dry_run)
@@ -89,7 +91,7 @@ def command(
     this.report(outcome).emit(json=json, summary=_summary(outcome))
 
 
-def export(job: Job, *, force: bool = False, dry_run: bool = False) -> Outcome:
+def export(job: Exporting, *, force: bool = False, dry_run: bool = False) -> Outcome:
     """Write the generation, or verify the one that is there.
 
     Raises:
@@ -133,7 +135,7 @@ def _cutover_ms(settings: Settings, generation: str | None, logical_date: str | 
     return parse_logical_date(str(logical_date), settings.spec)
 
 
-def _published(job: Job) -> Generation:
+def _published(job: Exporting) -> Generation:
     hint = f"impressions compact --logical-date {job.name}"
     known = generations.history(tables.require(job.settings, tables.EMA, hint))
     if job.cutover_ms in known.tagged:
@@ -156,7 +158,7 @@ def _counts(manifest: Manifest) -> dict[str, int]:
 
 
 def _outcome(
-    job: Job,
+    job: Exporting,
     generation: Generation,
     status: str,
     counts: Mapping[str, int],

@@ -23,6 +23,7 @@ from impressions.settings.model import Settings, parse_shards
 from impressions.terminal.report import start_run
 
 if TYPE_CHECKING:
+    from batch.landing.job import Landing
     from batch.mapping.grammar import ImportMapping
 
 
@@ -74,10 +75,10 @@ def command(
     log_id location row position played dwell_s device_type app_version.
     Units: times s ms us ns iso timestamp strptime(...); ids int hash; dwell_s s ms us ns.
 
-    One log: rows with the same profile, log_id and ingest time; a row that repeats another of them
-    in every mapped column is the log sent again. With --ingest-time event a row is identified by
-    its log_id and its content. Without a log_id nothing is a duplicate. A log made of columns:
-    --map 'log_id=hash(user_id,sent_at)'.
+    One device flush: rows with the same profile, log_id and ingest time; a row that repeats another
+    of them in every mapped column is the flush sent again. With --ingest-time event a row is
+    identified by its log_id and its content. Without a log_id nothing is a duplicate. A log_id made
+    of columns: --map 'log_id=hash(user_id,sent_at)'.
     """
     paths = [*(from_files or []), *(more or [])]
     of_kafka = {
@@ -137,8 +138,6 @@ def _from_kafka(
     dry_run: bool,
 ) -> None:
     from batch.landing.job import Landing
-    from batch.landing.outcome import outcome_of, summary
-    from batch.landing.round import land, look
     from impressions.kafka.client import bootstrap
 
     if every and (once or dry_run):
@@ -156,15 +155,23 @@ def _from_kafka(
     def one_round() -> int:
         this = start_run("land", arguments)
         job = Landing(settings, this, runner, now_ms, until_ms, accept_loss, chosen)
-        done = look(job) if dry_run else land(job)
-        report = job.run.report(outcome_of(done, dry_run=dry_run))
-        report.emit(json=json, summary=summary(report, dry_run=dry_run))
-        return done.through_ms
+        return _round(job, json, dry_run)
 
     if every_s:
         loop.rounds(settings, one_round, every_s, until_ms)
     else:
         one_round()
+
+
+def _round(job: Landing, json: bool, dry_run: bool) -> int:
+    """One round and its report; returns how far raw is valid."""
+    from batch.landing.outcome import outcome_of, summary
+    from batch.landing.round import land, look
+
+    done = look(job) if dry_run else land(job)
+    report = job.run.report(outcome_of(done, dry_run=dry_run))
+    report.emit(json=json, summary=summary(report, dry_run=dry_run))
+    return done.through_ms
 
 
 def _partitions(text: str | None, settings: Settings) -> tuple[int, ...] | None:

@@ -12,7 +12,7 @@ from functools import cache, partial
 from typing import TYPE_CHECKING
 
 from batch.compact import compact as run_compact
-from batch.compacting.job import Job
+from batch.compacting.job import Compacting
 from batch.rules.aggregate import aggregate, exchanges
 from benchmarks import cores, jvm, lake
 from benchmarks.compacting import Window, duckdb, in_spark, require_equal, window_of
@@ -48,7 +48,7 @@ def run(world: World) -> Iterator[Row]:
 def published(world: World) -> tuple[float, int]:
     """The generation of the lake, compacted by the job itself: seconds, and peak memory."""
     data = lake.lake_of(world)
-    job = Job(data.spark, data.settings, CUTOVER_MS, start_run("compact"))
+    job = Compacting(data.spark, data.settings, CUTOVER_MS, start_run("compact"))
     taken: list[float] = []
     peak = jvm.peak_rss_bytes(data.spark, lambda: taken.append(timed_s(lambda: run_compact(job))))
     return taken[0], peak

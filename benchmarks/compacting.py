@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from batch.compacting.window_branch import pin, survey
+from batch.lake import snapshots, tables
 from benchmarks.lake import Lake
 from benchmarks.peers.installed import python_of
 from benchmarks.world import CUTOVER_MS, SPEC
@@ -44,9 +45,9 @@ class Window:
 
 def window_of(lake: Lake) -> Window:
     """Pin the window as `compact` does, and let the oracle add up the sample."""
-    snapshot_id = lake.spark.sql(f"SELECT snapshot_id FROM {lake.raw}.refs").collect()[0][0]
-    found = survey(lake.spark, lake.raw, snapshot_id, CUTOVER_MS, SPEC)
-    rows = lake.spark.table(pin(lake.spark, lake.raw, found, CUTOVER_MS, SPEC))
+    raw = tables.require(lake.settings, tables.RAW, hint="")
+    surveyed = survey(raw, snapshots.state(raw).snapshot_id or 0, CUTOVER_MS, SPEC)
+    rows = lake.spark.table(pin(lake.spark, lake.settings, surveyed, CUTOVER_MS))
     paths = lake.spark.sql(f"SELECT file_path FROM {lake.raw}.files").collect()
     files = [row[0].removeprefix("file:") for row in paths]
     profiles = [row[0] for row in rows.select("profile_id").limit(SAMPLED_PROFILES).collect()]

@@ -14,7 +14,7 @@ from itertools import count
 from pathlib import Path
 
 from batch.export import export as run_export
-from batch.exporting.job import Job
+from batch.exporting.job import Exporting
 from benchmarks import cores, lake
 from benchmarks.compact import published
 from benchmarks.compacting import in_spark
@@ -70,7 +70,7 @@ def run(world: World) -> Iterator[Row]:
 
 def _export(data: Lake, target: Path) -> None:
     settings = data.settings.model_copy(update={"generations_uri": str(target)})
-    run_export(Job.of(data.spark, settings, CUTOVER_MS, start_run("export")))
+    run_export(Exporting.of(data.spark, settings, CUTOVER_MS, start_run("export")))
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -2,7 +2,7 @@
 
 request     which slots a close was asked for, and which it rewrites now
 slots       which slots need it. Pure
-duplicates  which rows belong to a log that was sent before
+duplicates  which rows belong to a device flush that was sent before
 place       one (slot, shard): its rows read, decided, sorted, written
 rewrite     the places of some slots brought into closed form, in one commit
 """

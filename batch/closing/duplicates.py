@@ -1,19 +1,19 @@
-"""Which rows belong to a log that was sent before.
+"""Which rows belong to a device flush that was sent before.
 
-A device that retries sends the whole log again, so a row is a duplicate when its log occurred
+A device that retries sends all of a flush again, so a row is a duplicate when its flush occurred
 before, in the same ingest slot or in the one before (distance 0 or 1, accepted or dropped):
 
-    occurrence   a (profile, log id) with the same ingest time, offset and index in its record
-    duplicate    another occurrence of that (profile, log id) comes earlier, in a slot whose number
+    occurrence   a (profile, log_id) with the same ingest time, offset and index in its record
+    duplicate    another occurrence of that (profile, log_id) comes earlier, in a slot whose number
                  is at least this one's minus 1
 
 Occurrences are ordered by slot, ingest time, offset and index. Of those in order, only the one just
-before needs a look: it has the largest slot of all that are earlier. A row without a log id is
+before needs a look: it has the largest slot of all that are earlier. A row without a log_id is
 never a duplicate.
 
 Rows become occurrences by one sort of a 64-bit mix of the five numbers; equal mixes are compared
-number by number, so a collision costs time and never an answer. Few logs are ever sent twice, so
-only (profile, log id) pairs that occur more than once are put in order.
+number by number, so a collision costs time and never an answer. Few flushes are ever sent twice, so
+only (profile, log_id) pairs that occur more than once are put in order.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ _GOLDEN, _MIX = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBF58476D1CE4E5B9)
 
 
 @dataclass(frozen=True)
-class Logs:
-    """(n,) each: the log that a row belongs to, and where it occurred."""
+class Flushes:
+    """(n,) each: the flush that a row belongs to, and where it occurred."""
 
     profile_id: Int
     log_id: Int
@@ -40,8 +40,8 @@ class Logs:
     log_offset: Int
     log_index: Int
 
-    def take(self, which: Int) -> Logs:
-        return Logs(*(column[which] for column in self.columns))
+    def take(self, which: Int) -> Flushes:
+        return Flushes(*(column[which] for column in self.columns))
 
     @property
     def columns(self) -> tuple[Int, ...]:
@@ -53,15 +53,15 @@ class Logs:
 
 @dataclass(frozen=True)
 class Earlier:
-    """(m,) each: logs of the partitions before, in whatever order."""
+    """(m,) each: flushes of the partitions before, in any order."""
 
     profile_id: Int
     log_id: Int
     slot_number: Int
 
 
-def repeated(rows: Logs, earlier: Earlier) -> NDArray[np.bool_]:
-    """(n,) whether the log of a row, all of which have one, occurred before."""
+def repeated(rows: Flushes, earlier: Earlier) -> NDArray[np.bool_]:
+    """(n,) whether the flush of a row, all of which have one, occurred before."""
     first, occurrence = _occurrences(rows)
     return _occurred_before(rows.take(first), earlier)[occurrence]
 
@@ -95,20 +95,20 @@ def mix(columns: Sequence[Int]) -> NDArray[np.uint64]:
     return mixed
 
 
-def _occurrences(rows: Logs) -> tuple[Int, Int]:
+def _occurrences(rows: Flushes) -> tuple[Int, Int]:
     profile, log_id, _, ingest, offset, index = rows.columns
     return groups_of((offset, index, log_id, profile, ingest))
 
 
-def _occurred_before(found: Logs, earlier: Earlier) -> NDArray[np.bool_]:
+def _occurred_before(occurring: Flushes, earlier: Earlier) -> NDArray[np.bool_]:
     """(m,) of occurrences."""
-    own = len(found.profile_id)
+    own = len(occurring.profile_id)
     none = np.zeros(len(earlier.profile_id), np.int64)
     # In the same slot what lies in a partition before comes first: its other numbers are 0.
     all_of = [
         np.concatenate(pair)
         for pair in zip(
-            found.columns,
+            occurring.columns,
             (earlier.profile_id, earlier.log_id, earlier.slot_number, none, none, none),
             strict=True,
         )

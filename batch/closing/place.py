@@ -1,6 +1,6 @@
 """One (slot, shard) of raw: its rows read, duplicates decided, sorted, written.
 
-What is too large for memory is done in ranges of profiles, one after the other: a log belongs to
+What is too large for memory is done in ranges of profiles, one after the other: a flush belongs to
 one profile, and the order of the files is that of profiles, so ranges change no answer and no byte
 order. Row groups are sorted too, so each range reads little more than its own.
 
@@ -19,14 +19,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from batch.closing.duplicates import Earlier, Logs, repeated
+from batch.closing.duplicates import Earlier, Flushes, repeated
 from batch.lake import partitions
 from batch.lake.arrow_columns import integers
+from batch.lake.data_file_rows import ALL_PROFILES, Profiles, opened, rows_of
+from batch.lake.data_file_writer import Files, Target
 from batch.lake.data_files import LiveFile, Place
-from batch.lake.reading import ALL_PROFILES, Profiles, opened, rows_of
 from batch.lake.sort_order import in_order, sort_order
 from batch.lake.tables import RAW_COLUMNS, arrow_schema
-from batch.lake.writing import Files, Target
 from impressions.core.spec import DAY_MS, Spec
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class Task:
 
     Attributes:
         files: all of the place.
-        before: places whose logs decide about its own.   earlier: their files.
+        before: places whose flushes decide about its own.   earlier: their files.
         without: rows of these sources are left out, as if they had never come.
         new_rows: that an import brings beside those of the files (importing/merging.py).
     """
@@ -100,7 +100,7 @@ class Sources:
 
     Attributes:
         rows: as columns of raw, and maybe NEW; `duplicate` is not looked at.
-        earlier: logs of the places before.
+        earlier: flushes of the places before.
     """
 
     rows: Callable[[Profiles], pa.Table]
@@ -135,7 +135,7 @@ def close(task: Task) -> Closed:
     """Reads the place and writes it again."""
     sources = Sources(
         lambda profiles: standing_rows(task, profiles),
-        lambda profiles: earlier_logs(task, profiles),
+        lambda profiles: earlier_flushes(task, profiles),
     )
     ranges = ranges_of(task.rows, task.memory_bytes, lambda: sampled(task))
     return write_closed(task.place, task.slot_ms, sources, ranges, task.target)
@@ -185,14 +185,14 @@ def decided(rows: pa.Table, earlier: Earlier, slot_ms: int) -> NDArray[np.bool_]
         import pyarrow as pa
 
         some = rows if known.all() else rows.filter(pa.array(known))
-        flags[known] = repeated(logs_of(some, slot_ms), earlier)
+        flags[known] = repeated(flushes_of(some, slot_ms), earlier)
     return flags
 
 
-def logs_of(rows: pa.Table, slot_ms: int) -> Logs:
-    """The logs of rows of raw that have one."""
+def flushes_of(rows: pa.Table, slot_ms: int) -> Flushes:
+    """The device flushes of rows of raw that have one."""
     ingest_us = integers(rows, "ingest_time")
-    return Logs(
+    return Flushes(
         profile_id=integers(rows, "profile_id"),
         log_id=integers(rows, "log_id"),
         slot_number=ingest_us // (slot_ms * 1000),
@@ -202,8 +202,8 @@ def logs_of(rows: pa.Table, slot_ms: int) -> Logs:
     )
 
 
-def earlier_logs(task: Task, profiles: Profiles) -> Earlier:
-    """Logs of the places before, in slots that may decide about this place."""
+def earlier_flushes(task: Task, profiles: Profiles) -> Earlier:
+    """Flushes of the places before, in slots that may decide about this place."""
     columns = ("profile_id", "log_id", "ingest_time", *(("source",) if task.without else ()))
     return joined(
         [
@@ -215,18 +215,18 @@ def earlier_logs(task: Task, profiles: Profiles) -> Earlier:
 
 
 def earlier_of(rows: pa.Table, place: Place, slot_ms: int) -> Earlier:
-    """The logs of some rows of places before `place`, where they may decide about it."""
+    """The flushes of some rows of places before `place`, where they may decide about it."""
     rows = rows.filter(rows["log_id"].is_valid())
     slot = integers(rows, "ingest_time") // (slot_ms * 1000)
     near = slot >= place[0] // slot_ms - 1
     return Earlier(integers(rows, "profile_id")[near], integers(rows, "log_id")[near], slot[near])
 
 
-def joined(found: Sequence[Earlier]) -> Earlier:
-    """Several as one."""
+def joined(several: Sequence[Earlier]) -> Earlier:
+    """All of them as one."""
     none = np.zeros(0, np.int64)
     columns = ("profile_id", "log_id", "slot_number")
-    return Earlier(*(np.concatenate([none, *(getattr(e, c) for e in found)]) for c in columns))
+    return Earlier(*(np.concatenate([none, *(getattr(e, c) for e in several)]) for c in columns))
 
 
 def _rows_of(

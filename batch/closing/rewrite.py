@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 from batch.closing.place import Closed, Inputs, Task, close, files_of, task_of
 from batch.jobs.tasks import Runner
 from batch.lake import partitions, snapshots
+from batch.lake.data_file_writer import target_of
 from batch.lake.data_files import files_by_place
 from batch.lake.guarded_commit import commit, discard
-from batch.lake.writing import target_of
 from impressions.settings.model import Settings
 
 if TYPE_CHECKING:
@@ -74,10 +74,10 @@ class Rewrite:
         ]
 
     def _closed(self, table: Table, tasks: Collection[Task]) -> list[Closed]:
-        """What is written for each task; what an earlier attempt wrote in vain is deleted."""
+        """What is written for each task; what an earlier attempt wrote for nothing is deleted."""
         now = {task.inputs: task for task in tasks}
-        vain = [self.done.pop(inputs) for inputs in self.done.keys() - now.keys()]
-        discard(table, files_of(vain))
+        outdated = [self.done.pop(inputs) for inputs in self.done.keys() - now.keys()]
+        discard(table, files_of(outdated))
         new = [task for inputs, task in now.items() if inputs not in self.done]
         results = self.runner.run(
             "close", close, new, discard=lambda closed: discard(table, files_of(closed))

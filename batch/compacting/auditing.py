@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from batch.compacting import audits, publishing, refs
 from batch.compacting.computing import Computed, origin
-from batch.compacting.job import Job
+from batch.compacting.job import Compacting
 from batch.compacting.window_branch import Survey
 from batch.lake import generations, tables
 from batch.lake.generations import History
@@ -33,7 +33,7 @@ class Audited:
     entries: int
 
 
-def audit(job: Job, computed: Computed, known: History) -> Audited:
+def audit(job: Compacting, computed: Computed, known: History) -> Audited:
     """Judges the audit branch.
 
     Raises:
@@ -62,7 +62,7 @@ def audit(job: Job, computed: Computed, known: History) -> Audited:
     return Audited((schema, *findings), totals, sum(facts.entries.values()))
 
 
-def sign(job: Job, window: Survey, audited: Audited) -> None:
+def sign(job: Compacting, window: Survey, audited: Audited) -> None:
     """Commits what the audits found to the branch; without it, it is no generation."""
     raw = tables.require(job.settings, tables.RAW, hint="impressions land")
     until_ms = _history_until_ms(raw, window.source_id, job.cutover_ms)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from batch.compacting import publishing, refs
-from batch.compacting.job import Job
+from batch.compacting.job import Compacting
 from batch.compacting.window_branch import Survey, pin
 from batch.lake import generations, snapshots
 from impressions.formats.generation_paths import ref_name
@@ -31,7 +31,7 @@ class Computed:
     exchanges: int
 
 
-def compute(job: Job, window: Survey) -> Computed:
+def compute(job: Compacting, window: Survey) -> Computed:
     """Pins the window and writes its aggregates to the audit branch."""
     from batch.rules.aggregate import aggregate, exchanges
 
@@ -46,7 +46,7 @@ def compute(job: Job, window: Survey) -> Computed:
     return Computed(source, job.spark.table(branch), count)
 
 
-def origin(job: Job, window: Survey) -> dict[str, str]:
+def origin(job: Compacting, window: Survey) -> dict[str, str]:
     """Snapshot properties of both commits of a generation: what it is computed from."""
     return {
         snapshots.RUN_ID: job.run.id,

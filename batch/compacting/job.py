@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Job:
+class Compacting:
     """One compact. There is no clock in it: the cutover decides everything."""
 
     spark: SparkSession

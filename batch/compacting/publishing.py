@@ -64,18 +64,18 @@ def publish(spark: SparkSession, ema: str, cutover_ms: int) -> int:
     return snapshot_id
 
 
-def heal(spark: SparkSession, ema: str, found: History) -> History:
-    """Finish what a crash left undone after a fast-forward, of whichever date."""
-    main = found.main
+def heal(spark: SparkSession, ema: str, known: History) -> History:
+    """Finish what a crash left undone after a fast-forward, of any date."""
+    main = known.main
     if main is None:
-        return found
-    if main.cutover_ms not in found.tagged:
+        return known
+    if main.cutover_ms not in known.tagged:
         refs.set_tag(spark, ema, ref_name("gen", main.cutover_ms), at=main.snapshot_id)
     branch = ref_name("audit", main.cutover_ms)
     # At another snapshot it is a computation that was kept to be looked at.
     if refs.refs(spark, ema).get(branch) == main.snapshot_id:
         refs.drop_branch(spark, ema, branch)
-    return History({main.cutover_ms: main, **found.tagged}, main)
+    return History({main.cutover_ms: main, **known.tagged}, main)
 
 
 def writer(rows: DataFrame, table: str, properties: Mapping[str, str]) -> DataFrameWriterV2:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from batch.compacting import refs
-from batch.compacting.job import Job
+from batch.compacting.job import Compacting
 from batch.compacting.window_branch import Survey, survey
 from batch.lake import snapshots
 from batch.lake.generations import Generation, History
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pyiceberg.table import Table
 
 
-def window_of_main(job: Job, raw: Table) -> Survey:
+def window_of_main(job: Compacting, raw: Table) -> Survey:
     """The window in raw's newest snapshot, which reaches the cutover. Raises NotReady."""
     now = snapshots.state(raw)
     through_ms = now.valid_through_ms
@@ -33,7 +33,7 @@ def window_of_main(job: Job, raw: Table) -> Survey:
     return survey(raw, now.snapshot_id, job.cutover_ms, job.spec)
 
 
-def window_of_source(job: Job, raw: Table, generation: Generation) -> Survey:
+def window_of_source(job: Compacting, raw: Table, generation: Generation) -> Survey:
     """The window in the snapshot that a generation was computed from.
 
     Raises:
@@ -51,7 +51,7 @@ def window_of_source(job: Job, raw: Table, generation: Generation) -> Survey:
     return window
 
 
-def require_same(job: Job, generation: Generation, window: Survey) -> None:
+def require_same(job: Compacting, generation: Generation, window: Survey) -> None:
     """Raises Refused where a generation was published from another content of its window."""
     if window.digest != generation.window_digest:
         raise Refused(
@@ -63,7 +63,7 @@ def require_same(job: Job, generation: Generation, window: Survey) -> None:
         )
 
 
-def require_later(job: Job, known: History) -> None:
+def require_later(job: Compacting, known: History) -> None:
     """Raises Refused where main shows a later generation."""
     if known.main is not None and known.main.cutover_ms > job.cutover_ms:
         raise Refused(
@@ -74,7 +74,7 @@ def require_later(job: Job, known: History) -> None:
         )
 
 
-def require_closed(job: Job, window: Survey) -> None:
+def require_closed(job: Compacting, window: Survey) -> None:
     """Raises NotReady, naming slots of the window that are open."""
     if not window.open_slots:
         return

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from batch.compacting import refs
 from batch.compacting.computing import compute
-from batch.compacting.job import Job
+from batch.compacting.job import Compacting
 from batch.compacting.readiness import window_of_source
 from batch.compacting.window_branch import Survey
 from batch.lake import generations, tables
@@ -29,7 +29,7 @@ class Recomputed:
     difference: Difference
 
 
-def recompute(job: Job) -> Recomputed:
+def recompute(job: Compacting) -> Recomputed:
     """Computes it onto the audit branch, compares, and drops the branch; publishes nothing.
 
     Raises:

@@ -75,15 +75,15 @@ def survey(raw: Table, source_id: int, cutover_ms: int, spec: Spec) -> Survey:
     )
 
 
-def pin(spark: SparkSession, settings: Settings, found: Survey, cutover_ms: int) -> str:
+def pin(spark: SparkSession, settings: Settings, surveyed: Survey, cutover_ms: int) -> str:
     """Make the window's branch; returns the name to read it by.
 
     Raises:
         Refused: the branch came out as something else than the surveyed files.
     """
     raw, branch = tables.full_name(settings, tables.RAW), ref_name("window", cutover_ms)
-    set_branch(spark, raw, branch, at=found.source_id)
-    if found.outside:
+    set_branch(spark, raw, branch, at=surveyed.source_id)
+    if surveyed.outside:
         first = format_utc(window.first_slot_ms(cutover_ms, settings.spec))
         spark.sql(
             f"DELETE FROM {branch_of(raw, branch)} WHERE ingest_slot < TIMESTAMP '{first}' "
@@ -92,10 +92,10 @@ def pin(spark: SparkSession, settings: Settings, found: Survey, cutover_ms: int)
         _check_metadata_only(settings, branch)
     table = tables.require(settings, tables.RAW, hint="impressions land")
     digest = _digest(file.path for file in live_files(table, snapshots.refs(table)[branch]))
-    if digest != found.digest:
+    if digest != surveyed.digest:
         raise Refused(
             f"branch {branch} of {raw}: its files have digest {digest[:16]}, "
-            f"expected {found.digest[:16]}",
+            f"expected {surveyed.digest[:16]}",
             hint="run compact again; if it stays so, the table was changed by hand",
             reason="window_differs",
         )

@@ -1,8 +1,8 @@
 """The rows of one shard, read straight from its data files: no Spark, no JVM.
 
 In: Parquet files of `impressions.ema`, each ascending by profile; their ranges may overlap. Out:
-the same rows in pieces of whole profiles, ascending by profile. Within a profile rows stand as in
-the file, by (title, location, tail day); blocks want the tail day first
+the same rows in pieces of complete profiles, ascending by profile. Within a profile rows stand as
+in the file, by (title, location, tail day); blocks want the tail day first
 (batch/exporting/profile_packing.py).
 
     open    every file, for its footer, which says where its profiles begin
@@ -37,7 +37,7 @@ _BUFFER_BYTES = 1 << 20
 _PROFILE = "profile_id"
 
 
-def whole_profiles_of(
+def complete_profiles_of(
     paths: Iterable[str],
     columns: Sequence[str],
     storage: Mapping[str, str],
@@ -128,7 +128,7 @@ class _File:
 
 
 def _merged(waiting: list[_File]) -> Iterator[pa.RecordBatch]:
-    """Pieces of whole profiles; the files stand in the order in which they begin."""
+    """Pieces of complete profiles; the files stand in the order in which they begin."""
     import pyarrow as pa
 
     at_hand: list[_File] = []
@@ -147,7 +147,7 @@ def _merged(waiting: list[_File]) -> Iterator[pa.RecordBatch]:
 
 @contextlib.contextmanager
 def _named(path: str) -> Iterator[None]:
-    """Whoever repairs a file must know which: pyarrow's errors do not say."""
+    """Names the file that must be repaired: pyarrow's errors do not say which."""
     import pyarrow as pa
 
     try:

@@ -20,7 +20,7 @@ ROLL_BYTES = 256 << 20
 
 
 @dataclass(frozen=True)
-class Job:
+class Exporting:
     """One export.
 
     Attributes:
@@ -37,7 +37,7 @@ class Job:
     clock: Clock = now_ms
 
     @classmethod
-    def of(cls, spark: SparkSession, settings: Settings, cutover_ms: int, run: Run) -> Job:
+    def of(cls, spark: SparkSession, settings: Settings, cutover_ms: int, run: Run) -> Exporting:
         uri = below(settings.generations, generation_id(cutover_ms))
         return cls(spark, settings, cutover_ms, run, open_directory(uri), uri)
 

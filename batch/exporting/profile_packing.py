@@ -2,8 +2,8 @@
 
 In: Arrow batches of `impressions.ema`. Out: one `Packed` per profile, ascending by profile.
 
-    1. whole      a batch's last profile may go on in the next batch, so its rows are held back
-    2. columns    the rows of whole profiles become numpy columns, without a loop over rows
+    1. complete   a batch's last profile may go on in the next batch, so its rows are held back
+    2. columns    the rows of complete profiles become numpy columns, without a loop over rows
     3. order      (profile, tail day with null first, title, location): put so where that is asked
                   for, and checked over all rows at once, because a reader trusts it; so is that
                   sums have a total, as blocks store no others
@@ -49,7 +49,7 @@ def pack(
     """Pack rows, profile by profile.
 
     Args:
-        pieces: whole profiles, profiles ascending; columns as in `columns_of`.
+        pieces: complete profiles, profiles ascending; columns as in `columns_of`.
         cutover_ms: what the decayed sums are relative to.
         sort: whether the rows of a piece are in any order.
 
@@ -65,7 +65,7 @@ def pack(
         yield from _blocks(columns, cutover_ms, spec)
 
 
-def whole_profiles(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
+def complete_profiles(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
     """The same rows in pieces that end where a profile ends; none is empty."""
     import pyarrow as pa
 

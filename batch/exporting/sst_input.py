@@ -96,7 +96,7 @@ def obstacle(files: Sequence[DataFile], table: Any, storage: Mapping[str, str]) 
     try:
         for file in files[:1]:
             open_parquet(file.path, storage)
-    except Exception as error:  # of whatever storage: Spark can read what Python cannot
+    except Exception as error:  # of any storage: Spark can read what Python cannot
         return f"{file.path} cannot be opened from Python: {error}".partition("\n")[0]
     return ""
 
@@ -118,7 +118,7 @@ def iceberg_table(spark: SparkSession, ema: str) -> Any:
 
 
 def rows_by_shard(table: DataFrame, partitions: int) -> DataFrame:
-    """Each partition holds one whole shard, sorted the way profile blocks are built.
+    """Each partition holds one complete shard, sorted the way profile blocks are built.
 
     A scan of the aggregate table is grouped by shard as it is; what comes otherwise is dealt out.
     """

@@ -7,7 +7,7 @@
              the manifest. Spark runs `commit` in a process of its own, so a file is how they meet.
     abort    nothing to undo: a file that no manifest lists is no part of a generation
 
-A partition of the sink's input holds one whole shard: a number, which stands for files that the
+A partition of the sink's input holds one complete shard: a number, which stands for files that the
 task reads by itself, or the sorted rows. A task refuses rows that Kafka's partitioner would put
 elsewhere. A shard without rows has no file.
 """
@@ -27,9 +27,9 @@ import numpy as np
 from pyspark import TaskContext
 from pyspark.sql.datasource import DataSource, DataSourceArrowWriter, WriterCommitMessage
 
-from batch.exporting.ema_rows import whole_profiles_of
+from batch.exporting.ema_rows import complete_profiles_of
 from batch.exporting.generation_directory import Directory, open_directory
-from batch.exporting.profile_packing import Packed, pack, whole_profiles
+from batch.exporting.profile_packing import Packed, complete_profiles, pack
 from batch.exporting.sst_input import ShardFiles
 from batch.lake.ema_columns import column_names
 from impressions.core.errors import Refused
@@ -217,11 +217,11 @@ def packed_shard(batches: Iterable[pa.RecordBatch], plan: Plan) -> tuple[int, It
     pieces: Iterator[pa.Table | pa.RecordBatch]
     if plan.shards is None:
         shard = first.column("shard")[0].as_py()
-        pieces = whole_profiles(chain((first,), filled))
+        pieces = complete_profiles(chain((first,), filled))
     else:
         mine = plan.shards[first.column(0)[0].as_py()]
         shard = mine.shard
-        pieces = whole_profiles_of(mine.paths, column_names(spec), plan.storage)
+        pieces = complete_profiles_of(mine.paths, column_names(spec), plan.storage)
     checked = _of_shard(pieces, shard, plan.partitions)
     return shard, pack(checked, plan.cutover_ms, spec, sort=plan.shards is not None)
 

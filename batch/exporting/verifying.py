@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from batch.exporting.generation_directory import shown
-from batch.exporting.job import Job
+from batch.exporting.job import Exporting
 from batch.lake.generations import Generation
 from impressions.core.errors import CorruptData, Refused
 from impressions.core.spec import PARTITIONER
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def manifest_of(
-    job: Job, generation: Generation, entries: Mapping[int, int], written: Sequence[Written]
+    job: Exporting, generation: Generation, entries: Mapping[int, int], written: Sequence[Written]
 ) -> Manifest:
     """The manifest of what was written, once that is known to be everything."""
     listed = [file for part in written for file in part.files]
@@ -70,7 +70,7 @@ def check_complete(
             )
 
 
-def manifest_there(job: Job) -> Manifest | None:
+def manifest_there(job: Exporting) -> Manifest | None:
     """The manifest that is in the directory; None where there is none.
 
     Raises:
@@ -106,7 +106,7 @@ def require_same(there: Manifest, made: Manifest) -> None:
     )
 
 
-def require_files(job: Job, there: Manifest) -> None:
+def require_files(job: Exporting, there: Manifest) -> None:
     """Refused if a listed file is gone or has another size."""
     sizes = {stored.path: stored.size_bytes for stored in job.target.list()}
     for file in there.files:

@@ -177,7 +177,7 @@ class _Reading:
         return "skip"
 
     def _numbered(self, batch: pa.RecordBatch, rows: int) -> Iterator[Rows]:
-        """The rows of a batch and the broken ones among and right behind them, in order."""
+        """The rows of a batch and the broken ones among and right after them, in order."""
         n = batch.num_rows
         before = [row - self._next - i for i, (row, _) in enumerate(self._broken)]
         taken = [line for line, place in zip(self._broken, before, strict=True) if place <= n]
@@ -216,9 +216,9 @@ class _Reading:
         for column, values in zip(self._columns, columns, strict=True):
             if self.stream.garbled:
                 marked = pc.match_substring_regex(values, GARBLED).fill_null(False)
-                found = marked.to_numpy(zero_copy_only=False)
-                if found.any():
-                    garbled |= found
+                hits = marked.to_numpy(zero_copy_only=False)
+                if hits.any():
+                    garbled |= hits
                     values = pc.replace_substring_regex(values, GARBLED, "\ufffd")
             cells[column.name] = values
         return cells, garbled

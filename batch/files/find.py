@@ -66,7 +66,7 @@ class _Finding:
 
 
 def find_files(patterns: Sequence[str]) -> Found:
-    """Every file behind the paths, directories and globs, each once.
+    """Every file under the paths, directories and globs, each once.
 
     Raises:
         UsageError: nothing there, a file of an unknown format that was asked for by name, a
@@ -122,7 +122,7 @@ def _take_directory(root: Path, finding: _Finding) -> None:
 
 
 def _walk(root: Path, finding: _Finding) -> Iterator[tuple[Path, list[str]]]:
-    """(directory, names of what is not one), sorted; each directory once, whatever links say."""
+    """(directory, names of what is not one), sorted; each directory once, links or not."""
 
     def refuse(error: OSError) -> None:
         raise UsageError(

@@ -1,6 +1,6 @@
 """What a file is: its format, its identity, and how to notice that it changes.
 
-A file is known by the sha256 of its bytes, `file:` and the first 16 hex digits, whatever its name;
+A file is known by the sha256 of its bytes, `file:` and the first 16 hex digits, not by its name;
 a second file with the same bytes is that file. Format by name: .parquet .pq, .csv .tsv, .jsonl
 .ndjson (text also .gz .bz2), in any case; what begins with Parquet's magic is Parquet whatever its
 name.
@@ -106,8 +106,8 @@ def format_of(path: Path) -> Format:
     with opened(path) as data:
         if data.read(4) in _PARQUET_MAGIC:
             return "parquet"
-    if found := format_by_name(path):
-        return found
+    if by_name := format_by_name(path):
+        return by_name
     raise UsageError(
         f"{printable(path)}: found neither Parquet nor a name that ends in "
         f"{', '.join(_SUFFIXES)} (text also {', '.join(PACKED)})",
@@ -118,8 +118,8 @@ def format_of(path: Path) -> Format:
 
 def format_by_name(path: Path) -> Format | None:
     """What the suffix that counts says; None where it says nothing."""
-    found = _SUFFIXES.get(suffix(path))
-    return None if found == "parquet" and _is_packed(path) else found
+    format_ = _SUFFIXES.get(suffix(path))
+    return None if format_ == "parquet" and _is_packed(path) else format_
 
 
 def suffix(path: Path) -> str:

@@ -34,8 +34,8 @@ def columns_of(file: SourceFile, mapping: ImportMapping) -> Layout:
     """The names in the first 1,000 objects; an optional one may come later in a longer file."""
     names: dict[str, None] = {}
     for number, (line, _) in enumerate(_lines(file, mapping), start=1):
-        if isinstance(found := _object(line), dict):
-            names.update(dict.fromkeys(found))
+        if isinstance(row := _object(line), dict):
+            names.update(dict.fromkeys(row))
         if number >= _SAMPLE:
             names.update(dict.fromkeys(_optional(mapping) if names else ()))
             break
@@ -83,8 +83,8 @@ def _lines(file: SourceFile, mapping: ImportMapping) -> Iterator[tuple[str, bool
 
 def _rows(lines: list[str], first: int, mapping: ImportMapping, marked: bool) -> Rows:
     objects = [_object(line) for line in lines]
-    rows = [found if isinstance(found, dict) else {} for found in objects]
-    columns = {name: [_text(found.get(name)) for found in rows] for name in mapping.columns}
+    rows = [row if isinstance(row, dict) else {} for row in objects]
+    columns = {name: [_text(row.get(name)) for row in rows] for name in mapping.columns}
     garbled = np.zeros(len(lines), np.bool_)
     for i in [i for i, line in enumerate(lines) if marked and is_marked(line)]:
         for values in columns.values():
@@ -96,8 +96,8 @@ def _rows(lines: list[str], first: int, mapping: ImportMapping, marked: bool) ->
         garbled=garbled,
         broken={
             i: (replaced if marked else str)(lines[i][: MAX_CHARS + 1])
-            for i, found in enumerate(objects)
-            if not isinstance(found, dict)
+            for i, row in enumerate(objects)
+            if not isinstance(row, dict)
         },
     )
 

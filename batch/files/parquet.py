@@ -129,15 +129,15 @@ def _columns(parquet: Any) -> Iterator[Column]:
 
 def _dictionaries(meta: Any, columns: Sequence[Column], groups: Sequence[int]) -> list[str]:
     """Columns of text that the file holds as codes: written out, a small file may be gigabytes."""
-    found = []
+    names = []
     for column in columns:
         chunks = (meta.row_group(i).column(column.index) for i in groups)
         if any(
             chunk.physical_type == "BYTE_ARRAY" and any("DICT" in e for e in chunk.encodings)
             for chunk in chunks
         ):
-            found.append(column.name)
-    return found
+            names.append(column.name)
+    return names
 
 
 def _bounded(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:

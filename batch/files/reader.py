@@ -4,7 +4,7 @@ In three steps:
 
     open_files    checks the columns of each file against the mapping, before any is read
     pieces        parts that can be read apart, on other machines too: row groups of Parquet, a
-                  text file as a whole
+                  text file as one piece
     read          a piece as judged rows, in bounded batches and in the order of the file
 """
 
@@ -56,7 +56,7 @@ class OpenFile:
         return None if self.group_rows is None else sum(self.group_rows)
 
     def pieces(self, max_rows: int) -> list[Piece]:
-        """The file in parts of whole row groups, of up to `max_rows` rows where groups allow it."""
+        """The file in parts of complete row groups, of `max_rows` rows where groups allow it."""
         if self.group_rows is None:
             return [Piece(self.file, self.layout, 0, None)]
         pieces: list[Piece] = []

@@ -5,8 +5,8 @@
     a mapping that is wrong     more than half of the rows are rejected for one reason; asked of 20
                                 rows and more, since of fewer each is read by a person anyway
 
-A refusal names the file, a row and the line of the mapping to look at. Whoever knows better skips
-this (`--yes`).
+A refusal names the file, a row and the line of the mapping to look at. A person who knows better
+skips this (`--yes`).
 """
 
 from __future__ import annotations
@@ -60,15 +60,15 @@ def look_first(files: Sequence[OpenFile], mapping: ImportMapping, spec: Spec, no
 
 
 def _first(file: OpenFile, mapping: ImportMapping) -> list[Rows]:
-    found: list[Rows] = []
+    first: list[Rows] = []
     wanted = SAMPLE_ROWS
     for piece in file.pieces(SAMPLE_ROWS):
         for rows in rows_of(piece, mapping, wanted):
-            found.append(rows)
+            first.append(rows)
             wanted -= len(rows)
             if wanted <= 0:
-                return found
-    return found
+                return first
+    return first
 
 
 def _check_rejected(file: SourceFile, judged: Sequence[Judged], mapping: ImportMapping) -> None:

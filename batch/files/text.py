@@ -1,6 +1,6 @@
 """The bytes of a text file as UTF-8: decompressed, decoded, with what is no text marked.
 
-gzip and bzip2 are known by their first bytes, whatever the name says. Bytes that are not in the
+gzip and bzip2 are known by their first bytes, not by the name. Bytes that are not in the
 encoding become characters of a private plane (U+10FF00 + byte), so that nothing downstream stumbles
 over them, no two texts become one, and the rows that hold them can be found: `garbled` says whether
 there were any, GARBLED finds them. (Such characters of the file's own are taken for marks too, in a

@@ -1,7 +1,7 @@
 """History from files into raw: the import behind `impressions land --from-files`.
 
 flags          the options of the verb
-run            the whole import, in order
+run            all of an import, in order
 outcome        what an import did, for the report
 job            what an import was asked for
 choosing       which files are read: those that raw does not hold already
@@ -11,7 +11,7 @@ run_directory  where runs are kept
 raw_rows       judged rows as columns of raw
 rejected_rows  rows that do not count, into the table of rejected rows
 survey         what files hold, counted while they are judged
-copies         which rows of a file are the same log stored twice
+copies         which rows of a file are the same device flush stored twice
 merging        new rows and those that stand there, place by place, in closed form
 valid_through  how far raw is complete after an import
 forget         an import undone

@@ -1,15 +1,16 @@
-"""Which rows of files are the same log stored again: copies, numbered.
+"""Which rows of files are the same device flush stored twice: copies, numbered.
 
 Kafka says which impressions were sent together; a file does not, so the rule is:
 
     with an ingest column     rows with the same (profile, log_id, ingest_time) are one occurrence
-                              of that log. A row that repeats another of them in every mapped column
-                              is the same log stored again with the same stamp: copy 1, 2, ...
-    ingest time = event time  nothing groups a log, so a row is identified by its log_id and content
-                              together (events.py), and each further row of that id is the next copy
+                              of that flush. A row that repeats another of them in every mapped
+                              column is the same flush stored again, same stamp: copy 1, 2, ...
+    ingest time = event time  nothing groups a flush, so a row is identified by its log_id and
+                              content together (raw_rows.py), and each further row of that id is
+                              the next copy
 
 `log_index` is the number of the copy, `log_offset` the ingest time in ms, so copies count as later
-occurrences and the rule of duplicates drops them. A log with a later ingest time is a later
+occurrences and the rule of duplicates drops them. A flush with a later ingest time is a later
 occurrence anyway. Copies are numbered on from those that raw holds already, so that importing files
 one by one, or overlapping ones, gives what importing them together gives.
 """
@@ -39,7 +40,7 @@ def numbered(new: pa.Table, standing: pa.Table, by_content: bool) -> pa.Table:
     """`new` with log_index = number of the copy, after the copies that are standing.
 
     Args:
-        new: rows of raw that have a log id, and ORIGINAL.
+        new: rows of raw that have a log_id, and ORIGINAL.
         standing: rows of raw of the same place.
         by_content: a copy is a row of the same log with the same content; else log_id covers that.
     """
@@ -61,7 +62,7 @@ def numbered(new: pa.Table, standing: pa.Table, by_content: bool) -> pa.Table:
 
 def _rank(group: Int, original_ms: Int, source: Int) -> Int:
     """(n,) how many rows with the same group and the same time as the device said it come before;
-    in the order of their sources, so that files may be read in whatever order."""
+    in the order of their sources, so that files may be read in any order."""
     _, same = groups_of((group, original_ms))
     order = np.lexsort((source, same))
     starts = np.ones(len(order), np.bool_)

@@ -1,10 +1,11 @@
 """An import undone: `land --forget FILE` leaves the tables as if the file had never come.
 
-    raw         places that hold rows of the file are written again without them, and closed places
-                right after: a copy of a log that was a duplicate of a row of the file counts now
-    rejected    the rows that the file rejected go
+    raw             places that hold rows of the file are written again without them, and closed
+                    places right after: a copy of a device flush that was a duplicate of a row of
+                    the file counts now
+    rejected        the rows that the file rejected go
     valid-through   where no topic says it: what the rows of files that stay say. A topic's
-                landings go on speaking for the topic
+                    landings go on speaking for the topic
 
 One commit of each table, raw first; killed between them, the same command finishes it.
 """

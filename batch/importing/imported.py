@@ -13,8 +13,8 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from batch.lake import snapshots
+from batch.lake.data_file_rows import rows_of
 from batch.lake.data_files import LiveFile, live_files, source_bounds
-from batch.lake.reading import rows_of
 
 if TYPE_CHECKING:
     from pyiceberg.table import Table
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
 def rows_by_source(table: Table | None, sources: Iterable[str]) -> dict[str, int]:
     """Source -> rows that the table holds, for those of `sources` it holds any of."""
-    found: Counter[str] = Counter()
+    total: Counter[str] = Counter()
     for _, counts in files_with(table, set(sources)):
-        found.update(counts)
-    return dict(found)
+        total.update(counts)
+    return dict(total)
 
 
 def files_with(table: Table | None, sources: set[str]) -> Iterator[tuple[LiveFile, Counter[str]]]:

@@ -27,5 +27,5 @@ class Import(Context):
 
     @property
     def identified(self) -> bool:
-        """Whether the rows carry log ids."""
+        """Whether the rows carry a log_id."""
         return "log_id" in self.mapping

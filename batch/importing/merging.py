@@ -27,11 +27,11 @@ from batch.importing.raw_rows import ORIGINAL
 from batch.importing.staging import Opened, Run
 from batch.jobs.tasks import Runner
 from batch.lake import partitions
+from batch.lake.data_file_rows import Profiles
+from batch.lake.data_file_writer import Target, target_of
 from batch.lake.data_files import LiveFile, Place, files_by_place
 from batch.lake.guarded_commit import discard
-from batch.lake.reading import Profiles
 from batch.lake.slot_states import slot_states
-from batch.lake.writing import Target, target_of
 from impressions.core.spec import DAY_MS, Spec
 
 if TYPE_CHECKING:
@@ -83,8 +83,8 @@ class Merge:
         """The places as they will be, and the files they replace."""
         tasks = self._tasks(table, snapshot_id)
         now = {task.inputs: task for task in tasks}
-        vain = [self.done.pop(key) for key in self.done.keys() - now.keys()]
-        discard(table, files_of(vain))
+        outdated = [self.done.pop(key) for key in self.done.keys() - now.keys()]
+        discard(table, files_of(outdated))
         new = [task for key, task in now.items() if key not in self.done]
 
         def forget(results: Iterable[list[Closed]]) -> None:
@@ -134,7 +134,7 @@ class Merge:
         new: Collection[Place],
         standing: Collection[Place],
     ) -> set[Place]:
-        """Closed places right after one that is touched, where rows have log ids to compare."""
+        """Closed places right after one that is touched, where rows have a log_id to compare."""
         if table is None or not standing:
             return set()
         states = slot_states(table, snapshot_id)
@@ -207,13 +207,13 @@ def _rows(chunk: Chunk, task: Task, profiles: Profiles, opened: Opened) -> pa.Ta
 
 
 def _earlier(chunk: Chunk, task: Task, profiles: Profiles, opened: Opened) -> Earlier:
-    """Logs of the places before: those that stand there, and new ones."""
-    found = [places.earlier_logs(task, profiles)]
+    """Device flushes of the places before: those that stand there, and new ones."""
+    earlier = [places.earlier_flushes(task, profiles)]
     if chunk.identified:
-        found += [
+        earlier += [
             places.earlier_of(rows, task.place, task.slot_ms)
             for at in task.before
             for run in chunk.runs
             for rows in run.slice(at, profiles, opened)
         ]
-    return places.joined(found)
+    return places.joined(earlier)

@@ -71,7 +71,7 @@ _TEXTS = ("device_type", "app_version")
 
 
 def _identities(judged: Judged, keep: Int, texts: dict[str, pa.Array]) -> Int:
-    """(n,) ids of logs that are one row each."""
+    """(n,) ids of flushes that are one row each."""
     dwell = (judged.dwell_s[keep] + 0.0).view(np.int64)  # -0.0 is 0.0
     columns = [
         judged.log_id[keep], judged.profile_id[keep], judged.event_ms[keep], judged.title_id[keep],
@@ -86,5 +86,5 @@ def hashes(texts: pa.Array) -> Int:
     encoded = texts.dictionary_encode()
     words = ids.hashed(encoded.dictionary.to_pylist(), 64)
     codes = encoded.indices.fill_null(len(words)).to_numpy(zero_copy_only=False)
-    found: Int = np.append(words, 0)[codes]
-    return found
+    of_rows: Int = np.append(words, 0)[codes]
+    return of_rows

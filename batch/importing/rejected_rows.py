@@ -16,10 +16,10 @@ from batch.files.identify import SourceFile
 from batch.lake import partitions, snapshots, tables
 from batch.lake.arrow_columns import micros
 from batch.lake.conflict import retried
+from batch.lake.data_file_writer import Files, Target
 from batch.lake.data_files import live_files
 from batch.lake.guarded_commit import commit, discard
 from batch.lake.tables import REJECTED_COLUMNS, arrow_schema
-from batch.lake.writing import Files, Target
 from batch.mapping.judge import Judged
 from impressions.core.event import Reason
 from impressions.settings.model import Settings
@@ -67,7 +67,7 @@ def replace(
     files: Sequence[DataFile],
     run_id: str,
 ) -> int | None:
-    """Makes the table hold what these files reject now, whatever an earlier run left.
+    """Makes the table hold what these files reject now, instead of what an earlier run left.
 
     Args:
         expected: source -> rows it rejects.   sources: of all files of this import.

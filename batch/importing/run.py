@@ -34,8 +34,8 @@ from batch.importing.survey import Survey
 from batch.lake import snapshots, tables
 from batch.lake.conflict import retried
 from batch.lake.cursor import Landed
+from batch.lake.data_file_writer import target_of
 from batch.lake.guarded_commit import commit, discard
-from batch.lake.writing import target_of
 from batch.landing import overlap
 from impressions.core.errors import ImpressionsError
 from impressions.process.failpoint import failpoint

@@ -27,11 +27,11 @@ from batch.importing.rejected_rows import Rejects
 from batch.importing.survey import Survey, summed
 from batch.jobs.tasks import Runner
 from batch.lake import locations
+from batch.lake.data_file_rows import ALL_PROFILES, Profiles, within
+from batch.lake.data_file_writer import Target, create
 from batch.lake.data_files import Place
 from batch.lake.guarded_commit import discard
-from batch.lake.reading import ALL_PROFILES, Profiles, within
 from batch.lake.sort_order import in_order
-from batch.lake.writing import Target, create
 from batch.mapping.grammar import ImportMapping
 from impressions.core.decay import Int
 from impressions.core.spec import DAY_MS, Spec
@@ -112,8 +112,8 @@ class Opened:
         if self._last.get(location, (None, None))[0] != number:
             rows = self._file(location).read_row_group(number, use_threads=False)
             self._last[location] = (number, rows)
-        found: pa.Table = self._last[location][1]
-        return found
+        held: pa.Table = self._last[location][1]
+        return held
 
     def _file(self, location: str) -> pq.ParquetFile:
         import pyarrow.parquet as pq

@@ -64,7 +64,7 @@ class Runner:
                 for future in as_completed(futures):
                     future.result()
                     bar.advance()
-            except BaseException:  # an interrupt too: what was written is in nobody's way
+            except BaseException:  # an interrupt too: what was written is deleted
                 pool.shutdown(wait=True, cancel_futures=True)
                 discard([future.result() for future in futures if _is_well(future)])
                 raise

@@ -1,23 +1,23 @@
 """Everything that is Iceberg, read and committed from Python: no Spark, no JVM.
 
-catalog         the catalog, as Spark and as pyiceberg spell the same settings
-tables          the three tables: columns, layout, identity; made, opened, checked
-snapshots       what snapshots say: valid-through, offsets, who did what; refs
-cursor          how far a topic is landed: properties of a snapshot
-generations     the published generations of ema, and which rows they lack
-data_files      live data files of a snapshot, with the delete files that apply
-slot_states     slots of raw: rows, undecided rows, whether closed. From metadata
-partitions      which partition of raw a row lies in, and which stand right before
-imported_until  the newest ingest time of a row that came from a file
-deletes         row-level deletes of other engines, applied to the rows of a file
-reading         rows of data files, page checksums verified
-arrow_columns   values as columns of the tables, and columns as numbers
-ema_columns     rows of ema as numpy columns
-sort_order      the order of rows in a file of raw
-writing         sorted rows to data files: statistics, sort order, bounded sizes
-guarded_commit  one snapshot on exactly the one it was computed from, or a conflict
-conflict        a step repeated from the newest state when another commit came first
-durable         a FileIO that reports nothing as written before the disk has it
-locations       locations of Iceberg and local paths
-format3         commits to tables of format version 3
+catalog           the catalog, as Spark and as pyiceberg spell the same settings
+tables            the three tables: columns, layout, identity; made, opened, checked
+snapshots         what snapshots say: valid-through, offsets, who did what; refs
+cursor            how far a topic is landed: properties of a snapshot
+generations       the published generations of ema, and which rows they lack
+data_files        live data files of a snapshot, with the delete files that apply
+slot_states       slots of raw: rows, undecided rows, whether closed. From metadata
+partitions        which partition of raw a row lies in, and which stand right before
+imported_until    the newest ingest time of a row that came from a file
+deletes           row-level deletes of other engines, applied to the rows of a file
+data_file_rows    rows of data files, page checksums verified
+arrow_columns     values as columns of the tables, and columns as numbers
+ema_columns       rows of ema as numpy columns
+sort_order        the order of rows in a file of raw
+data_file_writer  sorted rows to data files: statistics, sort order, bounded sizes
+guarded_commit    one snapshot on exactly the one it was computed from, or a conflict
+conflict          a step repeated from the newest state when another commit came first
+durable           a FileIO that reports nothing as written before the disk has it
+locations         locations of Iceberg and local paths
+format3           commits to tables of format version 3
 """

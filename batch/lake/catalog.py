@@ -41,7 +41,7 @@ def spark_catalog(settings: Settings) -> dict[str, str]:
             properties["jdbc.busy_timeout"] = str(_BUSY_TIMEOUT_MS)
     elif catalog.uri:
         properties["uri"] = catalog.uri
-    properties["cache-enabled"] = "false"  # pyiceberg commits behind Spark's 30 s cache
+    properties["cache-enabled"] = "false"  # Spark would not see commits of pyiceberg for 30 s
     # A flipped bit is an error, never another number; Parquet's Java does not look by default.
     properties["hadoop.parquet.page.verify-checksum.enabled"] = "true"
     properties.update(catalog.properties)

@@ -1,4 +1,4 @@
-"""A step again, from the newest state of a table, when another commit came first."""
+"""A step repeated from the newest state of a table, when another commit came first."""
 
 from __future__ import annotations
 

@@ -132,7 +132,7 @@ def from_properties(said: Mapping[str, str]) -> Landed | None:
 
 def source_of(topic_id: str) -> str:
     """`kafka:<first 16 digits of the topic's id>`: with partition, offset and place in the record
-    it names an impression for ever, also after the topic was made again."""
+    it names an impression, also after the topic was deleted and created again."""
     return SOURCE_PREFIX + topic_id[:_SOURCE_DIGITS]
 
 

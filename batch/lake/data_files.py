@@ -62,7 +62,7 @@ def live_files(
     """Data files of a snapshot whose partition is wanted, by path."""
     from pyiceberg.manifest import DataFileContent
 
-    found: list[LiveFile] = []
+    data: list[LiveFile] = []
     deletes: list[LiveFile] = []
     for manifest in manifests_of(table, snapshot_id):
         names = [field.name for field in table.specs()[manifest.partition_spec_id].fields]
@@ -73,20 +73,20 @@ def live_files(
             if file.data.content != DataFileContent.DATA:
                 deletes.append(file)
             elif wanted(partition):
-                found.append(file)
+                data.append(file)
     if deletes:
-        found = [LiveFile(f.data, f.partition, f.sequence, _of(f, deletes)) for f in found]
-    return sorted(found, key=lambda file: file.path)
+        data = [LiveFile(f.data, f.partition, f.sequence, _of(f, deletes)) for f in data]
+    return sorted(data, key=lambda file: file.path)
 
 
 def files_by_place(
     table: Table, snapshot_id: int | None, slots: Collection[int]
 ) -> dict[Place, list[LiveFile]]:
     """Data files of raw in these slots."""
-    found: dict[Place, list[LiveFile]] = {}
+    by_place: dict[Place, list[LiveFile]] = {}
     for file in live_files(table, snapshot_id, lambda of: of["ingest_slot"] // 1000 in slots):
-        found.setdefault(file.place, []).append(file)
-    return found
+        by_place.setdefault(file.place, []).append(file)
+    return by_place
 
 
 def bound(table: Table, file: DataFile, column: str, *, upper: bool) -> Any:

@@ -93,17 +93,17 @@ def _equal(rows: pa.Table, delete: DataFile, io: FileIO, schema: Schema) -> NDAr
 
     names = [schema.find_column_name(field_id) or "" for field_id in delete.equality_ids or ()]
     values = _read(delete, io, names)
-    found = np.ones(rows.num_rows, np.bool_)
+    deleted_rows = np.ones(rows.num_rows, np.bool_)
     for name in names:
         one_of = values[name].combine_chunks().cast(rows[name].type)
-        found &= pc.is_in(rows[name], value_set=one_of).to_numpy(zero_copy_only=False)
-    if len(names) > 1 and found.any():  # each column alone is necessary, not enough
+        deleted_rows &= pc.is_in(rows[name], value_set=one_of).to_numpy(zero_copy_only=False)
+    if len(names) > 1 and deleted_rows.any():  # each column alone is necessary, not enough
         deleted = set(zip(*(values[name].to_pylist() for name in names), strict=True))
-        at = np.flatnonzero(found)
+        at = np.flatnonzero(deleted_rows)
         some = rows.select(names).take(at)
         tuples = zip(*(some[name].to_pylist() for name in names), strict=True)
-        found[at] = [row in deleted for row in tuples]
-    return found
+        deleted_rows[at] = [row in deleted for row in tuples]
+    return deleted_rows
 
 
 def _read(delete: DataFile, io: FileIO, columns: list[str]) -> pa.Table:

@@ -39,10 +39,10 @@ class DurableFileIO(PyArrowFileIO):
         return "file", "", str(path)
 
     def new_output(self, location: str) -> PyArrowFile:
-        found = super().new_output(location)
+        output = super().new_output(location)
         if local_path(location) is None:
-            return found
-        return _LocalFile(location, found._path, found._filesystem)
+            return output
+        return _LocalFile(location, output._path, output._filesystem)
 
 
 class _LocalFile(PyArrowFile):

@@ -59,8 +59,8 @@ def allow(table: Table) -> None:
     known = {info.alias or field for field, info in model}
     if table.metadata_location not in _SEEN:
         with table.io.new_input(table.metadata_location).open() as stream:
-            found = json.loads(stream.read())
-        if unknown := found.keys() - known:
+            written = json.loads(stream.read())
+        if unknown := written.keys() - known:
             raise Refused(
                 f"table {'.'.join(table.name())} of format version 3 says {sorted(unknown)} of "
                 "itself, which cannot be kept",

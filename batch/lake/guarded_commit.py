@@ -100,7 +100,7 @@ def discard(table: Table | None, files: Iterable[DataFile]) -> None:
     a table (a dry run) none was."""
     if table is not None:
         for file in files:
-            with contextlib.suppress(Exception):  # in nobody's way: no table names it
+            with contextlib.suppress(Exception):  # harmless: no table names it
                 table.io.delete(file.file_path)
 
 
@@ -111,6 +111,6 @@ def _publish(table: Table, requirements: tuple, updates: tuple, snapshot_id: int
         table._do_commit(updates, requirements)
     except CommitFailedException:
         raise
-    except Exception:  # of whatever driver: the pointer may be swapped although no answer came
+    except Exception:  # of any driver: the pointer may be swapped although no answer came
         if table.catalog.load_table(table.name()).snapshot_by_id(snapshot_id) is None:
             raise

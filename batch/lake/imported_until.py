@@ -12,8 +12,8 @@ import numpy as np
 
 from batch.lake.arrow_columns import integers
 from batch.lake.cursor import SOURCE_PREFIX
+from batch.lake.data_file_rows import rows_of
 from batch.lake.data_files import LiveFile, bound, live_files, source_bounds
-from batch.lake.reading import rows_of
 
 if TYPE_CHECKING:
     from pyiceberg.table import Table
@@ -30,24 +30,24 @@ def newest_of_files(
     Args:
         without: sources to leave out.
     """
-    found: list[int] = []
+    newest: list[int] = []
     for file in live_files(raw, snapshot_id):
         low, high = source_bounds(raw, file)
         if low is not None and (low >= SOURCE_PREFIX or (low == high and low in without)):
             continue
         if low is None or high >= SOURCE_PREFIX or file.deletes or (low != high and without):
-            found += _newest(raw, file, without)
+            newest += _newest(raw, file, without)
         else:
-            found.append(bound(raw, file.data, "ingest_time", upper=True) // 1000)
-    return max(found, default=None)
+            newest.append(bound(raw, file.data, "ingest_time", upper=True) // 1000)
+    return max(newest, default=None)
 
 
 def _newest(raw: Table, file: LiveFile, without: frozenset[str]) -> list[int]:
     """The newest ingest time of a file's rows that came from files; nothing where none did."""
-    found = []
+    newest = []
     for rows in rows_of(file, raw.io, raw.schema(), ("source", "ingest_time")):
         sources = rows["source"].to_pylist()
         ingest_ms = integers(rows, "ingest_time") // 1000
         counts = np.array([not s.startswith(SOURCE_PREFIX) and s not in without for s in sources])
-        found += [int(ingest_ms[counts].max())] if counts.any() else []
-    return found
+        newest += [int(ingest_ms[counts].max())] if counts.any() else []
+    return newest

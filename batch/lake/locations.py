@@ -1,6 +1,6 @@
 """Locations of Iceberg, and paths: `file:` and a path as it is.
 
-No sign of it is an escape, a query or a fragment, whatever a URI would say: Iceberg's Java and ours
+No sign of it is an escape, a query or a fragment, as it would be in a URI: Iceberg's Java and ours
 write `ingest_slot=2026-11-15T00%3A00%3A00` into names of directories.
 """
 

@@ -25,12 +25,12 @@ def history_start_ms(ingest_ms: Int) -> Int:
 
 def before(partitions: Collection[int], spec: Spec) -> set[int]:
     """Partitions that may hold rows of the same slot as a row of `partitions`, or of the slot
-    before; without `partitions` themselves. History lies before whatever Kafka brought."""
-    found = set()
+    before; without `partitions` themselves. History lies before all that Kafka brought."""
+    earlier = set()
     for start in partitions:
         previous = start - spec.slot_ms
-        found |= {previous, _day(previous), _day(start)}
-    return found - set(partitions)
+        earlier |= {previous, _day(previous), _day(start)}
+    return earlier - set(partitions)
 
 
 def _day(time_ms: int) -> int:

@@ -49,7 +49,7 @@ class State:
     Attributes:
         snapshot_id: of main; None for a table without a commit.
         valid_through_ms: None where no commit of ours said one yet.
-        landed: how far a topic is in it; None where none was landed, or that was forgotten.
+        landed: how far a topic is in it; None where none was landed, or what said so has expired.
         landed_id: the snapshot that says so.
         since: the commits on top of that one, newest first.
     """
@@ -69,12 +69,12 @@ def properties(operation: str, run_id: str, through_ms: int | None = None) -> di
 
 def by_id(table: Table) -> dict[int, Snapshot]:
     """All commits the table still remembers, by id."""
-    found = {}
+    known = {}
     for s in table.metadata.snapshots:
         said = s.summary.additional_properties if s.summary else {}
         operation = s.summary.operation.value if s.summary else ""
-        found[s.snapshot_id] = Snapshot(s.snapshot_id, s.parent_snapshot_id, operation, dict(said))
-    return found
+        known[s.snapshot_id] = Snapshot(s.snapshot_id, s.parent_snapshot_id, operation, dict(said))
+    return known
 
 
 def refs(table: Table) -> dict[str, int]:

@@ -40,7 +40,7 @@ PARTITIONS_PROPERTY = "impressions.partitions"
 PARTITIONER_PROPERTY = "impressions.partitioner"
 SLOT_PROPERTY = "impressions.slot-ms"  # for people; the fingerprint covers it
 DICTIONARY_PROPERTY = "impressions.dictionary-columns"
-"""Columns that lake/writing.py writes with a dictionary: those in which values repeat."""
+"""Columns that lake/data_file_writer.py writes with a dictionary: those in which values repeat."""
 
 RAW = "raw"
 REJECTED = "rejected"
@@ -59,7 +59,7 @@ RAW_COLUMNS = {
     "played": "boolean",
     "dwell_s": "double",
     "log_id": "bigint",  # null: not identified, never a duplicate
-    "log_offset": "bigint",  # with log_index: which occurrence of the log
+    "log_offset": "bigint",  # with log_index: which occurrence of the flush
     "log_index": "int",
     "source": "string",  # kafka:<topic's id>, or file:<the file's sha256>; 16 digits of either
     "device_type": "string",
@@ -77,9 +77,9 @@ REJECTED_COLUMNS = {
     "shard": "int",
     "log_offset": "bigint",
     "log_index": "int",  # null: the whole record could not be read
-    "impression": "int",  # place in its log; null where the log could not be read
-    # An ImpressionRecord with that log, or the bytes that are none; once per log, with its first
-    # rejected impression, and cut where `value_bytes`, its full length, is more.
+    "impression": "int",  # place in its device flush; null where that could not be read
+    # An ImpressionRecord with that flush, or the bytes that are none; once per flush, with its
+    # first rejected impression, and cut where `value_bytes`, its full length, is more.
     "value": "binary",
     "value_bytes": "bigint",
 }
@@ -90,7 +90,7 @@ _COMMON = {
     "write.parquet.compression-codec": "zstd",
     "write.target-file-size-bytes": str(128 << 20),
     "commit.manifest-merge.enabled": "true",
-    # Hourly commits would leave a metadata file each, for ever.
+    # Hourly commits would leave a metadata file each, and none would ever be deleted.
     "write.metadata.delete-after-commit.enabled": "true",
     "write.metadata.previous-versions-max": "100",
 }
@@ -149,20 +149,20 @@ def find(settings: Settings, table: str) -> Table | None:
 
 def fitting(settings: Settings, table: str) -> Table | None:
     """The same; Refused where it does not fit."""
-    found = find(settings, table)
-    if found is not None:
-        _check_fits(settings, found)
-    return found
+    there = find(settings, table)
+    if there is not None:
+        _check_fits(settings, there)
+    return there
 
 
 def require(settings: Settings, table: str, hint: str) -> Table:
     """NotReady (with `hint`) where the table does not exist; Refused where it does not fit."""
-    found = fitting(settings, table)
-    if found is None:
+    there = fitting(settings, table)
+    if there is None:
         raise NotReady(
             f"table {full_name(settings, table)} does not exist yet", hint=hint, reason="no_table"
         )
-    return found
+    return there
 
 
 def create_if_missing(settings: Settings, *tables: str) -> list[Table]:
@@ -244,9 +244,9 @@ def _made(catalog: Catalog, settings: Settings, table: str) -> Table:
     from pyiceberg.exceptions import TableAlreadyExistsError
 
     columns = arrow_schema(columns_of(table, settings.spec))
-    if found := _load(catalog, table):
-        _check_fits(settings, found)
-        return _with_new_columns(found, columns)
+    if there := _load(catalog, table):
+        _check_fits(settings, there)
+        return _with_new_columns(there, columns)
     schema = _numbered(columns)
     partition, order = _LAYOUT[table]
     try:

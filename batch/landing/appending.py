@@ -49,7 +49,7 @@ def append_rejected(job: Landing, before: Before, parts: Sequence[Part]) -> Tall
             at[p.range.partition] = Cursor(p.range.end, p.carried.newest_ms)
         landed = replace(before.landed, cursors=tuple(at))
         said = snapshots.properties(snapshots.LAND, job.run.id)
-        return commit(table, files, said | landed.properties(), reached_ms=before.log.broker_ms)
+        return commit(table, files, said | landed.properties(), reached_ms=before.seen.broker_ms)
 
     with _conflict_if_overtaken(before, files_of(parts)):
         return Tally(snapshots={tables.REJECTED: retried(attempt)})
@@ -68,13 +68,13 @@ def append_raw(job: Landing, before: Before, parts: Sequence[Part]) -> tuple[Bef
     def attempt() -> tuple[Before, Tally]:
         nonlocal start
         if start is None:
-            start = begin_at(job, job.table(tables.RAW), before.log)
+            start = begin_at(job, job.table(tables.RAW), before.seen)
             for r, _, _ in read:
                 _same_offset(start.landed.cursors[r.partition], r.start, r.partition, start.raw)
         now, start = start, None
         now = replace(now, lost=(*now.lost, *(loss for p in parts for loss in p.passed)))
-        landed = plan.advance(now.landed, read, before.log.first_ms)
-        landed = claimed(job, landed, before.log)
+        landed = plan.advance(now.landed, read, before.seen.first_ms)
+        landed = claimed(job, landed, before.seen)
         return replace(now, landed=landed), commit_raw(job, now, landed, files)
 
     with _conflict_if_overtaken(before, files):
@@ -91,7 +91,7 @@ def commit_raw(job: Landing, at: Before, landed: Landed, files: Sequence[DataFil
     if at.lost:
         said[LOST] = "; ".join(map(str, at.lost))
     properties = said | landed.properties()
-    snapshot_id = commit(at.raw, files, properties, reached_ms=at.log.broker_ms)
+    snapshot_id = commit(at.raw, files, properties, reached_ms=at.seen.broker_ms)
     if at.lost:
         job.run.note(f"given up as lost: {said[LOST]}")
     if landed.through_ms < (at.base.valid_through_ms or 0) and at.base.landed is not None:
@@ -110,7 +110,7 @@ def commit_raw(job: Landing, at: Before, landed: Landed, files: Sequence[DataFil
 def rejected_cursors(before: Before, said: Landed | None) -> list[Cursor]:
     """How far the table of rejected rows is, by partition."""
     at = list(before.landed.cursors)
-    if said is not None and said.topic_id == before.log.topic_id:
+    if said is not None and said.topic_id == before.seen.topic_id:
         pairs = zip(at, said.cursors, strict=True)
         at = [max(pair, key=lambda cursor: cursor.next_offset) for pair in pairs]
     return at

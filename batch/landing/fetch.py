@@ -1,9 +1,9 @@
 """Records of one range of a partition, in batches that are bounded by bytes.
 
-librdkafka fetches; a batch ends at so many records or so many bytes, whatever producers send. A
-range ends by position: once a record at or behind its end came, or the broker said that this is the
-end of the partition. Counting would wait for ever where offsets have gaps. What is never done is to
-go on behind an error: a range that begins before the log, or a record that the producer stamped.
+librdkafka fetches; a batch ends at so many records or so many bytes, however large records are. A
+range ends by position: once a record at or after its end came, or the broker said that this is the
+end of the partition. Counting would never end where offsets have gaps. Two errors end the fetch: a
+range that begins before the oldest record, and a record that the producer stamped.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Records:
     Attributes:
         accept_loss: pass over those that bear their producer's time.
         unstamped: the offsets of these.
-        end: behind the last record that was taken or passed over; None before the first.
+        end: the offset after the last record that was taken or passed over; None before the first.
     """
 
     accept_loss: bool = False
@@ -72,7 +72,7 @@ class Records:
         """Takes records before `end`, until it is full.
 
         Returns:
-            How many were looked at, whether one at or behind `end` came, and an event that is no
+            How many were looked at, whether one at or after `end` came, and an event that is no
             record, if there is one; it is the last that was looked at.
         """
         for looked, message in enumerate(polled, 1):  # written out: every record passes here
@@ -101,7 +101,7 @@ def batches(
     """The records of [start, end), a batch at a time.
 
     Raises:
-        Refused: the log begins behind `start`, or a record bears its producer's time and
+        Refused: the oldest record lies after `start`, or a record bears its producer's time and
             `accept_loss` is not set.
         ServiceError: the broker does not answer.
     """
@@ -170,7 +170,7 @@ def _is_end(message: Message, topic: str, part: Range) -> bool:
     gone = (KafkaError.OFFSET_OUT_OF_RANGE, KafkaError._AUTO_OFFSET_RESET)
     if error.code() in gone:
         raise Refused(
-            f"{at}: no longer in the log", hint="run land again: it says how much is lost",
+            f"{at}: no longer in the topic", hint="run land again: it says how much is lost",
             reason="records_lost",
         )  # fmt: skip
     if error.retriable() or error.code() in (KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN):

@@ -34,6 +34,6 @@ AcceptLoss = Annotated[
         "--accept-loss",
         help="Give up what cannot be landed any more, instead of stopping: records that the topic "
         "has deleted, records that bear their producer's time, rows that were deleted from raw. "
-        "They will be missing from every aggregate and every answer; the commit says which.",
+        "They are lost: no generation computed from then on counts them. The commit says which.",
     ),
 ]

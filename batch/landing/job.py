@@ -10,7 +10,7 @@ from batch.jobs.context import Context
 from batch.lake import snapshots, tables
 from batch.lake.cursor import Landed
 from batch.landing import overlap, plan, topic
-from batch.landing.plan import Log, Loss
+from batch.landing.plan import Loss, TopicState
 from impressions.kafka import last_record
 from impressions.kafka.last_record import Comparison
 
@@ -53,7 +53,7 @@ class Before:
     raw: Table
     base: snapshots.State
     landed: Landed
-    log: Log
+    seen: TopicState
     lost: tuple[Loss, ...] = ()
 
 
@@ -61,31 +61,31 @@ def begin(job: Landing) -> Before:
     """Main and the topic as they are now.
 
     Raises:
-        Refused: another topic, or another log in it; records that are gone, files that overlap it.
+        Refused: another topic, or other records in it; records are gone, files overlap it.
     """
     raw = job.table(tables.RAW)
     before = begin_at(job, raw, topic.ask(job.settings, job.clock, job.until_ms))
     lasts = {p: before.landed.cursors[p].last for p in job.partitions}
-    compared = last_record.compare(job.settings, before.log.topic, lasts)
+    compared = last_record.compare(job.settings, before.seen.topic, lasts)
     cut = [p for p, what in compared.items() if what is Comparison.OTHER]
     said = before.base.landed
     if not cut or said is None:
         return before
-    return replace(before, landed=plan.restarted(before.landed, cut, before.log, said.epoch))
+    return replace(before, landed=plan.restarted(before.landed, cut, before.seen, said.epoch))
 
 
-def begin_at(job: Landing, raw: Table, log: Log) -> Before:
+def begin_at(job: Landing, raw: Table, seen: TopicState) -> Before:
     """The same of a topic that was asked before."""
     base = snapshots.state(raw)
-    landed = plan.begin(base.landed, log, job.settings.stream.epoch)
-    if landed.first_ms is None and log.first_ms is not None:
-        overlap.check_landing(job.settings, raw, base.snapshot_id, log.first_ms)
-    lost = [loss for loss in plan.losses(landed, log) if loss.partition in job.partitions]
+    landed = plan.begin(base.landed, seen, job.settings.stream.epoch)
+    if landed.first_ms is None and seen.first_ms is not None:
+        overlap.check_landing(job.settings, raw, base.snapshot_id, seen.first_ms)
+    lost = [loss for loss in plan.losses(landed, seen) if loss.partition in job.partitions]
     if not job.accept_loss:
-        plan.refuse(lost, log)
-    return Before(raw, base, plan.skip(landed, lost, log), log, tuple(lost))
+        plan.refuse(lost, seen)
+    return Before(raw, base, plan.skip(landed, lost, seen), seen, tuple(lost))
 
 
-def claimed(job: Landing, landed: Landed, log: Log) -> Landed:
+def claimed(job: Landing, landed: Landed, seen: TopicState) -> Landed:
     """`landed`, saying how far the partitions of this lander are complete."""
-    return plan.claimed(landed, log, job.margin_ms, job.until_ms, job.partitions)
+    return plan.claimed(landed, seen, job.margin_ms, job.until_ms, job.partitions)

@@ -6,8 +6,8 @@
     --every 10s --until T rounds until raw is valid through T
 
 A broker that does not answer, or another writer, is a line in the log and the next round tries
-again, for ten minutes and at least three rounds. What no later round can cure, a refusal, is the
-end at once. Nothing is lost by ending: the next start goes on where raw stands.
+again, for ten minutes and at least three rounds. A refusal, which no later round can
+cure, ends it at once. Nothing is lost by ending: the next start goes on where raw stands.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ _FAILURES, _PATIENCE_S = 3, 600.0
 
 def parse_every(text: str) -> int:
     """Seconds of `90s`, `15m`, `1h` or `1d`. Raises UsageError."""
-    found = re.fullmatch(r"(\d+)([smhd])", text)
-    seconds = int(found[1]) * _UNITS_S[found[2]] if found else 0
+    parts = re.fullmatch(r"(\d+)([smhd])", text)
+    seconds = int(parts[1]) * _UNITS_S[parts[2]] if parts else 0
     if not seconds:
         raise UsageError(f"--every {text}: expected a time such as 30s, 15m, 1h or 1d")
     return seconds

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from batch.lake.cursor import Landed
-from batch.landing.plan import Log
+from batch.landing.plan import TopicState
 from batch.landing.tally import Tally
 from impressions.core.slot import format_utc
 from impressions.terminal.report import Outcome, Report
@@ -24,13 +24,13 @@ class Round:
     done: Tally
     through_ms: int
     landed: Landed
-    log: Log
+    seen: TopicState
     partitions: Collection[int]
 
 
 def outcome_of(round_: Round, *, dry_run: bool = False) -> Outcome:
     """The round, for the report of the run."""
-    done, log, through_ms = round_.done, round_.log, round_.through_ms
+    done, seen, through_ms = round_.done, round_.seen, round_.through_ms
     counts = {"records": done.records, "lost": done.lost} if dry_run else done.counts
     partitions = [
         {
@@ -40,7 +40,7 @@ def outcome_of(round_: Round, *, dry_run: bool = False) -> Outcome:
             "lag": max(0, end - cursor.next_offset),
             "ingested_through": format_utc(cursor.ingest_ms) if cursor.ingest_ms else None,
         }
-        for p, (cursor, end) in enumerate(zip(round_.landed.cursors, log.end, strict=True))
+        for p, (cursor, end) in enumerate(zip(round_.landed.cursors, seen.end, strict=True))
         if p in round_.partitions
     ]
     reasons = {} if done.reasons is None else {"rejected_by_reason": dict(done.reasons)}
@@ -50,7 +50,7 @@ def outcome_of(round_: Round, *, dry_run: bool = False) -> Outcome:
         snapshots=done.snapshots,
         extra=reasons
         | {
-            "topic": log.topic,
+            "topic": seen.topic,
             "epoch": round_.landed.epoch,
             "valid_through": format_utc(through_ms) if through_ms else None,
             "valid_through_ms": through_ms,

@@ -1,6 +1,6 @@
 """History from files and the topic must not overlap in ingest time: what both hold counts twice.
 
-History lies before the first record of the topic. Whoever comes second is refused: an import of
+History lies before the first record of the topic. What comes second is refused: an import of
 rows from then on, and the first landing where raw holds such rows. And where a topic is landed, it
 alone says how far raw is complete; an import adds to what was before it.
 """

@@ -17,8 +17,8 @@ import numpy as np
 
 from batch.lake.arrow_columns import integers
 from batch.lake.cursor import source_of
+from batch.lake.data_file_writer import Target, write
 from batch.lake.sort_order import in_order, sort_order
-from batch.lake.writing import Target, write
 from batch.landing import table_rows as rows_of
 from batch.landing.fetch import batches
 from batch.landing.plan import Loss, Range, losses_of
@@ -109,11 +109,11 @@ def land(task: Task) -> Part:
     reasons = Counter[str]()
     for values, offsets, ingest_ms, batch in judged(task, spec, at):
         records, read = records + len(values), read + batch.read
-        found = rows_of.impressions(batch, offsets, part.partition, source, spec)
+        valid_rows = rows_of.impressions(batch, offsets, part.partition, source, spec)
         wrong = rows_of.rejected(batch, values, offsets, ingest_ms, part.partition, source, spec)
-        valid += found.num_rows
+        valid += valid_rows.num_rows
         reasons.update(wrong["reason"].to_pylist())
-        held.add(found, _not_before(wrong, task.rejected_from))
+        held.add(valid_rows, _not_before(wrong, task.rejected_from))
     raw, rejected = held.close()
     counts = (records, read, valid, dict(reasons.most_common()))
     known = (at.carried, at.last, tuple(at.passed), at.doubted)
@@ -151,12 +151,12 @@ class _Held:
     raw_files: list[DataFile] = field(default_factory=list)
     rejected_files: list[DataFile] = field(default_factory=list)
 
-    def add(self, found: pa.Table, wrong: pa.Table) -> None:
-        if found.num_rows:
-            self.raw.append(found)
+    def add(self, valid: pa.Table, wrong: pa.Table) -> None:
+        if valid.num_rows:
+            self.raw.append(valid)
         if wrong.num_rows:
             self.rejected.append(wrong)
-        self.size_bytes += found.nbytes + wrong.nbytes
+        self.size_bytes += valid.nbytes + wrong.nbytes
         if self.size_bytes * HELD_FACTOR >= self.task.memory_bytes:
             self._write()
 

@@ -1,8 +1,8 @@
 """What to read of a topic next, and how far a table is complete afterwards. Pure.
 
-In: what is landed, and what the broker says of the topic's partitions (`Log`). Out: a range of
-offsets per partition, or a refusal: of a topic that was made again, of records that were deleted
-before anybody landed them.
+In: what is landed, and what the broker says of the topic's partitions (`TopicState`). Out: a range
+of offsets per partition, or a refusal: of a topic that was deleted and created again, of records
+that were deleted before they were landed.
 
     |---------- landed ----------|------ range ------|......|
     first      (deleted < first)  next                stop   end
@@ -20,7 +20,7 @@ from impressions.kafka.last_record import LastRecord, refused
 
 
 @dataclass(frozen=True)
-class Log:
+class TopicState:
     """The source topic as the broker described it, after `asked_ms` by the lander's clock.
 
     Attributes:
@@ -28,7 +28,7 @@ class Log:
         first, end: by partition, offsets of the oldest record it holds and of the next one to come.
         stop: `end`, or the first record ingested at or after the time asked for.
         first_ms: broker time of the oldest record of all partitions; None where there is none.
-        unseen: partitions with records that were stamped by then and lie behind `end`.
+        unseen: partitions with records that were stamped by then and lie at `end` or after it.
     """
 
     topic: str
@@ -65,13 +65,13 @@ class Loss:
         return f"partition {self.partition}: {self.end - self.start:,} ({self.start}..{self.end})"
 
 
-def begin(landed: Landed | None, log: Log, epoch: int) -> Landed:
+def begin(landed: Landed | None, seen: TopicState, epoch: int) -> Landed:
     """Where landing goes on: where it stopped, or the first record of a topic not landed yet.
 
     Raises:
         Refused: the topic is another one than was landed, and stream.epoch does not say so.
     """
-    fresh = Landed(log.topic, log.topic_id, epoch, None, tuple(map(Cursor, log.first)))
+    fresh = Landed(seen.topic, seen.topic_id, epoch, None, tuple(map(Cursor, seen.first)))
     if landed is None:
         return fresh
     if epoch < landed.epoch:
@@ -80,12 +80,12 @@ def begin(landed: Landed | None, log: Log, epoch: int) -> Landed:
             hint=f"set stream.epoch to {landed.epoch}",
             reason="epoch",
         )
-    if log.topic_id == landed.topic_id:
-        return replace(landed, topic=log.topic, epoch=epoch)
+    if seen.topic_id == landed.topic_id:
+        return replace(landed, topic=seen.topic, epoch=epoch)
     if epoch == landed.epoch:
         raise Refused(
-            f"topic {log.topic} has id {log.topic_id}, expected {landed.topic_id}: it was deleted "
-            "and made again, so its offsets start again",
+            f"topic {seen.topic} has id {seen.topic_id}, expected {landed.topic_id}: it was "
+            "deleted and created again, so its offsets start again",
             hint=f"raise stream.epoch to {landed.epoch + 1} here and for the workers; "
             "the new topic is then landed from its first record",
             reason="topic_recreated",
@@ -93,32 +93,32 @@ def begin(landed: Landed | None, log: Log, epoch: int) -> Landed:
     return replace(fresh, first_ms=landed.first_ms)
 
 
-def losses(landed: Landed, log: Log) -> list[Loss]:
-    """Records that will never be landed: deleted before that, or the log was cut behind them."""
-    found = []
+def losses(landed: Landed, seen: TopicState) -> list[Loss]:
+    """Records that will never be landed: deleted before that, or cut off their partition."""
+    lost = []
     for p, cursor in enumerate(landed.cursors):
-        if cursor.next_offset < log.first[p]:
-            found.append(Loss(p, cursor.next_offset, log.first[p]))
-        elif cursor.next_offset > log.end[p]:
-            found.append(Loss(p, log.end[p], cursor.next_offset))
-    return found
+        if cursor.next_offset < seen.first[p]:
+            lost.append(Loss(p, cursor.next_offset, seen.first[p]))
+        elif cursor.next_offset > seen.end[p]:
+            lost.append(Loss(p, seen.end[p], cursor.next_offset))
+    return lost
 
 
 def losses_of(partition: int, offsets: Sequence[int]) -> list[Loss]:
     """These records, ascending, as ranges."""
-    found: list[Loss] = []
+    lost: list[Loss] = []
     for offset in offsets:
-        start = found.pop().start if found and found[-1].end == offset else offset
-        found.append(Loss(partition, start, offset + 1))
-    return found
+        start = lost.pop().start if lost and lost[-1].end == offset else offset
+        lost.append(Loss(partition, start, offset + 1))
+    return lost
 
 
-def refuse(lost: Sequence[Loss], log: Log) -> None:
+def refuse(lost: Sequence[Loss], seen: TopicState) -> None:
     """Raises Refused, naming partitions and how many records, where there are any."""
     if lost:
         total = sum(loss.end - loss.start for loss in lost)
         raise Refused(
-            f"topic {log.topic}: {total:,} records went before they were landed: "
+            f"topic {seen.topic}: {total:,} records went before they were landed: "
             + "; ".join(map(str, lost)),
             hint="kafka.retention_days is too short for how often land runs, or records were "
             "deleted; after `impressions land --accept-loss` no generation will count them",
@@ -126,16 +126,16 @@ def refuse(lost: Sequence[Loss], log: Log) -> None:
         )
 
 
-def skip(landed: Landed, lost: Sequence[Loss], log: Log) -> Landed:
+def skip(landed: Landed, lost: Sequence[Loss], seen: TopicState) -> Landed:
     """The same with the cursors on records that exist."""
     cursors = list(landed.cursors)
     for p in (loss.partition for loss in lost):
-        at = min(max(cursors[p].next_offset, log.first[p]), log.end[p])
+        at = min(max(cursors[p].next_offset, seen.first[p]), seen.end[p])
         cursors[p] = replace(cursors[p], next_offset=at, last=LastRecord())
     return replace(landed, cursors=tuple(cursors))
 
 
-def restarted(landed: Landed, cut: Collection[int], log: Log, said_epoch: int) -> Landed:
+def restarted(landed: Landed, cut: Collection[int], seen: TopicState, said_epoch: int) -> Landed:
     """The same, where partitions were cut before what was landed and filled again: once
     stream.epoch is raised they are landed from the first record they hold; what is in raw already
     is a duplicate there, and dropped as one.
@@ -144,25 +144,27 @@ def restarted(landed: Landed, cut: Collection[int], log: Log, said_epoch: int) -
         said_epoch: the stream.epoch of the last landing.
 
     Raises:
-        Refused: the epoch is the one that the cut log was landed with.
+        Refused: the epoch is the one that the cut partitions were landed with.
     """
     cursors = list(landed.cursors)
     for p in cut:
         if landed.epoch <= said_epoch:
-            raise refused(log.topic, p, cursors[p].last, said_epoch)
-        cursors[p] = replace(cursors[p], next_offset=log.first[p], last=LastRecord())
+            raise refused(seen.topic, p, cursors[p].last, said_epoch)
+        cursors[p] = replace(cursors[p], next_offset=seen.first[p], last=LastRecord())
     return replace(landed, cursors=tuple(cursors))
 
 
-def ranges(landed: Landed, log: Log, max_records: int, partitions: Collection[int]) -> list[Range]:
+def ranges(
+    landed: Landed, seen: TopicState, max_records: int, partitions: Collection[int]
+) -> list[Range]:
     """What one commit reads: at most `max_records` of each of these partitions that has any."""
-    found = []
+    wanted = []
     for p in sorted(partitions):
         cursor = landed.cursors[p]
-        end = min(log.stop[p], cursor.next_offset + max_records)
+        end = min(seen.stop[p], cursor.next_offset + max_records)
         if cursor.next_offset < end:
-            found.append(Range(p, cursor.next_offset, end, cursor.ingest_ms, cursor.suspect_ms))
-    return found
+            wanted.append(Range(p, cursor.next_offset, end, cursor.ingest_ms, cursor.suspect_ms))
+    return wanted
 
 
 def advance(
@@ -185,27 +187,30 @@ def advance(
 
 
 def claimed(
-    landed: Landed, log: Log, margin_ms: int, until_ms: int | None, partitions: Collection[int]
+    landed: Landed,
+    seen: TopicState,
+    margin_ms: int,
+    until_ms: int | None,
+    partitions: Collection[int],
 ) -> Landed:
     """`landed`, with how far each of these partitions is complete.
 
     A partition that is landed up to its end gets later records with later stamps, but for what
     clocks differ by, the margin. So a silent one stalls nothing. One with records left, or with
     some that the broker does not show yet, says the time of its last landed record, which others
-    may share. With `until_ms`, whatever lies at or
-    behind it is not asked for.
+    may share. With `until_ms`, records at or after it are not asked for.
 
     No time is claimed that only one clock has seen: both the lander's and the broker's must have
     reached it. What was claimed beyond that, by a clock that was ahead, is taken back; else what an
     earlier landing said stays true.
     """
-    vouched_ms = min(log.asked_ms, log.broker_ms) - margin_ms
+    vouched_ms = min(seen.asked_ms, seen.broker_ms) - margin_ms
     drained_ms = vouched_ms if until_ms is None else min(vouched_ms, until_ms)
-    drained = reached(landed, log.stop)
+    drained = reached(landed, seen.stop)
     cursors = list(landed.cursors)
     for p in partitions:
         cursor = cursors[p]
-        has_all = drained[p] and p not in log.unseen
+        has_all = drained[p] and p not in seen.unseen
         found_ms = max(drained_ms, cursor.ingest_ms) if has_all else cursor.ingest_ms
         said_ms = cursor.through_ms
         keeps = said_ms <= max(vouched_ms, cursor.ingest_ms)

@@ -1,11 +1,12 @@
-"""Before a commit: rows that were landed and are gone from raw come back from the log.
+"""Before a commit: rows that were landed and are gone from raw come back from the topic.
 
-Two cases. Somebody deleted rows: as many are missing as shortfall.py counted, and less than that
-from the log is a refusal. Or what the landings said is forgotten, because their snapshots expired
-behind a commit of somebody else: then the rows themselves say how far the topic is landed, and
-whatever the log holds before that and raw does not comes back.
+Two cases. Somebody deleted rows: as many are missing as shortfall.py counted, and a topic that
+holds fewer of them is refused. Or what the landings said is lost, because their snapshots expired
+after a commit of somebody else: then the rows themselves say how far the topic is landed, and what
+the topic holds before that and raw does not is landed.
 
-Whoever sees it mends it for all partitions: the landing after it hides the commit that took rows.
+The lander that sees it repairs all partitions, not only its own: once it has landed, the commit
+that took the rows is no longer the newest.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from batch.lake import snapshots
+from batch.lake.data_file_writer import target_of
 from batch.lake.guarded_commit import commit
-from batch.lake.writing import target_of
 from batch.landing import part, shortfall
 from batch.landing import table_rows as rows
 from batch.landing.fetch import client_of
@@ -35,7 +36,7 @@ def repaired(job: Landing, before: Before) -> tuple[Before, Tally]:
     """`before`, or the table after a commit that brought rows back; and what was done.
 
     Raises:
-        Refused: rows are gone that the log no longer holds.
+        Refused: rows are gone that the topic no longer holds.
         Conflict: another commit came first.
     """
     base, nothing = before.base, (before, Tally())
@@ -72,29 +73,29 @@ def _bring_back(job: Landing, before: Before, missing: Mapping[int, int]) -> tup
         files += of_shard
     through_ms = before.base.valid_through_ms or 0
     said = snapshots.properties(snapshots.LAND, job.run.id, through_ms)
-    commit(before.raw, files, said | before.landed.properties(), reached_ms=before.log.broker_ms)
+    commit(before.raw, files, said | before.landed.properties(), reached_ms=before.seen.broker_ms)
     job.run.note(f"{total:,} rows that were landed and then gone are landed again")
     return begin(job), Tally(changed=True, repaired=total)
 
 
 def _absent(job: Landing, before: Before, shard: int) -> tuple[int, list[DataFile]]:
     """Rows of one partition that raw lacks, written: how many, and the files."""
-    log, settings = before.log, job.settings
-    wanted = Range(shard, log.first[shard], before.landed.cursors[shard].next_offset, 0)
+    seen, settings = before.seen, job.settings
+    wanted = Range(shard, seen.first[shard], before.landed.cursors[shard].next_offset, 0)
     if wanted.start >= wanted.end:
         return 0, []
     target = target_of(before.raw)
     task = Task(
-        range=wanted, rejected_from=wanted.end, client=client_of(settings), topic=log.topic,
-        topic_id=log.topic_id, partitions=settings.partitions, slot_ms=settings.spec.slot_ms,
+        range=wanted, rejected_from=wanted.end, client=client_of(settings), topic=seen.topic,
+        topic_id=seen.topic_id, partitions=settings.partitions, slot_ms=settings.spec.slot_ms,
         raw=target, rejected=target, memory_bytes=settings.land.memory_mb << 20,
     )  # fmt: skip
     held = shortfall.held(before.raw, before.base.snapshot_id, before.landed.source, shard)
-    found, files = 0, []
+    count, files = 0, []
     for _, offsets, _, batch in part.judged(task, settings.spec):
         landed = rows.impressions(batch, offsets, shard, before.landed.source, settings.spec)
         lacking = held.absent(landed)
         if lacking.num_rows:
-            found += lacking.num_rows
+            count += lacking.num_rows
             files += part.write_slots(target, lacking, shard)
-    return found, files
+    return count, files

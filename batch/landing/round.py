@@ -23,8 +23,8 @@ from dataclasses import replace
 from batch.lake import snapshots, tables
 from batch.lake.conflict import Conflict, retried
 from batch.lake.cursor import Landed
+from batch.lake.data_file_writer import target_of
 from batch.lake.guarded_commit import discard
-from batch.lake.writing import target_of
 from batch.landing import appending, part, plan, repair, shortfall, topic
 from batch.landing.fetch import client_of
 from batch.landing.job import Before, Landing, begin, begin_at, claimed
@@ -54,28 +54,28 @@ def land(job: Landing) -> Round:
     while True:
         after, more = _step(job)
         done += more
-        goal = goal or after.log.stop
+        goal = goal or after.seen.stop
         there = plan.reached(after.landed, goal)
         if all(there[p] for p in job.partitions):
             break
     _balance(done)
     through_ms = after.base.valid_through_ms or 0
-    return Round(done, through_ms, after.landed, after.log, job.partitions)
+    return Round(done, through_ms, after.landed, after.seen, job.partitions)
 
 
 def look(job: Landing) -> Round:
     """A dry run: what a round would read, and the table as it is."""
     topics.check(job.settings)
-    log = topic.ask(job.settings, job.clock, job.until_ms)
+    seen = topic.ask(job.settings, job.clock, job.until_ms)
     raw = tables.fitting(job.settings, tables.RAW)
     base = snapshots.State() if raw is None else snapshots.state(raw)
-    landed = plan.begin(base.landed, log, job.settings.stream.epoch)
-    lost = plan.losses(landed, log)
-    left = plan.ranges(plan.skip(landed, lost, log), log, sum(log.end) + 1, job.partitions)
+    landed = plan.begin(base.landed, seen, job.settings.stream.epoch)
+    lost = plan.losses(landed, seen)
+    left = plan.ranges(plan.skip(landed, lost, seen), seen, sum(seen.end) + 1, job.partitions)
     would = Tally(
         records=sum(r.end - r.start for r in left), lost=sum(x.end - x.start for x in lost)
     )
-    return Round(would, base.valid_through_ms or 0, landed, log, job.partitions)
+    return Round(would, base.valid_through_ms or 0, landed, seen, job.partitions)
 
 
 def _step(job: Landing) -> tuple[Before, Tally]:
@@ -90,15 +90,15 @@ def _attempt(job: Landing, did: Callable[[Tally], None]) -> Before:
     """`did` gets to know of each commit once it is made."""
     before, repaired = repair.repaired(job, begin(job))
     did(repaired)
-    ranges = plan.ranges(before.landed, before.log, job.settings.land.max_records, job.partitions)
+    ranges = plan.ranges(before.landed, before.seen, job.settings.land.max_records, job.partitions)
     if not ranges:
         after, said = _idle(job, before)
         did(said)
         return after
     parts = _read(job, before, ranges)
-    if topics.source_id(job.settings).hex() != before.log.topic_id:
+    if topics.source_id(job.settings).hex() != before.seen.topic_id:
         discard(before.raw, appending.files_of(parts))
-        raise Conflict(f"topic {before.log.topic} was made again meanwhile")
+        raise Conflict(f"topic {before.seen.topic} was made again meanwhile")
     did(appending.append_rejected(job, before, parts))
     failpoint("after-rejected")
     after, landed = appending.append_raw(job, before, parts)
@@ -107,14 +107,14 @@ def _attempt(job: Landing, did: Callable[[Tally], None]) -> Before:
 
 
 def _read(job: Landing, before: Before, ranges: Sequence[Range]) -> list[Part]:
-    settings, log = job.settings, before.log
+    settings, seen = job.settings, before.seen
     rejected = job.table(tables.REJECTED)
     raw_target, rejected_target = target_of(before.raw), target_of(rejected)
     at = appending.rejected_cursors(before, snapshots.state(rejected).landed)
     tasks = [
         Task(
             range=r, rejected_from=max(r.start, at[r.partition].next_offset),
-            client=client_of(settings), topic=log.topic, topic_id=log.topic_id,
+            client=client_of(settings), topic=seen.topic, topic_id=seen.topic_id,
             partitions=settings.partitions, slot_ms=settings.spec.slot_ms, raw=raw_target,
             rejected=rejected_target, memory_bytes=job.runner.share(job.memory_bytes),
             accept_loss=job.accept_loss,
@@ -130,7 +130,7 @@ def _read(job: Landing, before: Before, ranges: Sequence[Range]) -> list[Part]:
 def _idle(job: Landing, before: Before) -> tuple[Before, Tally]:
     """Nothing to read: says how far raw is complete, where that is worth a commit."""
     base, spec = before.base, job.spec
-    landed = claimed(job, before.landed, before.log)
+    landed = claimed(job, before.landed, before.seen)
     through_ms, said_ms = landed.through_ms, base.valid_through_ms or 0
     worth = (
         base.landed is None
@@ -145,7 +145,7 @@ def _idle(job: Landing, before: Before) -> tuple[Before, Tally]:
     if not worth:
         return before, Tally()
     done = appending.commit_raw(job, before, landed, [])
-    return begin_at(job, before.raw, before.log), done
+    return begin_at(job, before.raw, before.seen), done
 
 
 def _without_claims(landed: Landed) -> Landed:

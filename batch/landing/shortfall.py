@@ -4,13 +4,13 @@ Our own commits keep every row (`land` adds, `close` rewrites), so there is some
 only where others committed since the last landing, or where a commit of ours lost rows. Then the
 slots whose files changed are counted, in the snapshot of that landing and now:
 
-    fewer rows    somebody deleted them: whatever of it the log still holds is landed again
+    fewer rows    somebody deleted them: those that the topic still holds are landed again
     more rows     somebody added rows under our name: refused, nobody knows which count
 
 A table that was rolled back needs none of this: its offsets went back with it. Rows are compared by
-what they are, so that exactly the missing ones come back: first logs by their number of rows, then
-the rows of those logs that have too few. Slots that no window reaches any more may be deleted;
-nothing is brought back to them.
+what they are, so that exactly the missing ones come back: first device flushes by their number of
+rows, then the rows of those that have too few. Slots that no window reaches any more may be
+deleted; nothing is brought back to them.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ import numpy as np
 from batch.lake import snapshots
 from batch.lake.arrow_columns import integers
 from batch.lake.cursor import Landed
+from batch.lake.data_file_rows import rows_of
 from batch.lake.data_files import LiveFile, Place, live_files, source_bounds
-from batch.lake.reading import rows_of
 from batch.lake.snapshots import State
 from impressions.core import window
 from impressions.core.errors import Refused
@@ -45,7 +45,7 @@ _IDENTITY = (
     "log_offset", "log_index", "profile_id", "title_id", "location", "row", "position",
     "event_time", "played", "dwell_s", "log_id",
 )  # fmt: skip
-_INDEX_BITS = 20  # a record holds fewer logs
+_INDEX_BITS = 20  # a record holds fewer flushes
 
 
 def suspicious(state: State) -> bool:
@@ -91,11 +91,11 @@ def find(table: Table, state: State, spec: Spec) -> dict[Place, int]:
 
 
 def recovered(table: Table, snapshot_id: int | None, start: Landed) -> Landed | None:
-    """The cursors of a table whose landings were forgotten, from its rows; None without any.
+    """The cursors of a table whose landings have expired, from its rows; None without any.
 
-    Expiring snapshots may forget what was said of the topic, behind a commit of somebody else. How
-    far the ingest time has come is found by its own rule, slot by slot: a row that is weeks ahead
-    of all others, which a record may be alone, does not decide how far raw is complete.
+    What the commits said of the topic is lost where their snapshots expired after a commit of
+    somebody else. How far the ingest time has come is computed by its own rule, slot by slot: a
+    single row that is weeks ahead of all others does not decide how far raw is complete.
     """
     cursors, first_ms = list(start.cursors), None
     files = sorted(live_files(table, snapshot_id), key=lambda file: file.place)
@@ -122,11 +122,11 @@ def _following(ingest_ms: Int, before: Carried) -> Carried:
 
 def _records(table: Table, files: Iterable[LiveFile], source: str) -> tuple[Int, Int]:
     """(r,) offsets, ascending, and ingest times of the records that rows of a topic come from."""
-    found = [
+    pieces = [
         np.stack((integers(rows, "log_offset"), integers(rows, "ingest_time") // 1000))
         for rows in _rows_of(table, files, source, ("log_offset", "ingest_time"))
     ]
-    offsets, ingest_ms = np.concatenate([np.zeros((2, 0), np.int64), *found], axis=1)
+    offsets, ingest_ms = np.concatenate([np.zeros((2, 0), np.int64), *pieces], axis=1)
     order = np.lexsort((ingest_ms, offsets))
     records, first = np.unique(offsets[order], return_index=True)
     return records, ingest_ms[order][first]
@@ -134,7 +134,7 @@ def _records(table: Table, files: Iterable[LiveFile], source: str) -> tuple[Int,
 
 @dataclass(frozen=True)
 class Held:
-    """What raw holds of one partition of a topic: the number of rows of each log.
+    """What raw holds of one partition of a topic: the number of rows of each device flush.
 
     Attributes:
         keys: ascending; of (offset, index).   counts: rows of each.
@@ -151,8 +151,8 @@ class Held:
         import pyarrow as pa
 
         keys = _keys(landed)
-        logs, counts = np.unique(keys, return_counts=True)
-        short = logs[self._count(logs) < counts]
+        flushes, counts = np.unique(keys, return_counts=True)
+        short = flushes[self._count(flushes) < counts]
         rows = landed.filter(pa.array(np.isin(keys, short)))
         partly = short[self._count(short) > 0]
         if not len(partly):
@@ -184,8 +184,8 @@ def held(table: Table, snapshot_id: int | None, source: str, shard: int) -> Held
     """Reads offsets and indexes of one shard's rows of a topic."""
     files = live_files(table, snapshot_id, lambda partition: partition["shard"] == shard)
     columns = ("log_offset", "log_index")
-    found = [_keys(rows) for rows in _rows_of(table, files, source, columns)]
-    keys = np.concatenate([np.zeros(0, np.int64), *found])
+    pieces = [_keys(rows) for rows in _rows_of(table, files, source, columns)]
+    keys = np.concatenate([np.zeros(0, np.int64), *pieces])
     return Held(table, tuple(files), source, *np.unique(keys, return_counts=True))
 
 

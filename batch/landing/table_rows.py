@@ -1,10 +1,10 @@
 """Judged records of one partition as Arrow rows of the two tables.
 
     raw         an impression; `duplicate` is null, `close` decides it
-    rejected    one impression, or one record or log that cannot be read: the reason and where it
-                was, as in the dead-letter topic (impressions/kafka/dead_letters.py)
+    rejected    one impression, or one record or device flush that cannot be read: the reason and
+                where it was, as in the dead-letter topic (impressions/kafka/dead_letters.py)
 
-The bytes of a log stand once, with its first rejected impression, and are cut at a limit: what a
+The bytes of a flush stand once, with its first rejected impression, and are cut at a limit: what a
 device sends never decides how large the table becomes.
 
 The decision what counts is made in impressions/kafka/decoded_batch.py, for the stream and here.
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from impressions.core.decay import Int
 
 VALUE_BYTES = 1 << 20
-"""Of the bytes of one log or record, as many are kept in the table of rejected rows."""
+"""Of the bytes of one flush or record, as many are kept in the table of rejected rows."""
 
 
 def impressions(
@@ -43,14 +43,14 @@ def impressions(
         offsets: (records,) of the batch's records.
     """
     keep = np.flatnonzero(batch.reason == Reason.OK)
-    log = batch.flush[keep]
+    flush = batch.flush[keep]
     ingest_ms = batch.ingest_ms[keep]
     return table_of(
         RAW_COLUMNS,
         len(keep),
         ingest_slot=micros(ingest_ms - ingest_ms % spec.slot_ms),
         shard=partition,
-        profile_id=batch.profile_id[log],
+        profile_id=batch.profile_id[flush],
         title_id=batch.title_id[keep],
         location=batch.location[keep],
         row=optional(batch.row[keep], ABSENT),
@@ -59,12 +59,12 @@ def impressions(
         ingest_time=micros(ingest_ms),
         played=batch.played[keep],
         dwell_s=batch.dwell_s[keep],
-        log_id=batch.log_id[log],
-        log_offset=offsets[batch.record[log]],
-        log_index=batch.log_index[log],
+        log_id=batch.log_id[flush],
+        log_offset=offsets[batch.record[flush]],
+        log_index=batch.log_index[flush],
         source=shared([source], np.zeros(len(keep), np.int32)),
-        device_type=_texts(batch.device_type, log),
-        app_version=_texts(batch.app_version, log),
+        device_type=_texts(batch.device_type, flush),
+        app_version=_texts(batch.app_version, flush),
     )
 
 
@@ -77,14 +77,14 @@ def rejected(
     source: str,
     spec: Spec,
 ) -> pa.Table:
-    """One row per rejected impression, and per record or log that cannot be read."""
+    """One row per rejected impression, and per record or flush that cannot be read."""
     value_of, bad = Values(values), batch.unreadable
     which = np.flatnonzero(batch.reason != Reason.OK)
-    log = batch.flush[which]
-    is_first = np.ones(len(which), np.bool_)  # of its log
-    is_first[1:] = log[1:] != log[:-1]
-    record = np.concatenate(([u.record for u in bad], batch.record[log])).astype(np.int64)
-    log_index = [*(u.log_index for u in bad), *batch.log_index[log].tolist()]
+    flush = batch.flush[which]
+    is_first = np.ones(len(which), np.bool_)  # of its flush
+    is_first[1:] = flush[1:] != flush[:-1]
+    record = np.concatenate(([u.record for u in bad], batch.record[flush])).astype(np.int64)
+    log_index = [*(u.log_index for u in bad), *batch.log_index[flush].tolist()]
     held: list[bytes | None] = [None] * len(record)
     for i in [*range(len(bad)), *(np.flatnonzero(is_first) + len(bad)).tolist()]:
         held[i] = value_of(int(record[i]), log_index[i])
@@ -99,16 +99,16 @@ def rejected(
         log_offset=offsets[record],
         log_index=log_index,
         reason=shared([reason.label for reason in Reason], reasons),
-        impression=[*[None] * len(bad), *(which - np.searchsorted(batch.flush, log)).tolist()],
+        impression=[*[None] * len(bad), *(which - np.searchsorted(batch.flush, flush)).tolist()],
         value=[None if value is None else value[:VALUE_BYTES] for value in held],
         value_bytes=[None if value is None else whole_bytes(value) for value in held],
     )
 
 
-def _texts(of_logs: Sequence[str], log: Int) -> pa.Array:
-    """The device's text for each impression, from its log's; null where that is empty."""
+def _texts(of_flushes: Sequence[str], flush: Int) -> pa.Array:
+    """The device's text for each impression, from its flush's; null where that is empty."""
     import pyarrow as pa
 
-    texts = pa.array(of_logs, pa.string()).dictionary_encode()
+    texts = pa.array(of_flushes, pa.string()).dictionary_encode()
     words = [word or None for word in texts.dictionary.to_pylist()]
-    return shared(words, texts.indices.to_numpy(zero_copy_only=False)[log])
+    return shared(words, texts.indices.to_numpy(zero_copy_only=False)[flush])

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from batch.landing.plan import Log
+from batch.landing.plan import TopicState
 from impressions.clock import Clock
 from impressions.kafka import broker_clock
 from impressions.kafka.admin import connect
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _TIMEOUT_S = 30.0
 
 
-def ask(settings: Settings, clock: Clock, until_ms: int | None = None) -> Log:
+def ask(settings: Settings, clock: Clock, until_ms: int | None = None) -> TopicState:
     """Where each partition begins and ends. Both clocks are read before that.
 
     Raises:
@@ -39,7 +39,7 @@ def ask(settings: Settings, clock: Clock, until_ms: int | None = None) -> Log:
         # Asked by time, -1 is "no such record": then all up to the end is before it.
         stop = end if until_ms is None else _before(admin.client, settings, until_ms, end)
         oldest_ms = _stamps(admin.client, settings, OffsetSpec.for_timestamp(0))
-    return Log(
+    return TopicState(
         settings.kafka.topic, topic_id, asked_ms, broker_ms, first, end, stop,
         min(oldest_ms, default=None), unseen,
     )  # fmt: skip
@@ -61,8 +61,8 @@ def _before(
 ) -> tuple[int, ...]:
     from confluent_kafka.admin import OffsetSpec
 
-    found = _offsets(client, settings, OffsetSpec.for_timestamp(until_ms))
-    return tuple(e if f < 0 else min(e, f) for f, e in zip(found, end, strict=True))
+    offsets = _offsets(client, settings, OffsetSpec.for_timestamp(until_ms))
+    return tuple(e if f < 0 else min(e, f) for f, e in zip(offsets, end, strict=True))
 
 
 def _offsets(client: AdminClient, settings: Settings, asked: OffsetSpec) -> tuple[int, ...]:
@@ -87,5 +87,5 @@ def _list(client: AdminClient, settings: Settings, asked: OffsetSpec) -> list[tu
         )
         return {at.partition: future.result() for at, future in futures.items()}
 
-    found = once_elected(ask_once, _TIMEOUT_S)
-    return [(found[p].offset, found[p].timestamp) for p in range(settings.partitions)]
+    listed = once_elected(ask_once, _TIMEOUT_S)
+    return [(listed[p].offset, listed[p].timestamp) for p in range(settings.partitions)]

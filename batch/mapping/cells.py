@@ -82,9 +82,9 @@ def yes_or_no(column: pa.Array) -> Cells:
         return by_value(column, _yes_or_no)
     if pa.types.is_boolean(column.type):
         column = column.cast(pa.int8())
-    found = whole_numbers(column)
-    neither = ~found.absent & (found.value != 0) & (found.value != 1)
-    return Cells(found.value, found.absent, found.unreadable | neither)
+    numbers = whole_numbers(column)
+    neither = ~numbers.absent & (numbers.value != 0) & (numbers.value != 1)
+    return Cells(numbers.value, numbers.absent, numbers.unreadable | neither)
 
 
 def seconds(column: pa.Array, unit: str) -> Float:
@@ -120,12 +120,12 @@ def by_value(column: pa.Array, read: Callable[[Any], int | None]) -> Cells:
     """`read` of each distinct value, once; None is unreadable."""
     encoded = column.dictionary_encode()
     none = absent(column)
-    found = [read(value) for value in encoded.dictionary.to_pylist()]
-    if not found:
+    numbers = [read(value) for value in encoded.dictionary.to_pylist()]
+    if not numbers:
         return nothing(len(column))
     codes = encoded.indices.fill_null(0).to_numpy(zero_copy_only=False)
-    value = np.array([0 if number is None else number for number in found], np.int64)
-    unreadable = np.array([number is None for number in found], np.bool_)
+    value = np.array([0 if number is None else number for number in numbers], np.int64)
+    unreadable = np.array([number is None for number in numbers], np.bool_)
     return Cells(value[codes], none, unreadable[codes] & ~none)
 
 

@@ -3,7 +3,7 @@
     --map profile_id=user_id --map event_time=time_ms:ms --map dwell_s=play_ms:ms
     --map 'log_id=hash(user_id,session,sent_at)' --ingest-time event
 
-or a file (batch/mapping/toml.py); flags win over it. What stands behind the colon is stated, never
+or a file (batch/mapping/toml.py); flags win over it. What stands after the colon is stated, never
 guessed:
 
     times        s ms us ns (numbers since 1970), iso (text), timestamp (the file's own type),
@@ -13,8 +13,8 @@ guessed:
     the others   int where a text column of a Parquet file holds whole numbers
 
 Text of a CSV is read as a whole number where one is wanted, and a value that is none is rejected
-row by row. `hash(a,b,...)` is for logs without an id: the same values, the same log. A location may
-be a text of a small dictionary (`--location home=1`).
+row by row. `hash(a,b,...)` is for device flushes without an id: the same values, the same flush. A
+location may be a text of a small dictionary (`--location home=1`).
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ class Source:
 
 @dataclass(frozen=True)
 class HashOf:
-    """A log id made of several columns (batch/mapping/ids.py)."""
+    """A log_id made of several columns (batch/mapping/ids.py)."""
 
     columns: tuple[str, ...]
 
@@ -109,11 +109,11 @@ class ImportMapping:
     @property
     def columns(self) -> tuple[str, ...]:
         """The columns of the file that are read, each once."""
-        found: dict[str, None] = {}
+        read: dict[str, None] = {}
         for source in self.sources.values():
             names = source.columns if isinstance(source, HashOf) else (source.column,)
-            found.update(dict.fromkeys(names))
-        return tuple(found)
+            read.update(dict.fromkeys(names))
+        return tuple(read)
 
     @property
     def defaults(self) -> dict[str, str]:
@@ -187,16 +187,16 @@ def _source(target: str, text: str) -> Source | HashOf:
             f"there is no {target!r} to map to; expected one of {', '.join(TARGETS)}",
             hint=nearest(target, TARGETS),
         )
-    if found := re.fullmatch(r"hash\((.*)\)", text):
-        columns = tuple(part.strip() for part in found[1].split(","))
+    if hashed := re.fullmatch(r"hash\((.*)\)", text):
+        columns = tuple(part.strip() for part in hashed[1].split(","))
         if target != "log_id" or not all(columns):
             raise MappingError(
                 f"{target}={text}: hash(a,b,...) makes a log_id of one or more columns",
                 hint=f"one text column as an id: --map {target}=COLUMN:hash",
             )
         return HashOf(columns)
-    if found := re.fullmatch(r"(.+):strptime\((.*)\)", text, re.DOTALL):
-        return _pattern(target, found[1], found[2])
+    if hashed := re.fullmatch(r"(.+):strptime\((.*)\)", text, re.DOTALL):
+        return _pattern(target, hashed[1], hashed[2])
     column, colon, unit = text.rpartition(":")
     if not colon or not column or unit not in ALL_UNITS:  # a colon may be part of the name
         return Source(text)

@@ -5,7 +5,7 @@
                        ("a", null) is `a 1F 00 1F`, so ("ab", "") and ("a", "b") differ
 
 An empty text names nobody: it is there and cannot be read, for as one id it would stand for all
-that have none. A log id is never 0, which says "none" on the wire. Each distinct text is hashed
+that have none. A log_id is never 0, which says "none" on the wire. Each distinct text is hashed
 once.
 """
 
@@ -43,7 +43,7 @@ def hashes(column: pa.Array, bits: int, never_zero: bool = False) -> Cells:
 
 
 def content_ids(columns: Sequence[pa.Array]) -> Int:
-    """(n,) one log id of several columns."""
+    """(n,) one log_id of several columns."""
     texts = [text_of(column).fill_null(NULL).to_pylist() for column in columns]
     joined = [SEPARATOR.join((*row, "")) for row in zip(*texts, strict=True)]
     distinct = list(dict.fromkeys(joined))

@@ -1,4 +1,4 @@
-"""ISO times in text: a date is required, whatever follows it is not.
+"""ISO times in text: a date is required, what follows it is not.
 
     2026-11-15                       midnight
     2026-11-15T06:00                 or a blank for the T
@@ -61,8 +61,8 @@ def times_ms(column: pa.Array, timezone: str | None) -> Cells:
             continue
         rows = np.flatnonzero(lengths == length)
         chars = _matrix(column if len(rows) == len(column) else column.take(pa.array(rows)), length)
-        for members, found in _shapes(chars):
-            value[rows[members]], bad = _read(chars[members], found, timezone)
+        for members, shape in _shapes(chars):
+            value[rows[members]], bad = _read(chars[members], shape, timezone)
             unreadable[rows[members]] = bad
             done[rows[members]] = True
     if done.all():
@@ -83,16 +83,16 @@ def _matrix(texts: pa.Array, length: int) -> Chars:
 def _shapes(chars: Chars) -> list[tuple[Int, re.Match[str]]]:
     """(rows, how they are to be read) for the common shapes that are times."""
     shapes = np.where((chars >= ord("0")) & (chars <= ord("9")), np.uint8(ord("0")), chars)
-    left, found = np.arange(len(chars)), []
+    left, of_shape = np.arange(len(chars)), []
     for _ in range(_SHAPES):
         if not len(left):
             break
         same = (shapes[left] == shapes[left[0]]).all(axis=1)
         match = _SHAPE.fullmatch(shapes[left[0]].tobytes().decode("latin-1"))
         if match:
-            found.append((left[same], match))
+            of_shape.append((left[same], match))
         left = left[~same]
-    return found
+    return of_shape
 
 
 def _read(chars: Chars, shape: re.Match[str], timezone: str | None) -> tuple[Int, Mask]:
@@ -132,9 +132,9 @@ def _days(year: Int, month: Int, day: Int) -> tuple[Int, Mask]:
 
 def _one(text: str, timezone: str | None) -> int | None:
     """The same of one text."""
-    found = _TEXT.fullmatch(text)
-    if found is None or len(text) > 1000:
+    parts = _TEXT.fullmatch(text)
+    if parts is None or len(text) > 1000:
         return None
     chars = np.frombuffer(text.encode("latin-1"), np.uint8).reshape(1, -1)
-    value, bad = _read(chars, found, timezone)
+    value, bad = _read(chars, parts, timezone)
     return None if bad[0] else int(value[0])

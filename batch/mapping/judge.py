@@ -140,7 +140,7 @@ class _Judge:
         """What is asked before the values are looked at, in the order of `event.ORDER`."""
         row, position = self._small("row"), self._small("position")
         unreadable = self._played.unreadable | row.unreadable | position.unreadable
-        found = {
+        failures = {
             Reason.UNDECODABLE: self.rows.undecodable | unreadable,
             Reason.MISSING_PROFILE: profile.absent,
             Reason.MISSING_TITLE: title.absent,
@@ -150,9 +150,9 @@ class _Judge:
             Reason.BAD_INGEST_TIME: self._ingest.unreadable,
         }
         if "log_id" in self.mapping:
-            found[Reason.MISSING_LOG_ID] = self._log.absent
-            found[Reason.BAD_LOG_ID] = self._log.unreadable
-        return tuple((reason, found[reason]) for reason in event.ORDER if reason in found)
+            failures[Reason.MISSING_LOG_ID] = self._log.absent
+            failures[Reason.BAD_LOG_ID] = self._log.unreadable
+        return tuple((reason, failures[reason]) for reason in event.ORDER if reason in failures)
 
     def _source(self, target: str) -> Source | None:
         source = self.mapping.sources.get(target)
@@ -165,15 +165,15 @@ class _Judge:
         return None if column is None or column.null_count == len(column) else column
 
     def _id(self, target: str) -> Cells:
-        found = self.mapping.sources.get(target)
-        if isinstance(found, HashOf):
-            value = ids.content_ids([self.rows.cells[column] for column in found.columns])
+        source = self.mapping.sources.get(target)
+        if isinstance(source, HashOf):
+            value = ids.content_ids([self.rows.cells[column] for column in source.columns])
             none = np.zeros(len(value), np.bool_)
             return Cells(value, none, none)
         column = self._column(target)
         if column is None:
             return nothing(len(self.rows))
-        if isinstance(found, Source) and found.unit == "hash":
+        if isinstance(source, Source) and source.unit == "hash":
             return ids.hashes(column, _HASH_BITS[target], never_zero=target == "log_id")
         return cells.whole_numbers(column)
 
@@ -193,17 +193,17 @@ class _Judge:
 
     @cached_property
     def _ingest(self) -> Cells:
-        found = self._event if self.mapping.ingest_is_event else self._time("ingest_time")
-        implausible = (found.value < FIRST_MS) | (found.value >= END_MS)
-        return Cells(found.value, found.absent, (found.unreadable | implausible) & ~found.absent)
+        time = self._event if self.mapping.ingest_is_event else self._time("ingest_time")
+        implausible = (time.value < FIRST_MS) | (time.value >= END_MS)
+        return Cells(time.value, time.absent, (time.unreadable | implausible) & ~time.absent)
 
     def _small(self, target: str) -> Cells:
         column = self._column(target)
         if column is None:
             return nothing(len(self.rows))
-        found = cells.whole_numbers(column)
-        large = (found.value > _INT32) | (found.value < -_INT32 - 1)
-        return Cells(found.value, found.absent, (found.unreadable | large) & ~found.absent)
+        numbers = cells.whole_numbers(column)
+        large = (numbers.value > _INT32) | (numbers.value < -_INT32 - 1)
+        return Cells(numbers.value, numbers.absent, (numbers.unreadable | large) & ~numbers.absent)
 
     def _place(self, target: str) -> Int:
         """A place in a list is never negative: such a one is not given."""

@@ -4,7 +4,7 @@
     any       1.5, .5, 5., 1e3, -1E-3, and for measures nan and inf, which no rule lets through
     neither   1d, 1_000, 0x10, 1,5, full-width digits; for whole numbers also 1e3
 
-Blanks around a number do not matter. Arrow's conversion is used for whatever it reads in the same
+Blanks around a number do not matter. Arrow's conversion is used for all that it reads in the same
 way; it would read 0x10 as sixteen.
 """
 
@@ -50,10 +50,10 @@ def plain_integers(column: pa.Array) -> tuple[pa.Array, pa.Array | None]:
 
 def whole_text(text: str) -> int | None:
     """A whole number of 64 bits; None: the text is none."""
-    found = _WHOLE.fullmatch(text.strip(BLANKS)) if len(text) < _DIGITS else None
-    if found is None:
+    parts = _WHOLE.fullmatch(text.strip(BLANKS)) if len(text) < _DIGITS else None
+    if parts is None:
         return None
-    number = int(found[1])
+    number = int(parts[1])
     return number if number in _INT64 else None
 
 
@@ -80,8 +80,8 @@ def floats(column: pa.Array) -> Float:
     import pyarrow as pa
 
     try:
-        found = column.cast(pa.float64())
-        return np.asarray(found.to_numpy(zero_copy_only=False), np.float64)
+        cast = column.cast(pa.float64())
+        return np.asarray(cast.to_numpy(zero_copy_only=False), np.float64)
     except pa.ArrowInvalid:
         encoded = column.dictionary_encode()
         values = [_float(text) for text in encoded.dictionary.to_pylist()]

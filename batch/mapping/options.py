@@ -67,15 +67,15 @@ def _encoding(name: str | None) -> str | None:
     if name is None:
         return None
     try:
-        found = codecs.lookup(name)
+        codec = codecs.lookup(name)
         "".encode(name)
     except (LookupError, UnicodeError, ValueError):
-        found = None
-    if found is None or found.incrementaldecoder is None:
+        codec = None
+    if codec is None or codec.incrementaldecoder is None:
         raise MappingError(
             f"encoding {name!r}: expected a name such as utf-8, latin-1, cp1252 or utf-16"
         )
-    return None if found.name == "utf-8" else found.name
+    return None if codec.name == "utf-8" else codec.name
 
 
 def _timezone(name: str | None) -> str | None:

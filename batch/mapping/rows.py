@@ -1,7 +1,7 @@
 """What a reader of files hands over: n rows, as they stand in the file.
 
 Columns come in few shapes only: integers, floats, decimals, booleans, timestamps, dates, and text
-as `pa.string()`; `plain_column` brings whatever Arrow has into one of them. A row that is none (of
+as `pa.string()`; `plain_column` brings all types of Arrow into one of them. A row that is none (of
 another width, a broken line) keeps its place: its cells are null and its line is in `broken`.
 """
 

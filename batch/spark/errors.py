@@ -12,8 +12,8 @@ import re
 from collections.abc import Iterator
 
 from batch.lake import snapshots, tables
+from batch.lake.data_file_rows import rows_of
 from batch.lake.data_files import live_files
-from batch.lake.reading import rows_of
 from impressions.core.errors import CorruptData
 from impressions.settings.model import Settings
 
@@ -35,8 +35,8 @@ def rotten_files_named(settings: Settings) -> Iterator[None]:
         text = str(error)
         if isinstance(error, CorruptData) or not any(sign in text for sign in _ROTTEN):
             raise
-        found = _FILE.search(text)
-        name = found[0] if found else _first_rotten(settings) or "a data file of the table"
+        named = _FILE.search(text)
+        name = named[0] if named else _first_rotten(settings) or "a data file of the table"
         what = next(sign for sign in _ROTTEN if sign in text)
         raise CorruptData(
             f"{name}: not readable as it was written: {what}",

@@ -4,8 +4,8 @@ A time zone moves days by hours and passes every audit, since all sides are move
 decides how a value is read, compared, cast or rounded is not anybody's choice:
 
     PINNED      has one value
-    _CLOSED     whole families that exist to bring back other results of older versions, or to let
-                a plan be changed while it runs
+    _CLOSED     families of properties that exist to bring back other results of older versions, or
+                to let a plan be changed while it runs
 """
 
 from __future__ import annotations

@@ -4,14 +4,14 @@ Three ways in, one result (a session whose catalog is that of the settings):
 
     impressions <verb>        this process starts a JVM: pinned jars, Java 17 or 21, no UI, and the
                               JVM's own messages in <home>/logs/spark.log instead of the terminal
-    spark-submit batch/x.py   the JVM is there: whatever was submitted stays, we add what is missing
+    spark-submit batch/x.py   the JVM is there: what was submitted stays, we add what is missing
     a second call             the JVM and its context are shared; the session is a new one, so that
                               its catalog is that of *these* settings
 
 What is set, and why:
 
     python of the workers     this one; any other has no pyarrow
-    pinned                    whatever changes numbers, refused with another value (spark_pinned.py)
+    pinned                    what changes numbers, refused with another value (pinned.py)
     zstd                      Parquet as the tables have it
     preserve-data-grouping    scans of raw stay grouped by shard: the weekly plan has no Exchange
     shuffle.partitions        max(P, 2 x cores); 200 small tasks hurt on few cores

@@ -6,7 +6,7 @@ import pytest
 from pyspark.sql import functions as F
 
 from batch.compact import command, compact, recompute_published
-from batch.compacting.job import Job
+from batch.compacting.job import Compacting
 from batch.compacting.refs import branch_of, refs
 from batch.lake import tables
 from batch.lake.generations import history
@@ -35,8 +35,8 @@ pytestmark = pytest.mark.spark
 EVENTS = year(YEAR_SEED)
 
 
-def job(lake: Lake, cutover_ms: int = CUTOVER_MS) -> Job:
-    return Job(lake.spark, lake.settings, cutover_ms, start_run("compact"))
+def job(lake: Lake, cutover_ms: int = CUTOVER_MS) -> Compacting:
+    return Compacting(lake.spark, lake.settings, cutover_ms, start_run("compact"))
 
 
 def names(lake: Lake) -> tuple[str, str]:

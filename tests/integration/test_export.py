@@ -9,11 +9,11 @@ import pytest
 
 from batch import compact, export
 from batch.compacting import refs
-from batch.compacting.job import Job
+from batch.compacting.job import Compacting
 from batch.compacting.publishing import writer
 from batch.exporting import sst_input
 from batch.exporting.generation_directory import open_directory
-from batch.exporting.job import Job as ExportJob
+from batch.exporting.job import Exporting
 from batch.exporting.leftovers import sweep_unlisted
 from batch.exporting.verifying import check_complete
 from batch.lake import snapshots, tables
@@ -42,13 +42,13 @@ pytestmark = pytest.mark.spark
 CREATED_MS = CUTOVER_MS + 5
 
 
-def export_job(lake: Lake, cutover_ms: int = CUTOVER_MS, **fields) -> ExportJob:
-    job = ExportJob.of(lake.spark, lake.settings, cutover_ms, start_run("export"))
+def export_job(lake: Lake, cutover_ms: int = CUTOVER_MS, **fields) -> Exporting:
+    job = Exporting.of(lake.spark, lake.settings, cutover_ms, start_run("export"))
     return replace(job, clock=lambda: CREATED_MS, **fields)
 
 
 def publish(lake: Lake, cutover_ms: int = CUTOVER_MS) -> None:
-    compact.compact(Job(lake.spark, lake.settings, cutover_ms, start_run("compact")))
+    compact.compact(Compacting(lake.spark, lake.settings, cutover_ms, start_run("compact")))
 
 
 def manifest_of(lake: Lake) -> manifests.Manifest:

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from pyarrow.fs import FileSystem
 
-from batch.exporting.ema_rows import whole_profiles_of
+from batch.exporting.ema_rows import complete_profiles_of
 from batch.exporting.generation_directory import below, open_directory, shown
 from batch.exporting.leftovers import sweep_unlisted
 
@@ -88,7 +88,7 @@ def test_rows_of_an_object_are_those_of_the_file(s3_query, tmp_path):
         "s3.endpoint": f"http://{address}", "client.region": "us-east-1",
         "s3.access-key-id": "test", "s3.secret-access-key": "test",
     }  # fmt: skip
-    pieces = whole_profiles_of([f"s3://{path}"], ["profile_id"], storage)
+    pieces = complete_profiles_of([f"s3://{path}"], ["profile_id"], storage)
     assert [i for piece in pieces for i in piece.column("profile_id").to_pylist()] == profiles
 
 

@@ -12,8 +12,8 @@ from batch.importing.job import Import
 from batch.importing.run import run_import
 from batch.jobs.tasks import Runner
 from batch.lake import snapshots, tables
+from batch.lake.data_file_rows import rows_of
 from batch.lake.data_files import LiveFile, live_files
-from batch.lake.reading import rows_of
 from batch.mapping.grammar import read_mapping
 from impressions.clock import Clock, now_ms
 from impressions.settings.model import Settings

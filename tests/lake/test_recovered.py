@@ -10,8 +10,8 @@ import pytest
 from batch.lake import snapshots, tables
 from batch.lake.arrow_columns import micros, table_of
 from batch.lake.cursor import Cursor, Landed
+from batch.lake.data_file_writer import target_of, write
 from batch.lake.guarded_commit import commit
-from batch.lake.writing import target_of, write
 from batch.landing import shortfall
 from impressions.core.spec import DAY_MS
 from impressions.settings.model import Settings

@@ -11,10 +11,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from batch.lake import locations, tables
+from batch.lake.data_file_rows import rows_of
+from batch.lake.data_file_writer import target_of, write
 from batch.lake.data_files import bound
-from batch.lake.reading import rows_of
 from batch.lake.slot_states import nulls
-from batch.lake.writing import target_of, write
 from impressions.core.errors import CorruptData
 from impressions.settings.model import Settings
 from tests.integration.history import DAY, START

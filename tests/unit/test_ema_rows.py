@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from batch.exporting import ema_rows
-from batch.exporting.ema_rows import whole_profiles_of
+from batch.exporting.ema_rows import complete_profiles_of
 from impressions.core.errors import CorruptData
 
 COLUMNS = ("profile_id", "title_id", "tail_day")
@@ -42,7 +42,7 @@ def written(path, table, rng):
 
 
 def read(paths, batch_rows=ema_rows.BATCH_ROWS):
-    return list(whole_profiles_of(paths, COLUMNS, {}, batch_rows))
+    return list(complete_profiles_of(paths, COLUMNS, {}, batch_rows))
 
 
 def sorted_rows(pieces):

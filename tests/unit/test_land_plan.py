@@ -10,13 +10,13 @@ import pytest
 from batch.lake import snapshots
 from batch.lake.cursor import Cursor, Landed, from_properties
 from batch.landing import plan as land_plan
-from batch.landing.plan import Log, Loss, Range
+from batch.landing.plan import Loss, Range, TopicState
 from impressions.core.errors import Refused
 from impressions.core.ingest_time import Carried
 from impressions.kafka.last_record import LastRecord
 
 LANDED = Landed("t", "ab" * 16, 1, 100, (Cursor(10, 500, 500), Cursor(0), Cursor(7, 900, 800)))
-LOG = Log(
+SEEN = TopicState(
     "t", "ab" * 16, asked_ms=2000, broker_ms=2010, first=(0, 0, 3), end=(25, 0, 7),
     stop=(25, 0, 7), first_ms=100,
 )  # fmt: skip
@@ -41,24 +41,24 @@ def test_the_offsets_are_readable_properties_and_come_back() -> None:
 
 
 def test_one_commit_reads_so_many_records_of_a_partition_and_none_of_an_idle_one() -> None:
-    assert land_plan.ranges(LANDED, LOG, 10, ALL) == [Range(0, 10, 20, 500)]
-    assert land_plan.ranges(LANDED, LOG, 100, ALL) == [Range(0, 10, 25, 500)]
+    assert land_plan.ranges(LANDED, SEEN, 10, ALL) == [Range(0, 10, 20, 500)]
+    assert land_plan.ranges(LANDED, SEEN, 100, ALL) == [Range(0, 10, 25, 500)]
 
 
 def test_a_lander_of_some_partitions_reads_those_only() -> None:
-    assert land_plan.ranges(LANDED, LOG, 10, (1, 2)) == []
-    assert land_plan.ranges(LANDED, LOG, 10, (0,)) == [Range(0, 10, 20, 500)]
+    assert land_plan.ranges(LANDED, SEEN, 10, (1, 2)) == []
+    assert land_plan.ranges(LANDED, SEEN, 10, (0,)) == [Range(0, 10, 20, 500)]
 
 
 def test_until_is_where_reading_stops() -> None:
-    assert land_plan.ranges(LANDED, replace(LOG, stop=(12, 0, 7)), 100, ALL) == [
+    assert land_plan.ranges(LANDED, replace(SEEN, stop=(12, 0, 7)), 100, ALL) == [
         Range(0, 10, 12, 500)
     ]
-    assert land_plan.ranges(LANDED, replace(LOG, stop=(4, 0, 7)), 100, ALL) == []
+    assert land_plan.ranges(LANDED, replace(SEEN, stop=(4, 0, 7)), 100, ALL) == []
 
 
 def test_a_topic_that_was_never_landed_begins_with_what_it_holds() -> None:
-    assert land_plan.begin(None, LOG, 1).cursors == (Cursor(0), Cursor(0), Cursor(3))
+    assert land_plan.begin(None, SEEN, 1).cursors == (Cursor(0), Cursor(0), Cursor(3))
 
 
 def test_the_carried_ingest_time_never_steps_back() -> None:
@@ -70,18 +70,20 @@ def test_the_carried_ingest_time_never_steps_back() -> None:
 class TestValidThrough:
     """Partition 0 has records left, 1 never had any, 2 is landed to its end. The margin is 60."""
 
-    def through(self, landed: Landed, log: Log = LOG, until_ms: int | None = None) -> list[int]:
-        found = land_plan.claimed(landed, log, 60, until_ms, ALL)
+    def through(
+        self, landed: Landed, seen: TopicState = SEEN, until_ms: int | None = None
+    ) -> list[int]:
+        found = land_plan.claimed(landed, seen, 60, until_ms, ALL)
         return [cursor.through_ms for cursor in found.cursors]
 
     def test_a_partition_with_records_left_says_the_time_of_its_last_one(self) -> None:
         """A drained or silent one is complete up to the question."""
         assert self.through(LANDED) == [500, 1940, 1940]
-        assert land_plan.claimed(LANDED, LOG, 60, None, ALL).through_ms == 500
+        assert land_plan.claimed(LANDED, SEEN, 60, None, ALL).through_ms == 500
 
     def test_records_that_the_broker_does_not_show_yet_are_not_claimed(self) -> None:
         """They were stamped before the clocks were read, and lie behind the end that it says."""
-        assert self.through(LANDED, replace(LOG, unseen=frozenset({1}))) == [500, 0, 1940]
+        assert self.through(LANDED, replace(SEEN, unseen=frozenset({1}))) == [500, 0, 1940]
 
     def test_what_lies_behind_until_is_not_claimed(self) -> None:
         drained = land_plan.advance(
@@ -93,8 +95,8 @@ class TestValidThrough:
     @pytest.mark.parametrize("ahead_ms", [3_600_000, 86_400_000, 31_536_000_000, 10**15])
     def test_one_clock_that_is_ahead_claims_nothing(self, ahead_ms: int) -> None:
         """By an hour, a day, a year, thirty thousand years: the other clock is believed."""
-        lander = replace(LOG, asked_ms=LOG.asked_ms + ahead_ms)
-        broker = replace(LOG, broker_ms=LOG.broker_ms + ahead_ms)
+        lander = replace(SEEN, asked_ms=SEEN.asked_ms + ahead_ms)
+        broker = replace(SEEN, broker_ms=SEEN.broker_ms + ahead_ms)
         assert self.through(LANDED, lander) == [500, 1950, 1950]
         assert self.through(LANDED, broker) == [500, 1940, 1940]
 
@@ -109,26 +111,26 @@ class TestValidThrough:
         assert self.through(said, until_ms=1000)[1] == 1930
 
     def test_a_lander_says_nothing_of_partitions_of_others(self) -> None:
-        found = land_plan.claimed(LANDED, LOG, 60, None, (1,))
+        found = land_plan.claimed(LANDED, SEEN, 60, None, (1,))
         assert [cursor.through_ms for cursor in found.cursors] == [500, 1940, 800]
 
 
 class TestRefusals:
     def test_records_deleted_before_they_were_landed(self) -> None:
-        """Named by partition and number; accepted, landing goes on behind them."""
-        log = replace(LOG, first=(15, 0, 9), end=(25, 0, 9))
-        lost = land_plan.losses(LANDED, log)
+        """Named by partition and number; accepted, landing goes on after them."""
+        seen = replace(SEEN, first=(15, 0, 9), end=(25, 0, 9))
+        lost = land_plan.losses(LANDED, seen)
         assert lost == [Loss(0, 10, 15), Loss(2, 7, 9)]
         with pytest.raises(Refused, match=r"7 records .* partition 0: 5 .*; partition 2: 2"):
-            land_plan.refuse(lost, log)
-        cursors = land_plan.skip(LANDED, lost, log).cursors
+            land_plan.refuse(lost, seen)
+        cursors = land_plan.skip(LANDED, lost, seen).cursors
         assert cursors == (Cursor(15, 500, 500), Cursor(0), Cursor(9, 900, 800))
 
     def test_a_log_that_ends_before_what_was_landed(self) -> None:
         """An unclean election cut it."""
-        log = replace(LOG, end=(8, 0, 7))
-        assert land_plan.losses(LANDED, log) == [Loss(0, 8, 10)]
-        assert land_plan.skip(LANDED, [Loss(0, 8, 10)], log).cursors[0] == Cursor(8, 500, 500)
+        seen = replace(SEEN, end=(8, 0, 7))
+        assert land_plan.losses(LANDED, seen) == [Loss(0, 8, 10)]
+        assert land_plan.skip(LANDED, [Loss(0, 8, 10)], seen).cursors[0] == Cursor(8, 500, 500)
 
     def test_a_log_that_was_cut_and_filled_again_needs_a_new_epoch(self) -> None:
         """Then it is landed from the first record it holds; the others go on."""
@@ -136,14 +138,14 @@ class TestRefusals:
         cursors = (*LANDED.cursors[:2], replace(LANDED.cursors[2], last=last))
         landed = replace(LANDED, cursors=cursors)
         with pytest.raises(Refused, match="partition 2: the record at offset 6") as refused:
-            land_plan.restarted(landed, [2], LOG, said_epoch=1)
+            land_plan.restarted(landed, [2], SEEN, said_epoch=1)
         assert refused.value.reason == "topic_cut"
         assert "stream.epoch = 2" in str(refused.value.hint)
-        found = land_plan.restarted(replace(landed, epoch=2), [2], LOG, said_epoch=1)
+        found = land_plan.restarted(replace(landed, epoch=2), [2], SEEN, said_epoch=1)
         assert found.cursors == (*LANDED.cursors[:2], Cursor(3, 900, 800))
 
     def test_a_topic_made_again_needs_a_new_epoch(self) -> None:
-        other = replace(LOG, topic_id="cd" * 16)
+        other = replace(SEEN, topic_id="cd" * 16)
         with pytest.raises(Refused) as refused:
             land_plan.begin(LANDED, other, 1)
         assert refused.value.reason == "topic_recreated"
@@ -154,9 +156,9 @@ class TestRefusals:
         assert fresh.source != LANDED.source
 
     def test_a_raised_epoch_goes_on_in_the_same_topic_and_a_lower_one_is_refused(self) -> None:
-        assert land_plan.begin(LANDED, LOG, 2).cursors == LANDED.cursors
+        assert land_plan.begin(LANDED, SEEN, 2).cursors == LANDED.cursors
         with pytest.raises(Refused, match="landed with 1"):
-            land_plan.begin(LANDED, LOG, 0)
+            land_plan.begin(LANDED, SEEN, 0)
 
 
 def commit(id_: int, parent: int | None, **said: str) -> snapshots.Snapshot:

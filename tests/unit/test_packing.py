@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batch.exporting.profile_packing import pack, ranks, whole_profiles
+from batch.exporting.profile_packing import complete_profiles, pack, ranks
 from batch.lake.ema_columns import NOT_TAIL
 from impressions.core import window
 from impressions.core.errors import CorruptData
@@ -67,7 +67,7 @@ def packed(rows, cuts=()):
         pa.RecordBatch.from_arrays([c.combine_chunks() for c in piece.columns], rows.column_names)
         for piece in pieces
     ]
-    return list(pack(whole_profiles(batches), CUTOVER_MS, SPEC, sort=False))
+    return list(pack(complete_profiles(batches), CUTOVER_MS, SPEC, sort=False))
 
 
 def test_sums_without_a_total_are_refused():

@@ -15,7 +15,7 @@ from batch.compacting import refs
 from batch.compacting.audit_sample import choose
 from batch.compacting.auditing import audit
 from batch.compacting.computing import compute
-from batch.compacting.job import Job
+from batch.compacting.job import Compacting
 from batch.compacting.readiness import window_of_main
 from batch.compacting.refs import branch_of, set_branch
 from batch.lake import generations, tables
@@ -47,9 +47,9 @@ class Week:
         self.good = refs.refs(lake.spark, self.ema)[BRANCH]
         self.sampled = choose(self.computed.rows, NEXT_MS, ONE_PROFILE)
 
-    def job(self, limits: Audits = ONE_PROFILE) -> Job:
+    def job(self, limits: Audits = ONE_PROFILE) -> Compacting:
         settings = self.lake.settings.model_copy(update={"audits": limits})
-        return Job(self.spark, settings, NEXT_MS, start_run("compact"))
+        return Compacting(self.spark, settings, NEXT_MS, start_run("compact"))
 
     def row(self, where: str = "tail_day IS NULL", sampled: bool = False) -> str:
         """A condition that holds for exactly one row, of a profile that is sampled or not."""
@@ -83,7 +83,7 @@ class Week:
 def week(lake):
     events = year(seed=5)
     write_closed(lake, events, valid_through_ms=NEXT_MS)
-    job = Job(lake.spark, lake.settings, CUTOVER_MS, start_run("compact"))
+    job = Compacting(lake.spark, lake.settings, CUTOVER_MS, start_run("compact"))
     compact.compact(job)
     return Week(lake)
 

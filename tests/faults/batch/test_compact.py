@@ -3,7 +3,7 @@
 import pytest
 
 from batch import compact
-from batch.compacting.job import Job
+from batch.compacting.job import Compacting, Job
 from batch.compacting.refs import refs
 from batch.lake import tables
 from impressions.core.spec import DAY_MS
@@ -88,7 +88,9 @@ def test_killed_and_run_again(spark, tmp_path, step):
     ema = tables.full_name(lake.settings, tables.EMA)
     assert set(refs(lake.spark, ema)) == LEFT_BEHIND[step]
 
-    report = compact.compact(Job(lake.spark, lake.settings, CUTOVER_MS, start_run("compact")))
+    report = compact.compact(
+        Compacting(lake.spark, lake.settings, CUTOVER_MS, start_run("compact"))
+    )
     assert set(refs(lake.spark, ema)) == {"main", "gen_2026_11_15"}
     assert report.changed == ("main" not in LEFT_BEHIND[step])
     expected = naive.answers(counted(edges()), CUTOVER_MS)
@@ -107,7 +109,7 @@ def test_tag_missing_after_a_crash_is_set_by_the_next_date(spark, tmp_path):
         failpoint=f"after-fast-forward:kill:1:{fired}",
     )  # fmt: skip
     assert hits(fired) == 1
-    compact.compact(Job(lake.spark, lake.settings, later_ms, start_run("compact")))
+    compact.compact(Compacting(lake.spark, lake.settings, later_ms, start_run("compact")))
     ema = tables.full_name(lake.settings, tables.EMA)
     assert set(refs(lake.spark, ema)) == {"main", "gen_2026_11_15", "gen_2026_11_22"}
     expected = naive.answers(counted(edges()), CUTOVER_MS)

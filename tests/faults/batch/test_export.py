@@ -5,8 +5,8 @@ import json
 import pytest
 
 from batch import compact, export
-from batch.compacting.job import Job
-from batch.exporting.job import Job as ExportJob
+from batch.compacting.job import Compacting
+from batch.exporting.job import Exporting
 from impressions.formats import manifest as manifests
 from impressions.process.failpoint import hits
 from impressions.terminal.report import start_run
@@ -22,12 +22,12 @@ def lake(spark, tmp_path):
     """A published generation that is not exported yet, with rows in every shard."""
     lake = new_lake(tmp_path / "home")
     write_closed(lake, year(seed=13, profiles=20, per_profile=5))
-    compact.compact(Job(lake.spark, lake.settings, CUTOVER_MS, start_run("compact")))
+    compact.compact(Compacting(lake.spark, lake.settings, CUTOVER_MS, start_run("compact")))
     return lake
 
 
 def export_here(lake):
-    return export.export(ExportJob.of(lake.spark, lake.settings, CUTOVER_MS, start_run("export")))
+    return export.export(Exporting.of(lake.spark, lake.settings, CUTOVER_MS, start_run("export")))
 
 
 @pytest.mark.slow

@@ -209,7 +209,7 @@ class TestTheTopic:
     def test_records_that_retention_took_are_refused_then_given_up(
         self, spark: SparkSession, tmp_path: Path, broker: TestBroker
     ) -> None:
-        """Named by partition and number; the commit that goes on behind them says so."""
+        """Named by partition and number; the commit that goes on after them says so."""
         lake = live_lake(tmp_path, broker)
         send(lake, logs(1, 40))
         land(lake)

@@ -11,8 +11,8 @@ import pytest
 from batch import compact, export
 from batch.close import run_close
 from batch.closing.request import Request
-from batch.compacting.job import Job
-from batch.exporting.job import Job as ExportJob
+from batch.compacting.job import Compacting
+from batch.exporting.job import Exporting
 from batch.lake import snapshots, tables
 from batch.lake.data_files import live_files
 from batch.lake.locations import local_path
@@ -64,7 +64,7 @@ def published(empty: Lake) -> Lake:
         update={"audits": empty.settings.audits.model_copy(update={"sample_profiles": 0})}
     )
     lake = Lake(settings, empty.spark)
-    compact.compact(Job(lake.spark, settings, CUTOVER_MS, start_run("compact")))
+    compact.compact(Compacting(lake.spark, settings, CUTOVER_MS, start_run("compact")))
     return lake
 
 
@@ -75,7 +75,7 @@ def test_of_ema_none_reaches_a_generation(published: Lake) -> None:
 
     def exporting() -> None:
         export.export(
-            ExportJob.of(published.spark, published.settings, CUTOVER_MS, start_run("export"))
+            Exporting.of(published.spark, published.settings, CUTOVER_MS, start_run("export"))
         )
 
     for bit in pick.sample(pages(path, "dwell_s_hl_7d"), 8):
@@ -99,7 +99,7 @@ def test_of_raw_none_reaches_ema(empty: Lake, by_spark: bool) -> None:
     path, pick = largest(empty, tables.RAW), random.Random(SEED)
     for bit in pick.sample(pages(path, "dwell_s"), 3):
         whole = flip(path, bit)
-        job = Job(empty.spark, empty.settings, CUTOVER_MS, start_run("compact"))
+        job = Compacting(empty.spark, empty.settings, CUTOVER_MS, start_run("compact"))
         with pytest.raises(CorruptData) as refused, rotten_files_named(empty.settings):
             compact.compact(job)
         assert path.name in refused.value.message, f"bit {bit}: {refused.value}"

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from batch.exporting import sst_input
-from batch.exporting.job import Job
+from batch.exporting.job import Exporting
 from batch.exporting.sst_input import DataFile, ShardFiles
 from impressions.core.errors import ImpressionsError
 from impressions.terminal.console import warn
@@ -27,7 +27,7 @@ class Export:
     read: str
 
 
-def write(job: Job, files: Sequence[DataFile], *, upload: bool) -> Export:
+def write(job: Exporting, files: Sequence[DataFile], *, upload: bool) -> Export:
     """Runs the sink, which the session knows, over these files of the table.
 
     Args:
@@ -51,13 +51,13 @@ def write(job: Job, files: Sequence[DataFile], *, upload: bool) -> Export:
             rows = sst_input.numbered(job.spark, plan.shards)
         try:
             rows.write.format(NAME).option(OPTION, plan.encode()).mode("append").save()
-        except Exception as error:  # py4j's, Spark's or Python's: whatever a task raised
+        except Exception as error:  # py4j's, Spark's or Python's: what a task raised
             raise _failed(job, error) from error
         return Export(read_result(Path(plan.result)), obstacle or "data files")
 
 
 def _plan(
-    job: Job,
+    job: Exporting,
     shards: list[ShardFiles] | None,
     storage: dict[str, str],
     result: str,
@@ -81,7 +81,7 @@ def _plan(
     )
 
 
-def _failed(job: Job, error: Exception) -> ImpressionsError:
+def _failed(job: Exporting, error: Exception) -> ImpressionsError:
     """A task failed as often as Spark tries; the end of its Python traceback says why."""
     ends = re.findall(r"Traceback \(most recent call last\):\n(?:[ \t].*\n)+(\S.*)", str(error))
     reason = ends[0] if ends else str(error).strip().partition("\n")[0]
