@@ -3,7 +3,7 @@
 import pytest
 
 from batch import compact
-from batch.compacting.job import Compacting, Job
+from batch.compacting.job import Compacting
 from batch.compacting.refs import refs
 from batch.lake import tables
 from impressions.core.spec import DAY_MS
@@ -67,7 +67,7 @@ def fail_at(step, lake, cutover_ms, tmp_path, monkeypatch):
 
 
 def run_here(lake, cutover_ms):
-    compact.compact(Job(lake.spark, lake.settings, cutover_ms, start_run("compact")))
+    compact.compact(Compacting(lake.spark, lake.settings, cutover_ms, start_run("compact")))
 
 
 @pytest.mark.slow
