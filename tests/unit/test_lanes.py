@@ -11,6 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from _pytest.nodes import Node
 
 from tests import lanes
 
@@ -137,3 +138,8 @@ def test_a_run_without_java_fails_and_names_the_test_that_starts_it(tmp_path: Pa
     assert done.returncode == 1, done.stdout
     assert "2 passed" in done.stdout
     assert "test_it.py::test_that_starts_java" in done.stdout.partition("without Java")[2]
+
+
+def test_the_scheduler_can_see_the_lane():
+    """pytest-xdist appends it to `_nodeid`; where pytest keeps ids elsewhere, lanes are no lanes."""
+    assert "_nodeid" in Node.__slots__
