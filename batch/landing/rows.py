@@ -59,9 +59,9 @@ def impressions(
         ingest_time=micros(ingest_ms),
         played=batch.played[keep],
         dwell_s=batch.dwell_s[keep],
-        log_id=batch.flush_id[log],
+        log_id=batch.log_id[log],
         log_offset=offsets[batch.record[log]],
-        log_index=batch.flush_index[log],
+        log_index=batch.log_index[log],
         source=shared([source], np.zeros(len(keep), np.int32)),
         device_type=_texts(batch.device_type, log),
         app_version=_texts(batch.app_version, log),
@@ -84,7 +84,7 @@ def rejected(
     is_first = np.ones(len(which), np.bool_)  # of its log
     is_first[1:] = log[1:] != log[:-1]
     record = np.concatenate(([u.record for u in bad], batch.record[log])).astype(np.int64)
-    log_index = [*(u.log_index for u in bad), *batch.flush_index[log].tolist()]
+    log_index = [*(u.log_index for u in bad), *batch.log_index[log].tolist()]
     held: list[bytes | None] = [None] * len(record)
     for i in [*range(len(bad)), *(np.flatnonzero(is_first) + len(bad)).tolist()]:
         held[i] = value_of(int(record[i]), log_index[i])
