@@ -53,6 +53,11 @@ class Server:
         self._streams, self._limits, self._grace_s = streams, limits, serving.grace_s
         self.address = f"{serving.listen.rpartition(':')[0]}:{port}"
 
+    @property
+    def idle(self) -> bool:
+        """Whether no call is held, running or queued."""
+        return self._limits.calls.idle and self._limits.streams.idle
+
     def start(self) -> None:
         """Open the active generation and the live stream, then answer; if there is neither, calls
         get UNAVAILABLE."""
@@ -69,12 +74,9 @@ class Server:
         self._streams.end()
         stopped = self._server.stop(self._grace_s)
         # Only our calls get the grace period: a call that watches the health never ends.
-        while not stopped.wait(_POLL_S) and not self._is_idle():
+        while not stopped.wait(_POLL_S) and not self.idle:
             pass
         self._server.stop(None)
         self.generations.stop()
         if self.live is not None:
             self.live.stop()
-
-    def _is_idle(self) -> bool:
-        return self._limits.calls.idle and self._limits.streams.idle

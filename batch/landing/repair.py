@@ -58,7 +58,8 @@ def repaired(job: Landing, before: Before) -> tuple[Before, Tally]:
 
 def _bring_back(job: Landing, before: Before, missing: Mapping[int, int]) -> tuple[Before, Tally]:
     """`missing`: rows, at least, by partition."""
-    total, files = 0, list[DataFile]()
+    total = 0
+    files: list[DataFile] = []
     for shard, count in missing.items():
         absent, of_shard = _absent(job, before, shard)
         if absent < count:

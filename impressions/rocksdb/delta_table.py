@@ -123,13 +123,13 @@ class DeltaTable:
         if the primary's files change too fast, or are gone.
         """
         for _ in range(_TRIES):
-            before = file_list(self._path)
             try:
+                before = file_list(self._path)
                 self._db.try_catch_up_with_primary()
+                if before is not None and file_list(self._path) == before:
+                    return
             except Exception as error:  # rocksdict raises bare Exceptions
                 raise _failure(error) from error
-            if before is not None and file_list(self._path) == before:
-                return
         raise NotReady(f"store {self._path} changes faster than it can be read", reason="unsettled")
 
     @property

@@ -31,7 +31,7 @@ from pathlib import Path
 DATA, HEADERS, RST_STREAM, SETTINGS, PING, GOAWAY, WINDOW_UPDATE = 0, 1, 3, 4, 6, 7, 8
 END_STREAM, END_HEADERS, ACK = 1, 4, 1
 RESET, UNANSWERED = -1, -2
-"""In place of a gRPC status: the stream was reset; no answer came in time."""
+"""Instead of a gRPC status: the stream was reset; no answer came in time."""
 _STATUS = re.compile(rb"grpc-status[\x01\x02](\d+)")
 _HUGE = (1 << 31) - 1
 _TOP_UP = 1 << 24
@@ -43,9 +43,9 @@ class Plan:
     """What to send.
 
     Attributes:
-        requests: messages in hex, taken in turn.
+        requests: messages in hex, sent round robin.
         per_s, seconds: the rate, and for how long.
-        callers: so many calls under way in place of a rate.
+        callers: the number of calls under way, instead of a rate.
         timeout_ms: the deadline that each call carries.
     """
 
@@ -167,7 +167,7 @@ class Connection:
         elif kind == PING and not flags & ACK:
             self._out += frame(PING, ACK, 0, body)
         elif kind == GOAWAY:
-            raise ConnectionError(f"the server said goodbye: {body!r}")
+            raise ConnectionError(f"the server closed the connection: {body!r}")
         if kind == RST_STREAM or (kind == HEADERS and flags & END_STREAM):
             status = RESET if kind == RST_STREAM else self._status(stream, body)
             due_s = self.due_s.pop(stream, None)
@@ -175,10 +175,10 @@ class Connection:
                 yield due_s, status
 
     def _status(self, stream: int, body: bytes) -> int:
-        found = _STATUS.search(body)
-        if found is None:
+        match = _STATUS.search(body)
+        if match is None:
             raise ValueError(f"no status in {body!r}")
-        status = int(found[1])
+        status = int(match[1])
         if status == 0 and stream not in self._answered:
             raise ValueError(f"status {status} without data")
         self._answered.discard(stream)

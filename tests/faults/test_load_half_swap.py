@@ -1,6 +1,6 @@
 """Swaps, rollbacks, installs and removals that are killed half way: always one valid generation.
 
-kill -9 at named places (impressions/process/failpoint.py) of the real command, in a process of its
+kill -9 at failpoints (impressions/process/failpoint.py) of the real command, in a process of its
 own, while a real server answers.
 """
 

@@ -1,4 +1,4 @@
-"""kill -9 of a real load at random moments: wholly old or wholly new, and loading again succeeds.
+"""kill -9 of a real load at random moments: all old or all new, and the next load succeeds.
 
 A kill counts as a hit when the dead process left its work directory and no generation: it was
 loading. Moments are drawn as progress, not as time, so a slow machine is hit as surely as a fast

@@ -52,18 +52,18 @@ def test_an_edited_manifest(world):
 
 
 @pytest.mark.parametrize(
-    ("reason", "fields", "found", "expected"),
+    ("reason", "fields", "actual", "expected"),
     [
         ("wrong_spec", {"spec_fingerprint": "00ff"}, "00ff", Spec().fingerprint),
         ("wrong_partitions", {"partitions": 16}, "partitions 16", "2"),
         ("wrong_partitioner", {"partitioner": "crc32"}, "crc32", "murmur2_be64"),
     ],
 )
-def test_made_with_other_numbers(world, reason, fields, found, expected):
+def test_made_with_other_numbers(world, reason, fields, actual, expected):
     """Wrong spec, P or partitioner: both values in the message."""
     world.rewrite(NEW, **fields)
     message = refused(world, reason)
-    assert found in message
+    assert actual in message
     assert expected in message
 
 
@@ -166,7 +166,7 @@ def test_a_file_of_another_generation(world):
 
 
 def test_a_file_of_another_generation_that_the_manifest_vouches_for(world):
-    """Each block says which cutover it is relative to."""
+    """Each block contains the cutover that it is relative to."""
     shutil.copy(world.sst(OLD), world.sst(NEW))
     old = world.manifest(OLD).files[0]
     world.rewrite_file(NEW, 0, sha256=old.sha256, size_bytes=old.size_bytes)
@@ -214,7 +214,7 @@ def test_a_block_that_does_not_decode(world):
 
 
 def test_a_block_of_another_spec(world):
-    """The manifest says our spec, the block says another."""
+    """The manifest names our spec, the block another."""
     other = Spec(half_lives_days=(1, 7, 30, 180, 366))
     world.publish(NEW_MS, blocks=blocks_of(EVENTS, NEW_MS, other))
     assert f"expected {Spec().tag:08x}" in refused(world, "corrupt_block")
@@ -234,8 +234,8 @@ def test_a_disk_that_is_too_small(world):
     settings = world.with_host(reserve_bytes=free)
     message = refused(world, "disk_too_small", settings=settings)
     need = sum(file.size_bytes for file in world.manifest(NEW).files)
-    found, expected = (int(word) for word in message.split() if word.isdigit() and len(word) > 6)
-    assert abs(found - free) < free / 10
+    shown, expected = (int(word) for word in message.split() if word.isdigit() and len(word) > 6)
+    assert abs(shown - free) < free / 10
     assert expected >= free + need
 
 

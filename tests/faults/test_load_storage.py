@@ -137,7 +137,7 @@ def test_a_flipped_byte_in_an_object_is_refused(s3):
 
 @pytest.mark.parametrize("fault", ["errors", "cuts", "drips"])
 def test_503_cut_and_slow_bodies_are_survived(s3, fault):
-    """Some of them; each fired, and what was loaded is whole."""
+    """Some of them; each fired, and the loaded generation is complete."""
     times = 2 if fault == "drips" else 4
     setattr(s3.faults, fault, times)
     assert load(s3.settings, NEW).action == "loaded"
@@ -203,7 +203,7 @@ class FlakyStream:
 def test_a_storage_that_fails_at_random_gives_all_of_a_generation_or_nothing(
     world, monkeypatch, share
 ):
-    """Errors, resets and short reads in any call: loaded and whole, or a clear error and the host
+    """Errors, resets and short reads in any call: loaded completely, or a clear error and the host
     as before. A short read in the middle of a stream shows in the length or in the checksum."""
     from pyarrow import fs
 

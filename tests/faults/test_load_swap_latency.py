@@ -53,7 +53,7 @@ class Reader:
 @pytest.mark.slow
 @pytest.mark.representative
 def test_ten_swaps_under_load_fail_no_request(tmp_path):
-    """Each answer is wholly of one generation, and each of both has answered."""
+    """All rows of an answer are of one generation, and each of the two has answered."""
     settings, swaps = settings_in(tmp_path), 0
     for cutover_ms in (CUTOVER_MS, WEEK_2_MS):
         install(settings, cutover_ms)

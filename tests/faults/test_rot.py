@@ -55,7 +55,7 @@ def last_of_the_largest_shard() -> int:
 
 
 def test_a_rotten_block_is_data_loss_for_its_profiles_and_a_number_for_none(tmp_path, caplog):
-    """One byte in one live SST; a whole batch is asked, alone and together."""
+    """One byte in one live SST; all profiles are asked, alone and in one batch."""
     settings = settings_in(tmp_path)
     name = install(settings)
     rotten = last_of_the_largest_shard()
@@ -80,7 +80,7 @@ def test_a_rotten_block_is_data_loss_for_its_profiles_and_a_number_for_none(tmp_
     assert {shard_of(profile, 8) for profile in lost} == {shard_of(rotten, 8)}
     assert len(lost) + len(kept) == len(PROFILES)
     assert "Corruption: block checksum mismatch" in caplog.text
-    assert caplog.text.count("unreadable") == 1  # one damaged place, one line
+    assert caplog.text.count("unreadable") == 1  # one damaged block, one line
 
 
 def test_a_generation_whose_first_block_is_rotten_is_not_swapped_in(tmp_path, caplog):

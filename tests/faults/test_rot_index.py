@@ -1,7 +1,7 @@
-"""Rot in what RocksDB keeps beside the rows: damage is said, it never looks like "never seen".
+"""Flipped bits in an index of RocksDB: damage is reported, and never looks like "never seen".
 
-RocksDB verifies a file's index when it opens the file; the service reads it by mmap, so what rots
-afterwards is believed. And a shard whose own list of files was cut short opens as an empty one.
+RocksDB verifies a file's index when it opens the file; the service reads it by mmap, so it does
+not notice bits that flip later. A shard with a truncated list of files opens as an empty one.
 """
 
 import json
@@ -61,7 +61,7 @@ def flipped(path, position, bit):
 
 
 def metadata_of(sst, blocks):
-    """Where the rows end: behind lie filter, index, properties and footer."""
+    """Where the rows end; filter, index, properties and footer follow."""
     data = sst.read_bytes()
     return max(data.rfind(block) + len(block) for block in blocks.values()), len(data)
 
@@ -104,7 +104,7 @@ class Reader:
         self._start()
 
     def read(self, profiles):
-        """What a read says of each, and what RocksDB by itself says; or nothing: it died."""
+        """The result of our read and of RocksDB's own for each; None if the process died."""
         self._process.stdin.write(json.dumps(profiles) + "\n")
         self._process.stdin.flush()
         line = self._process.stdout.readline()
@@ -213,8 +213,8 @@ def test_a_list_of_files_that_was_cut_short_is_found_before_anything_is_served(h
 
 
 def test_a_rotten_shard_spoils_no_other(tmp_path):
-    """Four shards, zeros in place of one index: its profiles are DATA_LOSS, the others answer, and
-    whoever opens the store now is refused."""
+    """Four shards, zeros instead of one index: its profiles are DATA_LOSS, the others answer, and
+    a process that opens the store now is refused."""
     settings = settings_in(tmp_path).model_copy(update={"partitions": 4})
     blocks = blocks_from(random_events(3, profiles=40, per_profile=12), CUTOVER_MS)
     name = publish(settings.home / "generations", blocks, CUTOVER_MS, partitions=4).generation

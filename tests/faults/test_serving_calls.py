@@ -1,4 +1,4 @@
-"""Callers that leave, callers that send rubbish, callers that never read: nobody else notices."""
+"""Callers that leave, that send invalid bytes, that never read: other callers do not notice."""
 
 import gc
 import os
@@ -56,8 +56,8 @@ def code_of(channel, method: str, data: bytes) -> str:
 
 
 def test_a_thousand_callers_that_give_up_leave_nothing_behind(tmp_path):
-    """20 ms for a store that takes 10 ms a key, 64 at a time: batches stop between keys, calls in
-    line are never computed, and threads, places and descriptors are as before."""
+    """20 ms for a store that takes 10 ms a key, 64 at a time: batches stop between keys, calls
+    that wait are never computed, and threads, permits and descriptors are as before."""
     reads = []
 
     def slow(shard, profile_id, from_slot_ms):
@@ -82,7 +82,7 @@ def test_a_thousand_callers_that_give_up_leave_nothing_behind(tmp_path):
         assert codes["DEADLINE_EXCEEDED"] > calls / 10
         assert codes["CANCELLED"] > 0
         assert set(codes) <= {"DEADLINE_EXCEEDED", "CANCELLED", "RESOURCE_EXHAUSTED"}
-        until(lambda: all(pool.idle for pool in server._pools), "every place is free")
+        until(lambda: server.idle, "no call is held")
         assert 0 < len(reads) < calls * keys / 10, "the work stopped"
         value = server.metrics.registry.get_sample_value
         counted = sum(
@@ -156,8 +156,8 @@ def test_a_token_is_in_no_line_of_the_log(host, tmp_path):
 
 @pytest.mark.alone
 def test_readers_that_do_not_read_and_idle_connections_are_bounded(tmp_path):
-    """500 connections that say nothing, and two that ask for 100 MB each and take none of it: they
-    are refused at 32 MB, others are answered, and descriptors come back."""
+    """500 connections that send nothing, and two that ask for 100 MB each and read none of it: they
+    are refused at 32 MB, others are answered, and the descriptors are free again."""
     made = host_with(tmp_path)
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(2_000, hard), hard))
@@ -185,14 +185,14 @@ def test_readers_that_do_not_read_and_idle_connections_are_bounded(tmp_path):
 
 
 class DeafCaller(Connection):
-    """Asks for full profiles, and takes not a byte of an answer; refusals are no answers."""
+    """Asks for full profiles, and reads no byte of an answer; refusals are no answers."""
 
     def __init__(self, address: str):
         super().__init__(Plan(address, GET, [], 0, timeout_ms=60_000), window=0)
         self.refused = 0
 
     def ask(self, calls: int) -> None:
-        """One call behind the other, so that no limit but that on unread answers is met."""
+        """One call after the other, so that only the limit of unread answers is reached."""
         for number in range(calls):
             self.call(bytes.fromhex(request(1 + number % 40, 0)), 0.0)
             self.flush()

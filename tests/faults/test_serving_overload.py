@@ -68,8 +68,8 @@ def test_four_times_the_sustainable_rate_costs_little_of_what_is_answered(server
         assert after_mb < before_mb + GROWTH_MB
         if sent.count(EXHAUSTED) and kept >= KEPT and recovered_s < 5:
             return
-    found = f"refused {sent.count(EXHAUSTED)}, kept {kept:.0%}, calm after {recovered_s:.1f} s"
-    pytest.fail(f"{found}; expected {KEPT:.0%} kept, calm within 5 s")
+    result = f"refused {sent.count(EXHAUSTED)}, kept {kept:.0%}, calm after {recovered_s:.1f} s"
+    pytest.fail(f"{result}; expected {KEPT:.0%} kept, calm within 5 s")
 
 
 def flooded(address: str, per_s: float) -> tuple[Sent, int]:

@@ -1,4 +1,4 @@
-"""A follower that stands still: servers answer on, and soon say that they are behind."""
+"""A follower that is stopped: servers still answer, and soon report that the stream lags."""
 
 import os
 import signal
@@ -21,8 +21,8 @@ BEHIND = ("impressions_incomplete", ("reason", "stream_behind"))
 
 
 def test_a_follower_that_is_stopped_leaves_answers_that_say_they_are_behind(tmp_path, broker):
-    """SIGSTOP: what was followed is answered on, flagged within the bound on the lag; the metric
-    says so of every shard. SIGCONT: complete again, with what came meanwhile."""
+    """SIGSTOP: what was copied is still answered, flagged within the limit of the lag; the metric
+    counts every shard. SIGCONT: complete again, with all events since."""
     made = stream_settings(
         tmp_path / "home",
         broker,
