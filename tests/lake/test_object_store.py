@@ -10,6 +10,7 @@ import pytest
 from batch.close import run_close
 from batch.closing.request import Request
 from batch.importing.forget import Forgetting, forget
+from batch.jobs.context import Context
 from batch.jobs.tasks import Runner
 from batch.lake import tables
 from impressions.clock import now_ms
@@ -56,7 +57,8 @@ def test_an_import_a_close_and_a_forgetting(settings: Settings, tmp_path: Path) 
     here = Settings(home=tmp_path / "here", partitions=2)
     assert bring_in(settings, path).counts == bring_in(here, path).counts
     assert {file.path.partition("://")[0] for file in files(settings)} == {"s3"}
-    report = run_close(here(settings, "close"), Request(again=True))
+    context = Context(settings, start_run("close"), Runner(), now_ms)
+    report = run_close(context, Request(again=True))
     assert report.counts["rows"] == len(rows(settings)) == len(rows(here))
     forget(Forgetting(settings, start_run("forget"), Runner(), now_ms, [path]))
     assert rows(settings) == []
