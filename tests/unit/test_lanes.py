@@ -141,5 +141,5 @@ def test_a_run_without_java_fails_and_names_the_test_that_starts_it(tmp_path: Pa
 
 
 def test_the_scheduler_can_see_the_lane():
-    """pytest-xdist appends it to `_nodeid`; where pytest keeps ids elsewhere, there are no lanes."""
+    """pytest-xdist appends it to `_nodeid`. With ids kept elsewhere there would be no lanes."""
     assert "_nodeid" in Node.__slots__
