@@ -16,6 +16,7 @@ driver_memory = "512m"
 pytestmark = [pytest.mark.spark, pytest.mark.timeout(120)]
 
 
+@pytest.mark.slow
 def test_verbs_run_one_after_the_other_and_leave_what_they_print_in_files(tmp_path):
     """A verb that fails gives its exit code and reason, and the next one runs all the same."""
     (tmp_path / "impressions.toml").write_text(SETTINGS)

@@ -167,6 +167,7 @@ def test_same_date_again_does_nothing(lake, first):
     assert by_id(tables.find(lake.settings, tables.EMA)) == before
 
 
+@pytest.mark.slow
 def test_recompute_finds_the_same_and_publishes_nothing(lake, first):
     ema = names(lake)[1]
     before = refs(lake.spark, ema)

@@ -244,6 +244,7 @@ def test_other_content_is_refused(own):
     assert manifest_of(own) == other
 
 
+@pytest.mark.slow
 def test_deleted_rows_are_not_exported(spark, tmp_path):
     """Delete files in a signed snapshot, by somebody's own hands: Spark applies them."""
     lake = new_lake(tmp_path)

@@ -32,6 +32,7 @@ def own(tmp_path: Path) -> Iterator[Broker]:
     broker.stop()
 
 
+@pytest.mark.slow
 def test_the_command_line_starts_finds_and_stops_it(tmp_path: Path, own: Broker) -> None:
     """Each verb is a process of its own; the broker outlives them and belongs to no session."""
 

@@ -61,6 +61,7 @@ def answered(client):
     return None
 
 
+@pytest.mark.slow
 def test_a_rollback_is_followed_and_answered_beside_a_thousand_idle_connections(tmp_path):
     """256 descriptors, 1,000 connections that send nothing: a caller that is connected sees the
     rollback, and a new one is let in once the idle ones are closed."""

@@ -40,6 +40,7 @@ def test_the_refusal_names_partition_offsets_and_the_way_on():
     assert "impressions speed --accept-loss" in error.hint
 
 
+@pytest.mark.slow
 @pytest.mark.kafka
 def test_exactly_those_records_are_passed_over_once_that_is_accepted(tmp_path, broker):
     """10 stamped, 5 not, 20 stamped: refused at every start with the offsets, then 30 are applied,

@@ -119,6 +119,7 @@ def test_a_refusal_of_the_present_generation_asks_for_a_join(refusal):
     asyncio.run(check())
 
 
+@pytest.mark.slow
 @pytest.mark.kafka
 def test_a_join_that_waits_for_another_member_is_not_followed_by_a_join(tmp_path, broker):
     """The other member learns of it at its heartbeat, up to 3 s later, and commits fall due

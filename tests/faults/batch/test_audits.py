@@ -107,6 +107,7 @@ def test_an_undamaged_branch_passes(damaged):
     assert damaged.audit(Audits()) == ([], None)
 
 
+@pytest.mark.slow
 def test_message_names_audit_numbers_and_branch(damaged):
     """What an operator needs: which audit, both numbers, where to look, how to clean up."""
     damaged.spark.sql(f"UPDATE {damaged.branch} SET plays = plays + 41 WHERE {damaged.row()}")
@@ -185,6 +186,7 @@ def test_lost_shard_fails_shards(damaged):
     assert damaged.audit()[0] == ["shards"]
 
 
+@pytest.mark.slow
 def test_wrong_formula_fails_sample(damaged):
     """Decayed sums that are a millionth too large break no other rule."""
     changes = ", ".join(
