@@ -1,7 +1,7 @@
 """What Spark's processes cost: CPU seconds and resident memory, read from /proc.
 
-The JVM of a session and its Python workers are one job to whoever pays for them, so both figures
-are sums over the JVM and everything below it.
+The JVM of a session and its Python workers are one job to the one who pays for them, so both
+figures are sums over the JVM and everything below it.
 """
 
 from __future__ import annotations

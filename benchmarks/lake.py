@@ -4,8 +4,8 @@
     logs of 20 impressions                   1 in 100 sent twice, and flagged
     a profile                                1,500 titles, some 4.5 impressions of each in the year
 
-Every column is a hash of (row or log, seed), so the same seed gives the same rows whoever writes
-them. An event happened within six days before its ingest.
+Every column is a hash of (row or log, seed), so the same seed gives the same rows whichever program
+writes them. An event happened within six days before its ingest.
 
 One Spark session and one lake serve all batch stages of a run: `lake_of(world)`. Starting the JVM
 and writing the data are in no figure. Spark has every core, and so has every peer: these stages run

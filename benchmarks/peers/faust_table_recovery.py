@@ -41,7 +41,7 @@ blocks = app.Table("blocks", key_type=bytes, value_type=bytes, on_changelog_even
 
 @app.agent(topic)
 async def process(stream: Any) -> None:
-    """Whoever would use the Table; nothing comes."""
+    """Would use the Table; no record comes."""
     async for _ in stream:
         pass
 

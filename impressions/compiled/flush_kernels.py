@@ -8,7 +8,7 @@ In: the values of records, one after the other. Two passes:
 
 The usual form is what every protobuf library writes: fields with tags of one byte, columns packed
 and in one piece, bools of one byte, texts of ASCII. A log in any other form, or wrong, is `ODD`:
-whoever called has it rewritten by the public class, or refused.
+the caller has it rewritten by the public class, or refused.
 
 Bytes are looked up by unsigned numbers: a signed one would be asked each time whether it is
 negative, which costs more than the byte.

@@ -2,7 +2,7 @@
 
 In: the stamps of records that follow each other, what is carried from those before, and, where it
 is asked for, the time that each record's devices tell. Out: the ingest time of each record, and
-what is carried on. Every value is one of the log itself, so whoever reads the log, in batches of
+what is carried on. Every value is one of the log itself, so every reader of the log, in batches of
 any size, finds the same: the lander and the worker own each event alike.
 
     usual      a stamp not further than `AHEAD_MS` beyond the newest ingest time: the running

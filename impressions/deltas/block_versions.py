@@ -4,8 +4,8 @@ In: records of the delta topic in their order, and what the store holds of their
 put and what to delete. Only headers are read. Of several blocks of one key in a batch the newest
 wins, wherever it comes: a worker that lost its partition may still append an older one.
 
-A value that is no delta block is kept as it is, with the lowest version there is. A reader is told
-that data is lost and gets no number; the next good block replaces the value.
+A value that is no delta block is kept as it is, with the lowest version there is. A reader is
+notified that data is lost and gets no number; the next good block replaces the value.
 """
 
 from __future__ import annotations

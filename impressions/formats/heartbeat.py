@@ -79,8 +79,8 @@ def encode(beat: Heartbeat, spec: Spec) -> bytes:
 def decode(data: bytes, spec: Spec) -> Heartbeat:
     """One heartbeat.
 
-    Refused is more than a heartbeat that cannot be read: whoever went on behind it would write over
-    blocks of a stream that is good, only not theirs.
+    Refused is more than a heartbeat that cannot be read: a worker that went on after it would write
+    over blocks of a stream that is good, only not theirs.
 
     Raises:
         CorruptData: bytes that are no heartbeat.

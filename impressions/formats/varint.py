@@ -1,4 +1,4 @@
-"""Protobuf's integers on the wire, for whoever writes tags and lengths around columns of his own.
+"""Protobuf's integers on the wire, for code that writes tags and lengths around its own columns.
 
 Seven bits a byte, the lowest first, the top bit set while more follow. A negative number is its 64
 bits of two's complement, as protobuf has int32 and int64.

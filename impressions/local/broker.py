@@ -6,7 +6,7 @@
     <home>/kafka/broker.log         what it printed
     <home>/kafka/address            host:port while it answers (impressions/kafka/client.py)
 
-A start ends when the broker answers a metadata request, so whoever reads the address can use it.
+A start ends when the broker answers a metadata request, so a reader of the address can use it.
 The broker belongs to no terminal and no session. Ports are chosen once and kept, so clients find it
 again after a restart. It is a cluster by itself; for tests of what several do, each with a `home`
 of its own, it may be a `Member` of one (impressions/local/kafka_config.py).

@@ -1,7 +1,7 @@
 """Settings as a file, so that processes started here have exactly those of their starter.
 
-What was set is written, whoever set it (flag, variable or file); `home` as an absolute path. It may
-hold a password of `kafka.properties`, so only its owner may read it.
+What was set is written, wherever it was set (flag, variable or file); `home` as an absolute path.
+It may hold a password of `kafka.properties`, so only its owner may read it.
 """
 
 from __future__ import annotations

@@ -12,7 +12,8 @@ this order:
     Ctrl-C                    exit 130
     anything else             exit 1; the traceback only with IMPRESSIONS_DEBUG=1
 
-Under `--json` the error is one JSON object on stdout instead: whoever asked for JSON reads there.
+Under `--json` the error is one JSON object on stdout instead: a program that asked for JSON reads
+there.
 """
 
 from __future__ import annotations

@@ -3,8 +3,8 @@
 A connection, an SST file and a Kafka socket take one each, and the usual soft limit of 1,024 is
 from another time: `raise_limit` lifts it when a process starts, and its children inherit it.
 `Spare` holds some that nobody needs, to be lent to what must go on though all others are taken.
-`exhausted` tells "too many open files" from damage, whoever said it: a file that could not be
-opened says nothing about the bytes in it.
+`exhausted` tells "too many open files" from damage, whichever library said it: a file that could
+not be opened says nothing about the bytes in it.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 `EXTRAS_OF` says which extras of pyproject.toml bring a package that is not part of every install.
 Of several, the right one is that of the part of the system that wanted the package, and the
-traceback tells who did: whoever serves is not sent to install Spark.
+traceback tells who did: a person who serves is not sent to install Spark.
 """
 
 from __future__ import annotations

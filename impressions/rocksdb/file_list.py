@@ -5,7 +5,7 @@ content into a file, add that file to the list and delete the log. Then the seco
 the file nor the log, but it has the logs that were begun later: some writes are missing, and newer
 ones are there. RocksDB reports no error.
 
-The primary adds the file to the list before it deletes the log. So whoever sees the same list
+The primary adds the file to the list before it deletes the log. So a reader that sees the same list
 before and after has missed nothing.
 """
 

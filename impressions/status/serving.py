@@ -1,7 +1,7 @@
 """What the serving side of this machine holds: its copy of the deltas, and what its servers say.
 
-The copy is opened as a secondary with a directory of its own that is gone afterwards, so whoever
-writes it is not disturbed, and it is seen whether a server runs or not.
+The copy is opened as a secondary with a directory of its own that is gone afterwards, so the
+process that writes it is not disturbed, and it is seen whether a server runs or not.
 """
 
 from __future__ import annotations

@@ -88,7 +88,8 @@ def future(at_ms: int, times_ms: Iterable[int], what: str) -> list[Problem]:
     if ahead_ms <= AHEAD_MS:
         return []
     message = f"{what} lies {human_age(ahead_ms / 1000)} in the future"
-    return [(message, "a clock is wrong: this host's, the broker's, or that of whoever said it")]
+    hint = "a clock is wrong: this host's, the broker's, or that of the process that said it"
+    return [(message, hint)]
 
 
 def ago(at_ms: int, then_ms: int) -> str:

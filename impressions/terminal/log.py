@@ -2,8 +2,8 @@
 
     2026-11-15T06:00:00.123Z info swap old=2026-11-08 new=2026-11-15 worker=0
 
-Plain `logging` underneath, so whoever embeds the server decides where lines go; `configure` is what
-our own processes choose. Ids of profiles are logged at debug only.
+Plain `logging` underneath, so a program that embeds the server decides where lines go; `configure`
+is what our own processes choose. Ids of profiles are logged at debug only.
 """
 
 from __future__ import annotations
