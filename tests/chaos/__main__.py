@@ -43,7 +43,7 @@ def main() -> int:
         help="three cost some 1.5 GB and start in 15 s",
     )
     parser.add_argument("--events", type=Path, help="one's own Parquet file as the history")
-    parser.add_argument("--mapping", type=Path, default=ROOT / "demo" / "mapping.toml")
+    parser.add_argument("--mapping", type=Path, default=ROOT / "examples" / "demo" / "mapping.toml")
     parser.add_argument("--keep", type=Path, help="work in this directory and leave it")
     parser.add_argument("--json", action="store_true", help="the table as one document on stdout")
     flags = parser.parse_args()

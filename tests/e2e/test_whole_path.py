@@ -27,7 +27,7 @@ pytestmark = [
 def test_a_generated_year_and_live_traffic(tmp_path, spark):
     """Three generations whose slots really passed; rolled back by one and by two; then two hosts,
     one on the first and one on the third, answer the same while traffic flows."""
-    mapping = HERE.parents[1] / "demo" / "mapping.toml"
+    mapping = HERE.parents[1] / "examples" / "demo" / "mapping.toml"
     outcome = tell(
         Options(
             tmp_path, None, mapping, seed=7,
