@@ -6,8 +6,9 @@ rows, then a key of its range) and from the copy of the deltas, because a profil
 any of them. Of the candidates the ones with the most rows are called active; no index says which
 profiles of all are.
 
-Where a generation has so few profiles that they would all be candidates, it is read instead, and
-then nothing is left to chance. A key that follows a large gap is drawn more often than others.
+What is so small that drawing would read most of it is read as a whole instead: then all of its
+profiles are candidates, and where no more than are wanted, nothing is left to chance. A key that
+follows a large gap is drawn more often than others.
 """
 
 from __future__ import annotations
@@ -26,6 +27,9 @@ from impressions.rocksdb.generation_store import GenerationStore
 
 _CANDIDATES = 2
 """Keys drawn of each source for each profile that is to be compared."""
+_BLOCKS_READ = 16
+"""Blocks of a copy that are read, instead of drawing, for each key that would be drawn: a profile
+has one for each slot in which it was seen, and a read of the next block is far less than a seek."""
 
 Candidates = dict[int, int]
 """Profile -> its rows, as far as they were seen."""
@@ -82,8 +86,8 @@ def from_deltas(
     found: dict[int, Candidates] = {shard: {} for shard in shards}
     wanted = keys * len(found)
     with closing(store.scan()) as rows:
-        first = list(islice(rows, wanted + 1))
-    if len(first) > wanted:
+        first = list(islice(rows, _BLOCKS_READ * wanted + 1))
+    if len(first) > _BLOCKS_READ * wanted:
         first = [row for at in _drawn(store, rng, wanted) for row in _first(store.scan(at))]
     for key, block in first:
         profile = profile_of_key(key[:8])

@@ -374,6 +374,8 @@ def test_metrics_report_how_the_activation_compared_what_is_served(settings, cop
     """Two generations of the same events: every profile of so small a host, and none differs."""
     copy.events(EVENTS)
     copy.state()
+    host = settings.host.model_copy(update={"seam_max_s": 600})
+    settings = settings.model_copy(update={"host": host})
     install(settings)
     value = server.metrics.registry.get_sample_value
     profiles = "impressions_seam_profiles"
