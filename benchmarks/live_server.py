@@ -14,8 +14,7 @@ import pickle
 import sys
 from pathlib import Path
 
-from impressions.deltas.process import store_dir
-from impressions.deltas.store import PartitionState, open_primary
+from impressions.deltas.store import PartitionState, open_primary, store_dir
 from impressions.formats import delta_block, heartbeat
 from impressions.formats.heartbeat import FROM_THE_FIRST_MS, Heartbeat
 from impressions.settings.model import Settings

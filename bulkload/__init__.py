@@ -19,6 +19,7 @@
     retry                   retries of reads from the storage
     store_check             every row of a store compared with the manifest
     readiness               the proof that a loaded generation will answer
+    seam_gate               the proof that it answers like the active one, with the host's deltas
     swap                    what an activation or a rollback did
 
     host                    a host's data directory: pointer, generations, loads, locks

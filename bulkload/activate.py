@@ -4,7 +4,8 @@
     CURRENT                                           current
     `previous` in CURRENT                             backup, the target of a rollback
 
-Servers follow `CURRENT` without a restart.
+Before that, both are asked for the same profiles with this host's deltas, and must answer alike
+(bulkload/seam_gate.py). Servers follow `CURRENT` without a restart.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 from bulkload.host import Host
 from bulkload.loaded_generations import LATEST, checked_name
 from bulkload.readiness import prove_ready
+from bulkload.seam_gate import checked_reason, pass_seam, write_record
 from bulkload.swap import Swap, was_rolled_back
 from impressions.clock import Clock, now_ms
 from impressions.core.errors import CorruptData, NotReady
@@ -26,18 +28,24 @@ def activate(
     generation: str,
     *,
     even_if_rolled_back: bool = False,
+    accept_difference: str | None = None,
     dry_run: bool = False,
     clock: Clock = now_ms,
 ) -> Swap:
     """Point `CURRENT` at a loaded generation; "latest" is the newest not rolled back. With
     `even_if_rolled_back` the mark is removed.
 
+    Args:
+        accept_difference: why it may answer other than the active one.
+
     Raises:
         NotReady: not loaded, or not with all shards of this host.
-        Refused: `rolled_back`, or it does not fit this host's settings.
+        Refused: `rolled_back`, `seam_differs`, or it does not fit this host's settings.
         CorruptData: it is damaged.
+        UsageError: `accept_difference` is no text.
     """
     host = Host(settings.host_dir)
+    accept = checked_reason(accept_difference)
     generation = checked_name(_latest(host) if generation == LATEST else generation)
     host.generations.read(generation)  # before the lock: a refusal leaves no lock file
     with host.locks.hold("pointer"):
@@ -52,13 +60,16 @@ def activate(
                 host.generations.unmark(generation)
             return Swap("already_active", generation, old, pointer.previous)
         prove_ready(host, loaded, settings)
+        at_ms = clock()
+        seam = pass_seam(host, old, loaded, settings, at_ms, accept)
         if dry_run:
-            return Swap("would_activate", generation, old, old)
+            return Swap("would_activate", generation, old, old, seam=seam)
+        write_record(host, seam, at_ms)
         failpoint("before-pointer")
         host.point(Pointer(generation, old, clock()))
         failpoint("after-pointer")
         host.generations.unmark(generation)
-    return Swap("activated", generation, old, old)
+    return Swap("activated", generation, old, old, seam=seam)
 
 
 def _latest(host: Host) -> str:

@@ -182,27 +182,46 @@ def activate_generation(
             '"latest" may choose it again.',
         ),
     ] = False,
+    accept_difference: Annotated[
+        str | None,
+        typer.Option(
+            "--accept-difference",
+            metavar="REASON",
+            help="Activate it although it answers other than the active one; the reason is kept, "
+            "and status shows it.",
+        ),
+    ] = None,
     dry_run: DryRun = False,
     json: Json = False,
 ) -> None:
     """Make a loaded generation the active one: servers switch to it within serving.poll_s.
 
-    "latest" is the newest loaded one that was not rolled back. No server is restarted.
+    "latest" is the newest loaded one that was not rolled back. No server is restarted. Before the
+    swap some profiles are read from both, with the deltas of this host. If answers differ, exit 7.
 
     \b
     Examples:
       impressions bulkload activate latest
       impressions bulkload activate 2026-11-15 --dry-run
+      impressions bulkload activate 2026-11-15 --accept-difference "October was imported again"
     """
     from bulkload.activate import activate
 
-    swap = activate(settings, generation, even_if_rolled_back=even_if_rolled_back, dry_run=dry_run)
+    swap = activate(
+        settings,
+        generation,
+        even_if_rolled_back=even_if_rolled_back,
+        accept_difference=accept_difference,
+        dry_run=dry_run,
+    )
     text = {
         "activated": f"activated: {swap.old or 'none'} -> {swap.generation}",
         "would_activate": f"would activate: {swap.old or 'none'} -> {swap.generation}",
         "already_active": f"{swap.generation} is active already: nothing to do",
     }[swap.action]
     emit(swap, json=json, table=text)
+    for line in swap.seam.lines() if swap.seam and not json else ():
+        say(line)
     if swap.action == "activated" and (cutover_ms := cutover_of(swap.generation)) > now_ms():
         warn(f"requests for now are refused until its cutover, {human_time(cutover_ms)}")
     if swap.action == "activated" and swap.previous:
@@ -268,10 +287,12 @@ def show_status(settings: Settings, json: Json = False) -> None:
             human_bytes(item.size_bytes),
             item.profiles,
             len(item.shards),
+            str(item.seam or "-"),
         ]
 
     host = status(settings)
     columns = ["generation", "role", "state", "cutover", "exact", "size", "profiles", "shards"]
+    columns += ["seam"]
     emit(host, json=json, table=Table(columns, [row(item) for item in host.generations]))
     if not json:
         say(f"active: {host.active or 'none'}; {human_bytes(host.free_bytes)} free")

@@ -152,6 +152,7 @@ def _put_aside(host: Host, name: str) -> None:
         if host.generations.is_rolled_back(name):
             host.paths.loaded(name).unlink(missing_ok=True)
             host.paths.manifest(name).unlink(missing_ok=True)
+            host.paths.seam(name).unlink(missing_ok=True)
             home = host.paths.store(name)
         if not is_stray(home):
             home.rename(aside)

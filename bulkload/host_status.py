@@ -14,6 +14,7 @@ from impressions.core.completeness import reasons as incomplete_reasons
 from impressions.core.errors import ImpressionsError, NotReady
 from impressions.core.window import horizon_ms
 from impressions.formats.generation_paths import REPLACED, cutover_of
+from impressions.formats.seam_record import SeamRecord
 from impressions.settings.model import Settings
 from impressions.status.facts import GenerationStatus, HostStatus, Unfinished
 from impressions.terminal.console import human_age
@@ -39,6 +40,7 @@ def status(settings: Settings, clock: Clock = now_ms) -> HostStatus:
     )
     problems += _pointer_problems(host, active)
     problems += [(g.problem, g.hint) for g in generations if g.problem]
+    problems += _seam_problems(host)
     problems += [(f"{path}: {NOT_OURS}", "move it away") for path in strays(host.paths)]
     unfinished = _unfinished(host)
     if stopped := [item.name for item in unfinished if not item.running]:
@@ -122,4 +124,23 @@ def _generation(
         loaded_ms=loaded.record.loaded_ms if loaded else None,
         problem=problem,
         hint=hint,
+        seam=_seam(host, name),
     )
+
+
+def _seam(host: Host, name: str) -> SeamRecord | None:
+    try:
+        return host.generations.seam(name)
+    except ImpressionsError:  # `_seam_problems` says so
+        return None
+
+
+def _seam_problems(host: Host) -> list[tuple[str, str | None]]:
+    """Records of activations that cannot be read. They decide nothing, so they are no damage."""
+    problems: list[tuple[str, str | None]] = []
+    for name in host.generations.names():
+        try:
+            host.generations.seam(name)
+        except ImpressionsError as error:
+            problems.append((error.message, error.hint))
+    return problems

@@ -19,7 +19,14 @@ from bulkload.load_job import LoadJob
 from bulkload.store_check import check_store
 from impressions.clock import Clock
 from impressions.core.errors import Refused
-from impressions.formats.generation_paths import LOADED, MANIFEST, REPLACED, ROLLED_BACK, STORE
+from impressions.formats.generation_paths import (
+    LOADED,
+    MANIFEST,
+    REPLACED,
+    ROLLED_BACK,
+    SEAM,
+    STORE,
+)
 from impressions.formats.manifest import SstFile
 from impressions.formats.pointer import Loaded, encode_loaded
 from impressions.process.descriptors import exhausted
@@ -112,12 +119,14 @@ def _check_rows(job: LoadJob, store: Path) -> None:
 
 
 def _write_records(job: LoadJob, workdir: Path, clock: Clock) -> None:
-    """The published manifest unchanged, then the record of the load, which comes last."""
+    """The published manifest unchanged, what is known of the generation here, and, last, the
+    record of the load."""
     loaded = Loaded(job.generation, job.settings.host_shards, job.profiles, clock())
     write_durably(workdir / MANIFEST, job.manifest_bytes)
-    if job.host.generations.is_rolled_back(job.generation):
-        mark = job.host.paths.rolled_back(job.generation)
-        write_durably(workdir / ROLLED_BACK, mark.read_bytes())
+    home = job.host.paths.generation(job.generation)
+    for kept in (ROLLED_BACK, SEAM):  # of the copy that this one replaces
+        if (home / kept).is_file():
+            write_durably(workdir / kept, (home / kept).read_bytes())
     write_durably(workdir / LOADED, encode_loaded(loaded))
 
 

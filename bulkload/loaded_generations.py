@@ -1,6 +1,7 @@
 """The generations on this host: which are loaded, their records, which were rolled back.
 
 generations/<id>/manifest.json, loaded.json, db/      a loaded generation
+generations/<id>/seam.json                            what its activation found
 generations/<id>/ROLLED_BACK                          the mark; it may outlive the other files
 """
 
@@ -12,10 +13,11 @@ from bulkload.files import write_durably
 from bulkload.own_directories import entries, is_ours
 from impressions.core.errors import CorruptData, NotReady
 from impressions.formats import manifest as manifests
-from impressions.formats import sealed
+from impressions.formats import sealed, seam_record
 from impressions.formats.generation_paths import HostPaths, cutover_of, generation_id
 from impressions.formats.manifest import Manifest
 from impressions.formats.pointer import Loaded, decode_loaded
+from impressions.formats.seam_record import SeamRecord
 
 LATEST = "latest"
 """On the command line: the newest generation that was not rolled back on this host."""
@@ -98,6 +100,20 @@ class LoadedGenerations:
         self._paths.generation(generation).mkdir(parents=True, exist_ok=True)
         body = {"generation": generation, "rolled_back_to": target, "rolled_back_ms": at_ms}
         write_durably(self._paths.rolled_back(generation), sealed.seal(body))
+
+    def seam(self, generation: str) -> SeamRecord | None:
+        """What its last activation found when it compared; None if it never was activated.
+
+        Raises:
+            CorruptData: the record is damaged.
+        """
+        try:
+            return seam_record.decode(self._paths.seam(generation).read_bytes())
+        except FileNotFoundError:
+            return None
+        except CorruptData as error:
+            where = self._paths.seam(generation)
+            raise CorruptData(f"{where}: {error.message}", hint=error.hint) from None
 
     def unmark(self, generation: str) -> None:
         """Remove the mark, if there is one."""

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from impressions.core.errors import Refused
+
+if TYPE_CHECKING:
+    from impressions.seam.findings import Findings
 
 Action = Literal["activated", "already_active", "rolled_back", "would_activate", "would_roll_back"]
 
@@ -16,6 +19,8 @@ class Swap:
 
     Attributes:
         marked: generations that are now marked as rolled back.
+        seam: what comparing the two found; None if they were not: of a rollback, or if it was
+            active already.
     """
 
     action: Action
@@ -23,6 +28,7 @@ class Swap:
     old: str | None
     previous: str | None
     marked: tuple[str, ...] = field(default=())
+    seam: Findings | None = None
 
 
 def was_rolled_back(generation: str) -> Refused:

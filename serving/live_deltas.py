@@ -32,8 +32,13 @@ from typing import TypeVar
 from impressions.clock import monotonic_s
 from impressions.core.completeness import StreamState
 from impressions.core.errors import ImpressionsError
-from impressions.deltas.process import store_dir
-from impressions.deltas.store import DeltaStore, decode_state, open_secondary
+from impressions.deltas.store import (
+    DeltaStore,
+    decode_state,
+    open_secondary,
+    readers_dir,
+    store_dir,
+)
 from impressions.deltas.stream_state import between, stream_state
 from impressions.formats import heartbeat
 from impressions.kafka import client
@@ -66,7 +71,7 @@ class LiveDeltas:
         self._spec, self._every_s = settings.spec, settings.serving.catch_up_s
         self._path = store_dir(settings)
         self.on_refresh: Callable[[], None] = lambda: None
-        self._readers = settings.deltas_dir / "readers"
+        self._readers = readers_dir(settings)
         self._own = self._readers / f"{os.getpid()}-{next(_numbers)}"
         self._store: DeltaStore | None = None
         self._catching_up, self._catch_ups = threading.Lock(), 0

@@ -2,8 +2,8 @@
 
 Counted while requests run: calls by method and code, seconds of reading and of merging, unreadable
 blocks. Computed only when /metrics is read, so that requests do not pay for it: which generation is
-served and how old it is, how stale the view of the deltas is, and for how many shards an answer at
-this moment would be flagged, by reason.
+served, how old it is, what its activation compared, how stale the view of the deltas is, and for
+how many shards an answer at this moment would be flagged, by reason.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from impressions.core.completeness import Incomplete
+from impressions.formats.seam_record import SeamRecord
 from serving.self_report import SelfReport
 
 CountCode = Callable[[grpc.StatusCode], None]
@@ -102,6 +103,8 @@ class _OnRequest(Collector):
                 "Since the cutover of what is served.",
                 value=(report.at_ms - generation.cutover_ms) / 1000,
             )
+            if generation.seam is not None:
+                yield _compared(generation.seam)
         incomplete = GaugeMetricFamily(
             "impressions_incomplete",
             "Shards of which an answer for now is flagged, by reason.",
@@ -117,3 +120,16 @@ class _OnRequest(Collector):
                 "Since this process last saw what the follower has written.",
                 value=self._staleness_s(),
             )
+
+
+def _compared(seam: SeamRecord) -> Metric:
+    """What the activation of the served generation found (impressions/formats/seam_record.py)."""
+    profiles = GaugeMetricFamily(
+        "impressions_seam_profiles",
+        "Profiles that activate compared between what is served and the generation before.",
+        labels=["outcome"],
+    )
+    profiles.add_metric(["alike"], seam.compared - seam.differing)
+    profiles.add_metric(["differing"], seam.differing)
+    profiles.add_metric(["not_compared"], seam.planned - seam.compared)
+    return profiles

@@ -15,11 +15,12 @@ from impressions.core.item import profile_key
 from impressions.core.shard import shard_of
 from impressions.core.spec import Spec
 from impressions.formats import manifest as manifests
-from impressions.formats import profile_block
+from impressions.formats import profile_block, seam_record
 from impressions.formats.generation_paths import HostPaths
 from impressions.formats.manifest import Manifest
 from impressions.formats.pointer import Loaded, decode_loaded
 from impressions.formats.profile_block import ProfileBlock
+from impressions.formats.seam_record import SeamRecord
 from impressions.process.descriptors import exhausted
 from impressions.rocksdb.generation_store import GenerationStore, open_read_only
 from serving.error_status import ShardNotOwned
@@ -35,6 +36,7 @@ class ServedGeneration:
         loaded: the record of the load that brought it here; each load writes another one.
         shards: those that are loaded here and that this host owns, ascending.
         owned: the same as a set.
+        seam: what its activation found when it compared it with the one before, if it is known.
     """
 
     def __init__(
@@ -44,7 +46,9 @@ class ServedGeneration:
         shards: tuple[int, ...],
         store: GenerationStore,
         spec: Spec,
+        seam: SeamRecord | None = None,
     ):
+        self.seam = seam
         self.name, self.cutover_ms = manifest.generation, manifest.cutover_ms
         self.manifest, self.loaded, self.shards = manifest, loaded, shards
         self.owned, self._store, self._spec = frozenset(shards), store, spec
@@ -153,7 +157,8 @@ def open_generation(
     manifests.check_fits(manifest, spec, partitions)
     shards = tuple(sorted(set(loaded.shards) & set(host_shards)))
     store = _open_store(paths, name, shards)
-    generation = ServedGeneration(manifest, loaded, shards, store, spec)
+    seam = _read_seam(paths, name)
+    generation = ServedGeneration(manifest, loaded, shards, store, spec, seam)
     try:
         generation.probe()
     except ImpressionsError:
@@ -165,6 +170,15 @@ def open_generation(
 def read_loaded(paths: HostPaths, name: str) -> Loaded:
     """The load record of a generation. Raises NotReady or CorruptData."""
     return decode_loaded(_read(paths.loaded(name), name))
+
+
+def _read_seam(paths: HostPaths, name: str) -> SeamRecord | None:
+    """The record of its activation; None where there is none that can be read: it decides
+    nothing."""
+    try:
+        return seam_record.decode(paths.seam(name).read_bytes())
+    except (OSError, CorruptData):
+        return None
 
 
 def _read(path: Path, name: str) -> bytes:

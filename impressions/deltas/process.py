@@ -29,7 +29,7 @@ from prometheus_client.registry import Collector
 from impressions.clock import now_ms
 from impressions.core.errors import CorruptData, ImpressionsError, Refused
 from impressions.deltas.follower import Follower
-from impressions.deltas.store import DeltaStore, open_primary
+from impressions.deltas.store import DeltaStore, open_primary, store_dir
 from impressions.formats import heartbeat
 from impressions.process import child, lifetime, metrics
 from impressions.process import registry as running
@@ -40,11 +40,6 @@ from impressions.terminal import log
 
 _POLL_S = 0.1
 _STANDBY_S = 0.5
-
-
-def store_dir(settings: Settings) -> Path:
-    """Where this host's copy lies."""
-    return settings.deltas_dir / "store"
 
 
 def main() -> int:

@@ -25,6 +25,7 @@ from impressions.core.errors import CorruptData, FormatVersionError
 from impressions.core.item import profile_key
 from impressions.formats import heartbeat
 from impressions.rocksdb import delta_table
+from impressions.settings.model import Settings
 
 KEY_BYTES = 16
 VERSION = 1
@@ -146,6 +147,17 @@ class DeltaStore:
 
     def close(self) -> None:
         self._table.close()
+
+
+def store_dir(settings: Settings) -> Path:
+    """Where the copy of a serving host lies."""
+    return settings.deltas_dir / "store"
+
+
+def readers_dir(settings: Settings) -> Path:
+    """Where its readers have a directory each, `<pid>-<anything>`; servers remove those of the
+    dead."""
+    return settings.deltas_dir / "readers"
 
 
 def open_primary(path: Path, *, logged: bool = True) -> DeltaStore:

@@ -11,6 +11,7 @@
     generation_paths    names of generations, Iceberg refs, files and directories
     manifest            what a generation directory says of itself, written last
     pointer             which generation a host serves, and what a load brought
+    seam_record         what an activation found when it compared two generations
     sealed              JSON files that refuse to be read after a byte changed
 
 A reader refuses what it does not know: another version, another spec, a byte that changed.

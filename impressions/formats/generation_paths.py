@@ -9,6 +9,7 @@ day. Names sort like their cutovers within one slot length. No other module join
                                         <data>/generations/<id>/manifest.json     as published
                                         <data>/generations/<id>/db/shard=<n>/     RocksDB, read-only
                                         <data>/generations/<id>/loaded.json       a load's last file
+                                        <data>/generations/<id>/seam.json         an activation's
                                         <data>/generations/<id>/ROLLED_BACK       a mark
                                         <data>/loading/<id>.<pid>/                a load under way
                                         <data>/loading/<id>.<pid>.replaced        put aside by it
@@ -28,6 +29,7 @@ MANIFEST = "manifest.json"
 REPORT = "report.json"
 CURRENT = "CURRENT"
 LOADED = "loaded.json"
+SEAM = "seam.json"
 STORE = "db"
 LOADING = "loading"
 REPLACED = ".replaced"
@@ -103,6 +105,10 @@ class HostPaths:
     def store(self, generation: str) -> Path:
         """The store: a directory with one RocksDB per shard of this host."""
         return self.generation(generation) / STORE
+
+    def seam(self, generation: str) -> Path:
+        """What its last activation found when it compared (impressions/formats/seam_record.py)."""
+        return self.generation(generation) / SEAM
 
     def rolled_back(self, generation: str) -> Path:
         return self.generation(generation) / ROLLED_BACK

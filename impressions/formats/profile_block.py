@@ -35,6 +35,8 @@ _KIND = ord("P")
 _HEADER = struct.Struct("<BBBBIqqII")
 HEADER_BYTES = _HEADER.size
 _FLOAT32_HALVINGS = 126
+STORED_ERROR = 2.4e-7
+"""Relative: the most by which a sum that is read differs from the one that was encoded."""
 _EXPORT = "impressions export --generation <generation> --force, with this version and spec"
 
 

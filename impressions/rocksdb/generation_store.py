@@ -10,7 +10,7 @@ a host share the page cache, and a get of a cached block copies the value only o
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from rocksdict import (
@@ -102,15 +102,17 @@ class GenerationStore:
         """The number of rows of a shard, as its files record it."""
         return sum(int(file["num_entries"]) for file in self._databases[shard].live_files())
 
-    def scan(self, shard: int | None = None) -> Iterator[tuple[bytes, bytes]]:
-        """Every (key, value) of a shard, ascending, or of all shards, one after the other; block
-        checksums are verified.
+    def scan(
+        self, shard: int | None = None, from_key: bytes = b""
+    ) -> Generator[tuple[bytes, bytes], None, None]:
+        """Every (key, value) of a shard from this key on, ascending, or of all shards, one after
+        the other; block checksums are verified. Close the generator if you leave early.
 
         Raises:
             CorruptData: a block is damaged. Rows before it have been yielded.
         """
         for each in self._databases if shard is None else (shard,):
-            yield from scan(self._databases[each])
+            yield from scan(self._databases[each], from_key)
 
     def close(self) -> None:
         for database in (*self._databases.values(), *self._verifying.values()):

@@ -6,7 +6,7 @@ no other module iterates a database (tests/test_no_blind_scans.py).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 
 from rocksdict import Rdict, ReadOptions
 
@@ -16,8 +16,8 @@ from impressions.process.descriptors import exhausted
 
 def scan(
     db: Rdict, lower: bytes = b"", upper: bytes | None = None, *, of_prefix: bool = False
-) -> Iterator[tuple[bytes, bytes]]:
-    """Every (key, value) of lower..upper, ascending.
+) -> Generator[tuple[bytes, bytes], None, None]:
+    """Every (key, value) of lower..upper, ascending; close the generator if you leave early.
 
     Args:
         of_prefix: all these keys begin with the prefix of `lower`, so files without that prefix are

@@ -220,6 +220,15 @@ class Host(BaseModel):
     keep: int = Field(
         3, ge=1, description="usable generations kept by gc; 3 allow a rollback by two"
     )
+    seam_random: int = Field(
+        8, ge=0, description="random profiles of each shard that activate compares; 0 = none"
+    )
+    seam_active: int = Field(
+        8, ge=0, description="and profiles with the most rows of those it looked at; 0 = none"
+    )
+    seam_max_s: float = Field(
+        2, gt=0, description="seconds that comparing takes at most; then fewer are compared"
+    )
 
 
 class Serving(BaseModel):

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from impressions.formats.seam_record import SeamRecord
+
 
 @dataclass(frozen=True)
 class Published:
@@ -87,6 +89,8 @@ class GenerationStatus:
             left).
         age: cutover to now, in words.   exact_until_ms: later answers are flagged.
         problem: what is wrong with it, and `hint` what to do.
+        seam: what its last activation found when it compared it with the one before; None if it
+            never was activated here.
     """
 
     generation: str
@@ -104,6 +108,7 @@ class GenerationStatus:
     loaded_ms: int | None
     problem: str | None
     hint: str | None
+    seam: SeamRecord | None = None
 
 
 @dataclass(frozen=True)

@@ -107,8 +107,7 @@ def read_copy(settings: Settings, clock: Clock = now_ms) -> Copy:
     Raises:
         Absent: there is no copy.
     """
-    from impressions.deltas.process import store_dir
-    from impressions.deltas.store import open_secondary
+    from impressions.deltas.store import open_secondary, store_dir
     from impressions.deltas.stream_state import stream_state
 
     path = store_dir(settings)

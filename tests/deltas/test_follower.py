@@ -13,8 +13,8 @@ from impressions.core.shard import shard_of
 from impressions.core.spec import DAY_MS
 from impressions.deltas import follower as follower_module
 from impressions.deltas.follower import Follower, restore_partition
-from impressions.deltas.process import follow, store_dir
-from impressions.deltas.store import open_primary, open_secondary
+from impressions.deltas.process import follow
+from impressions.deltas.store import open_primary, open_secondary, store_dir
 from impressions.formats import heartbeat
 from impressions.formats.delta_block import key
 from impressions.kafka import topics

@@ -15,8 +15,7 @@ from confluent_kafka import Consumer, TopicPartition
 from impressions.clock import now_ms
 from impressions.core.completeness import Incomplete, stream_reasons
 from impressions.core.errors import NotReady
-from impressions.deltas.process import store_dir
-from impressions.deltas.store import open_primary, open_secondary
+from impressions.deltas.store import open_primary, open_secondary, store_dir
 from impressions.deltas.stream_state import stream_state
 from impressions.formats import heartbeat
 from impressions.kafka import client

@@ -41,7 +41,10 @@ def exposed() -> dict[str, set[str]]:
     server = ServerMetrics()
     server.counter_of("GetProfile")(grpc.StatusCode.OK)
     manifest = SimpleNamespace(history_until_ms=0)
-    served = SimpleNamespace(name="2026-11-15", cutover_ms=0, shards=(0,), manifest=manifest)
+    seam = SimpleNamespace(planned=3, compared=2, differing=1)
+    served = SimpleNamespace(
+        name="2026-11-15", cutover_ms=0, shards=(0,), manifest=manifest, seam=seam
+    )
     stream = StreamState(1, 0, restoring=False)
     server.describe(lambda: self_report(SETTINGS, served, lambda _: stream, 2), lambda: 0.0)
     state = PartitionState(bytes(16), 7, False, 0, heartbeat.encode(BEAT, SETTINGS.spec))

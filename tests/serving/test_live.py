@@ -15,8 +15,7 @@ from impressions.client.result import reason_words
 from impressions.clock import FixedClock
 from impressions.core.shard import shard_of
 from impressions.core.spec import DAY_MS
-from impressions.deltas.process import store_dir
-from impressions.deltas.store import PartitionState, open_primary, open_secondary
+from impressions.deltas.store import PartitionState, open_primary, open_secondary, store_dir
 from impressions.formats.delta_block import key
 from impressions.formats.heartbeat import FROM_THE_FIRST_MS
 from oracle import naive
@@ -369,6 +368,22 @@ def test_metrics_report_what_is_served_and_how_fresh_it_is(settings, copy, clien
     assert value("impressions_requests_total", refused) == 1
     assert value("impressions_merge_seconds_count") == asked
     assert value("impressions_store_get_seconds_count") == asked
+
+
+def test_metrics_report_how_the_activation_compared_what_is_served(settings, copy, client, server):
+    """Two generations of the same events: every profile of so small a host, and none differs."""
+    copy.events(EVENTS)
+    copy.state()
+    host = settings.host.model_copy(update={"seam_max_s": 600})
+    settings = settings.model_copy(update={"host": host})
+    install(settings)
+    value = server.metrics.registry.get_sample_value
+    profiles = "impressions_seam_profiles"
+    assert until(lambda: value(profiles, {"outcome": "alike"}) == 0, "the first has no one before")
+    install(settings, WEEK_2_MS)
+    assert until(lambda: value(profiles, {"outcome": "alike"}) == len(PROFILES), "the second has")
+    assert value(profiles, {"outcome": "differing"}) == 0
+    assert value(profiles, {"outcome": "not_compared"}) == 0
 
 
 def test_what_was_dropped_while_an_answer_was_read_is_not_silently_missing(settings, copy):

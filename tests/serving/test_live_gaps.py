@@ -5,8 +5,7 @@ import threading
 import pytest
 
 from impressions.core.errors import NotReady
-from impressions.deltas.process import store_dir
-from impressions.deltas.store import PartitionState, open_primary, open_secondary
+from impressions.deltas.store import PartitionState, open_primary, open_secondary, store_dir
 from impressions.formats.delta_block import key
 from serving import live_deltas
 from tests.deltas.late_list import LateList
