@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from impressions.clock import now_ms
-from impressions.core.errors import AuditFailed, UsageError
+from impressions.core.errors import AuditFailed, CorruptData, Refused, UsageError
 from impressions.core.slot import parse_logical_date
 from impressions.process import credentials
 from impressions.process.command import Json, run, verb
@@ -92,9 +92,11 @@ def command(
       impressions reconcile --profile 42 --since 2026-11-15
       impressions reconcile --every 10m             a service: all profiles in turn
 
-    Exit code 0 if nothing differs, 6 if anything does. It changes nothing. Each difference names
-    the events behind it: source, partition, offset, place of the device flush, log_id, times, and
-    what topic, raw, generation and stream have of each.
+    It changes nothing. Each difference names the events behind it: source, partition, offset, place
+    of the device flush, log_id, times, and what topic, raw, generation and stream have of each.
+
+    Exit code 0 if nothing differs, 6 if anything does; 4 or 7 where nothing does but profiles could
+    not be compared: a file of raw is damaged, or they have too many events.
     """
     from batch.landing.loop import parse_every
     from impressions.client import ImpressionsClient
@@ -117,6 +119,13 @@ def command(
         done = _round(settings, client, choose, since_ms, arguments | {"since": since}, json)
     if done.findings:
         raise typer.Exit(AuditFailed.exit_code)
+    if done.skipped:
+        raise typer.Exit(_exit_of(done.skipped[0].reason))
+
+
+def _exit_of(reason: str) -> int:
+    """Of a profile that could not be compared."""
+    return Refused.exit_code if reason == "too_many_events" else CorruptData.exit_code
 
 
 def _check_flags(

@@ -113,24 +113,20 @@ def one_of_both(
     if not len(both):
         return both
     _, group = groups_of(_identity(both))
-    in_raw, in_topic = (
-        np.bincount(group, np.where(is_in, copies, 0)).astype(np.int64)
-        for is_in, copies in (
-            (np.arange(len(both)) < len(rows), both.in_raw),
-            (np.arange(len(both)) >= len(rows), both.in_topic),
-        )
-    )
-    of_both = (both.source == source) & (both.log_offset >= read_from)
-    landed = both.log_offset < next_offset
     is_row = np.arange(len(both)) < len(rows)
-    # A row of that part of the topic gives way to the topic's own; one that it lacks stays.
-    keep = np.where(is_row, ~of_both | (in_topic[group] == 0), True)
-    copies = np.where(in_topic[group] > 0, _shared(in_raw[group], in_topic[group], group, ~is_row),
-                      both.in_raw)  # fmt: skip
+    in_raw, in_topic = (
+        np.bincount(group, copies).astype(np.int64)[group]
+        for copies in (np.where(is_row, both.in_raw, 0), np.where(is_row, 0, both.in_topic))
+    )
+    was_read = (both.source == source) & (both.log_offset >= read_from)
+    # A row of the part that was read gives way to the topic's own; one that it lacks stays.
+    keep = ~is_row | ~was_read | (in_topic == 0)
+    copies = np.where(both.log_offset < next_offset, _shared(in_raw, in_topic, group, ~is_row),
+                      NOT_READ)  # fmt: skip
     said = replace(
         both,
-        in_raw=np.where(is_row, both.in_raw, np.where(landed, copies, NOT_READ)),
-        in_topic=np.where(of_both, np.minimum(in_topic[group], 1), NOT_READ),
+        in_raw=np.where(is_row, both.in_raw, copies),
+        in_topic=np.where(was_read, np.minimum(in_topic, 1), NOT_READ),
     )
     return said.take(np.flatnonzero(keep)).in_order()
 

@@ -93,6 +93,16 @@ class Finding:
     error: str = ""
 
 
+@dataclass(frozen=True)
+class Skipped:
+    """A profile that could not be compared, and why: a file of raw that cannot be read, or more
+    events than fit into memory."""
+
+    profile_id: int
+    reason: str
+    message: str
+
+
 def finding_of_error(served: Served, shard: int) -> Finding:
     """Of a profile that the host has and cannot read."""
     return Finding(served.profile_id, shard, "", "", (), (), served.error)

@@ -7,7 +7,7 @@ more rows than fit are refused, and the caller asks for fewer profiles.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,16 +16,17 @@ import numpy as np
 from batch.lake import snapshots, tables
 from batch.lake.arrow_columns import integers
 from batch.lake.cursor import Cursor, Landed
-from batch.lake.data_file_rows import Profiles, opened, rows_of
+from batch.lake.data_file_rows import Profiles, opened, read_group, rows_of
 from batch.lake.data_files import LiveFile, bound, live_files
 from batch.reconciling.events import NOT_READ, Events, joined, no_events
 from impressions.core import window
 from impressions.core.contribution import contributions
 from impressions.core.decay import Int
-from impressions.core.errors import Refused
+from impressions.core.errors import CorruptData, Refused
 from impressions.core.item import pack
 from impressions.core.spec import DAY_MS, Spec
 from impressions.settings.model import Settings
+from impressions.terminal import log
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -82,7 +83,7 @@ class LandedTable:
                 parts.append(part)
                 held += len(part)
                 if held > self.max_events:
-                    raise _too_many(wanted, self.max_events)
+                    raise too_many(wanted, self.max_events)
         return joined(parts)
 
     def next_profiles(self, shard: int, start: int, most: int, since_ms: int = 0) -> Int:
@@ -95,7 +96,11 @@ class LandedTable:
         found, complete_to = [np.empty(0, np.int64)], (1 << 63) - 1
         for file in self._files(shard, (start, 1 << 63)):
             if file.partition["ingest_slot"] // 1000 + DAY_MS > since_ms:
-                profiles, next_group = self._first_profiles(file, start)
+                try:
+                    profiles, next_group = self._first_profiles(file, start)
+                except CorruptData as error:  # its profiles have other files, which will say it
+                    log.warning("unreadable", error=error.message)
+                    continue
                 found.append(profiles)
                 complete_to = min(complete_to, next_group)
         every = np.unique(np.concatenate(found))
@@ -116,7 +121,7 @@ class LandedTable:
             bounds.sort()
             if not bounds:
                 return np.empty(0, np.int64), (1 << 63) - 1
-            rows = parquet.read_row_group(bounds[0][1], columns=["profile_id"], use_threads=False)
+            rows = read_group(parquet, file.path, bounds[0][1], ["profile_id"])
             profiles = np.unique(integers(rows, "profile_id"))
         rest = [low for low, _ in bounds[1:]]
         return profiles[profiles >= start], min(rest, default=(1 << 63) - 1)
@@ -177,9 +182,10 @@ def events_of(rows: pa.Table, number: int, spec: Spec) -> Events:
     )
 
 
-def _too_many(wanted: Sequence[int] | Int, most: int) -> TooManyEvents:
+def too_many(wanted: Int, most: int) -> TooManyEvents:
+    """The error that names the profiles."""
     named = f"profile {wanted[0]}" if len(wanted) == 1 else f"{len(wanted)} profiles"
     return TooManyEvents(
-        f"{named}: more than {most:,} events in raw and topic, expected as many as fit into memory",
-        hint="a larger land.memory_mb",
+        f"{named}: more than {most:,} events, expected as many as fit into memory: "
+        "a larger land.memory_mb"
     )

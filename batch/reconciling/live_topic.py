@@ -14,7 +14,7 @@ from batch.lake.cursor import Cursor, source_of
 from batch.landing.fetch import batches, client_of
 from batch.landing.plan import Range
 from batch.reconciling.events import NOT_READ, Events, joined, no_events
-from batch.reconciling.landed import LandedTable, TooManyEvents
+from batch.reconciling.landed import LandedTable, too_many
 from impressions.core.contribution import contributions
 from impressions.core.decay import Int
 from impressions.core.event import Reason
@@ -83,11 +83,7 @@ class LiveTopic:
             parts.append(part)
             held += len(part)
             if held > max_events:
-                raise TooManyEvents(
-                    f"{len(wanted)} profiles: more than {max_events:,} events in the topic, "
-                    "expected as many as fit into memory",
-                    hint="a larger land.memory_mb",
-                )
+                raise too_many(wanted, max_events)
         return joined(parts), begin
 
     def _events_of(self, batch: DecodedBatch, offset: Int, wanted: Int) -> Events:

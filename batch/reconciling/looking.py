@@ -17,12 +17,13 @@ import numpy as np
 
 from batch.lake.cursor import Cursor
 from batch.reconciling.events import Events, joined, one_of_both
-from batch.reconciling.findings import Finding, finding_of, finding_of_error
+from batch.reconciling.findings import Finding, Skipped, finding_of, finding_of_error
 from batch.reconciling.judging import judge
-from batch.reconciling.landed import LandedTable, TooManyEvents
+from batch.reconciling.landed import LandedTable, TooManyEvents, too_many
 from batch.reconciling.live_topic import LiveTopic
 from batch.reconciling.served import Server
 from impressions.core.decay import Int
+from impressions.core.errors import CorruptData
 from impressions.core.spec import Spec
 
 
@@ -36,9 +37,18 @@ class Parts:
     spec: Spec
 
 
-def compare(
-    parts: Parts, shard: int, runs: Sequence[Int], since_ms: int | None = None
-) -> list[Finding]:
+@dataclass(frozen=True)
+class Compared:
+    """What came of profiles: those that differ, and those that could not be compared."""
+
+    findings: tuple[Finding, ...] = ()
+    skipped: tuple[Skipped, ...] = ()
+
+    def __add__(self, other: Compared) -> Compared:
+        return Compared(self.findings + other.findings, self.skipped + other.skipped)
+
+
+def compare(parts: Parts, shard: int, runs: Sequence[Int], since_ms: int | None = None) -> Compared:
     """What differs of profiles of a shard.
 
     Args:
@@ -46,14 +56,11 @@ def compare(
         since_ms: read the topic from there on, landed or not; None: from where raw ends.
 
     Raises:
-        TooManyEvents: of a single profile.   ServiceError: no answer, or no broker.
-        CorruptData: naming a file of raw.
+        ServiceError: no answer, or no broker.
     """
-    suspects = _looked_at(parts, shard, runs, _tail(parts, shard, since_ms))
-    if not suspects:
-        return []
-    again = [np.array([one.profile_id], np.int64) for one in suspects]
-    return _looked_at(parts, shard, again, Cursor(0))
+    first = _looked_at(parts, shard, runs, _tail(parts, shard, since_ms))
+    suspects = [np.array([one.profile_id], np.int64) for one in first.findings]
+    return Compared(skipped=first.skipped) + _looked_at(parts, shard, suspects, Cursor(0))
 
 
 def _tail(parts: Parts, shard: int, since_ms: int | None) -> Cursor:
@@ -66,17 +73,18 @@ def _tail(parts: Parts, shard: int, since_ms: int | None) -> Cursor:
     return landed if offset >= landed.next_offset else Cursor(offset)
 
 
-def _looked_at(parts: Parts, shard: int, runs: Sequence[Int], start: Cursor) -> list[Finding]:
-    """As many at a time as fit into memory."""
+def _looked_at(parts: Parts, shard: int, runs: Sequence[Int], start: Cursor) -> Compared:
+    """As many at a time as fit into memory; a file that cannot be read spoils no profile but those
+    that lie where it is damaged."""
     if not runs:
-        return []
+        return Compared()
     try:
-        return _at_once(parts, shard, runs, start)
-    except TooManyEvents:
+        return Compared(tuple(_at_once(parts, shard, runs, start)))
+    except (TooManyEvents, CorruptData) as error:
         halves = _halves(runs)
         if not halves:
-            raise
-    return [one for half in halves for one in _looked_at(parts, shard, half, start)]
+            return Compared(skipped=(Skipped(int(runs[0][0]), error.reason, error.message),))
+    return sum((_looked_at(parts, shard, half, start) for half in halves), Compared())
 
 
 def _halves(runs: Sequence[Int]) -> list[list[Int]]:
@@ -92,7 +100,7 @@ def _at_once(parts: Parts, shard: int, runs: Sequence[Int], start: Cursor) -> li
     answers = parts.server.answers(wanted.tolist())
     rows = joined([parts.raw.events(shard, run) for run in runs])
     if len(rows) > parts.raw.max_events:
-        raise TooManyEvents(f"{len(wanted)} profiles: {len(rows):,} events are too many at once")
+        raise too_many(wanted, parts.raw.max_events)
     events = _with_topic(parts, shard, wanted, rows, start).in_order()
     order = np.argsort(events.profile_id, kind="stable")
     low = np.searchsorted(events.profile_id[order], wanted)

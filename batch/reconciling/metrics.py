@@ -25,10 +25,11 @@ class Metrics:
         )
         for answer in ("complete", "flagged"):
             self._differing.labels(answer)
-        self._profiles, self._events, self._failed = (
+        self._profiles, self._skipped, self._events, self._failed = (
             Counter(f"impressions_reconcile_{name}", text, registry=self.registry)
             for name, text in (
                 ("profiles", "Profiles compared."),
+                ("skipped", "Profiles that could not be compared."),
                 ("named_events", "Events named behind differences."),
                 ("failed_rounds", "Rounds that ended with an error."),
             )
@@ -49,7 +50,8 @@ class Metrics:
         return self._rotation.full_ms or self._rotation.begun_ms
 
     def done(self, round_: Round, rotation: Rotation, seconds: float) -> None:
-        self._profiles.inc(round_.profiles)
+        self._profiles.inc(round_.profiles - len(round_.skipped))
+        self._skipped.inc(len(round_.skipped))
         for finding in round_.findings:
             self._differing.labels("flagged" if finding.reasons else "complete").inc()
         self._events.inc(round_.events)

@@ -14,20 +14,25 @@ _EVENTS_SHOWN = 20
 def outcome_of(done: Round) -> Outcome:
     """Counts, and every finding."""
     return Outcome(
-        changed=False,
-        counts={"profiles": done.profiles, "differing": len(done.findings), "events": done.events},
-        extra={"findings": list(done.findings)},
+        counts={
+            "profiles": done.profiles,
+            "differing": len(done.findings),
+            "events": done.events,
+            "skipped": len(done.skipped),
+        },
+        extra={"findings": list(done.findings), "skipped": list(done.skipped)},
     )
 
 
 def summary(report: Report, done: Round) -> str:
     """For people: a line, and what differs below it."""
-    differing = len(done.findings)
-    head = f"compared {done.profiles:,} profiles in {report.seconds:.1f} s: "
-    if not differing:
-        return head + "raw and answers agree"
+    differing, skipped = len(done.findings), done.skipped
+    verdict = f"{differing:,} differ" if differing else "raw and answers agree"
+    compared = done.profiles - len(skipped)
+    head = f"compared {compared:,} profiles in {report.seconds:.1f} s: {verdict}"
     lines = [line for finding in done.findings for line in _of_profile(finding)]
-    return "\n".join([head + f"{differing:,} differ", *lines])
+    lines += [f"profile {one.profile_id}: not compared: {one.message}" for one in skipped]
+    return "\n".join([head, *lines])
 
 
 def _of_profile(finding: Finding) -> Iterator[str]:

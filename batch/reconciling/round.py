@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from batch.reconciling.choosing import Chosen
-from batch.reconciling.findings import Finding
+from batch.reconciling.findings import Finding, Skipped
 from batch.reconciling.landed import LandedTable, read_table
 from batch.reconciling.live_topic import topic_of
-from batch.reconciling.looking import Parts, compare
+from batch.reconciling.looking import Compared, Parts, compare
 from batch.reconciling.served import Server
 from impressions.client import ImpressionsClient
 from impressions.clock import Clock
@@ -20,10 +20,15 @@ from impressions.terminal.console import progress
 
 @dataclass(frozen=True)
 class Round:
-    """What came of a round. `profiles`: how many were compared."""
+    """What came of a round.
+
+    Attributes:
+        profiles: how many were chosen.   skipped: those of them that could not be compared.
+    """
 
     profiles: int
     findings: tuple[Finding, ...]
+    skipped: tuple[Skipped, ...] = ()
 
     @property
     def events(self) -> int:
@@ -48,14 +53,13 @@ def run_round(
         NotReady: nothing was landed yet; no topic.
         ServiceError: the server, or the broker, does not answer.
         UsageError: a profile of a shard that the server does not own.
-        CorruptData: a file of raw cannot be read; it is named.
     """
     server = Server(client, settings)
     raw = read_table(settings, clock())
     parts = Parts(raw, topic_of(settings), server, settings.spec)
     chosen = choose(raw, server.shards)
     total = sum(len(run) for runs in chosen.values() for run in runs)
-    findings: list[Finding] = []
+    done = Compared()
     with progress("profiles compared", total=total) as bar:
         for shard, runs in sorted(chosen.items()):
             if shard not in server.shards:
@@ -65,6 +69,6 @@ def run_round(
                     hint="--address of a host that owns the shard",
                     reason="shard_not_owned",
                 )
-            findings += compare(parts, shard, runs, since_ms)
+            done += compare(parts, shard, runs, since_ms)
             bar.advance(sum(len(run) for run in runs))
-    return Round(total, tuple(findings))
+    return Round(total, done.findings, done.skipped)

@@ -1,8 +1,8 @@
 """Rounds for ever: the next profiles by shard and key, at a stated cost, until asked to stop.
 
-A round that fails (a server or a broker that is away, a file that cannot be read) is a line in the
-log and a count; the next one tries the same profiles again. A profile that differs is a line with
-its events, a count, and an alert; the service goes on.
+A round that fails (a server or a broker that is away) is a line in the log and a count; the next
+one tries the same profiles again. A profile that differs is a line, a count and an alert, one that
+cannot be compared a line and a count; the service goes on.
 """
 
 from __future__ import annotations
@@ -68,6 +68,8 @@ def next_round(
     for finding in done.findings:
         log.warning("differs", profile=finding.profile_id, shard=finding.shard,
                     events=sum(len(d.events) for d in finding.differences))  # fmt: skip
+    for one in done.skipped:
+        log.warning("skipped", profile=one.profile_id, reason=one.reason, error=one.message)
     return done
 
 

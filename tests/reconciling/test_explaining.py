@@ -69,7 +69,7 @@ def test_an_answer_that_is_right_differs_in_nothing(events):
     assert named(events, served_of(events, stored=True)) == (set(), True)
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(histories(), st.data())
 def test_an_event_that_was_dropped_is_the_one_that_is_named(events, data):
     """By its offset, and as lacking in the layer that the cut gives it to."""
@@ -78,7 +78,7 @@ def test_an_event_that_was_dropped_is_the_one_that_is_named(events, data):
     assert named(events, served) == ({(int(events.log_offset[which]), "lacks")}, True)
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(histories(), st.data())
 def test_an_event_that_was_counted_twice_is_the_one_that_is_named(events, data):
     which = data.draw(st.integers(0, len(events) - 1))
@@ -86,7 +86,7 @@ def test_an_event_that_was_counted_twice_is_the_one_that_is_named(events, data):
     assert named(events, served) == ({(int(events.log_offset[which]), "twice")}, True)
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(histories(near=True), st.booleans(), st.data())
 def test_after_rounding_it_is_among_those_that_are_named(events, is_twice, data):
     """A profile block keeps 24 bits: of two old events at nearly the same time both may fit, and
@@ -101,7 +101,7 @@ def test_after_rounding_it_is_among_those_that_are_named(events, is_twice, data)
     assert unique == (len(found) == 1)
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(histories(least=2), st.data())
 def test_two_events_are_named_one_lost_and_one_counted_twice(events, data):
     a, b = data.draw(st.lists(st.integers(0, len(events) - 1), min_size=2, max_size=2, unique=True))
@@ -111,7 +111,7 @@ def test_two_events_are_named_one_lost_and_one_counted_twice(events, data):
     assert wanted <= found
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(histories(least=2), st.data())
 def test_a_run_of_events_that_a_layer_lost_is_named(events, data):
     """A slot, a block, a whole layer: what was ingested one after the other."""

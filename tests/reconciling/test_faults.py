@@ -4,7 +4,6 @@ without a fault differs in nothing. Real tables, a real generation, a real serve
 from __future__ import annotations
 
 import random
-from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
@@ -12,7 +11,7 @@ import pytest
 from batch.lake.cursor import Cursor
 from batch.reconciling import looking
 from batch.reconciling import round as rounds
-from impressions.core.errors import CorruptData, NotReady, Refused
+from impressions.core.errors import NotReady, Refused
 from impressions.core.spec import DAY_MS
 from tests.generations import CUTOVER_MS
 from tests.reconciling.world import (
@@ -22,6 +21,7 @@ from tests.reconciling.world import (
     STREAMED,
     HeldTopic,
     World,
+    damage_file,
     lacking,
     named,
     twice,
@@ -191,20 +191,19 @@ def test_a_device_that_sends_an_impression_twice_in_a_flush_is_no_fault(world, m
     assert world.compare(since_ms=CUTOVER_MS - DAY_MS).findings == ()
 
 
-def test_a_flipped_bit_of_raw_is_an_error_with_the_files_name(world):
-    """Exit code 4: what it holds cannot be compared."""
+def test_a_flipped_bit_of_raw_spoils_the_profiles_where_it_lies(world):
+    """They are not compared, and the file is named; all others are, and every round goes on."""
     paths = world.raw(EVENTS)
     world.generation(EVENTS)
     world.stream(EVENTS)
     world.serve()
-    path = Path(paths[0].removeprefix("file://"))
-    metadata = pq.read_metadata(path)
-    column = metadata.row_group(0).column(metadata.schema.names.index("dwell_s"))
-    data = bytearray(path.read_bytes())
-    data[column.data_page_offset + column.total_compressed_size - 1] ^= 0x10
-    path.write_bytes(data)
-    with pytest.raises(CorruptData, match=path.name):
-        world.compare()
+    path = damage_file(paths[0])
+    spoiled = set(pq.read_table(path, columns=["profile_id"])["profile_id"].to_pylist())
+    done = world.compare()
+    assert (done.profiles, done.findings) == (10, ())
+    assert {one.profile_id for one in done.skipped} == spoiled
+    assert 0 < len(spoiled) < 10
+    assert all(one.reason == "rotten_file" and path.name in one.message for one in done.skipped)
 
 
 def test_a_profile_that_the_host_cannot_read_is_a_finding(world):
@@ -218,15 +217,17 @@ def test_a_profile_that_the_host_cannot_read_is_a_finding(world):
 
 
 def test_more_events_than_fit_into_memory_are_compared_in_parts(world, monkeypatch):
-    """One profile that does not fit alone is refused with the setting."""
+    """One profile that does not fit alone is left out, with the setting that helps."""
     world.right()
     monkeypatch.setattr("batch.reconciling.landed.EVENT_BYTES", (2048 << 20) // 100)
     monkeypatch.setattr(looking, "_tail", lambda *_: Cursor(0))
     done = world.compare()
     assert (done.profiles, done.findings) == (10, ())
     monkeypatch.setattr("batch.reconciling.landed.EVENT_BYTES", 2048 << 20)
-    with pytest.raises(Refused, match=r"profile \d+: more than 1 events"):
-        world.compare()
+    done = world.compare()
+    assert len(done.skipped) == 10
+    assert done.skipped[0].message.endswith("fit into memory: a larger land.memory_mb")
+    assert "more than 1 events" in done.skipped[0].message
 
 
 def test_a_server_of_other_settings_is_refused(world):

@@ -16,7 +16,7 @@ from impressions.core.shard import shard_of
 from impressions.core.spec import DAY_MS
 from impressions.process.command import as_app, main
 from tests.generations import CUTOVER_MS
-from tests.reconciling.world import EVENTS, PROFILES, STREAMED, World
+from tests.reconciling.world import EVENTS, PROFILES, STREAMED, World, damage_file
 from tests.serving.support import WEEK_2_MS
 
 SHARDS = range(8)
@@ -148,6 +148,20 @@ def test_the_command_exits_6_and_names_the_event(wrong, at_week_2, capsys):
     assert "compared 1 profiles" in text
     assert "stream lacks it" in text
     assert f"offset {len(EVENTS) - 1} flush 0 log_id {len(EVENTS)} seen " in text
+
+
+def test_the_command_exits_4_where_raw_cannot_be_read(tmp_path, at_week_2, capsys):
+    """Nothing differs, and not everything was compared."""
+    with World(tmp_path) as world:
+        paths = world.raw(EVENTS)
+        world.generation(EVENTS)
+        world.stream(EVENTS)
+        world.serve()
+        damage_file(paths[0])
+        everybody = [word for p in PROFILES for word in ("--profile", str(p))]
+        code, report = run(world, *everybody, capsys=capsys)
+    assert (code, report["findings"], report["counts"]["differing"]) == (4, [], 0)
+    assert {one["reason"] for one in report["skipped"]} == {"rotten_file"}
 
 
 @pytest.mark.parametrize(

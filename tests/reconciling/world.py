@@ -13,8 +13,10 @@ from __future__ import annotations
 
 import contextlib
 import random
+from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 
 from batch.lake import snapshots, tables
 from batch.lake.arrow_columns import micros, table_of
@@ -171,6 +173,17 @@ class World(contextlib.ExitStack):
         return rounds.run_round(
             self.settings, self.client, self.clock, lambda raw, shards: chosen, since_ms
         )
+
+
+def damage_file(uri):
+    """A bit of a data file's `dwell_s` flipped; its path."""
+    path = Path(uri.removeprefix("file://"))
+    metadata = pq.read_metadata(path)
+    column = metadata.row_group(0).column(metadata.schema.names.index("dwell_s"))
+    data = bytearray(path.read_bytes())
+    data[column.data_page_offset + column.total_compressed_size - 1] ^= 0x10
+    path.write_bytes(data)
+    return path
 
 
 def named(done):
