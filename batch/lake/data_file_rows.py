@@ -53,7 +53,7 @@ def rows_of(
         for number in range(parquet.num_row_groups):
             group_rows = parquet.metadata.row_group(number).num_rows
             if _may_hold(parquet, number, profiles):
-                rows = _read(parquet, file.path, number, sorted(needed))
+                rows = read_group(parquet, file.path, number, sorted(needed))
                 if file.deletes:
                     rows = deletes.kept(rows, first, file.path, file.deletes, io, schema)
                 yield _shaped(within(rows, profiles), columns, schema)
@@ -91,7 +91,8 @@ def _rotten(path: str, error: Exception) -> CorruptData:
     )
 
 
-def _read(parquet: pq.ParquetFile, path: str, number: int, columns: list[str]) -> pa.Table:
+def read_group(parquet: pq.ParquetFile, path: str, number: int, columns: list[str]) -> pa.Table:
+    """A row group of an open file; CorruptData where it cannot be read."""
     import pyarrow as pa
 
     try:

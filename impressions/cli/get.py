@@ -14,16 +14,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from impressions.core.errors import SettingsError, UsageError
+from impressions.core.errors import UsageError
 from impressions.core.ids import PROFILE_BITS, TITLE_BITS, hash_id
+from impressions.process import credentials
 from impressions.process.command import Json, verb
 from impressions.settings.model import Settings
-from impressions.settings.paths import expanded
 from impressions.terminal.console import Table, emit, human_age, human_time
 
 if TYPE_CHECKING:
-    import grpc
-
     from impressions.client import Context, ProfileResult
     from impressions.core.answer import Top
 
@@ -111,8 +109,8 @@ def command(
         address or settings.serving.listen,
         timeout_s=timeout_s,
         channels=1,
-        token=_token(token_file or settings.serving.token_file),
-        tls=_tls(tls_ca),
+        token=credentials.token_of(token_file or settings.serving.token_file),
+        tls=credentials.tls_of(tls_ca),
     ) as client:
         result = client.get(
             profile_id,
@@ -197,31 +195,6 @@ def _refuse_rows_of_later(result: ProfileResult) -> None:
             "stored by then",
             reason="query_before_events",
         )
-
-
-def _token(path: Path | None) -> str | None:
-    """The first token of the file; a server's own file may hold several."""
-    if path is None:
-        return None
-    tokens = _file("--token-file", path).decode(errors="replace").split()
-    if not tokens:
-        raise SettingsError(f"--token-file {path}: empty, expected a token")
-    return tokens[0]
-
-
-def _tls(ca: Path | None) -> grpc.ChannelCredentials | None:
-    if ca is None:
-        return None
-    import grpc
-
-    return grpc.ssl_channel_credentials(_file("--tls-ca", ca))
-
-
-def _file(flag: str, path: Path) -> bytes:
-    try:
-        return expanded(path).read_bytes()
-    except OSError as error:
-        raise SettingsError(f"{flag} {path}: cannot be read ({error.strerror})") from None
 
 
 def _sums(result: ProfileResult) -> dict[str, Any]:

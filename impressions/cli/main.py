@@ -66,6 +66,9 @@ VERBS = {
         service=True,
     ),
     "get": Verb("impressions.cli.get:command", "Ask a server about one profile."),
+    "reconcile": Verb(
+        "batch.reconcile:command", "Compare raw with answers, and name the events that differ."
+    ),
     "status": Verb("impressions.cli.status:command", "Show both paths end to end, with ages."),
     "dev": Verb("impressions.cli.dev:app", "Run the whole system on this machine: up, down."),
 }
@@ -108,7 +111,7 @@ def main() -> None:
 
 
 def _repeats(words: Sequence[str]) -> bool:
-    """Whether it is a landing that goes on for ever."""
+    """Whether it is a verb that goes on for ever: a landing, a reconciliation."""
     return any(word.partition("=")[0] == "--every" for word in words)
 
 

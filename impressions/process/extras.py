@@ -26,7 +26,7 @@ EXTRAS_OF = {
     "rocksdict": ("bulkload", "serving", "speed", "spark"),
     "numba": ("serving", "speed", "spark"),
     "llvmlite": ("serving", "speed", "spark"),
-    "prometheus_client": ("serving", "speed"),
+    "prometheus_client": ("serving", "spark", "speed"),
     "grpc_health": ("serving",),
     "grpc_reflection": ("serving",),
     "grpc": ("client",),

@@ -30,6 +30,7 @@ from impressions.settings.sections import (
     Host,
     Kafka,
     Land,
+    Reconcile,
     Serving,
     Spark,
     Speed,
@@ -51,7 +52,7 @@ class Settings(BaseSettings):
     home: Path = Field(
         Path(".impressions"),
         description="directory of all local state: catalog.db, warehouse/, generations/, host/, "
-        "kafka/, speed/, dev/, run/, logs/, tmp/",
+        "kafka/, speed/, dev/, run/, logs/, tmp/, reconcile.json",
     )
     slot_seconds: int = Field(
         86_400,
@@ -77,6 +78,7 @@ class Settings(BaseSettings):
     speed: Speed = Speed()
     host: Host = Host()
     serving: Serving = Serving()
+    reconcile: Reconcile = Reconcile()
 
     _origins: dict[str, str] = PrivateAttr(default_factory=dict)
 

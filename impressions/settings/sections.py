@@ -231,6 +231,16 @@ class Host(BaseModel):
     )
 
 
+class Reconcile(BaseModel):
+    """The service that compares raw with answers."""
+
+    model_config = _FROZEN
+
+    metrics_listen: str = Field(
+        "127.0.0.1:0", pattern=r"^.+:\d{1,5}$", description="host:port of /metrics; 0 = any free"
+    )
+
+
 class Serving(BaseModel):
     """The gRPC service."""
 

@@ -14,6 +14,8 @@ import pytest
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import generate_latest
 
+from batch.reconciling.metrics import Metrics as ReconcileMetrics
+from batch.reconciling.rotation import Rotation
 from impressions.core.completeness import StreamState
 from impressions.deltas.process import FollowerMetrics
 from impressions.deltas.store import PartitionState
@@ -32,7 +34,7 @@ BEAT = Heartbeat(0, 1, 1, bytes(16), bytes(16), 5, 1, 0, 1)
 
 
 def exposed() -> dict[str, set[str]]:
-    """Every sample's name, with its labels, as /metrics of worker, server and follower shows it."""
+    """Every sample's name, with its labels, as /metrics of each process shows it."""
     worker = Metrics()
     worker.seen(0, BEAT, end_offset=6, now_ms=2)
     counts = dict.fromkeys(("applied", "duplicate", "rejected", "replayed"), 1)
@@ -49,8 +51,10 @@ def exposed() -> dict[str, set[str]]:
     server.describe(lambda: self_report(SETTINGS, served, lambda _: stream, 2), lambda: 0.0)
     state = PartitionState(bytes(16), 7, False, 0, heartbeat.encode(BEAT, SETTINGS.spec))
     follower = FollowerMetrics(SimpleNamespace(states={0: state}, spec=SETTINGS.spec))
+    reconcile = ReconcileMetrics(lambda: 2, Rotation(1))
+    own = (worker, server, follower, reconcile)
     names: dict[str, set[str]] = {}
-    for registry in (worker.registry, server.registry, follower.registry):
+    for registry in (metrics.registry for metrics in own):
         for name, labels in samples(registry):
             names.setdefault(name, set()).update(labels)
     return names
