@@ -2,13 +2,15 @@
 
 Rows that `close` and the import just wrote were counted while they were in memory; days whose
 counts are not at hand are read again, only the columns that are counted. Killed between raw's
-commit and this one, the next close, or `compact`, finds the day without rows and counts it.
+commit and this one, the next close, or `compact`, finds the day without rows and counts it. Rows
+of a day that raw does not have any more (an import was taken back) go.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from batch.closing.counting import Counting, count_files
 from batch.closing.place import Closed
@@ -16,6 +18,7 @@ from batch.jobs.context import Context
 from batch.lake import snapshots, tables
 from batch.lake.data_file_writer import Target, target_of
 from batch.lake.data_files import LiveFile
+from batch.lake.slot_states import slot_states
 from batch.quality import table as quality_table
 from batch.quality.counts import Counts, added
 from batch.quality.day_rows import DayRow, rows_of_day
@@ -24,8 +27,12 @@ from batch.quality.rejected_rows import rejected_of
 from batch.quality.table import Kept, month_of
 from impressions.core.spec import DAY_MS
 
+if TYPE_CHECKING:
+    from pyiceberg.table import Table
+
 TITLE_DAYS = 28
 _HEALED_DAYS = 7
+_RETENTION_DAYS = 400  # older days may be deleted from raw; what was counted of them stays
 Fresh = Mapping[frozenset[str], Counts]
 """Paths of a place's files -> what was counted while they were written."""
 
@@ -73,7 +80,7 @@ def record(
     base = snapshots.state(raw)
     reached_ms = base.valid_through_ms or 0
     days = closed_days(raw, base.snapshot_id, reached_ms if until_ms is None else until_ms)
-    kept = quality_table.read(context.settings)
+    kept = _without_gone(context, raw, base, writes=writes)
     lacking = _lacking(days.values(), kept)
     chosen = set(lacking) if everything else _near(lacking, days, fresh or {}, reached_ms)
     snapshot_id = None
@@ -85,6 +92,17 @@ def record(
         standing = [row for row in kept.rows if row.day not in rows]
         kept = Kept((*standing, *(r for of in rows.values() for r in of)), kept.accepted)
     return Recorded(tuple(sorted(chosen)), tuple(sorted(set(lacking) - chosen)), kept, snapshot_id)
+
+
+def _without_gone(context: Context, raw: Table, base: snapshots.State, *, writes: bool) -> Kept:
+    """The table without days that raw lost; those too old to tell stay."""
+    kept = quality_table.read(context.settings)
+    there = {slot // DAY_MS for slot in slot_states(raw, base.snapshot_id)}
+    since = (base.valid_through_ms or 0) // DAY_MS - _RETENTION_DAYS
+    gone = {row.day for row in kept.rows if row.day >= since} - there
+    if gone and writes:
+        quality_table.replace(context.settings, dict.fromkeys(gone, ()), context.run.id)
+    return Kept(tuple(row for row in kept.rows if row.day not in gone), kept.accepted)
 
 
 def _lacking(days: Iterable[Day], kept: Kept) -> list[int]:

@@ -84,20 +84,27 @@ def findings_of(series: Series, limits: Quality, accepted: Collection[Acceptance
             for one in _of_day(series, measure, history, day, limits)
         ]
         found += hours_moved(series, hours, day, limits)
-        weeks = _weeks_before(series, day, limits)
-        blank = {
-            measure.name: np.isnan(history[weeks]).all(axis=0)
-            for measure, history in zip(measures, clean, strict=True)
-        }
-        told = {(one.measure, one.segment) for one in found}
-        found += [
-            one
-            for one in absolute_rules(series, day, limits, lambda m, i: bool(blank[m][i]))
-            if (one.measure, one.segment) not in told
-        ]
+        found += _absolute(series, day, limits, measures, clean, found)
         _forget(series, [f for f in found if not covered(f, accepted)], measures, clean, hours, day)
         result += narrowed(found)
     return result
+
+
+def _absolute(
+    series: Series,
+    day: int,
+    limits: Quality,
+    measures: Sequence[Measure],
+    clean: Sequence[Float],
+    found: Sequence[Finding],
+) -> list[Finding]:
+    """What absolute rules say of segments without weeks of history, and nothing said yet."""
+    weeks = _weeks_before(series, day, limits)
+    pairs = zip(measures, clean, strict=True)
+    blank = {m.name: np.asarray(np.isnan(past[weeks]).all(axis=0)) for m, past in pairs}
+    told = {(one.measure, one.segment) for one in found}
+    rules = absolute_rules(series, day, limits, lambda name, i: bool(blank[name][i]))
+    return [one for one in rules if (one.measure, one.segment) not in told]
 
 
 def _weeks_before(series: Series, day: int, limits: Quality) -> Int:
