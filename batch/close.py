@@ -3,6 +3,9 @@
 Sorted by (profile, title, event time), duplicates flagged, row-level deletes applied, late rows in
 files of their own. By default all slots that are over and not closed, and closed ones right after
 one of them; one commit. A plain process; spark-submitted, a task of the cluster per (slot, shard).
+
+Days that are over then get their rows of `impressions.quality`, and are judged (batch/quality): a
+finding is said, written to a file of metrics and shown by `status`; `compact` refuses it.
 """
 
 from __future__ import annotations
@@ -11,7 +14,10 @@ from typing import Annotated
 
 import typer
 
+from batch.closing.place import Closed
+from batch.closing.recording import fresh_counts
 from batch.closing.request import Request, chosen_slots
+from batch.closing.reviewing import record_and_review
 from batch.jobs.context import Context
 from batch.jobs.tasks import runner_of_submission
 from batch.lake import snapshots, tables
@@ -77,10 +83,12 @@ def command(
 
 
 def run_close(context: Context, request: Request, *, dry_run: bool = False) -> Outcome:
-    """Closes the slots in one commit. Raises NotReady for a slot that is not over."""
+    """Closes the slots in one commit, and judges their days. Raises NotReady for a slot that is
+    not over."""
     from batch.closing.rewrite import Rewrite
 
     settings, rewrite = context.settings, Rewrite(context.settings, context.runner)
+    written: list[Closed] = []
 
     def attempt() -> Outcome:
         table = tables.require(settings, tables.RAW, hint="impressions land --from-files ...")
@@ -93,6 +101,7 @@ def run_close(context: Context, request: Request, *, dry_run: bool = False) -> O
             return Outcome(False, counts, {tables.RAW: base.snapshot_id}, extra)
         said = {snapshots.RUN_ID: context.run.id}
         snapshot_id, closed = rewrite.attempt(table, base, slots, said)
+        written[:] = closed
         counts |= {
             "rows": sum(one.rows for one in closed),
             "duplicates": sum(one.duplicates for one in closed),
@@ -100,7 +109,8 @@ def run_close(context: Context, request: Request, *, dry_run: bool = False) -> O
         }
         return Outcome(True, counts, {tables.RAW: snapshot_id}, extra)
 
-    return retried(attempt)
+    done = retried(attempt)
+    return done if dry_run else record_and_review(context, done, fresh_counts(written))
 
 
 def _summary(report: Report, dry_run: bool) -> str:

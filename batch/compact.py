@@ -4,6 +4,7 @@ One argument decides everything, the cutover; the clock is never asked.
 
     1. ready       raw is complete up to the cutover and every slot of the window is closed
                    batch/compacting/readiness.py
+                   and no finding about its days stands    batch/compacting/quality_gate.py
     2. pin         the window as a branch of raw, its source tagged
                    batch/compacting/window_branch.py
     3. aggregate   one pass without an Exchange, onto an audit branch
@@ -22,12 +23,15 @@ from typing import Annotated, Any
 
 import typer
 
-from batch.compacting import publishing, readiness
+from batch.closing.recording import record
+from batch.compacting import publishing, quality_gate, readiness
 from batch.compacting.auditing import Audited, audit, sign
 from batch.compacting.computing import compute
 from batch.compacting.job import Compacting
 from batch.compacting.recompute import recompute as recomputed
 from batch.compacting.window_branch import Survey
+from batch.jobs.context import Context
+from batch.jobs.tasks import Runner
 from batch.lake import generations, tables
 from batch.spark.progress import stages
 from impressions.core.slot import parse_logical_date
@@ -73,7 +77,8 @@ def compact(job: Compacting, *, dry_run: bool = False) -> Outcome:
     Raises:
         NotReady: raw does not reach the cutover, or a slot is open.
         Refused: the date was published with another content, or main is past it.
-        AuditFailed: main is untouched and the audit branch is kept.
+        AuditFailed: a finding about the window's days stands, and nothing was computed; or an
+            audit failed: main is untouched and the audit branch is kept.
     """
     hint = "impressions land --from-files PATH... --map FILE"
     raw = tables.require(job.settings, tables.RAW, hint)
@@ -90,17 +95,31 @@ def compact(job: Compacting, *, dry_run: bool = False) -> Outcome:
         return _outcome(job, "already published", window, generation.snapshot_id)
     readiness.require_later(job, known)
     readiness.require_closed(job, window)
+    accepted = _ordinary(job, writes=not dry_run)
     if dry_run:
         return _outcome(job, "would compute", window)
     with stages(job.spark, f"aggregate {job.name}"):
         computed = compute(job, window)
     with stages(job.spark, f"audit {job.name}"):
         audited = audit(job, computed, known)
-    sign(job, window, audited)
+    sign(job, window, audited, accepted)
     with progress(f"publish {job.name}", unit="time"):
         snapshot_id = publishing.publish(job.spark, job.ema, job.cutover_ms)
-    said = {"exchanges": computed.exchanges} | _of_audits(audited)
+    said = {"exchanges": computed.exchanges, "accepted": accepted} | _of_audits(audited)
     return _outcome(job, "published", window, snapshot_id, said, audited.entries)
+
+
+def _ordinary(job: Compacting, *, writes: bool) -> list[str]:
+    """Judges the days of the window; what somebody accepted of them. Raises AuditFailed."""
+    context = Context(job.settings, job.run, Runner(), lambda: job.cutover_ms)
+    recorded = record(context, until_ms=job.cutover_ms, everything=True, writes=writes)
+    if recorded.days:
+        job.run.note(
+            f"{len(recorded.days):,} days had no rows of impressions.quality and were counted; "
+            "`impressions quality --backfill` does that ahead"
+        )
+    verdict = quality_gate.require_ordinary(job, recorded.kept)
+    return quality_gate.accepted_in(recorded.kept, verdict)
 
 
 def recompute_published(job: Compacting) -> Outcome:

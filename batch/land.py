@@ -211,11 +211,15 @@ def _from_files(
 
 
 def _forget(settings: Settings, names: list[str], json: bool, dry_run: bool) -> None:
+    from batch.closing.reviewing import record_and_review
     from batch.importing.forget import Forgetting, forget, summary
 
     this = start_run("forget", {"forget": names, "dry_run": dry_run})
     job = Forgetting(settings, this, runner_of_submission(), now_ms, names, dry_run)
-    report = job.run.report(forget(job))
+    outcome = forget(job)
+    if outcome.changed:
+        outcome = record_and_review(job, outcome, {})
+    report = job.run.report(outcome)
     report.emit(json=json, summary=summary(report, dry_run=dry_run))
 
 

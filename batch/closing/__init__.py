@@ -5,4 +5,7 @@ slots       which slots need it. Pure
 duplicates  which rows belong to a device flush that was sent before
 place       one (slot, shard): its rows read, decided, sorted, written
 rewrite     the places of some slots brought into closed form, in one commit
+counting    counts of a place, for the quality of its day
+recording   days that lack their rows of impressions.quality get them
+reviewing   days judged after a close, and what is said of them
 """

@@ -27,10 +27,13 @@ from batch.lake.data_file_writer import Files, Target
 from batch.lake.data_files import LiveFile, Place
 from batch.lake.sort_order import in_order, sort_order
 from batch.lake.tables import RAW_COLUMNS, arrow_schema
+from batch.quality import raw_rows
+from batch.quality.counts import Counts, added, count
 from impressions.core.spec import DAY_MS, Spec
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from pyiceberg.io import FileIO
     from pyiceberg.manifest import DataFile
 
     from impressions.core.decay import Int
@@ -84,6 +87,7 @@ class Closed:
 
     Attributes:
         rows, duplicates: of all.   new, new_duplicates: of those an import brings.
+        counts: for the quality of the day; None where they were not asked for.
     """
 
     place: Place
@@ -92,6 +96,7 @@ class Closed:
     duplicates: int
     new: int = 0
     new_duplicates: int = 0
+    counts: Counts | None = None
 
 
 @dataclass(frozen=True)
@@ -147,22 +152,31 @@ def write_closed(
     sources: Sources,
     ranges: Sequence[Profiles],
     target: Target | None,
+    counted: bool = True,
 ) -> Closed:
-    """Rows from wherever they come, brought into closed form; without a target only counted."""
+    """Rows from wherever they come, brought into closed form; without a target only counted.
+
+    `counted`: with counts for the quality of the day.
+    """
     partition = {"ingest_slot": place[0] * 1000, "shard": place[1]}
     recent, late = (Files(target, partition) if target else None for _ in range(2))
-    count = duplicates = new = new_duplicates = 0
+    total = duplicates = new = new_duplicates = 0
+    counts: list[Counts] = []
     for profiles in ranges:
         rows = sources.rows(profiles)
         flags = decided(rows, sources.earlier(profiles), slot_ms)
-        count, duplicates = count + len(flags), duplicates + int(flags.sum())
+        total, duplicates = total + len(flags), duplicates + int(flags.sum())
         if NEW in rows.column_names:
             is_new = rows[NEW].to_numpy(zero_copy_only=False)
             new, new_duplicates = new + int(is_new.sum()), new_duplicates + int(flags[is_new].sum())
         if recent and late:
-            _write_both(*_in_order(rows, flags, place[0]), recent, late)
+            rows, is_late = _in_order(rows, flags, place[0])
+            _write_both(rows, is_late, recent, late)
+            if counted:
+                counts.append(count(raw_rows.rows_of(rows), slot_ms * 1000))
     files = (*recent.close(), *late.close()) if recent and late else ()
-    return Closed(place, files, count, duplicates, new, new_duplicates)
+    summed = added(counts) if recent and counted else None
+    return Closed(place, files, total, duplicates, new, new_duplicates, summed)
 
 
 def standing_rows(task: Task, profiles: Profiles) -> pa.Table:
@@ -291,8 +305,13 @@ def split(profiles: Int, parts: int) -> list[Profiles]:
 
 def sampled(task: Task) -> Iterator[Int]:
     """Profiles of some rows of the place's files."""
-    for file in task.files:
-        with opened(file.path, task.target.io) as parquet:
+    yield from sampled_of(task.files, task.target.io)
+
+
+def sampled_of(files: Iterable[LiveFile], io: FileIO) -> Iterator[Int]:
+    """Profiles of some rows of files."""
+    for file in files:
+        with opened(file.path, io) as parquet:
             for number in range(parquet.num_row_groups):
                 column = parquet.read_row_group(number, columns=["profile_id"], use_threads=False)
                 yield column["profile_id"].to_numpy()[::SAMPLED_EVERY]

@@ -2,6 +2,7 @@
 
 job            what every step works with
 readiness      whether the generation may be computed
+quality_gate   whether the days of the window are like those before
 window_branch  the window of raw: surveyed, and pinned as a branch
 computing      the aggregates, written to the audit branch
 auditing       all audits of that branch in order, and their results signed

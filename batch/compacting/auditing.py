@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -62,8 +64,11 @@ def audit(job: Compacting, computed: Computed, known: History) -> Audited:
     return Audited((schema, *findings), totals, sum(facts.entries.values()))
 
 
-def sign(job: Compacting, window: Survey, audited: Audited) -> None:
-    """Commits what the audits found to the branch; without it, it is no generation."""
+def sign(job: Compacting, window: Survey, audited: Audited, accepted: Sequence[str] = ()) -> None:
+    """Commits what the audits found to the branch; without it, it is no generation.
+
+    `accepted`: findings about its days that somebody accepted, a line each.
+    """
     raw = tables.require(job.settings, tables.RAW, hint="impressions land")
     until_ms = _history_until_ms(raw, window.source_id, job.cutover_ms)
     properties = (
@@ -72,6 +77,8 @@ def sign(job: Compacting, window: Survey, audited: Audited) -> None:
         | {generations.AUDIT + finding.name: finding.found for finding in audited.findings}
         | {generations.HISTORY: str(until_ms)}
     )
+    if accepted:
+        properties[generations.ACCEPTED] = json.dumps(list(accepted))
     publishing.sign_off(job.spark, job.ema, job.cutover_ms, properties)
 
 

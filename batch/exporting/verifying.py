@@ -39,6 +39,7 @@ def manifest_of(
         created_ms=job.clock(),
         files=files,
         history_until_ms=generation.history_until_ms,
+        accepted=generation.accepted,
     )
 
 

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from impressions.core.decay import Int
 
 _PLACES_MOST = 256
+_COUNTED_MOST = 4096  # places; counts of more are not held, the days are read again
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,7 @@ class Chunk:
 
     Attributes:
         writes: False counts only (a dry run).
+        counted: with counts for the quality of the days.
     """
 
     places: tuple[Task, ...]
@@ -57,6 +59,7 @@ class Chunk:
     identified: bool
     by_content: bool
     writes: bool
+    counted: bool
 
 
 @dataclass
@@ -148,20 +151,21 @@ class Merge:
 
     def _chunks(self, tasks: Sequence[Task], writes: bool) -> Iterator[Chunk]:
         most = self.runner.share(self.memory_bytes) // ROW_BYTES
+        counted = writes and len(tasks) <= _COUNTED_MOST
         held: list[Task] = []
         for task in tasks:
             rows = sum(one.rows for one in held)
             if held and (rows + task.rows > most or len(held) >= _PLACES_MOST):
-                yield self._chunk(held, writes)
+                yield self._chunk(held, writes, counted)
                 held = []
             held.append(task)
         if held:
-            yield self._chunk(held, writes)
+            yield self._chunk(held, writes, counted)
 
-    def _chunk(self, tasks: Sequence[Task], writes: bool) -> Chunk:
+    def _chunk(self, tasks: Sequence[Task], writes: bool, counted: bool) -> Chunk:
         wanted = {at for t in tasks for at in (t.place, *t.before)}
         runs = tuple(run for run in self.runs if wanted & run.index.keys())
-        return Chunk(tuple(tasks), runs, self.identified, self.by_content, writes)
+        return Chunk(tuple(tasks), runs, self.identified, self.by_content, writes, counted)
 
 
 def merge(chunk: Chunk) -> list[Closed]:
@@ -187,6 +191,7 @@ def _merged(chunk: Chunk, task: Task, opened: Opened) -> Closed:
         sources,
         places.ranges_of(task.rows, task.memory_bytes, sampled),
         task.target if chunk.writes else None,
+        chunk.counted,
     )
 
 

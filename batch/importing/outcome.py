@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from batch.closing.place import Closed
+from batch.closing.recording import Fresh, fresh_counts
 from batch.importing.choosing import Chosen
 from batch.importing.survey import Survey
 from impressions.core.errors import ImpressionsError
@@ -20,17 +21,20 @@ class Written:
 
     Attributes:
         snapshots: table -> snapshot.
+        counts: of the places, for the quality of their days.
     """
 
     applied: int = 0
     duplicate: int = 0
     snapshots: Mapping[str, int] = field(default_factory=dict)
+    counts: Fresh = field(default_factory=dict)
 
 
 def written(closed: Sequence[Closed], snapshots: Mapping[str, int] | None = None) -> Written:
     """The new rows of these places."""
     duplicate = sum(one.new_duplicates for one in closed)
-    return Written(sum(one.new for one in closed) - duplicate, duplicate, snapshots or {})
+    applied = sum(one.new for one in closed) - duplicate
+    return Written(applied, duplicate, snapshots or {}, fresh_counts(closed))
 
 
 def outcome_of(

@@ -111,6 +111,8 @@ def _rows(judged: Judged, which: NDArray[np.intp], file: SourceFile) -> pa.Table
         "reason": [Reason(code).label for code in judged.reason[which].tolist()],
         "ingest_slot": pa.array(slots, mask=~judged.has_ingest[which]),
         "row": judged.shown(which),
+        "device_type": judged.device_type.take(pa.array(which)),
+        "app_version": judged.app_version.take(pa.array(which)),
     }
     schema = arrow_schema(REJECTED_COLUMNS)
     arrays = [pa.array(columns[name]).cast(schema.field(name).type) for name in columns]

@@ -8,6 +8,7 @@
     4  rejected rows -> impressions.rejected, replacing what a killed run left   rejected_rows.py
     5  valid rows -> impressions.raw, in ONE commit that also carries valid-through and the counts
                                                                                  merging.py
+    6  the days get their rows of impressions.quality, and are judged (closing/reviewing.py)
 
 Killed anywhere, the same command finishes the work: before 5 raw knows nothing of the files, after
 it they are imported and left out. The commit of 5 replaces every place that the files touch with
@@ -21,6 +22,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from batch.closing.place import files_of
+from batch.closing.reviewing import record_and_review
 from batch.files.reader import OpenFile, open_files
 from batch.files.sample import look_first
 from batch.importing import rejected_rows, valid_through
@@ -79,7 +81,8 @@ def run_import(job: Import) -> Outcome:
             done = _write(job, staged, {file.source for file in files.new}, raw, through_ms)
         finally:
             remove(raw, staged.runs)
-    return outcome_of(files, staged.survey, done, through_ms)
+    outcome = outcome_of(files, staged.survey, done, through_ms)
+    return record_and_review(job, outcome, done.counts) if tables.RAW in done.snapshots else outcome
 
 
 def _judge(job: Import, opened: Sequence[OpenFile], raw: Table | None, root: str) -> Staged:

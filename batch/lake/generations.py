@@ -12,6 +12,7 @@ from has rows which that generation lacks (`lacking`).
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -31,6 +32,7 @@ SOURCE = "impressions.source-snapshot-id"
 WINDOW = "impressions.window-digest"
 SPEC = "impressions.spec"
 HISTORY = "impressions.history-until-ms"
+ACCEPTED = "impressions.accepted"
 TOTAL = "impressions.total."
 AUDIT = "audit."
 
@@ -40,7 +42,7 @@ class Generation:
     """A published generation, as its signed snapshot describes it.
 
     Attributes:
-        history_until_ms: see impressions/formats/manifest.py.
+        history_until_ms, accepted: see impressions/formats/manifest.py.
         entries: rows.   totals: measure -> undecayed sum.   audits: name -> what was found.
     """
 
@@ -54,6 +56,7 @@ class Generation:
     entries: int
     totals: Mapping[str, float]
     audits: Mapping[str, str]
+    accepted: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -116,6 +119,7 @@ def generation_of(commit: Snapshot | None) -> Generation | None:
         entries=int(said["total-records"]),
         totals={k.removeprefix(TOTAL): float(v) for k, v in said.items() if k.startswith(TOTAL)},
         audits=audits,
+        accepted=tuple(json.loads(said.get(ACCEPTED, "[]"))),
     )
 
 

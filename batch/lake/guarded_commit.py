@@ -35,6 +35,7 @@ def commit(
     properties: Mapping[str, str],
     removed: Collection[DataFile] = (),
     reached_ms: int | None = None,
+    table_properties: Mapping[str, str] | None = None,
 ) -> int:
     """Adds and removes data files on top of the snapshot `table` was loaded at.
 
@@ -42,6 +43,7 @@ def commit(
         added: written, not yet synced.
         properties: of the snapshot.
         reached_ms: a time that another clock than this host's has seen; None: there is no other.
+        table_properties: of the table, set in the same commit.
 
     Returns:
         The new snapshot's id.
@@ -54,6 +56,8 @@ def commit(
 
     durable.sync(file.file_path for file in added)
     transaction = table.transaction()
+    if table_properties:
+        transaction.set_properties(dict(table_properties))
     try:
         with _producer(transaction, dict(properties), overwrites=bool(removed)) as producer:
             for file in removed:

@@ -1,8 +1,9 @@
-"""The three Iceberg tables of the batch path: names, columns, layout, and whether they fit.
+"""The four Iceberg tables of the batch path: names, columns, layout, and whether they fit.
 
     raw        one row per valid impression, every copy kept; partitioned by (ingest_slot, shard)
     rejected   what did not count, with the reason and the row as it came; partitioned by source
     ema        one row per (profile, title, location, tail day); partitioned by shard
+    quality    one row per ingest day and segment (batch/quality); partitioned by month
 
 Columns are optional because files of plain Spark are nullable; jobs audit nulls instead. The files
 of a table are sorted locally (Iceberg's sort order; each writer sorts what it has), and no writer
@@ -45,6 +46,7 @@ DICTIONARY_PROPERTY = "impressions.dictionary-columns"
 RAW = "raw"
 REJECTED = "rejected"
 EMA = "ema"
+QUALITY = "quality"
 
 RAW_COLUMNS = {
     "ingest_slot": "timestamp",  # start of the slot
@@ -82,6 +84,37 @@ REJECTED_COLUMNS = {
     # first rejected impression, and cut where `value_bytes`, its full length, is more.
     "value": "binary",
     "value_bytes": "bigint",
+    # Of both, as far as the sender said; null in rows of earlier versions.
+    "device_type": "string",
+    "app_version": "string",
+}
+QUALITY_COLUMNS = {
+    "month": "string",  # 2026-11
+    "day": "date",  # of ingest, UTC
+    # Null: not divided by it. `unknown`: not said. `other`: pooled, for it was too small.
+    "location": "string",
+    "device_type": "string",
+    "app_version": "string",
+    "impressions": "bigint",  # that are no duplicates; so are all that follow but two
+    "profiles": "bigint",
+    "plays": "bigint",
+    "duplicates": "bigint",
+    "repeated": "bigint",  # the same profile, title and event time under another log id
+    "clamped": "bigint",  # event time = ingest time
+    "late": "bigint",  # came more than an hour after
+    "zero_dwell": "bigint",
+    "dwell_median_s": "double",
+    "dwell_p99_s": "double",
+    "largest": "bigint",  # impressions of the profile that has most
+    "largest_profile": "bigint",
+    "top_location": "bigint",  # impressions of the location that has most
+    "titles": "bigint",  # of the whole day only, as the next two
+    "new_titles": "bigint",  # that none of the 28 days before had
+    "title_sample": "binary",  # batch/quality/title_sample.py, little-endian
+    "rejected_rows": "bigint",
+    "rejected": "string",  # JSON: reason -> rows
+    "hours": "string",  # JSON: 24 counts, by the hour of the event time
+    "files": "string",  # which files of raw were counted
 }
 
 _COMMON = {
@@ -100,17 +133,19 @@ _WITH_SOURCE = {  # importing/imported.py reads uncut bounds of `source`
 _REPEATING = {
     RAW: "ingest_slot,shard,profile_id,location,row,position,log_index,source,device_type,"
     "app_version",
-    REJECTED: "source,file,reason,ingest_slot,shard,log_index",
+    REJECTED: "source,file,reason,ingest_slot,shard,log_index,device_type,app_version",
 }
 _PROPERTIES = {
     RAW: _COMMON | _WITH_SOURCE | {DICTIONARY_PROPERTY: _REPEATING[RAW]},
     REJECTED: _COMMON | _WITH_SOURCE | {DICTIONARY_PROPERTY: _REPEATING[REJECTED]},
     EMA: _COMMON,
+    QUALITY: _COMMON,
 }
 _LAYOUT = {
     RAW: (("ingest_slot", "shard"), ("profile_id", "title_id", "event_time")),
     REJECTED: (("source",), ("file", "row_number")),
     EMA: (("shard",), ("profile_id", "title_id", "location", "tail_day")),
+    QUALITY: (("month",), ("day", "location", "device_type", "app_version")),
 }
 
 
@@ -131,7 +166,9 @@ def ema_columns(spec: Spec) -> dict[str, str]:
 
 def columns_of(table: str, spec: Spec) -> dict[str, str]:
     """Column name -> Spark SQL type, in the order of the table."""
-    return {RAW: RAW_COLUMNS, REJECTED: REJECTED_COLUMNS, EMA: ema_columns(spec)}[table]
+    if table == EMA:
+        return ema_columns(spec)
+    return {RAW: RAW_COLUMNS, REJECTED: REJECTED_COLUMNS, QUALITY: QUALITY_COLUMNS}[table]
 
 
 def full_name(settings: Settings, table: str) -> str:

@@ -102,7 +102,14 @@ def rejected(
         impression=[*[None] * len(bad), *(which - np.searchsorted(batch.flush, flush)).tolist()],
         value=[None if value is None else value[:VALUE_BYTES] for value in held],
         value_bytes=[None if value is None else whole_bytes(value) for value in held],
+        device_type=_of_unreadable(len(bad), batch.device_type, flush),
+        app_version=_of_unreadable(len(bad), batch.app_version, flush),
     )
+
+
+def _of_unreadable(unreadable: int, of_flushes: Sequence[str], flush: Int) -> list[str | None]:
+    """The device's text for each row of `rejected`: what cannot be read says none."""
+    return [*[None] * unreadable, *(of_flushes[i] or None for i in flush.tolist())]
 
 
 def _texts(of_flushes: Sequence[str], flush: Int) -> pa.Array:

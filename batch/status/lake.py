@@ -1,7 +1,8 @@
-"""What the tables report of themselves, read with pyiceberg: no Spark, no JVM, no row of data.
+"""What the tables report of themselves, read with pyiceberg: no Spark, no JVM, no row of an event.
 
     raw    how far it is valid and landed (properties of snapshots, by the jobs' own code), and per
            slot how many rows are undecided (metadata of its files)
+    quality  findings about the days of the last four weeks, judged now from the table's rows
     ema    the published generations (tags), what each was computed from, and what it lacks
 
 A generation lacks the rows that came to its slots after the snapshot it was computed from. Counts
@@ -16,14 +17,17 @@ from batch.closing.slots import due_slots
 from batch.lake import generations, snapshots, tables
 from batch.lake.generations import lacking
 from batch.lake.slot_states import SlotState, slot_states
-from impressions.core.spec import Spec
+from batch.quality import table as quality_table
+from batch.quality.review import review
+from impressions.core.spec import DAY_MS, Spec
 from impressions.settings.model import Settings
-from impressions.status.facts import Lake, Published, SlotRows
+from impressions.status.facts import Lake, Published, Quality, SlotRows
 from impressions.status.questions import Absent
 
 if TYPE_CHECKING:
     from pyiceberg.table import Table
 
+_JUDGED_DAYS = 28
 SlotStates = dict[int, SlotState]
 
 
@@ -49,6 +53,23 @@ def read_lake(settings: Settings) -> Lake:
         slots={slot: SlotRows(held.rows, held.undecided) for slot, held in slots.items()},
         due=frozenset(() if through_ms is None else due_slots(slots, through_ms, settings.spec)),
         generations=generations,
+        quality=_quality(settings),
+    )
+
+
+def _quality(settings: Settings) -> Quality | None:
+    """Days of the last four weeks, judged now."""
+    kept = quality_table.read(settings)
+    newest = max((row.day for row in kept.rows), default=None)
+    if newest is None:
+        return None
+    verdict = review(settings, kept, None, newest - _JUDGED_DAYS)
+    found = sorted(verdict.findings, key=lambda one: -one.day)
+    return Quality(
+        through_ms=(newest + 1) * DAY_MS,
+        blocking=tuple(f"{one.id} {one.sentence}" for one in found if one.blocks),
+        named=tuple(f"{one.id} {one.sentence}" for one in found if not one.blocks),
+        accepted=len(verdict.accepted),
     )
 
 

@@ -49,6 +49,10 @@ VERBS = {
     "produce": Verb("batch.replay.produce:command", "Replay a file of events into Kafka, live."),
     "land": Verb("batch.land:command", "Bring events from Kafka or from files into the raw table."),
     "close": Verb("batch.close:command", "Sort finished ingest slots and flag duplicates."),
+    "quality": Verb(
+        "batch.show_quality:command", "Judge the days of events: what is not like the days before."
+    ),
+    "accept": Verb("batch.accept:command", "Say that a finding about some days is well, and why."),
     "compact": Verb("batch.compact:command", "Compute and publish one generation's aggregates."),
     "export": Verb("batch.export:command", "Write a generation's SST files and manifest."),
     "bulkload": Verb(

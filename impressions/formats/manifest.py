@@ -57,6 +57,8 @@ class Manifest:
         files: ascending by (shard, min_key); a shard without profiles has none.
         history_until_ms: files brought rows ingested from the cutover until before this; they are
             in no generation yet, and the stream never saw them. 0 where there are none.
+        accepted: findings about days of its window that somebody accepted: which, who, when, why.
+            Left out of the file where there are none.
     """
 
     generation: str
@@ -71,6 +73,7 @@ class Manifest:
     created_ms: int
     files: tuple[SstFile, ...]
     history_until_ms: int = 0
+    accepted: tuple[str, ...] = ()
 
     @property
     def size_bytes(self) -> int:
@@ -84,7 +87,10 @@ class Manifest:
 
 def encode(manifest: Manifest) -> bytes:
     """The bytes of `manifest.json`."""
-    return sealed.seal({"format": VERSION, **asdict(manifest)})
+    fields = asdict(manifest)
+    if not manifest.accepted:
+        del fields["accepted"]
+    return sealed.seal({"format": VERSION, **fields})
 
 
 def decode(data: bytes, name: str = "manifest.json") -> Manifest:

@@ -30,6 +30,7 @@ from impressions.settings.sections import (
     Host,
     Kafka,
     Land,
+    Quality,
     Reconcile,
     Serving,
     Spark,
@@ -52,7 +53,7 @@ class Settings(BaseSettings):
     home: Path = Field(
         Path(".impressions"),
         description="directory of all local state: catalog.db, warehouse/, generations/, host/, "
-        "kafka/, speed/, dev/, run/, logs/, tmp/, reconcile.json",
+        "kafka/, speed/, dev/, run/, logs/, metrics/, tmp/, reconcile.json",
     )
     slot_seconds: int = Field(
         86_400,
@@ -72,6 +73,7 @@ class Settings(BaseSettings):
     catalog: Catalog = Catalog()
     spark: Spark = Spark()
     audits: Audits = Audits()
+    quality: Quality = Quality()
     kafka: Kafka = Kafka()
     stream: Stream = Stream()
     land: Land = Land()
@@ -142,6 +144,11 @@ class Settings(BaseSettings):
     def deltas_dir(self) -> Path:
         """Where this host keeps its copy of the deltas."""
         return self.host_dir / "deltas"
+
+    @property
+    def quality_metrics_file(self) -> Path:
+        """Where the findings are for a collector of metrics."""
+        return expanded(self.quality.metrics_file or self.home_dir / "metrics" / "quality.prom")
 
     @property
     def run_dir(self) -> Path:

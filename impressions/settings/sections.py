@@ -96,6 +96,75 @@ class Audits(BaseModel):
     )
 
 
+class Quality(BaseModel):
+    """When a day of events is not like the days before (docs/quality.md)."""
+
+    model_config = _FROZEN
+
+    min_impressions: int = Field(
+        500, ge=1, description="rows of a day; segments with fewer are pooled, days not judged"
+    )
+    weeks: int = Field(
+        8, ge=1, le=26, description="weeks before, whose same weekday says what is expected"
+    )
+    sigmas: float = Field(
+        5.0, gt=0, description="a deviation is also so many times the usual spread, and the noise"
+    )
+    volume_min_ratio: float = Field(
+        0.62, gt=0, lt=1, description="impressions, less than so many times what is expected"
+    )
+    volume_max_ratio: float = Field(
+        2.5, gt=1, description="impressions, more than so many times what is expected"
+    )
+    per_profile_ratio: float = Field(
+        1.5, gt=1, description="impressions per profile, so many times more or less"
+    )
+    plays_ratio: float = Field(
+        1.3, gt=1, description="plays per impression, so many times more or less"
+    )
+    expect_plays: bool = Field(
+        True, description="a day without plays is a finding; false where plays are not recorded"
+    )
+    dwell_ratio: float = Field(2.0, gt=1, description="median dwell, so many times more or less")
+    dwell_p99_ratio: float = Field(
+        4.0, gt=1, description="dwell that 1 % exceed, so many times more or less"
+    )
+    dwell_max_median_s: float = Field(
+        1800, gt=0, description="seconds; without history, a median dwell above is a wrong unit"
+    )
+    share_change: float = Field(
+        0.1,
+        gt=0,
+        description="change of a share: repeated, clamped, late, duplicates, dwell of 0",
+    )
+    location_change: float = Field(
+        0.25, gt=0, description="rise of the largest location's share of impressions"
+    )
+    rejected_change: float = Field(
+        0.03, gt=0, description="rise of the share of rejected rows; without history ten times"
+    )
+    hours_moved: float = Field(
+        0.15, gt=0, lt=1, description="share of impressions in other hours than usual"
+    )
+    largest_profile_share: float = Field(
+        0.05, gt=0, lt=1, description="impressions of one profile, as a share of all"
+    )
+    new_titles_change: float = Field(
+        0.5, gt=0, description="rise of the share of titles that no day of the 4 weeks before had"
+    )
+    drift_weeks: int = Field(
+        10, ge=4, le=52, description="weeks in one direction that are called a drift"
+    )
+    drift_ratio: float = Field(
+        0.012, gt=0, description="change a week, on the median, that is called a drift"
+    )
+    metrics_file: Path | None = Field(
+        None,
+        description="where `close` writes its findings for node_exporter's textfile collector; "
+        "default: <home>/metrics/quality.prom",
+    )
+
+
 class Kafka(BaseModel):
     """The broker and the topics. Any Kafka; without an address, the local one of this project."""
 

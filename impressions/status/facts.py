@@ -39,14 +39,31 @@ class SlotRows:
 
 
 @dataclass(frozen=True)
+class Quality:
+    """What the days of events say.
+
+    Attributes:
+        through_ms: end of the newest day that was judged.
+        blocking, named: findings that stand, a sentence each with its id, the newest first.
+        accepted: how many somebody accepted.
+    """
+
+    through_ms: int
+    blocking: tuple[str, ...]
+    named: tuple[str, ...]
+    accepted: int
+
+
+@dataclass(frozen=True)
 class Lake:
-    """Both tables.
+    """The tables.
 
     Attributes:
         valid_through_ms: how far raw is complete; None where nothing says it.
         landed_offsets: the next offset of each partition; empty where no topic was landed.
         slots: by start in ms.   due: slots that are over and not closed.
         generations: from the oldest on.
+        quality: None where no day was counted yet.
     """
 
     valid_through_ms: int | None
@@ -54,6 +71,7 @@ class Lake:
     slots: Mapping[int, SlotRows]
     due: frozenset[int]
     generations: tuple[Published, ...]
+    quality: Quality | None = None
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
 """All stages, in the order in which an impression passes them, and what they mean to a probe.
 
-    topic -> landed -> closed -> generations -> loaded -> active     the batch path (stages_batch)
-    topic -> worker -> deltas -> serving                             the live path (stages_live)
+    the batch path (stages_batch)   topic -> landed -> closed -> quality -> generations -> loaded
+                                    -> active
+    the live path (stages_live)     topic -> worker -> deltas -> serving
 
 What is bad decides the exit code; what is merely not there does not.
 """
@@ -13,7 +14,7 @@ from collections.abc import Iterable
 from impressions.core.errors import CorruptData, Refused, ServiceError
 from impressions.settings.model import Settings
 from impressions.status.stage import Found, Stage
-from impressions.status.stages_batch import active, closed, generations, landed, loaded
+from impressions.status.stages_batch import active, closed, generations, landed, loaded, quality
 from impressions.status.stages_live import deltas, serving, topic, worker
 
 
@@ -23,6 +24,7 @@ def stages(found: Found, settings: Settings) -> tuple[Stage, ...]:
         topic(found),
         landed(found),
         closed(found, settings),
+        quality(found),
         generations(found),
         loaded(found),
         active(found),

@@ -20,6 +20,8 @@ from impressions.status.stage import (
 )
 from impressions.terminal.console import human_age, human_bytes, human_time
 
+_FINDINGS = 3  # of each kind, in full
+
 
 def landed(found: Found) -> Stage:
     lake, stream = found.lake, found.stream
@@ -71,6 +73,31 @@ def closed(found: Found, settings: Settings) -> Stage:
     if due:
         line += f", {len(due)} {plural('slot', due)} due: impressions close"
     return Stage("closed", "ok", line, (), facts)
+
+
+def quality(found: Found) -> Stage:
+    """Findings about the days of events; those that hold a generation back come first."""
+    lake = found.lake
+    if isinstance(lake, Unknown):
+        return unknown("quality", lake)
+    if lake.quality is None:
+        return Stage("quality", "none", "no day was counted yet: impressions close")
+    said = lake.quality
+    facts = {
+        "through_ms": said.through_ms,
+        "blocking": list(said.blocking),
+        "named": list(said.named),
+        "accepted": said.accepted,
+    }
+    line = f"days through {human_time(said.through_ms)}"
+    if not said.blocking and not said.named:
+        return Stage("quality", "ok", f"{line}: like the days before", (), facts)
+    line += f": {len(said.blocking)} {plural('finding', said.blocking)} to repair or to accept"
+    line += f", {len(said.named)} to know" if said.named else ""
+    hints = ((said.blocking, "repair the day, or: impressions accept <id> --reason ..."),
+             (said.named, None))  # fmt: skip
+    problems = tuple((one, hint) for several, hint in hints for one in several[:_FINDINGS])
+    return Stage("quality", "look", line, problems, facts)
 
 
 def generations(found: Found) -> Stage:

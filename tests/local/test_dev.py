@@ -106,7 +106,7 @@ def assert_status_tells(answer: Any, status: Any) -> None:
     stages = {name: stage["state"] for name, stage in status["stages"].items()}
     well = dict.fromkeys(("topic", "worker", "deltas"), "ok")
     assert stages == {"serving": "look"} | well | dict.fromkeys(
-        ("landed", "closed", "generations", "loaded", "active"), "none"
+        ("landed", "closed", "quality", "generations", "loaded", "active"), "none"
     )
     (server,) = status["stages"]["serving"]["servers"]
     assert server["reasons"] == ["no_generation"] == answer["context"]["reasons"]

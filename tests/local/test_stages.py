@@ -85,8 +85,8 @@ def test_nothing_there_is_no_fault_and_nothing_is_made(
     status = json.loads(capsys.readouterr().out)
     assert {stage["state"] for stage in status["stages"].values()} == {"none"}
     assert list(status["stages"]) == [
-        "topic", "landed", "closed", "generations", "loaded", "active", "worker", "deltas",
-        "serving",
+        "topic", "landed", "closed", "quality", "generations", "loaded", "active", "worker",
+        "deltas", "serving",
     ]  # fmt: skip
     assert main(build_app(), ["status"], prog="impressions") == 0
     assert "impressions kafka start" in capsys.readouterr().out

@@ -10,6 +10,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 ON_DISK = {
+    "impressions.accepted",
+    "impressions.accepted.",
     "impressions.cutover-ms",
     "impressions.dictionary-columns",
     "impressions.history-until-ms",

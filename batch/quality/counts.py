@@ -1,0 +1,238 @@
+"""Rows of raw become counts per segment. Counts of parts of a day add, whatever the parts are.
+
+    profiles    (profile, ingest slot) pairs: with slots of a day, distinct profiles. A profile lies
+                in one shard, so those of shards add too
+    repeated    impressions that equal the one before them in profile, title and event time, and
+                bear another log id: what a second landing of the same events looks like
+    clamped     event time = ingest time: the device's clock was ahead (impressions/core/event.py)
+    late        seen more than an hour before they came
+    largest     the profile with most impressions, of each part
+
+All but `duplicates` are of rows that count, those that are no duplicate. What adds is counted once,
+by cell (location, device type, app version), and cells are added to segments; profiles are counted
+per grouping, by a stable sort of rows that are in the order of profiles already.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from batch.quality import dwell_bins, title_sample
+from batch.quality.segments import GROUPINGS, OTHER, UNKNOWN, Segment
+from batch.quality.title_sample import Hashes
+from impressions.core.decay import Float, Int
+
+HOUR_US, DAY_US = 3_600_000_000, 86_400_000_000
+LOCATIONS = 256
+FIELDS = (
+    "impressions", "plays", "duplicates", "repeated", "clamped", "late", "zero_dwell", "profiles",
+)  # fmt: skip
+HOURS_AT = len(FIELDS)
+LOCATIONS_AT = HOURS_AT + 24
+DWELL_AT = LOCATIONS_AT + LOCATIONS
+WIDTH = DWELL_AT + dwell_bins.BINS
+_WORDS_MOST = 64  # texts of devices; what is rarer is `other`
+
+
+@dataclass(frozen=True)
+class Rows:
+    """(n,) each, of raw, in the order (profile, title, event time).
+
+    Attributes:
+        device, version: places in `devices`, `versions`; -1 where the producer did not say.
+    """
+
+    profile_id: Int
+    title_id: Int
+    location: Int
+    event_us: Int
+    ingest_us: Int
+    played: NDArray[np.bool_]
+    dwell_s: Float
+    duplicate: NDArray[np.bool_]
+    device: Int
+    version: Int
+    devices: Sequence[str]
+    versions: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Counts of some rows of a day.
+
+    Attributes:
+        where: (m,) segment * WIDTH + column.   amount: (m,) what is counted there.
+        largest: (profile, impressions) of each segment.
+        titles: a sample of the titles (title_sample.py).
+    """
+
+    segments: tuple[Segment, ...] = ()
+    where: Int = field(default_factory=lambda: np.zeros(0, np.int64))
+    amount: Int = field(default_factory=lambda: np.zeros(0, np.int64))
+    largest: tuple[tuple[int, int], ...] = ()
+    titles: Hashes = field(default_factory=lambda: title_sample.NONE)
+
+    def dense(self) -> Int:
+        """(segments, WIDTH)."""
+        table = np.zeros(len(self.segments) * WIDTH, np.int64)
+        table[self.where] = self.amount
+        return table.reshape(len(self.segments), WIDTH)
+
+
+def count(rows: Rows, slot_us: int) -> Counts:
+    """Counts of rows of one day."""
+    if not len(rows.profile_id):
+        return Counts()
+    cell, names = _cells(rows)
+    table = _additive(rows, cell, len(names))
+    counts = np.flatnonzero(~rows.duplicate)
+    key = rows.profile_id[counts], rows.ingest_us[counts] // slot_us
+    parts = []
+    for grouping in GROUPINGS:
+        segments, of_cell = _grouped(names, grouping)
+        summed = np.zeros((len(segments), WIDTH), np.int64)
+        np.add.at(summed, of_cell, table)
+        profiles, largest = _profiles(of_cell[cell[counts]], *key, len(segments))
+        summed[:, FIELDS.index("profiles")] = profiles
+        parts.append(_sparse(segments, summed, largest))
+    titles = title_sample.sample_of(rows.title_id[counts])
+    whole = added(parts)
+    return Counts(whole.segments, whole.where, whole.amount, whole.largest, titles)
+
+
+def added(parts: Iterable[Counts]) -> Counts:
+    """Counts of all the rows that the parts are of."""
+    parts = list(parts)
+    place: dict[Segment, int] = {}
+    for part in parts:
+        for segment in part.segments:
+            place.setdefault(segment, len(place))
+    table = np.zeros(len(place) * WIDTH, np.int64)
+    profiles: list[dict[int, int]] = [{} for _ in place]
+    for part in parts:
+        at = np.array([place[segment] for segment in part.segments], np.int64)
+        table[at[part.where // WIDTH] * WIDTH + part.where % WIDTH] += part.amount
+        for i, (profile, n) in zip(at.tolist(), part.largest, strict=True):
+            profiles[i][profile] = profiles[i].get(profile, 0) + n
+    largest = [max(of.items(), key=lambda pair: (pair[1], -pair[0])) for of in profiles]
+    titles = title_sample.joined(part.titles for part in parts)
+    shaped = _sparse(list(place), table.reshape(len(place), WIDTH), largest)
+    return Counts(shaped.segments, shaped.where, shaped.amount, shaped.largest, titles)
+
+
+def _sparse(segments: Sequence[Segment], table: Int, largest: Sequence[tuple[int, int]]) -> Counts:
+    flat = table.reshape(-1)
+    where = np.flatnonzero(flat)
+    return Counts(tuple(segments), where, flat[where], tuple(largest))
+
+
+def _cells(rows: Rows) -> tuple[Int, list[tuple[str, str, str]]]:
+    """(n,) the cell of each row, and each cell's location, device type and app version."""
+    device, devices = _common(rows.device, rows.devices)
+    version, versions = _common(rows.version, rows.versions)
+    location = np.clip(rows.location, 0, LOCATIONS - 1)
+    code = (device * len(versions) + version) * LOCATIONS + location
+    there = np.flatnonzero(np.bincount(code, minlength=1))
+    place = np.zeros(int(there[-1]) + 1, np.int64)
+    place[there] = np.arange(len(there))
+    names = [
+        (str(c % LOCATIONS), devices[c // LOCATIONS // len(versions)],
+         versions[c // LOCATIONS % len(versions)])
+        for c in there.tolist()
+    ]  # fmt: skip
+    return place[code], names
+
+
+def _common(codes: Int, words: Sequence[str]) -> tuple[Int, list[str]]:
+    """The same with at most so many words: those most rows have."""
+    known = [*words, UNKNOWN]
+    codes = np.where(codes < 0, len(words), codes)
+    sizes = np.bincount(codes, minlength=len(known))
+    if len(known) <= _WORDS_MOST:
+        return codes, known
+    kept = np.argsort(-sizes, kind="stable")[: _WORDS_MOST - 1]
+    new = np.full(len(known), len(kept), np.int64)
+    new[kept] = np.arange(len(kept))
+    return new[codes], [*(known[i] for i in kept.tolist()), OTHER]
+
+
+def _grouped(
+    names: Sequence[tuple[str, str, str]], grouping: tuple[str, ...]
+) -> tuple[list[Segment], Int]:
+    """The segments of a grouping, and the segment of each cell."""
+    fields = ("location", "device_type", "app_version")
+    place: dict[Segment, int] = {}
+    of_cell = []
+    for cell in names:
+        said = dict(zip(fields, cell, strict=True))
+        segment = Segment(**{name: said[name] for name in grouping})
+        of_cell.append(place.setdefault(segment, len(place)))
+    return list(place), np.array(of_cell, np.int64)
+
+
+def _additive(rows: Rows, cell: Int, cells: int) -> Int:
+    """(cells, WIDTH) all but profiles."""
+    good = ~rows.duplicate
+    table = np.zeros((cells, WIDTH), np.int64)
+    flags = {
+        "impressions": good,
+        "plays": good & rows.played,
+        "duplicates": rows.duplicate,
+        "repeated": _repeated(rows),
+        "clamped": good & (rows.event_us == rows.ingest_us),
+        "late": good & (rows.ingest_us - rows.event_us > HOUR_US),
+        "zero_dwell": good & ~(rows.dwell_s > 0),
+    }
+    for name, flag in flags.items():
+        table[:, FIELDS.index(name)] = np.bincount(cell[flag], minlength=cells)
+    mine = cell[good]
+    hours = rows.event_us[good] % DAY_US // HOUR_US
+    location = np.clip(rows.location[good], 0, LOCATIONS - 1)
+    for at, values, width in (
+        (HOURS_AT, hours, 24),
+        (LOCATIONS_AT, location, LOCATIONS),
+        (DWELL_AT, dwell_bins.bins_of(rows.dwell_s[good]), dwell_bins.BINS),
+    ):
+        binned = np.bincount(mine * width + values, minlength=cells * width)
+        table[:, at : at + width] = binned.reshape(cells, width)
+    return table
+
+
+def _repeated(rows: Rows) -> NDArray[np.bool_]:
+    good = np.flatnonzero(~rows.duplicate)
+    same = np.ones(max(0, len(good) - 1), np.bool_)
+    for column in (rows.profile_id, rows.title_id, rows.event_us):
+        same &= column[good[1:]] == column[good[:-1]]
+    flags = np.zeros(len(rows.duplicate), np.bool_)
+    flags[good[1:][same]] = True
+    return flags
+
+
+def _profiles(
+    segment: Int, profile: Int, slot: Int, segments: int
+) -> tuple[Int, list[tuple[int, int]]]:
+    """(segments,) distinct (profile, slot) pairs, and the largest profile of each segment."""
+    if not len(segment):
+        return np.zeros(segments, np.int64), [(0, 0)] * segments
+    if (slot[1:] != slot[:-1]).any():
+        order = np.lexsort((slot, profile, segment))
+    else:  # rows are in the order of profiles
+        order = np.argsort(segment.astype(np.uint16), kind="stable")
+    segment, profile, slot = segment[order], profile[order], slot[order]
+    starts = np.ones(len(segment), np.bool_)
+    starts[1:] = (segment[1:] != segment[:-1]) | (profile[1:] != profile[:-1])
+    pairs = starts.copy()
+    pairs[1:] |= slot[1:] != slot[:-1]
+    first = np.flatnonzero(starts)
+    sizes = np.diff(np.append(first, len(segment)))
+    by_size = np.lexsort((sizes, segment[first]))
+    owner = segment[first][by_size]
+    last = np.flatnonzero(np.append(owner[1:] != owner[:-1], True))
+    largest = [(0, 0)] * segments
+    for i in by_size[last].tolist():
+        largest[int(segment[first[i]])] = (int(profile[first[i]]), int(sizes[i]))
+    return np.bincount(segment[pairs], minlength=segments), largest

@@ -1,0 +1,71 @@
+"""A slow change in one direction over many weeks: named, never blocked. Pure.
+
+No day of it differs from the weeks before it by enough to be a finding. Each week is the median of
+its seven days; a drift is a median slope (Theil-Sen) of at least `quality.drift_ratio` a week over
+`quality.drift_weeks` weeks, in which four of five weeks go the same way. Volume that grows is
+growth; only its decline is named.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from batch.quality.expected import median, slope_of
+from batch.quality.findings import Finding
+from batch.quality.measures import measures_of
+from batch.quality.series import Series
+from impressions.core.decay import Float
+from impressions.settings.sections import Quality
+
+_DRIFTING = ("impressions", "impressions_per_profile", "plays_per_impression", "dwell_median_s")
+_SAME_WAY = 0.8
+
+
+def drifts(series: Series, limits: Quality) -> Iterator[Finding]:
+    """Drifts that reach until the newest day."""
+    steps = limits.drift_weeks
+    if series.days < 7 * (steps + 1) or not len(series.segments):
+        return
+    large = np.nan_to_num(median(series["read"][-7:])) >= limits.min_impressions
+    for measure in measures_of(series, limits):
+        if measure.name not in _DRIFTING or measure.low is None or measure.high is None:
+            continue
+        weekly = _weekly(measure.value, steps + 1)
+        logs = np.log(np.maximum(weekly, 1e-9))
+        slope, total = slope_of(logs), logs[-1] - logs[0]
+        same_way = _same_way(logs, slope)
+        noise = limits.sigmas * measure.noise(median(measure.rests_on[-7:]) * 7, weekly[-1])
+        for i in np.flatnonzero(large):
+            falls_or_is_ratio = slope[i] < 0 or measure.kind != "volume"
+            if not (measure.of(series.segments[i]) and falls_or_is_ratio):
+                continue
+            enough = abs(slope[i]) >= limits.drift_ratio and same_way[i] >= _SAME_WAY
+            if enough and abs(total[i]) > max(steps * limits.drift_ratio, noise[i]):
+                yield _finding(series, measure.name, int(i), weekly, float(slope[i]), steps)
+
+
+def _finding(
+    series: Series, measure: str, i: int, weekly: Float, slope: float, steps: int
+) -> Finding:
+    last = series.first_day + series.days - 1
+    found, before = float(weekly[-1, i]), float(weekly[0, i])
+    basis = f"{100 * np.expm1(slope):+.1f} % a week for {steps} weeks"
+    return Finding(
+        last - 7 * steps, last, series.segments[i], f"{measure}_drift", found, before, found, found,
+        steps, basis, blocks=False,
+    )  # fmt: skip
+
+
+def _weekly(values: Float, weeks: int) -> Float:
+    """(weeks, segments) medians of the last weeks, oldest first."""
+    tail = values[-7 * weeks :].reshape(weeks, 7, -1)
+    return np.array([median(week) for week in tail])
+
+
+def _same_way(logs: Float, slope: Float) -> Float:
+    """(segments,) share of the weeks that went the way of the slope."""
+    with np.errstate(invalid="ignore"):
+        same = np.sign(np.diff(logs, axis=0)) == np.sign(slope)
+        return np.asarray(same.mean(axis=0), np.float64)

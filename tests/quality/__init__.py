@@ -1,0 +1,1 @@
+"""Data quality by day: the pure core on generated traffic, then the table and the gate."""
