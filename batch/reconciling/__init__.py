@@ -23,5 +23,6 @@ One round, and many:
     outcome      its report
     rotation     how far the rotation through all profiles has come
     metrics      of the service
-    service      rounds for ever
+    service      rounds without end
+    verb         `impressions reconcile`
 """

@@ -50,9 +50,11 @@ VERBS = {
     "land": Verb("batch.land:command", "Bring events from Kafka or from files into the raw table."),
     "close": Verb("batch.close:command", "Sort finished ingest slots and flag duplicates."),
     "quality": Verb(
-        "batch.show_quality:command", "Judge the days of events: what is not like the days before."
+        "batch.quality.show:command", "Judge the days of events: what is not like the days before."
     ),
-    "accept": Verb("batch.accept:command", "Say that a finding about some days is well, and why."),
+    "accept": Verb(
+        "batch.quality.accept:command", "Say that a finding about some days is well, and why."
+    ),
     "compact": Verb("batch.compact:command", "Compute and publish one generation's aggregates."),
     "export": Verb("batch.export:command", "Write a generation's SST files and manifest."),
     "bulkload": Verb(
@@ -71,7 +73,8 @@ VERBS = {
     ),
     "get": Verb("impressions.cli.get:command", "Ask a server about one profile."),
     "reconcile": Verb(
-        "batch.reconcile:command", "Compare raw with answers, and name the events that differ."
+        "batch.reconciling.verb:command",
+        "Compare raw with answers, and name the events that differ.",
     ),
     "status": Verb("impressions.cli.status:command", "Show both paths end to end, with ages."),
     "dev": Verb("impressions.cli.dev:app", "Run the whole system on this machine: up, down."),

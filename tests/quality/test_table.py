@@ -11,17 +11,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from batch.accept import command as accept_command
-from batch.accept import run_accept
 from batch.close import run_close
 from batch.closing.request import Request
 from batch.importing.forget import Forgetting, forget
 from batch.jobs.tasks import Runner
 from batch.lake import snapshots, tables
 from batch.quality import table as quality_table
+from batch.quality.accept import command as accept_command
+from batch.quality.accept import run_accept
 from batch.quality.acceptance import PREFIX
 from batch.quality.segments import ALL, Segment
-from batch.show_quality import run_quality
+from batch.quality.show import run_quality
 from batch.status.lake import read_lake
 from impressions.clock import now_ms
 from impressions.core.errors import UsageError

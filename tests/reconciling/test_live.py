@@ -76,7 +76,8 @@ def server_of(settings, tmp_path):
 def reconcile(config, address, *words):
     """(exit code, its JSON document) of `impressions reconcile`."""
     done = subprocess.run(
-        [sys.executable, "-m", "batch.reconcile", "--config", str(config), "--address", address,
+        [sys.executable, "-m", "batch.reconciling.verb", "--config", str(config), "--address",
+        address,
          "--json", *words],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
@@ -142,7 +143,8 @@ def test_what_the_worker_and_raw_lost_is_found_in_real_traffic(tmp_path, broker)
 def as_a_service(config, address, profiles):
     """It compares all profiles in its first round, counts, and ends well when it is asked to."""
     service = subprocess.Popen(
-        [sys.executable, "-m", "batch.reconcile", "--config", str(config), "--address", address,
+        [sys.executable, "-m", "batch.reconciling.verb", "--config", str(config), "--address",
+        address,
          "--every", "1h", "--json"],
         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
         env=os.environ,

@@ -7,9 +7,9 @@ import json
 import numpy as np
 import pytest
 
-from batch import reconcile
 from batch.reconciling import choosing, rotation, service
 from batch.reconciling import round as rounds
+from batch.reconciling import verb as reconcile
 from batch.reconciling.landed import read_table
 from batch.reconciling.metrics import Metrics
 from impressions.core.shard import shard_of
