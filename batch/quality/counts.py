@@ -227,15 +227,15 @@ def _repeated(rows: Rows) -> NDArray[np.bool_]:
 
 def _ranks(profile: Int, slot: Int) -> tuple[Int, Int, Int]:
     """The order of rows by (profile, slot), and in it the rank of each profile and of each pair."""
-    order = np.arange(len(profile))
+    order: Int = np.arange(len(profile))
     if (slot[1:] != slot[:-1]).any():
         order = np.lexsort((slot, profile))
         profile, slot = profile[order], slot[order]
     is_next = np.zeros(len(profile), np.bool_)
     is_next[1:] = profile[1:] != profile[:-1]
-    rank = np.cumsum(is_next)
+    rank = np.cumsum(is_next, dtype=np.int64)
     is_next[1:] |= slot[1:] != slot[:-1]
-    return order, rank, np.cumsum(is_next)
+    return order, rank, np.cumsum(is_next, dtype=np.int64)
 
 
 def _together(rank: Int, segment: Int, segments: int) -> tuple[Int, Int, Int]:
