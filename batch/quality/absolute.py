@@ -6,7 +6,8 @@
     dwell_median_s          over `quality.dwell_max_median_s`: milliseconds
     share_largest_profile   over `quality.largest_profile_share`, where there are enough profiles
 
-A day without events between days with events is judged by the days before it (judge.py).
+Producers are judged, not locations: there may be one on which nobody ever plays. A day without
+events between days with events is judged by the days before it (judge.py).
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ def absolute_rules(
     large = known(series["read"][day]) >= limits.min_impressions
     for i in np.flatnonzero(large):
         segment = series.segments[i]
-        if segment.is_pooled:
+        if segment.is_pooled or segment.location is not None:
             continue
         for measure, found, bound, is_bad in _rules(series, day, int(i), limits):
             if is_bad and asks(measure, int(i)):
@@ -59,6 +60,6 @@ def _rules(
     dwell = at("dwell_median_s")
     yield "dwell_median_s", dwell, limits.dwell_max_median_s, dwell > limits.dwell_max_median_s
     largest, bound = at("largest") / came, max(
-        limits.largest_profile_share, 20 / max(at("profiles"), 1.0)
+        limits.largest_profile_share, 20 / max(at("profiles"), 1.0), 100 / came
     )  # fmt: skip
     yield "share_largest_profile", largest, bound, largest > bound

@@ -30,6 +30,8 @@ def narrowed(found: Sequence[Finding]) -> list[Finding]:
     for measure in sorted({one.measure for one in found}):
         mine = [one for one in found if one.measure == measure]
         kept += _where({one.segment: one for one in mine})
+    if any(one.measure == "dwell_median_s" for one in kept):  # the same fault, less exact
+        kept = [one for one in kept if one.measure != "dwell_p99_s"]
     return kept
 
 

@@ -35,6 +35,7 @@ HOURS_AT = len(FIELDS)
 LOCATIONS_AT = HOURS_AT + 24
 DWELL_AT = LOCATIONS_AT + LOCATIONS
 WIDTH = DWELL_AT + dwell_bins.BINS
+_PIECE = 1 << 20  # numbers of a table of ranks and segments that is counted at once
 _WORDS_MOST = 64  # texts of devices; what is rarer is `other`
 
 
@@ -90,15 +91,23 @@ def count(rows: Rows, slot_us: int) -> Counts:
     cell, names = _cells(rows)
     table = _additive(rows, cell, len(names))
     counts = np.flatnonzero(~rows.duplicate)
-    key = rows.profile_id[counts], rows.ingest_us[counts] // slot_us
+    profile = rows.profile_id[counts]
+    order, rank, pair = _ranks(profile, rows.ingest_us[counts] // slot_us)
+    mine, of_rank = cell[counts][order], profile[order][np.searchsorted(rank, np.arange(_n(rank)))]
+    one_slot = _n(pair) == _n(rank)
     parts = []
     for grouping in GROUPINGS:
         segments, of_cell = _grouped(names, grouping)
         summed = np.zeros((len(segments), WIDTH), np.int64)
         np.add.at(summed, of_cell, table)
-        profiles, largest = _profiles(of_cell[cell[counts]], *key, len(segments))
-        summed[:, FIELDS.index("profiles")] = profiles
-        parts.append(_sparse(segments, summed, largest))
+        together = _together(rank, of_cell[mine], len(segments))
+        pairs = together if one_slot else _together(pair, of_cell[mine], len(segments))
+        summed[:, FIELDS.index("profiles")] = pairs[0]
+        most = [
+            (int(of_rank[who]), int(n)) if n else (0, 0)
+            for n, who in zip(*together[1:], strict=True)
+        ]
+        parts.append(_sparse(segments, summed, most))
     titles = title_sample.sample_of(rows.title_id[counts])
     whole = added(parts)
     return Counts(whole.segments, whole.where, whole.amount, whole.largest, titles)
@@ -122,6 +131,10 @@ def added(parts: Iterable[Counts]) -> Counts:
     titles = title_sample.joined(part.titles for part in parts)
     shaped = _sparse(list(place), table.reshape(len(place), WIDTH), largest)
     return Counts(shaped.segments, shaped.where, shaped.amount, shaped.largest, titles)
+
+
+def _n(rank: Int) -> int:
+    return int(rank[-1]) + 1 if len(rank) else 0
 
 
 def _sparse(segments: Sequence[Segment], table: Int, largest: Sequence[tuple[int, int]]) -> Counts:
@@ -212,27 +225,34 @@ def _repeated(rows: Rows) -> NDArray[np.bool_]:
     return flags
 
 
-def _profiles(
-    segment: Int, profile: Int, slot: Int, segments: int
-) -> tuple[Int, list[tuple[int, int]]]:
-    """(segments,) distinct (profile, slot) pairs, and the largest profile of each segment."""
-    if not len(segment):
-        return np.zeros(segments, np.int64), [(0, 0)] * segments
+def _ranks(profile: Int, slot: Int) -> tuple[Int, Int, Int]:
+    """The order of rows by (profile, slot), and in it the rank of each profile and of each pair."""
+    order: Int = np.arange(len(profile))
     if (slot[1:] != slot[:-1]).any():
-        order = np.lexsort((slot, profile, segment))
-    else:  # rows are in the order of profiles
-        order = np.argsort(segment.astype(np.uint16), kind="stable")
-    segment, profile, slot = segment[order], profile[order], slot[order]
-    starts = np.ones(len(segment), np.bool_)
-    starts[1:] = (segment[1:] != segment[:-1]) | (profile[1:] != profile[:-1])
-    pairs = starts.copy()
-    pairs[1:] |= slot[1:] != slot[:-1]
-    first = np.flatnonzero(starts)
-    sizes = np.diff(np.append(first, len(segment)))
-    by_size = np.lexsort((sizes, segment[first]))
-    owner = segment[first][by_size]
-    last = np.flatnonzero(np.append(owner[1:] != owner[:-1], True))
-    largest = [(0, 0)] * segments
-    for i in by_size[last].tolist():
-        largest[int(segment[first[i]])] = (int(profile[first[i]]), int(sizes[i]))
-    return np.bincount(segment[pairs], minlength=segments), largest
+        order = np.lexsort((slot, profile))
+        profile, slot = profile[order], slot[order]
+    is_next = np.zeros(len(profile), np.bool_)
+    is_next[1:] = profile[1:] != profile[:-1]
+    rank = np.cumsum(is_next, dtype=np.int64)
+    is_next[1:] |= slot[1:] != slot[:-1]
+    return order, rank, np.cumsum(is_next, dtype=np.int64)
+
+
+def _together(rank: Int, segment: Int, segments: int) -> tuple[Int, Int, Int]:
+    """(segments,) each: ranks that are in it, the most rows of one of them, and which that is.
+
+    `rank` ascends, so a piece of ranks is a piece of the rows, and no sort is needed.
+    """
+    distinct, most, whose = (np.zeros(segments, np.int64) for _ in range(3))
+    last = int(rank[-1]) if len(rank) else -1
+    step = max(1, _PIECE // segments)
+    for low in range(0, last + 1, step):
+        start, end = np.searchsorted(rank, (low, low + step))
+        wide = min(step, last + 1 - low)
+        key = (rank[start:end] - low) * segments + segment[start:end]
+        rows = np.bincount(key, minlength=wide * segments).reshape(wide, segments)
+        distinct += np.count_nonzero(rows, axis=0)
+        here = rows.max(axis=0)
+        whose = np.where(here > most, rows.argmax(axis=0) + low, whose)
+        most = np.maximum(most, here)
+    return distinct, most, whose

@@ -121,6 +121,7 @@ _CAUSES = {
     "share_duplicates": "its retries",
     "hours_moved": "its clock, and hours in which events are missing",
     "share_top_location": "how it fills location",
+    "other_locations": "how it fills location",
     "share_largest_profile": "one profile that is no person",
     "share_new_titles": "how it fills the title",
 }

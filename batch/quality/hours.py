@@ -53,6 +53,6 @@ def _moved(today: Float, past: Float, came: Float, limits: Quality) -> tuple[Flo
     usual = usual / np.maximum(usual.sum(axis=1, keepdims=True), 1e-9)
     spread = known(median(np.abs(past - usual).sum(axis=2) / 2))
     spread = np.where(days >= TREND_WEEKS, spread, 0.0)
-    noise = 0.4 * np.sqrt(24 * 4 / came)  # of n events in groups, over 24 hours
+    noise = 6 / np.sqrt(came)  # of events that come in groups of some ten, over 24 hours
     bound = np.maximum(np.maximum(2.5 * spread, noise + spread), limits.hours_moved)
     return known(np.abs(today - usual).sum(axis=1) / 2), bound, days

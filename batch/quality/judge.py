@@ -37,6 +37,8 @@ from impressions.settings.sections import Quality
 
 RECENT_DAYS = 7
 Mask = NDArray[np.bool_]
+STEADY_WEEKS, UNSTEADY = 5, 1.4
+"""With fewer weeks the bounds of volume are so much wider, in logarithms: 0.55 instead of 0.65."""
 FOREIGN_RATIO, FOREIGN_SHARE = 12.0, 0.5
 """Bounds of a segment without history of its own, compared with everything."""
 
@@ -120,6 +122,8 @@ def _of_day(
     usual = _expected(measure, history[weeks])
     recent = _recent(measure, history, day)
     own = _deviates(measure, usual, day, limits)
+    if measure.kind == "volume":  # a line through few or restless weeks leads anywhere
+        own &= _deviates(measure, _last(history[weeks]), day, limits) | (usual.weeks == 0)
     near = _deviates(measure, recent, day, limits)
     few, some_days = usual.weeks < what.TREND_WEEKS, recent.weeks >= 2
     first = np.where(some_days, near & (own | (usual.weeks == 0)), own)
@@ -164,6 +168,16 @@ def _expected(measure: Measure, history: Float) -> Expected:
     return what.from_weeks_log(history) if measure.kind == "ratio" else what.from_weeks(history)
 
 
+def _last(history: Float) -> Expected:
+    """The newest known week; it says nothing of the spread."""
+    known = ~np.isnan(history)
+    weeks = np.asarray(known.any(axis=0), np.int64)
+    if not len(history):
+        return Expected(np.full(history.shape[1], np.nan), np.zeros(history.shape[1]), weeks)
+    newest = history[known.argmax(axis=0), np.arange(history.shape[1])]
+    return Expected(newest, np.zeros(len(newest)), weeks)
+
+
 def _recent(measure: Measure, history: Float, day: int) -> Expected:
     days = history[max(1, day - RECENT_DAYS) : day]
     return what.from_weeks(days) if measure.kind == "share" else what.from_weeks_log(days)
@@ -176,11 +190,14 @@ def _deviates(measure: Measure, by: Expected, day: int, limits: Quality) -> Mask
     noise = measure.noise(what.known(measure.rests_on[day]), what.known(by.value))
     slack = limits.sigmas * np.maximum(what.known(spread), noise)
     high, low = _bounds(measure)
+    if measure.kind == "volume":
+        wide = np.where(by.weeks < STEADY_WEEKS, UNSTEADY, 1.0)
+        high, low = high * wide, low * wide
     with np.errstate(invalid="ignore"):
         return (moved > np.maximum(high, slack)) | (moved < -np.maximum(low, slack))
 
 
-def _bounds(measure: Measure) -> tuple[float, float]:
+def _bounds(measure: Measure) -> tuple[float | Float, float | Float]:
     """Up and down, both positive, in the unit of `_moved`."""
     if measure.kind == "share":
         return measure.high or np.inf, -measure.low if measure.low else np.inf

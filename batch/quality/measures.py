@@ -14,7 +14,7 @@ that come in groups, a profile's, is that of n / group of them.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -25,7 +25,8 @@ from impressions.core.decay import Float
 from impressions.settings.sections import Quality
 
 Kind = Literal["volume", "ratio", "share"]
-_ONCE_IN = 1e-9
+_FEW = 0.2  # so many times the usual share of other locations than the largest
+_OF_A_PERSON = 20  # impressions: five times as many may be one busy day of somebody
 
 
 @dataclass(frozen=True)
@@ -106,11 +107,15 @@ def _ratios(series: Series, limits: Quality) -> list[Measure]:
     result = [
         Measure(
             "impressions_per_profile", "ratio", often, profiles, by_profile, 1 / bound, bound,
-            of=lambda segment: segment.location is None,
+            of=_is_no_location,
         ),
         both("dwell_median_s", series["dwell_median_s"], came, by_dwell, limits.dwell_ratio),
         both("dwell_p99_s", series["dwell_p99_s"], came, by_tail, limits.dwell_p99_ratio),
     ]  # fmt: skip
+    others = _over(came - series["top_location"], came)
+    result.append(
+        Measure("other_locations", "ratio", others, came, by_play, _FEW, None, _is_no_location)
+    )
     if limits.expect_plays:
         plays = _over(series["plays"], came)
         result.append(both("plays_per_impression", plays, came, by_play, limits.plays_ratio))
@@ -124,6 +129,9 @@ def _shares(series: Series, limits: Quality) -> list[Measure]:
         sure = np.clip(expected, 0.02, 0.98)
         return np.sqrt(3 * sure * (1 - sure) / np.maximum(n, 1))
 
+    def by_person(n: Float, expected: Float) -> Float:
+        return _OF_A_PERSON / np.maximum(n, 1)
+
     def rise(name: str, count: str, of: Float, bound: float, blocks: bool = True) -> Measure:
         value = _over(series[count], of)
         return Measure(f"share_{name}", "share", value, of, noise, None, bound, blocks=blocks)
@@ -131,15 +139,23 @@ def _shares(series: Series, limits: Quality) -> list[Measure]:
     change = limits.share_change
     zero = _over(series["zero_dwell"], came)
     return [
-        rise("repeated", "repeated", came, change),
+        replace(rise("repeated", "repeated", came, change), of=_is_no_location),
         rise("clamped", "clamped", came, change),
         rise("late", "late", came, change, blocks=False),
         rise("duplicates", "duplicates", read, 2 * change),
         rise("rejected", "rejected_rows", read, limits.rejected_change),
         rise("top_location", "top_location", came, limits.location_change),
-        rise("largest_profile", "largest", came, limits.largest_profile_share),
+        replace(
+            rise("largest_profile", "largest", came, limits.largest_profile_share),
+            noise=by_person,
+            of=_is_no_location,
+        ),
         Measure("share_zero_dwell", "share", zero, came, noise, -2 * change, 2 * change),
     ]
+
+
+def _is_no_location(segment: Segment) -> bool:
+    return segment.location is None
 
 
 def _new_titles(series: Series, limits: Quality) -> Measure:

@@ -20,7 +20,6 @@ from batch.lake.conflict import retried
 from batch.lake.data_file_rows import rows_of
 from batch.lake.data_file_writer import target_of, write
 from batch.lake.data_files import live_files
-from batch.lake.guarded_commit import commit, discard
 from batch.lake.tables import QUALITY, QUALITY_COLUMNS, arrow_schema
 from batch.quality.acceptance import Acceptance, acceptances
 from batch.quality.day_rows import DayRow
@@ -62,6 +61,8 @@ def replace(settings: Settings, days: Mapping[int, Sequence[DayRow]], run_id: st
     """Puts these days' rows in the place of what stood there; the snapshot, None for no day."""
     if not days:
         return None
+    from batch.lake.guarded_commit import commit, discard
+
     months = {month_of(day) for day in days}
 
     def attempt() -> int:
@@ -84,6 +85,7 @@ def replace(settings: Settings, days: Mapping[int, Sequence[DayRow]], run_id: st
 
 def add_acceptance(settings: Settings, one: Acceptance, run_id: str) -> int:
     """Records it: a commit without rows that carries it, and the table's property."""
+    from batch.lake.guarded_commit import commit
 
     def attempt() -> int:
         [table] = tables.create_if_missing(settings, QUALITY)

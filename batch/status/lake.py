@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from pyiceberg.table import Table
 
 _JUDGED_DAYS = 28
+_judged: dict[str, Quality | None] = {}
+"""By the table's metadata: `status --watch` asks again and again."""
 SlotStates = dict[int, SlotState]
 
 
@@ -58,7 +60,17 @@ def read_lake(settings: Settings) -> Lake:
 
 
 def _quality(settings: Settings) -> Quality | None:
-    """Days of the last four weeks, judged now."""
+    """Days of the last four weeks; judged once for each state of the table."""
+    table = tables.fitting(settings, tables.QUALITY)
+    if table is None:
+        return None
+    if table.metadata_location not in _judged:
+        _judged.clear()
+        _judged[table.metadata_location] = _judged_days(settings)
+    return _judged[table.metadata_location]
+
+
+def _judged_days(settings: Settings) -> Quality | None:
     kept = quality_table.read(settings)
     newest = max((row.day for row in kept.rows), default=None)
     if newest is None:

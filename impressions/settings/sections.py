@@ -111,7 +111,7 @@ class Quality(BaseModel):
         5.0, gt=0, description="a deviation is also so many times the usual spread, and the noise"
     )
     volume_min_ratio: float = Field(
-        0.62, gt=0, lt=1, description="impressions, less than so many times what is expected"
+        0.65, gt=0, lt=1, description="impressions, less than so many times what is expected"
     )
     volume_max_ratio: float = Field(
         2.5, gt=1, description="impressions, more than so many times what is expected"
@@ -138,13 +138,13 @@ class Quality(BaseModel):
         description="change of a share: repeated, clamped, late, duplicates, dwell of 0",
     )
     location_change: float = Field(
-        0.25, gt=0, description="rise of the largest location's share of impressions"
+        0.2, gt=0, description="rise of the largest location's share of impressions"
     )
     rejected_change: float = Field(
         0.03, gt=0, description="rise of the share of rejected rows; without history ten times"
     )
     hours_moved: float = Field(
-        0.15, gt=0, lt=1, description="share of impressions in other hours than usual"
+        0.2, gt=0, lt=1, description="share of impressions in other hours than usual"
     )
     largest_profile_share: float = Field(
         0.05, gt=0, lt=1, description="impressions of one profile, as a share of all"

@@ -195,9 +195,10 @@ def _other_value(rng: random.Random, value: object) -> object:
 def _edit(rng: random.Random, body: dict[str, Any], field: str) -> bool:
     """Another value, or none at all; whether it is void."""
     if rng.random() < 0.1:
-        del body[field]
-        return field == "history_until_ms"  # the first manifests had none
-    before, body[field] = body[field], _other_value(rng, body[field])
+        body.pop(field, None)
+        return field in ("history_until_ms", "accepted")  # the first manifests had none
+    before = body.get(field, [])  # `accepted` is left out where there are none
+    body[field] = _other_value(rng, before)
     same_type = type(before) is type(body[field])
     of_ours = not isinstance(body[field], int) or abs(body[field]) < 1 << 63
     is_one = {"digest": _is_digest, "history_until_ms": _is_history}.get(field, lambda _: True)

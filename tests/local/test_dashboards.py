@@ -14,6 +14,10 @@ import pytest
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import generate_latest
 
+from batch.quality.findings import Finding
+from batch.quality.judge import Verdict
+from batch.quality.segments import ALL
+from batch.quality.textfile import text_of
 from batch.reconciling.metrics import Metrics as ReconcileMetrics
 from batch.reconciling.rotation import Rotation
 from impressions.core.completeness import StreamState
@@ -30,6 +34,7 @@ ROOT = Path(__file__).parents[2]
 DASHBOARDS = sorted((ROOT / "deploy" / "grafana" / "dashboards").glob("*.json"))
 ALERTS = ROOT / "deploy" / "prometheus" / "alerts.yml"
 SETTINGS = Settings(partitions=1)
+FINDING = Finding(1, 1, ALL, "impressions", 0.0, 9.0, 0.0, 0.0, 8, "median")
 BEAT = Heartbeat(0, 1, 1, bytes(16), bytes(16), 5, 1, 0, 1)
 
 
@@ -57,11 +62,17 @@ def exposed() -> dict[str, set[str]]:
     for registry in (metrics.registry for metrics in own):
         for name, labels in samples(registry):
             names.setdefault(name, set()).update(labels)
+    for name, labels in samples_of(text_of(Verdict((FINDING,), (), 1), 1)):
+        names.setdefault(name, set()).update(labels)
     return names
 
 
 def samples(registry: CollectorRegistry) -> Iterator[tuple[str, set[str]]]:
-    for line in generate_latest(registry).decode().splitlines():
+    return samples_of(generate_latest(registry).decode())
+
+
+def samples_of(text: str) -> Iterator[tuple[str, set[str]]]:
+    for line in text.splitlines():
         if found := re.match(r"(impressions_\w+)(?:\{(.*)\})? ", line):
             yield found[1], set(re.findall(r"(\w+)=\"", found[2] or ""))
 

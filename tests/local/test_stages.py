@@ -22,7 +22,7 @@ from impressions.formats.heartbeat import FROM_THE_FIRST_MS, Heartbeat
 from impressions.process.command import main
 from impressions.process.registry import Running
 from impressions.settings.model import Settings
-from impressions.status.facts import Lake, Listed, Published, SlotRows
+from impressions.status.facts import Lake, Listed, Published, Quality, SlotRows
 from impressions.status.questions import Absent, Unknown, ask, ask_all
 from impressions.status.serving import Copy, Served, Server, reachable
 from impressions.status.stage import Found, Stage
@@ -105,12 +105,36 @@ def test_a_broker_that_does_not_answer_hides_nothing_else(
     assert "kafka.bootstrap" in found["topic"]["problems"][0]["hint"]
 
 
+@pytest.mark.parametrize(
+    ("said", "state", "line"),
+    [
+        (Quality(NOW, (), (), 2), "ok", "like the days before"),
+        (Quality(NOW, ("2027-01-14-aaaaaa all: ...",), ("a drift",), 0), "look",
+         "1 finding to repair or to accept, 1 to know"),
+        (Quality(NOW, tuple(map(str, range(9))), (), 0), "look", "9 findings to repair"),
+    ],
+    ids=["none", "one of each", "many"],
+)  # fmt: skip
+def test_findings_about_days_are_to_be_looked_at(said: Quality, state: str, line: str) -> None:
+    """A few in full, the line that helps with those that hold a generation back; never bad, for
+    answers are complete."""
+    lake = well().lake
+    assert isinstance(lake, Lake)
+    stage = judged(lake=dataclasses.replace(lake, quality=said))["quality"]
+    assert stage.state == state
+    assert line in stage.line
+    assert [what for what, _ in stage.problems] == [*said.blocking[:3], *said.named]
+    assert all("impressions accept" in (hint or "") for what, hint in stage.problems
+               if what in said.blocking)  # fmt: skip
+    assert exit_code([stage]) == 0
+
+
 def test_all_is_well() -> None:
     """Ages and counts in words; exit 0."""
     found = judged()
     assert {
         name: stage.state for name, stage in found.items() if stage.state != "ok"
-    } == dict.fromkeys(("generations", "loaded", "active"), "none")
+    } == dict.fromkeys(("quality", "generations", "loaded", "active"), "none")
     assert found["topic"].line == "impressions: 2 partitions, 20 records, newest 1.0 s ago"
     assert found["landed"].facts["records_to_land"] == 0
     assert found["worker"].line == "0 records behind, complete through 1.0 s ago in every partition"

@@ -111,6 +111,7 @@ def test_a_close_killed_before_the_days_are_counted_is_healed(
     assert read_again == by_day(other)
 
 
+@pytest.mark.slow
 def test_old_days_without_rows_are_named_and_backfilled(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

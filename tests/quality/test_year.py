@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +14,8 @@ from batch.quality.day_rows import DayRow, rows_of_day
 from batch.quality.findings import blocking
 from batch.quality.judge import Verdict, judge
 from impressions.settings.sections import Quality
-from tests.quality.traffic import FIRST_DAY, Traffic
+from tests.quality.test_judge import CASES
+from tests.quality.traffic import DEVICE_SHARE, FIRST_DAY, VERSION_SHARE, Events, Traffic
 
 REAL = Path("/work/shared/data/kuairand/impressions.parquet")
 
@@ -68,3 +71,66 @@ def test_no_day_of_real_exposures_is_blocked() -> None:
     print(f"KuaiRand: {rate(verdict, rows)}")
     assert verdict.days == 15
     assert [one.sentence for one in verdict.findings] == []
+
+
+@dataclass(frozen=True)
+class Repeated(Traffic):
+    """Days 1 to 14 of the real exposures again and again, some profiles of each day drawn anew;
+    device types and app versions are dealt to profiles."""
+
+    kept: float = 0.9
+
+    def events(self, day: int) -> Events:
+        rng = np.random.default_rng((self.seed, day))
+        of = _real_columns()
+        first = int(of["event_us"].min()) // DAY_US + 1
+        source = first + day % 14
+        at = np.flatnonzero(of["event_us"] // DAY_US == source)
+        people = np.unique(of["profile_id"][at])
+        drawn = people[rng.random(len(people)) < self.kept]
+        at = at[np.isin(of["profile_id"][at], drawn)]
+        columns = {name: column[at] for name, column in of.items()}
+        columns["event_us"] = columns["event_us"] + (FIRST_DAY + day - source) * DAY_US
+        came = rng.exponential(20e6, len(at)).astype(np.int64)
+        return Events(columns | {"ingest_us": columns["event_us"] + came})
+
+
+@cache
+def _real_columns() -> dict[str, np.ndarray]:
+    import pyarrow.parquet as pq
+
+    table = pq.read_table(REAL)
+    profile = table["user_id"].to_numpy().astype(np.int64)
+    return {
+        "profile_id": profile,
+        "title_id": table["video_id"].to_numpy(),
+        "location": table["tab"].to_numpy().astype(np.int64),
+        "event_us": table["time_ms"].to_numpy() * 1000,
+        "played": table["is_click"].to_numpy() > 0,
+        "dwell_s": table["play_time_ms"].to_numpy() / 1000,
+        "duplicate": np.zeros(len(profile), np.bool_),
+        "device": np.searchsorted(np.cumsum(DEVICE_SHARE[:3]), profile * 2654435761 % 1000 / 1000),
+        "version": np.searchsorted(np.cumsum(VERSION_SHARE[:3]), profile * 40503 % 997 / 997),
+    }
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not REAL.exists(), reason=f"{REAL} is not on this machine")
+@pytest.mark.parametrize("kept", [0.9, 0.5])
+def test_no_day_of_repeated_real_exposures_is_blocked(kept: float) -> None:
+    """Twelve weeks in which an ordinary week and one with a public holiday take turns."""
+    rows = Repeated(1, kept=kept).rows(range(84))
+    verdict = judge(rows, FIRST_DAY + 84, Quality())
+    print(f"KuaiRand, {kept} of the profiles: {rate(verdict, rows)}")
+    assert [one.sentence for one in verdict.findings] == []
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not REAL.exists(), reason=f"{REAL} is not on this machine")
+@pytest.mark.parametrize("name", CASES)
+def test_a_bad_real_day_is_blocked(name: str) -> None:
+    """The faults of test_judge.py, on a real day after six weeks of real days."""
+    fault, _ = CASES[name]
+    rows = Repeated(1).rows(range(46), {44: fault})
+    found = blocking(list(judge(rows, FIRST_DAY + 46, Quality()).findings))
+    assert {(one.day, one.last_day) for one in found} == {(FIRST_DAY + 44, FIRST_DAY + 44)}

@@ -22,6 +22,13 @@ def test_a_manifest_round_trips():
     assert manifest.decode(manifest.encode(MANIFEST)) == MANIFEST
 
 
+def test_accepted_findings_stand_in_a_manifest_that_has_any():
+    """Without any, its bytes are those of before."""
+    accepted = dataclasses.replace(MANIFEST, accepted=("2026-11-10-3fa9c1 by ann: a strike",))
+    assert manifest.decode(manifest.encode(accepted)) == accepted
+    assert b"accepted" not in manifest.encode(MANIFEST)
+
+
 @pytest.mark.parametrize(
     ("data", "decode"),
     [
