@@ -53,7 +53,7 @@ VERBS = {
         "batch.quality.show:command", "Judge the days of events: what is not like the days before."
     ),
     "accept": Verb(
-        "batch.quality.accept:command", "Say that a finding about some days is well, and why."
+        "batch.quality.accept:command", "Accept a finding about some days, with a reason."
     ),
     "compact": Verb("batch.compact:command", "Compute and publish one generation's aggregates."),
     "export": Verb("batch.export:command", "Write a generation's SST files and manifest."),
@@ -74,7 +74,7 @@ VERBS = {
     "get": Verb("impressions.cli.get:command", "Ask a server about one profile."),
     "reconcile": Verb(
         "batch.reconciling.verb:command",
-        "Compare raw with answers, and name the events that differ.",
+        "Compare raw with answers; name events that differ.",
     ),
     "status": Verb("impressions.cli.status:command", "Show both paths end to end, with ages."),
     "dev": Verb("impressions.cli.dev:app", "Run the whole system on this machine: up, down."),
