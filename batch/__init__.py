@@ -8,7 +8,7 @@ what they consist of. pyspark is imported inside functions, so every module is l
     compact      verb: a year of raw into one audited, published generation of ema. Spark
     export       verb: a published generation into SST files and a manifest. Spark
     importing    files into raw
-    status       what the tables report, for `impressions status`
+    status       what the tables report: `impressions status`, `quality`, `accept`
     replay       files as live traffic: `impressions produce`
     reconciling  raw and topic against answers: `impressions reconcile`
     closing      slots of raw: sorted, duplicates decided
@@ -21,5 +21,5 @@ what they consist of. pyspark is imported inside functions, so every module is l
     files        Parquet, CSV and JSON lines of users, read once each
     mapping      a user's columns become ours
     rules        the rules of the core as expressions of Spark
-    quality      days of events counted, kept, judged: `impressions quality`, `accept`
+    quality      days of events counted, kept, judged
 """

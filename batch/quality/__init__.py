@@ -24,7 +24,4 @@ days           which days of raw are over, and which files they consist of
 table          `impressions.quality`: rows and acceptances, read and replaced
 review         what the table says now, for reports and people
 textfile       the findings as a file of metrics
-
-show           `impressions quality`: days judged, and rows for days that lack them
-accept         `impressions accept`: a finding is well, says a person, and why
 """

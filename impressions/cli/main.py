@@ -50,10 +50,11 @@ VERBS = {
     "land": Verb("batch.land:command", "Bring events from Kafka or from files into the raw table."),
     "close": Verb("batch.close:command", "Sort finished ingest slots and flag duplicates."),
     "quality": Verb(
-        "batch.quality.show:command", "Judge the days of events: what is not like the days before."
+        "batch.status.quality:command",
+        "Judge the days of events: what is not like the days before.",
     ),
     "accept": Verb(
-        "batch.quality.accept:command", "Accept a finding about some days, with a reason."
+        "batch.status.accept:command", "Accept a finding about some days, with a reason."
     ),
     "compact": Verb("batch.compact:command", "Compute and publish one generation's aggregates."),
     "export": Verb("batch.export:command", "Write a generation's SST files and manifest."),

@@ -10,7 +10,7 @@ from batch.compact import compact
 from batch.compacting.job import Compacting
 from batch.lake import generations, snapshots, tables
 from batch.quality import table as quality_table
-from batch.quality.accept import run_accept
+from batch.status.accept import run_accept
 from impressions.core.errors import AuditFailed
 from impressions.core.spec import DAY_MS
 from impressions.terminal.report import Outcome, start_run

@@ -17,12 +17,12 @@ from batch.importing.forget import Forgetting, forget
 from batch.jobs.tasks import Runner
 from batch.lake import snapshots, tables
 from batch.quality import table as quality_table
-from batch.quality.accept import command as accept_command
-from batch.quality.accept import run_accept
 from batch.quality.acceptance import PREFIX
 from batch.quality.segments import ALL, Segment
-from batch.quality.show import run_quality
+from batch.status.accept import command as accept_command
+from batch.status.accept import run_accept
 from batch.status.lake import read_lake
+from batch.status.quality import run_quality
 from impressions.clock import now_ms
 from impressions.core.errors import UsageError
 from impressions.settings.model import Settings

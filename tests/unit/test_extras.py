@@ -95,7 +95,7 @@ def test_the_verb_decides_which_extra_is_named(
         "from impressions.cli.main import main; sys.exit(main())"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=60,
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=300,
         env=os.environ | {"PYTHONPATH": str(ROOT)},
     )  # fmt: skip
     assert done.returncode == 3, done.stderr
