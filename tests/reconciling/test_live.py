@@ -17,6 +17,8 @@ from batch.jobs.tasks import Runner
 from batch.lake import tables
 from batch.landing import round as landing
 from batch.landing.job import Landing
+from batch.reconciling import choosing
+from batch.reconciling.round import run_round
 from impressions.client import ImpressionsClient
 from impressions.clock import now_ms
 from impressions.core.shard import shard_of
@@ -24,7 +26,7 @@ from impressions.core.slot import format_utc, slot_start_ms
 from impressions.core.spec import DAY_MS, Spec
 from impressions.terminal.report import start_run
 from tests.broker import stream_settings
-from tests.faults.stream import QUICK, SEED, wait_applied, workers
+from tests.faults.stream import QUICK, SEED, Flow, wait_applied, workers
 from tests.generations import blocks_of
 from tests.serving.process import Process, end
 from tests.serving.support import install, until
@@ -32,7 +34,7 @@ from tests.speed.records import record_bytes
 from tests.speed.traffic import Traffic
 from tests.speed.worker_process import toml_of
 
-pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.representative]
+pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 
 LANDED, LIVE, LOST_IN_RAW = 2**62 + 1, 2**62 + 2, 2**62 + 3
 """Log ids: dropped by the worker, landed and not landed yet; and deleted from raw."""
@@ -97,16 +99,43 @@ def named(report):
     }
 
 
-def test_what_the_worker_and_raw_lost_is_found_in_real_traffic(tmp_path, broker):
-    """Resends, late, early and broken events are no differences."""
-    settings = stream_settings(
+@pytest.fixture
+def settings(tmp_path, broker):
+    """A host with a generation of this midnight, so that everything live is the stream's."""
+    made = stream_settings(
         tmp_path / "home", broker, 2, slot_seconds=20, speed=QUICK, host={"reserve_bytes": 0},
         land={"clock_margin_s": 0}, stream={"keep_days": 3650},
     )  # fmt: skip
     cutover_ms = slot_start_ms(now_ms(), Spec())
     old = {"title": 1, "location": 0, "event_ms": cutover_ms - DAY_MS, "played": 0, "dwell_s": 1.0}
-    blocks = blocks_of([(10**6, old, cutover_ms - DAY_MS)], cutover_ms, settings.spec)
-    install(settings, cutover_ms, blocks=blocks, spec=settings.spec, partitions=2)
+    blocks = blocks_of([(10**6, old, cutover_ms - DAY_MS)], cutover_ms, made.spec)
+    install(made, cutover_ms, blocks=blocks, spec=made.spec, partitions=2)
+    return made
+
+
+def test_while_traffic_flows_and_is_landed_nothing_differs(settings, tmp_path):
+    """Answers, table and topic move on between one look and the next: 20 rounds of all profiles."""
+    chosen, events = choosing.named(range(1, 61), 2), 0
+    with workers(settings, tmp_path) as start, server_of(settings, tmp_path) as address:
+        start().ready()
+        with (
+            Flow(settings, SEED, records_per_s=200),
+            ImpressionsClient(address, timeout_s=30) as client,
+        ):
+            begun_ms = now_ms()
+            until(lambda: (client.describe().stream_through_ms or 0) > begun_ms, "the stream")
+            for number in range(20):
+                if number % 5 == 0:
+                    land(settings)
+                done = run_round(settings, client, now_ms, lambda raw, shards: chosen)
+                assert (done.findings, done.skipped) == ((), ()), f"seed {SEED}, round {number}"
+            events = sum(client.get(p, totals=True).totals["impressions"].sum() for p in range(61))
+    assert events > 500, "there was traffic"
+
+
+@pytest.mark.representative
+def test_what_the_worker_and_raw_lost_is_found_in_real_traffic(settings, tmp_path):
+    """Resends, late, early and broken events are no differences."""
     config = tmp_path / "impressions.toml"
     config.write_text(toml_of(settings.model_dump(mode="json", exclude_defaults=True)))
     everybody = [word for profile in range(1, 61) for word in ("--profile", str(profile))]
@@ -127,7 +156,7 @@ def test_what_the_worker_and_raw_lost_is_found_in_real_traffic(tmp_path, broker)
         code, report = reconcile(config, address, *everybody)
         assert (code, named(report)) == (6, dropped), f"seed {SEED}"
         assert [finding["reasons"] for finding in report["findings"]] == [[]]
-        today = format_utc(cutover_ms)
+        today = format_utc(slot_start_ms(now_ms(), Spec()))
         raw = tables.require(settings, tables.RAW, hint="")
         raw.delete(f"profile_id == 7 and log_id == {LOST_IN_RAW} and title_id == 501")
         code, report = reconcile(config, address, "--profile", "7", "--since", today)
