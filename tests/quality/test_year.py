@@ -14,7 +14,6 @@ from batch.quality.day_rows import DayRow, rows_of_day
 from batch.quality.findings import blocking
 from batch.quality.judge import Verdict, judge
 from impressions.settings.sections import Quality
-from tests.quality.test_judge import CASES
 from tests.quality.traffic import DEVICE_SHARE, FIRST_DAY, VERSION_SHARE, Events, Traffic
 
 REAL = Path("/work/shared/data/kuairand/impressions.parquet")
@@ -123,14 +122,3 @@ def test_no_day_of_repeated_real_exposures_is_blocked(kept: float) -> None:
     verdict = judge(rows, FIRST_DAY + 84, Quality())
     print(f"KuaiRand, {kept} of the profiles: {rate(verdict, rows)}")
     assert [one.sentence for one in verdict.findings] == []
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(not REAL.exists(), reason=f"{REAL} is not on this machine")
-@pytest.mark.parametrize("name", CASES)
-def test_a_bad_real_day_is_blocked(name: str) -> None:
-    """The faults of test_judge.py, on a real day after six weeks of real days."""
-    fault, _ = CASES[name]
-    rows = Repeated(1).rows(range(46), {44: fault})
-    found = blocking(list(judge(rows, FIRST_DAY + 46, Quality()).findings))
-    assert {(one.day, one.last_day) for one in found} == {(FIRST_DAY + 44, FIRST_DAY + 44)}
