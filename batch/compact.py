@@ -118,6 +118,8 @@ def _ordinary(job: Compacting, *, writes: bool) -> list[str]:
             f"{len(recorded.days):,} days had no rows of impressions.quality and were counted; "
             "`impressions quality --backfill` does that ahead"
         )
+    if changed := quality_gate.changed_bounds(job):
+        job.run.note(f"the days are judged with other bounds than the defaults: {changed}")
     verdict = quality_gate.require_ordinary(job, recorded.kept)
     return quality_gate.accepted_in(recorded.kept, verdict)
 

@@ -17,6 +17,7 @@ from impressions.core import window
 from impressions.core.errors import AuditFailed
 from impressions.core.slot import format_utc
 from impressions.core.spec import DAY_MS
+from impressions.settings.sections import Quality
 
 
 def require_ordinary(job: Compacting, kept: Kept) -> Verdict:
@@ -37,6 +38,14 @@ def require_ordinary(job: Compacting, kept: Kept) -> Verdict:
             reason="quality_findings",
         )
     return verdict
+
+
+def changed_bounds(job: Compacting) -> str:
+    """Settings of the gate that are not the defaults, for the report: none of them is silent."""
+    ours, usual = job.settings.quality, Quality()
+    names = [name for name in type(usual).model_fields if name != "metrics_file"]
+    changed = [name for name in names if getattr(ours, name) != getattr(usual, name)]
+    return ", ".join(f"quality.{name} = {getattr(ours, name)}" for name in changed)
 
 
 def accepted_in(kept: Kept, verdict: Verdict) -> list[str]:
