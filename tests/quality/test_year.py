@@ -16,7 +16,7 @@ from batch.quality.judge import Verdict, judge
 from impressions.settings.sections import Quality
 from tests.quality.traffic import DEVICE_SHARE, FIRST_DAY, VERSION_SHARE, Events, Traffic
 
-REAL = Path("/work/shared/data/kuairand/impressions.parquet")
+REAL = Path(__file__).parents[3] / "shared" / "data" / "kuairand" / "impressions.parquet"
 
 
 def rate(verdict: Verdict, rows: list[DayRow]) -> str:
