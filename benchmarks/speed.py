@@ -205,12 +205,12 @@ def _by_pair(found: dict[str, list[float]], query_ms: int) -> streams.Pairs:
     for key, held in found.items():
         day, *pair = map(int, key.split(":"))
         age_ms = query_ms - day * pair_sums.DAY_MS
-        found: dict[Any, float] = out.setdefault((pair[0], pair[1], pair[2]), {})
-        found["last_seen_ms"] = max(held[0], found.get("last_seen_ms", 0))
+        pair_sum: dict[Any, float] = out.setdefault((pair[0], pair[1], pair[2]), {})
+        pair_sum["last_seen_ms"] = max(held[0], pair_sum.get("last_seen_ms", 0))
         for m, measure in enumerate(measures):
-            found[measure] = found.get(measure, 0.0) + held[1 + m]
+            pair_sum[measure] = pair_sum.get(measure, 0.0) + held[1 + m]
             for h, half_life in enumerate(days):
                 decayed = held[4 + len(days) * m + h]
                 decayed *= 2.0 ** (-age_ms / (half_life * pair_sums.DAY_MS))
-                found[measure, half_life] = found.get((measure, half_life), 0.0) + decayed
+                pair_sum[measure, half_life] = pair_sum.get((measure, half_life), 0.0) + decayed
     return out
