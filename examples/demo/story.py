@@ -60,6 +60,11 @@ driver_memory = "1g"
 [spark.conf]
 "spark.driver.extraJavaOptions" = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 """
+
+OWN_EVENTS = """
+[quality]                 # the later half of the file is sent now: the days between have no events,
+min_impressions = 1_000_000_000     # which compact would rightly refuse
+"""
 DELAYS = 200
 LOGS_PER_S = 150
 
@@ -108,7 +113,8 @@ class Story:
         self.shell = Shell(options.directory, screen, options.inside)
         self.address = free_address()
         config = options.directory / "impressions.toml"
-        config.write_text(SETTINGS.format(partitions=options.partitions, address=self.address))
+        settings = SETTINGS.format(partitions=options.partitions, address=self.address)
+        config.write_text(settings + (OWN_EVENTS if options.events else ""))
         shutil.copyfile(options.mapping, options.directory / "mapping.toml")
         self.shell.start_spark()
         home = f"home={options.directory / '.impressions'}"

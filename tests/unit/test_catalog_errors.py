@@ -37,7 +37,12 @@ def test_a_file_that_is_no_database_is_damage(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "verb", [["close"], ["compact", "--logical-date", "2026-11-15"], ["status"]]
+    "verb",
+    [
+        ["close"],
+        pytest.param(["compact", "--logical-date", "2026-11-15"], marks=pytest.mark.spark),
+        ["status"],
+    ],
 )
 def test_every_verb_exits_with_the_code_of_what_is_wrong(
     verb: list[str],

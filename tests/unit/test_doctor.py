@@ -222,6 +222,7 @@ def test_exit_code_and_forms(
     assert {c["name"]: c["state"] for c in report["checks"]}["jars"] == "fix"
 
 
+@pytest.mark.spark
 def test_short_is_a_line_per_area_and_the_checks_that_need_a_fix(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

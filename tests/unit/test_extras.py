@@ -72,7 +72,9 @@ def test_every_extra_that_is_named_brings_the_package(package: str) -> None:
     ("blocked", "argv", "extra"),
     [
         ("grpc", "get --profile 1", "client"),
-        ("pyiceberg", "compact --logical-date 2026-11-15", "spark"),
+        pytest.param(
+            "pyiceberg", "compact --logical-date 2026-11-15", "spark", marks=pytest.mark.spark
+        ),
         ("confluent_kafka", "topics check", "kafka"),
         ("grpc", "serve", "client"),
         ("prometheus_client", "serve", "serving"),
