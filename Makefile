@@ -72,7 +72,7 @@ compiled: venv
 test: lint jars compiled ## lint, then the quick tests and one slow one of each kind (8 minutes)
 	@$(PYTEST) $(LANES) $(SHOWN) -m "(not slow or representative) and not alone" $(PYTEST_ARGS)
 
-test-unit: venv compiled ## the quick tests that need neither Java nor jars (2 minutes)
+test-unit: venv compiled ## the quick tests that need neither Java nor jars (3 minutes)
 	@$(PYTEST) $(LANES) --without-java -m "not (spark or kafka or slow or alone)" $(PYTEST_ARGS)
 
 test-rest: jars compiled ## the tests that test leaves out (25 minutes)
