@@ -1,8 +1,8 @@
 """The ingest days of raw: which are over and closed, and which files they consist of.
 
 A day's row names the files it was counted from, and a file never changes: a day whose files are
-others now was closed again, or never counted. So what lacks a row is known from metadata, whoever
-was killed where.
+others now was closed again, or never counted. So what lacks a row is known from metadata, also
+after a run that was killed.
 """
 
 from __future__ import annotations

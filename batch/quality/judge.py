@@ -104,9 +104,9 @@ def _absolute(
     weeks = _weeks_before(series, day, limits)
     pairs = zip(measures, clean, strict=True)
     blank = {m.name: np.asarray(np.isnan(past[weeks]).all(axis=0)) for m, past in pairs}
-    told = {(one.measure, one.segment) for one in found}
+    reported = {(one.measure, one.segment) for one in found}
     rules = absolute_rules(series, day, limits, lambda name, i: bool(blank[name][i]))
-    return [one for one in rules if (one.measure, one.segment) not in told]
+    return [one for one in rules if (one.measure, one.segment) not in reported]
 
 
 def _weeks_before(series: Series, day: int, limits: Quality) -> Int:
@@ -241,11 +241,16 @@ def _foreign(
     up, down = measure.high is not None, measure.low is not None
     beyond = (moved > max(bound, 0)) & up | (moved < -bound) & down
     device = np.array([s.location is None and not s.is_all for s in series.segments])
-    told = measure.kind != "volume" and measure.name not in ("share_top_location", "share_late")
+    comparable = measure.kind != "volume" and measure.name not in (
+        "share_top_location",
+        "share_late",
+    )
     with np.errstate(invalid="ignore"):
         sure = np.abs(moved) > noise
     few = _enough(series, measure, usual, recent, day, limits)
-    return np.asarray(new & beyond & device & sure & few & told & bool(np.isfinite(by)), np.bool_)
+    return np.asarray(
+        new & beyond & device & sure & few & comparable & bool(np.isfinite(by)), np.bool_
+    )
 
 
 def _forget(

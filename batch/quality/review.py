@@ -1,4 +1,4 @@
-"""What the table's days say now: findings that stand, and how a report and a person are told.
+"""What the table's days say now: findings that stand, and how a report and a person see them.
 
 Days are judged whenever somebody asks, from the table alone: it is small, and a finding that was
 accepted, or whose day was repaired, is none any more.

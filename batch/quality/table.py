@@ -76,7 +76,7 @@ def replace(settings: Settings, days: Mapping[int, Sequence[DayRow]], run_id: st
         said = snapshots.properties(snapshots.CLOSE, run_id)
         try:
             return commit(table, added, said, [file.data for file in standing])
-        except Exception:
+        except Exception:  # whatever it is, files without a commit must not stay
             discard(table, added)
             raise
 

@@ -31,7 +31,7 @@ def serve(
     """Rounds of n profiles until SIGTERM, which finishes the one under way.
 
     Args:
-        one_round: compares and reports.   started: is told the address of the metrics.
+        one_round: compares and reports.   started: gets the address of the metrics.
     """
     log.configure(process="reconcile")
     own = Metrics(clock, rotation.read(settings, clock()))
@@ -55,7 +55,7 @@ def next_round(
     turn = _Turn(before.place, n)
     try:
         done = one_round(turn.choose)
-    except Exception as error:
+    except Exception as error:  # a known one is of this round; the next may succeed
         known = error if isinstance(error, ImpressionsError) else as_catalog_error(error)
         if known is None:
             raise
