@@ -20,11 +20,11 @@ PYTEST := $(BIN)/python -m pytest
 LANES := -n 2 --dist loadgroup --no-loadscope-reorder
 SHOWN := --durations=15 --durations-min=1
 
-.PHONY: help venv lock protos lint jars compiled test test-unit test-rest test-full durations \
+.PHONY: help venv lock airflow-lock airflow-env protos lint jars compiled test test-unit test-rest test-full durations \
   demo chaos bench fuzz clean
 
 help: ## print this list
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 venv: $(STAMP) ## .venv with every package of constraints.txt, checked by hash
 
@@ -48,6 +48,19 @@ lock: ## regenerate constraints.txt (needs uv; UV=path)
 	  -o constraints.txt pyproject.toml distributions/client/pyproject.toml
 	@! grep -nE '://|--(extra-)?index-url|--find-links|^-f |file:|[ =]/' constraints.txt \
 	  || { echo "lock: constraints.txt names an address" >&2; exit 1; }
+
+# Airflow's packages contradict ours, and nobody who uses Impressions needs them: a file and an
+# environment of their own.
+airflow-lock: ## regenerate deploy/airflow/requirements.txt (needs uv; UV=path)
+	env -u PIP_FIND_LINKS -u UV_FIND_LINKS $(UV) pip compile --quiet --universal --python-version 3.11 \
+	  --generate-hashes --no-emit-index-url --no-emit-find-links \
+	  --custom-compile-command "make airflow-lock" \
+	  -o deploy/airflow/requirements.txt deploy/airflow/requirements.in
+	@! grep -nE '://|--(extra-)?index-url|--find-links|^-f |file:|[ =]/' deploy/airflow/requirements.txt \
+	  || { echo "airflow-lock: requirements.txt names an address" >&2; exit 1; }
+
+airflow-env: venv ## .venv-airflow, in which the tests run the DAG with real Airflow
+	@$(BIN)/python -m tests.airflow.environment
 
 # protoc lists its outputs by itself; --pyi gives mypy the types. A test proves that stubs are current.
 protos: venv ## regenerate impressions/v1 from protos/
@@ -105,6 +118,6 @@ fuzz: venv ## fuzz every decoder for SECONDS=60 together
 	@PYTHONPATH=.venv-fuzz $(BIN)/python -m tests.fuzz $(if $(SECONDS),$(SECONDS),60)
 
 clean: ## remove the venv, caches and local state (the jars stay, they are the machine's)
-	rm -rf $(VENV) .venv-fuzz .venv-peers build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .venv-airflow .venv-fuzz .venv-peers build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	rm -rf .impressions spark-warehouse metastore_db derby.log
 	find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +
