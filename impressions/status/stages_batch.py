@@ -74,8 +74,8 @@ def _behind(found: Found, settings: Settings) -> list[Problem]:
         # A topic that keeps records for a few days only is judged by half of that.
         bound_ms = min(alerts.headroom_days * DAY_MS, room.retention_ms / 2)
         if room.least_ms < bound_ms:
-            left = human_age(room.least_ms / 1000)
-            problems.append((f"the topic forgets records that are not landed in {left}", alive))
+            left = f"in {human_age(room.least_ms / 1000)}" if room.least_ms else "now"
+            problems.append((f"the topic forgets records that are not landed {left}", alive))
     return problems
 
 

@@ -105,6 +105,12 @@ def test_headroom_below_three_days_is_bad(waits_h: float, days: float, state: st
     assert ("forgets records that are not landed in" in said(stage)[1]) == (state == "bad")
 
 
+def test_a_topic_that_has_begun_to_forget_says_so() -> None:
+    """No time is left: the record that waits is older than the retention."""
+    wrong = said(judged(headroom=room(8 * 24))["landed"])
+    assert wrong == ("bad", "the topic forgets records that are not landed now")
+
+
 def generation(age_days: float) -> tuple[Published, ...]:
     return (Published("g", NOW - round(age_days * DAY_MS), 1, True, 0),)
 
