@@ -25,8 +25,11 @@ from impressions.core.spec import Spec
 from impressions.settings import sources
 from impressions.settings.paths import expanded
 from impressions.settings.sections import (
+    Alerts,
     Audits,
     Catalog,
+    Exporter,
+    History,
     Host,
     Kafka,
     Land,
@@ -53,7 +56,7 @@ class Settings(BaseSettings):
     home: Path = Field(
         Path(".impressions"),
         description="directory of all local state: catalog.db, warehouse/, generations/, host/, "
-        "kafka/, speed/, dev/, run/, logs/, metrics/, tmp/, reconcile.json",
+        "kafka/, speed/, dev/, run/, logs/, history/, tmp/, reconcile.json",
     )
     slot_seconds: int = Field(
         86_400,
@@ -81,6 +84,9 @@ class Settings(BaseSettings):
     host: Host = Host()
     serving: Serving = Serving()
     reconcile: Reconcile = Reconcile()
+    history: History = History()
+    alerts: Alerts = Alerts()
+    exporter: Exporter = Exporter()
 
     _origins: dict[str, str] = PrivateAttr(default_factory=dict)
 
@@ -128,7 +134,15 @@ class Settings(BaseSettings):
     @property
     def generations(self) -> str:
         """An absolute path or a URI, without a slash at the end."""
-        uri = self.generations_uri or str(self.home_dir / "generations")
+        return self._place(self.generations_uri, "generations")
+
+    @property
+    def history_uri(self) -> str:
+        """Where runs are recorded: an absolute path or a URI, without a slash at the end."""
+        return self._place(self.history.uri, "history")
+
+    def _place(self, uri: str | None, name: str) -> str:
+        uri = uri or str(self.home_dir / name)
         return (uri if "://" in uri else str(expanded(Path(uri)))).rstrip("/")
 
     @property
@@ -144,11 +158,6 @@ class Settings(BaseSettings):
     def deltas_dir(self) -> Path:
         """Where this host keeps its copy of the deltas."""
         return self.host_dir / "deltas"
-
-    @property
-    def quality_metrics_file(self) -> Path:
-        """Where the findings are for a collector of metrics."""
-        return expanded(self.quality.metrics_file or self.home_dir / "metrics" / "quality.prom")
 
     @property
     def run_dir(self) -> Path:
