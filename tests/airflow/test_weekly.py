@@ -108,6 +108,11 @@ def test_waits_grow_and_nothing_waits_for_ever(facts: dict[str, Any]) -> None:
     assert facts["given_up_s"] == 48 * 3600
 
 
+def test_a_run_that_the_scheduler_starts_has_the_deadline(scheduler: Scheduler) -> None:
+    """In Airflow's database, counted from when the run was queued."""
+    assert scheduler.ask("deadline", at=SUNDAY) == {"left_s": [12 * 3600]}
+
+
 def test_weeks_that_were_missed_are_one_run(facts: dict[str, Any]) -> None:
     """The scheduler was down since the first Sunday of the year: the next run is of the newest
     Sunday, and one at a time."""
@@ -207,8 +212,7 @@ class Lake:
         return differences(found, expected, FLOAT32_STORED)
 
 
-@pytest.mark.spark
-@pytest.mark.kafka
+@pytest.mark.kafka  # and no `spark`, which would part it from the others: one Airflow for all
 def test_a_month_of_weekly_runs(scheduler: Scheduler, broker: TestBroker, tmp_path: Path) -> None:
     """Four weeks by the DAG alone, a second host from the fourth on; each host answers what the
     oracle says. In the first week `land` comes too early and is run again; in a fifth the audit
