@@ -27,8 +27,8 @@ from tests.airflow.one_session import OneSession
 from tests.airflow.scheduler import Scheduler
 from tests.broker import TestBroker, stream_settings
 from tests.compare import differences
-from tests.integration.live import logs, send_bytes, wire
-from tests.live import everything_sent, until
+from tests.integration.live import arrived, logs, send_bytes, wire
+from tests.live import until
 from tests.serving.support import client_of, result_rows, serving
 from tests.tolerance import FLOAT32_STORED
 
@@ -197,7 +197,7 @@ class Lake:
 
     def differs(self, host: str, cutover_ms: int) -> list[str]:
         """Answers of a host's active generation that are not the oracle's."""
-        accepted, _ = naive.accept(everything_sent(self.settings), self.settings.spec.slot_ms)
+        accepted, _ = naive.accept(arrived(self.settings), self.settings.spec.slot_ms)
         mine = [event for event in accepted if event[2] < cutover_ms]
         expected = naive.answers(mine, cutover_ms)
         assert len(expected) > 100
