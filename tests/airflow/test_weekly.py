@@ -27,8 +27,8 @@ from tests.airflow.one_session import OneSession
 from tests.airflow.scheduler import Scheduler
 from tests.broker import TestBroker, stream_settings
 from tests.compare import differences
-from tests.integration.live import logs, send_bytes, wire
-from tests.live import everything_sent, until
+from tests.integration.live import arrived, logs, send_bytes, wire
+from tests.live import until
 from tests.serving.support import client_of, result_rows, serving
 from tests.tolerance import FLOAT32_STORED
 
@@ -106,6 +106,11 @@ def test_waits_grow_and_nothing_waits_for_ever(facts: dict[str, Any]) -> None:
     assert facts["sensor_mode"] == "reschedule"
     assert facts["deadlines"] == [["DagRunQueuedAtDeadline", 12 * 3600, "impressions_tasks.late"]]
     assert facts["given_up_s"] == 48 * 3600
+
+
+def test_a_run_that_the_scheduler_starts_has_the_deadline(scheduler: Scheduler) -> None:
+    """In Airflow's database, counted from when the run was queued."""
+    assert scheduler.ask("deadline", at=SUNDAY) == {"left_s": [12 * 3600]}
 
 
 def test_weeks_that_were_missed_are_one_run(facts: dict[str, Any]) -> None:
@@ -192,7 +197,7 @@ class Lake:
 
     def differs(self, host: str, cutover_ms: int) -> list[str]:
         """Answers of a host's active generation that are not the oracle's."""
-        accepted, _ = naive.accept(everything_sent(self.settings), self.settings.spec.slot_ms)
+        accepted, _ = naive.accept(arrived(self.settings), self.settings.spec.slot_ms)
         mine = [event for event in accepted if event[2] < cutover_ms]
         expected = naive.answers(mine, cutover_ms)
         assert len(expected) > 100
@@ -207,8 +212,7 @@ class Lake:
         return differences(found, expected, FLOAT32_STORED)
 
 
-@pytest.mark.spark
-@pytest.mark.kafka
+@pytest.mark.kafka  # and no `spark`, which would part it from the others: one Airflow for all
 def test_a_month_of_weekly_runs(scheduler: Scheduler, broker: TestBroker, tmp_path: Path) -> None:
     """Four weeks by the DAG alone, a second host from the fourth on; each host answers what the
     oracle says. In the first week `land` comes too early and is run again; in a fifth the audit

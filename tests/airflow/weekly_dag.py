@@ -4,6 +4,7 @@ Requests come on standard input, a JSON object a line; answers go to standard ou
 goes to standard error. Waits between tries are taken out: what is asked is whether there is a try.
 
     {"do": "facts", "last_run": time}    what the DAG says, and when the run after that one is
+    {"do": "deadline", "at": time}       what a run that is queued like the scheduler's must keep
     {"do": "run", "variable": {...}, "logical_date": time or null, "conf": {}, "skipped": regex}
 """
 
@@ -27,7 +28,7 @@ def main() -> None:
     from airflow.utils.db import initdb
 
     initdb()
-    ask = {"facts": facts, "run": run}
+    ask = {"facts": facts, "deadline": deadline, "run": run}
     for line in sys.stdin:
         request = json.loads(line)
         # Anew each time, as a worker does: a run by dag.test() leaves its conf in the DAG.
@@ -59,6 +60,41 @@ def facts(bag: Any, last_run: str) -> dict[str, Any]:
         ],
         "next_run": _next_run(dag, datetime.fromisoformat(last_run)),
     }
+
+
+def deadline(bag: Any, at: str) -> dict[str, Any]:
+    """Puts a run into the database; the seconds from its queueing to each of its deadlines."""
+    from airflow import settings
+    from airflow.dag_processing.bundles.manager import DagBundlesManager
+    from airflow.dag_processing.dagbag import sync_bag_to_db
+    from airflow.models.deadline import Deadline
+    from airflow.models.serialized_dag import SerializedDagModel
+    from airflow.sdk import timezone
+    from airflow.utils.state import DagRunState
+    from airflow.utils.types import DagRunTriggeredByType, DagRunType
+    from sqlalchemy import select
+
+    with settings.Session() as session:
+        DagBundlesManager().sync_bundles_to_db(session=session)
+        session.commit()
+        sync_bag_to_db(bag, "dags-folder", None)
+        moment = timezone.coerce_datetime(datetime.fromisoformat(at))
+        made = SerializedDagModel.get_dag(DAG_ID, session=session).create_dagrun(
+            run_id="of-the-scheduler",
+            logical_date=moment,
+            data_interval=(moment, moment),
+            run_after=moment,
+            run_type=DagRunType.SCHEDULED,
+            triggered_by=DagRunTriggeredByType.TIMETABLE,
+            state=DagRunState.QUEUED,
+            session=session,
+        )
+        session.flush()
+        rows = session.scalars(select(Deadline).where(Deadline.dagrun_id == made.id)).all()
+        left_s = [round(_seconds(row.deadline_time - made.queued_at) or 0) for row in rows]
+        session.delete(made)
+        session.commit()
+    return {"left_s": left_s}
 
 
 def run(
