@@ -136,26 +136,29 @@ def main(app: typer.Typer, argv: Sequence[str], prog: str) -> int:
         return 130
     except KeyboardInterrupt:
         return 130
-    except ModuleNotFoundError as error:
-        return report(missing(error) or error, as_json)
     except Exception as error:  # every verb ends with a message and an exit code
         return report(error, as_json)
 
 
+def as_known(error: Exception) -> ImpressionsError:
+    """Whatever was raised, as the error that a person or a program is told."""
+    if isinstance(error, ModuleNotFoundError):
+        error = missing(error) or error
+    error = exhausted(error) or as_catalog_error(error) or error
+    if isinstance(error, ImpressionsError):
+        return error
+    if os.environ.get("IMPRESSIONS_DEBUG", "") not in ("", "0"):
+        traceback.print_exception(error)
+    return ImpressionsError(
+        f"unexpected {type(error).__name__}: {_without_java_trace(str(error))}",
+        hint="IMPRESSIONS_DEBUG=1 shows where; this is a defect, please report it",
+        reason="unexpected",
+    )
+
+
 def report(error: Exception, as_json: bool) -> int:
     """Prints an error the way a person or a program wants it; returns its exit code."""
-    error = exhausted(error) or as_catalog_error(error) or error
-    unexpected = not isinstance(error, ImpressionsError)
-    if unexpected and os.environ.get("IMPRESSIONS_DEBUG", "") not in ("", "0"):
-        traceback.print_exception(error)
-    if isinstance(error, ImpressionsError):
-        known = error
-    else:
-        known = ImpressionsError(
-            f"unexpected {type(error).__name__}: {_without_java_trace(str(error))}",
-            hint="IMPRESSIONS_DEBUG=1 shows where; this is a defect, please report it",
-            reason="unexpected",
-        )
+    known = as_known(error)
     if as_json:
         print(jsonlib.dumps(known.as_dict()), flush=True)
         return known.exit_code
