@@ -270,6 +270,16 @@ class Speed(BaseModel):
     )
 
 
+class Week(BaseModel):
+    """The weekly run."""
+
+    model_config = _FROZEN
+
+    day: Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"] = (
+        Field("sunday", description="day of the week, UTC, with whose start `week --latest` ends")
+    )
+
+
 class Host(BaseModel):
     """One machine that holds generations for serving."""
 

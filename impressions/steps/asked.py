@@ -9,6 +9,7 @@ from typing import Any, Self
 
 from impressions.clock import Clock
 from impressions.core.errors import ImpressionsError
+from impressions.core.spec import Spec
 from impressions.formats.generation_paths import generation_id
 from impressions.settings.model import Settings
 
@@ -48,6 +49,10 @@ class Week(Asked):
 
     cutover_ms: int
     from_files: Mapping[str, Any] | None = None
+
+    @property
+    def spec(self) -> Spec:
+        return self.settings.spec
 
     @property
     def name(self) -> str:
