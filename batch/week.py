@@ -23,7 +23,6 @@ from typing import TYPE_CHECKING, Any
 from batch.closing.recording import record
 from batch.closing.request import Request
 from batch.compacting import quality_gate
-from batch.exporting.generation_directory import below, open_directory, shown
 from batch.jobs.context import Context
 from batch.jobs.tasks import runner_of_submission
 from batch.lake import generations, tables
@@ -33,9 +32,13 @@ from impressions.core.errors import CorruptData, NotReady
 from impressions.core.slot import format_utc
 from impressions.formats import manifest as manifests
 from impressions.formats.generation_paths import MANIFEST
+from impressions.history.run_record import HEALED
+from impressions.process.recording import event
 from impressions.steps.asked import Week
 from impressions.steps.dates import missed_names
 from impressions.steps.step import Done
+from impressions.storage.directory import below, open_directory, shown
+from impressions.terminal.listening import tell
 from impressions.terminal.report import Outcome, Run, start_run
 
 if TYPE_CHECKING:
@@ -120,7 +123,7 @@ def _import(week: Week, given: Any) -> Done:
 
     mapping = read_mapping([], given["mapping"])
     arguments = {"from_files": given["paths"], "mapping": mapping.as_dict()}
-    run = start_run("land", {**arguments, "dry_run": week.dry_run})
+    run = start_run("import", {**arguments, "dry_run": week.dry_run})
     job = Import(
         week.settings, run, runner_of_submission(), week.clock, given["paths"], mapping,
         dry_run=week.dry_run,
@@ -172,6 +175,8 @@ def compact(week: Week) -> Done:
     with _spark(week, f"compact {week.name}") as spark:
         job = Compacting(spark, week.settings, week.cutover_ms, run)
         outcome = run_compact(job, dry_run=week.dry_run)
+    if missed and outcome.changed:
+        event(HEALED, "missed weekly run made up", ", ".join(missed))
     counts = outcome.counts
     line = f"{outcome.extra['status']} {week.name}: {counts['rows']:,} rows"
     line += f" -> {counts['entries']:,} entries" if "entries" in counts else ""
@@ -236,7 +241,9 @@ def _context(week: Week, job: str) -> Context:
 
 
 def _done(run: Run, outcome: Outcome, line: str, *, changed: bool) -> Done:
-    return Done(line, changed, run.report(outcome).as_dict())
+    report = run.report(outcome)
+    tell(report)
+    return Done(line, changed, report.as_dict())
 
 
 @contextmanager

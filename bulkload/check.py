@@ -44,7 +44,7 @@ def problems_of(
     host = Host(settings.host_dir)
     if not host.generations.is_loaded(generation):
         return (Problem("not_loaded", f"generation {generation} is named by CURRENT, not loaded"),)
-    if not every_byte and not _due(host, generation, settings, clock()):
+    if not every_byte and not is_due(settings, generation, clock()):
         return _looked_at(host, generation, settings)
     found = verify_host(settings, generation).problems
     problems = tuple(one for one in found if one.reason not in OTHER_SETTINGS)
@@ -54,8 +54,9 @@ def problems_of(
     return problems
 
 
-def _due(host: Host, generation: str, settings: Settings, now_ms: int) -> bool:
+def is_due(settings: Settings, generation: str, now_ms: int) -> bool:
     """Whether its bytes were not read for too long, by a record that can be true."""
+    host = Host(settings.host_dir)
     known = [_checked_ms(host, generation), _loaded_ms(host, generation)]
     newest_ms = max((ms for ms in known if ms <= now_ms), default=0)
     return now_ms - newest_ms >= settings.host.check_every_h * 3_600_000

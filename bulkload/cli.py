@@ -28,7 +28,8 @@ from impressions.terminal.console import (
     say,
     warn,
 )
-from impressions.terminal.report import start_run
+from impressions.terminal.listening import tell
+from impressions.terminal.report import Outcome, start_run
 
 app = new_app(help="Install generations on this host: list, load, activate, roll back.")
 
@@ -84,7 +85,7 @@ def list_published(settings: Settings, json: Json = False) -> None:
 
 
 @app.command("load")
-@verb
+@verb(job="load")
 def load_generation(
     settings: Settings,
     generation: Generation,
@@ -111,8 +112,10 @@ def load_generation(
       impressions bulkload load 2026-11-15 --again
     """
     from bulkload.load import load
+    from bulkload.outcomes import of_load
 
     report = load(settings, generation, dry_run=dry_run, again=again)
+    tell(of_load(report))
     name = report.generation
     text = {
         "loaded": f"loaded {name}",
@@ -131,7 +134,7 @@ def load_generation(
 
 
 @app.command("verify")
-@verb
+@verb(job="check")
 def verify_generation(
     settings: Settings,
     generation: OptionalGeneration = None,
@@ -149,10 +152,12 @@ def verify_generation(
       impressions bulkload verify
       impressions bulkload verify 2026-11-15 --published
     """
+    from bulkload.outcomes import of_check
     from bulkload.verify import verify_host, verify_published
 
     check = verify_published if published else verify_host
     report = check(settings, generation)
+    tell(of_check(report))
     what = f"{report.generation} at {report.where}"
     if report.ok:
         table = (
@@ -172,7 +177,7 @@ def verify_generation(
 
 
 @app.command("activate")
-@verb
+@verb(job="activate")
 def activate_generation(
     settings: Settings,
     generation: Generation,
@@ -208,6 +213,7 @@ def activate_generation(
       impressions bulkload activate 2026-11-15 --accept-difference "October was imported again"
     """
     from bulkload.activate import activate
+    from bulkload.outcomes import of_swap
 
     swap = activate(
         settings,
@@ -216,6 +222,7 @@ def activate_generation(
         accept_difference=accept_difference,
         dry_run=dry_run,
     )
+    tell(of_swap(swap))
     text = {
         "activated": f"activated: {swap.old or 'none'} -> {swap.generation}",
         "would_activate": f"would activate: {swap.old or 'none'} -> {swap.generation}",
@@ -231,7 +238,7 @@ def activate_generation(
 
 
 @app.command("rollback")
-@verb
+@verb(job="rollback")
 def roll_back(
     settings: Settings,
     to: Annotated[
@@ -253,9 +260,11 @@ def roll_back(
       impressions bulkload rollback
       impressions bulkload rollback --to 2026-11-08
     """
+    from bulkload.outcomes import of_swap
     from bulkload.rollback import rollback
 
     swap = rollback(settings, to, dry_run=dry_run)
+    tell(of_swap(swap))
     verb_ = "would roll back" if dry_run else "rolled back"
     emit(swap, json=json, table=f"{verb_}: {swap.old} -> {swap.generation}")
     if not dry_run:
@@ -308,7 +317,7 @@ def show_status(settings: Settings, json: Json = False) -> None:
 
 
 @app.command("gc")
-@verb
+@verb(job="gc")
 def collect(
     settings: Settings,
     keep: Annotated[
@@ -338,9 +347,11 @@ def collect(
       impressions bulkload gc --keep 2
     """
     from bulkload.gc import gc
+    from bulkload.outcomes import of_gc
 
     with progress("remove", unit="time"):
         report = gc(settings, keep, generation=generation, dry_run=dry_run)
+    tell(of_gc(report))
     word = "would remove" if dry_run else "removed"
     rows = [[r.name, human_bytes(r.size_bytes), r.why] for r in report.removed]
     table = Table([word, "size", "why"], rows) if rows else "nothing to remove"
@@ -369,16 +380,13 @@ def synchronise(settings: Settings, dry_run: DryRun = False, json: Json = False)
 
     run = start_run("sync", {"dry_run": dry_run})
     with Asked(settings, now_ms, dry_run) as asked:
-        gone = running.go(STEPS, asked, dry_run=dry_run, said=report.say_gone)
-    code = report.tell(run, gone, json=json)
-    if not json:
-        _name_strays(settings)
-    if code:
-        raise typer.Exit(code)
+        gone = running.go(STEPS, asked, keeps_idle=False, said=report.say_gone)
+    _name_strays(settings)
+    report.tell(run, gone, json=json)
 
 
 @app.command("heal")
-@verb
+@verb(job="check")
 def heal_generation(
     settings: Settings,
     generation: OptionalGeneration = None,
@@ -400,6 +408,8 @@ def heal_generation(
 
     names = [generation] if generation else checked_here(settings)
     healings = [heal(settings, name, dry_run=dry_run) for name in names]
+    healed = sum(one.action == "healed" for one in healings)
+    tell(Outcome(healed > 0, {"generations": len(healings), "healed": healed}))
     rows = [[h.generation, h.action.replace("_", " "), h.first] for h in healings]
     emit(healings, json=json, table=Table(["generation", "", "found"], rows))
     if not healings and not json:

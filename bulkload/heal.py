@@ -25,7 +25,9 @@ from bulkload.store_check import Problem
 from impressions.clock import Clock, now_ms
 from impressions.core.errors import CorruptData, NotReady, Refused
 from impressions.formats.manifest import Manifest
+from impressions.history.run_record import HEALED
 from impressions.process.failpoint import failpoint
+from impressions.process.recording import event
 from impressions.settings.model import Settings
 
 
@@ -79,6 +81,7 @@ def heal(
         check_no_stray(job)
         check_disk_and_sizes(job)
         copy_and_install(job, clock)
+    event(HEALED, "rotten generation loaded again", f"{generation}: {found[0].message}")
     return Healing(generation, "healed", found)
 
 

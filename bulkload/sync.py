@@ -18,12 +18,13 @@ from __future__ import annotations
 from dataclasses import asdict
 
 from bulkload.activate import activate
-from bulkload.check import problems_of
+from bulkload.check import is_due, problems_of
 from bulkload.gc import gc
 from bulkload.heal import Healing, heal
 from bulkload.host import Host
 from bulkload.listing import listing
 from bulkload.load import LoadReport, load
+from bulkload.outcomes import of_gc, of_load, of_swap
 from impressions.core.errors import (
     CorruptData,
     ImpressionsError,
@@ -31,11 +32,17 @@ from impressions.core.errors import (
     Refused,
     ServiceError,
 )
+from impressions.formats.generation_paths import cutover_of
+from impressions.history.run_record import HEALED
+from impressions.process.recording import event
 from impressions.settings.model import Settings
 from impressions.status.facts import Listed
 from impressions.steps.asked import Asked
+from impressions.steps.dates import missed_names
 from impressions.steps.step import Done
 from impressions.terminal.console import human_bytes, progress, warn
+from impressions.terminal.listening import tell
+from impressions.terminal.report import Outcome
 
 
 def load_newest(asked: Asked) -> Done:
@@ -64,6 +71,7 @@ def load_newest(asked: Asked) -> Done:
 
 def _loaded(asked: Asked, report: LoadReport, left: ImpressionsError | None) -> Done:
     name, is_new = report.generation, report.action != "already_loaded"
+    tell(of_load(report))
     if report.action == "would_load":
         asked.would_load.append(name)
     size = human_bytes(report.size_bytes)
@@ -123,15 +131,23 @@ def _active(host: Host) -> str | None:
 
 def check_loaded(asked: Asked) -> Done:
     """Look at every generation here, and load rotten ones again."""
-    healings = [_checked(asked, name) for name in checked_here(asked.settings)]
+    names = checked_here(asked.settings)
+    read = sum(is_due(asked.settings, name, asked.clock()) for name in names)
+    healings = [_checked(asked, name) for name in names]
     changed = [one for one in healings if one.action in ("healed", "would_heal")]
     whole = sum(one.action == "whole" for one in healings)
-    said = [f"{whole} whole"] if whole else []
+    said = [f"{whole} whole, every byte of {read} read" if read else f"{whole} whole"]
     said += [f"{one.generation} {one.action.replace('_', ' ')}: {one.first}" for one in changed]
     said += [f"{name} stays rotten" for name in asked.unhealed]
     left = next(iter(asked.unhealed.values()), None)
     report = {"generations": [asdict(one) for one in healings], "unhealed": sorted(asked.unhealed)}
-    return Done("; ".join(said) or "nothing is loaded", bool(changed), report, left)
+    counts = {
+        "generations": len(names), "read": read, "healed": len(changed),
+        "rotten": len(asked.unhealed),
+    }  # fmt: skip
+    tell(Outcome(bool(changed), counts, extra=report))
+    did = bool(changed) or (read > 0 and not asked.dry_run)
+    return Done("; ".join(said) if names else "nothing is loaded", did, report, left)
 
 
 def checked_here(settings: Settings) -> list[str]:
@@ -148,6 +164,7 @@ def _checked(asked: Asked, name: str) -> Healing:
     try:
         return heal(asked.settings, name, dry_run=asked.dry_run, clock=asked.clock)
     except (Refused, ServiceError) as error:
+        event("unhealed", "rotten generation cannot be loaded again", f"{name}: {error.message}")
         asked.unhealed[name] = CorruptData(
             f"generation {name} on this host is rotten ({problems[0].message}), and cannot be "
             f"loaded again: {error.message}",
@@ -174,10 +191,18 @@ def activate_newest(asked: Asked) -> Done:
             reason="not_loaded",
         )
     swap = activate(asked.settings, newest, dry_run=asked.dry_run, clock=asked.clock)
+    tell(of_swap(swap))
+    if active is not None and not asked.dry_run and (missed := _missed(active, newest)):
+        event(HEALED, "host caught up after missed generations", f"{active} -> {newest}: {missed}")
     seam = swap.seam.lines()[:1] if swap.seam else []
     verb = "would activate" if asked.dry_run else "activated"
     line = "; ".join([f"{verb} {swap.old or 'none'} -> {newest}", *seam])
     return Done(line, True, {"old": swap.old, "new": newest, "seam": seam})
+
+
+def _missed(active: str, newest: str) -> str:
+    """Weekly generations between the two, in words."""
+    return ", ".join(missed_names(cutover_of(active), cutover_of(newest)))
 
 
 def collect(asked: Asked) -> Done:
@@ -186,6 +211,7 @@ def collect(asked: Asked) -> Done:
         return Done(f"nothing is removed while {', '.join(sorted(asked.unhealed))} is rotten")
     with progress("remove", unit="time"):
         report = gc(asked.settings, dry_run=asked.dry_run)
+    tell(of_gc(report))
     names = ", ".join(one.name for one in report.removed)
     verb = "would remove" if asked.dry_run else "removed"
     line = f"{verb} {names}" if names else "nothing to remove"

@@ -33,7 +33,7 @@ STEPS = (
 )
 
 
-@verb
+@verb(job="week")
 def command(
     settings: Settings,
     logical_date: Annotated[
@@ -91,9 +91,8 @@ def command(
     files = {"paths": from_files, "mapping": mapping} if from_files else None
     week = Week(settings, now_ms, dry_run, cutover_ms=cutover_ms, from_files=files)
     with registered(settings, "week"), week:
-        gone = running.go(steps, week, dry_run=dry_run, said=report.say_gone)
-    if code := report.tell(run, gone, json=json):
-        raise typer.Exit(code)
+        gone = running.go(steps, week, said=report.say_gone)
+    report.tell(run, gone, json=json)
 
 
 def _cutover_ms(settings: Settings, logical_date: str | None, latest: bool, at_ms: int) -> int:

@@ -14,9 +14,11 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+import typer
+
 from impressions.core.errors import ImpressionsError
 from impressions.steps.running import Gone
-from impressions.terminal.console import emit, human_age, say
+from impressions.terminal.console import human_age, say
 from impressions.terminal.report import Outcome, Run
 
 NEXT = {
@@ -81,14 +83,23 @@ def say_gone(one: Gone) -> None:
         say(f"{one.step.name}: {one.state} in {human_age(one.seconds)}: {one.line}")
 
 
-def tell(run: Run, gone: Sequence[Gone], *, json: bool) -> int:
-    """Prints the report; the exit code."""
-    report = run.report(outcome_of(gone))
-    emit(report.as_dict(), json=json, table="\n".join(map(_row, gone)))
+class Stopped(typer.Exit):
+    """The end of a run that did not end well, after its report; `known` is why."""
+
+    def __init__(self, known: ImpressionsError) -> None:
+        super().__init__(known.exit_code)
+        self.known = known
+
+
+def tell(run: Run, gone: Sequence[Gone], *, json: bool) -> None:
+    """Prints the report. Raises Stopped if the run did not end well."""
+    run.report(outcome_of(gone)).emit(json=json, summary="\n".join(map(_row, gone)))
     at = stopped(gone)
-    if not json and at is not None and at.error is not None:
+    if at is None or at.error is None:
+        return
+    if not json:
         _tell_error(at, at.error, gone)
-    return exit_code(gone)
+    raise Stopped(at.error)
 
 
 def _row(one: Gone) -> str:

@@ -8,14 +8,16 @@ something this is no failure but `later`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, replace
+from typing import Literal
 
 from impressions.clock import monotonic_s
 from impressions.core.errors import ImpressionsError, NotReady
-from impressions.process.command import as_known
+from impressions.process.command import show_where
 from impressions.process.extras import named
 from impressions.process.failpoint import failpoint
+from impressions.process.recording import append, heard, known_error
+from impressions.steps.asked import Asked
 from impressions.steps.step import Done, Step
 
 State = Literal["done", "nothing", "would", "later", "failed", "not reached"]
@@ -47,22 +49,26 @@ class Gone:
 
 def go(
     steps: Iterable[Step],
-    asked: Any,
+    asked: Asked,
     *,
-    dry_run: bool,
+    keeps_idle: bool = True,
     said: Callable[[Gone], None] = lambda _: None,
 ) -> list[Gone]:
     """Goes through all steps; raises nothing but an interrupt.
 
+    Each step leaves a record in the history, as its verb would.
+
     Args:
         asked: what each step is called with.
+        keeps_idle: also of a step that had nothing to do. A run that is started every few minutes
+            would soon leave no other records.
         said: told of each step that was passed.
     """
     gone: list[Gone] = []
     waiting = iter(steps)
     for step in waiting:
         failpoint(f"before-{step.name}")
-        one = _pass(step, asked, dry_run, gone)
+        one = _dry(step, asked, gone) if asked.dry_run else _recorded(step, asked, keeps_idle)
         gone.append(one)
         said(one)
         if one.state == "failed":
@@ -70,23 +76,36 @@ def go(
     return [*gone, *_not_reached(waiting)]
 
 
-def _pass(step: Step, asked: Any, dry_run: bool, before: list[Gone]) -> Gone:
+def _recorded(step: Step, asked: Asked, keeps_idle: bool) -> Gone:
+    with heard(asked.settings, step.name, {}) as this:
+        one = _passed(step, asked)
+        error = one.error
+        if keeps_idle or one.state == "done" or error is not None:
+            append(asked.settings, this.ended(error.exit_code if error else 0, error))
+        return one
+
+
+def _dry(step: Step, asked: Asked, before: list[Gone]) -> Gone:
+    one = _passed(step, asked)
+    is_early = one.state == "failed" and isinstance(one.error, NotReady)
+    if is_early and any(each.state in ("would", "later") for each in before):
+        return replace(one, state="later")
+    return replace(one, state="would") if one.state == "done" else one
+
+
+def _passed(step: Step, asked: Asked) -> Gone:
     began_s = monotonic_s()
 
-    def after(state: State, **more: Any) -> Gone:
-        return Gone(step, state, round(monotonic_s() - began_s, 3), **more)
+    def after(state: State, done: Done | None, error: ImpressionsError | None) -> Gone:
+        return Gone(step, state, round(monotonic_s() - began_s, 3), done, error)
 
     try:
         done: Done = named(step.target)(asked)
     except Exception as error:  # the report says which step it was
-        known = as_known(error)
-        early = dry_run and isinstance(known, NotReady)
-        if early and any(one.state in ("would", "later") for one in before):
-            return after("later", error=known)
-        return after("failed", error=known)
-    if not done.changed:
-        return after("nothing", done=done, error=done.left)
-    return after("would" if dry_run else "done", done=done, error=done.left)
+        known = known_error(error)
+        show_where(error, known)
+        return after("failed", None, known)
+    return after("done" if done.changed else "nothing", done, done.left)
 
 
 def _not_reached(waiting: Iterator[Step]) -> Iterator[Gone]:

@@ -17,10 +17,12 @@ from bulkload.host import Host
 from bulkload.load import load
 from bulkload.rollback import rollback
 from bulkload.verify import verify_host
+from impressions.client import CallFailed, ImpressionsClient
 from impressions.clock import FixedClock
 from impressions.core.errors import NotReady, Refused
 from impressions.formats.generation_paths import MANIFEST, generation_id
 from impressions.formats.pointer import decode_checked
+from impressions.history.run_history import RunHistory
 from impressions.process.failpoint import VARIABLE, hits
 from impressions.steps import report, running
 from impressions.steps.asked import Asked
@@ -38,7 +40,7 @@ NEXT = generation_id(NEXT_MS)
 
 def sync(world: World, *, dry_run: bool = False, now_ms: int = NEXT_MS) -> list[Gone]:
     with Asked(world.settings, FixedClock(now_ms), dry_run) as asked:
-        return running.go(STEPS, asked, dry_run=dry_run)
+        return running.go(STEPS, asked)
 
 
 def states(gone: list[Gone]) -> dict[str, str]:
@@ -64,8 +66,9 @@ def rot_published(world: World, generation: str) -> None:
 def test_a_host_gets_the_newest_generation_and_a_second_time_nothing(world: World) -> None:
     first = sync(world)
     assert states(first) == {
-        "load": "done", "check": "nothing", "activate": "done", "gc": "nothing",
+        "load": "done", "check": "done", "activate": "done", "gc": "nothing",
     }  # fmt: skip
+    assert first[1].line == "2 whole, every byte of 1 read", "OLD; NEW was read by its load"
     assert world.active() == NEW
     before = world.snapshot()
     assert set(states(sync(world)).values()) == {"nothing"}
@@ -78,12 +81,19 @@ def test_a_host_without_anything_gets_its_first_generation(empty: World) -> None
     assert empty.active() == OLD
 
 
+def events(world: World) -> list[tuple[str, str]]:
+    """(kind, what) of all that the history says, the oldest first."""
+    runs = RunHistory(world.settings.history_uri).runs()
+    return [(event.kind, event.what) for run in reversed(runs) for event in run.events]
+
+
 def test_a_host_that_missed_loads_goes_straight_to_the_newest(world: World) -> None:
-    """NEW is never loaded: NEXT holds the whole year."""
+    """NEW is never loaded: NEXT holds the whole year. The history says that it happened."""
     world.publish(NEXT_MS)
     gone = sync(world)
     assert report.exit_code(gone) == 0
     assert world.active() == NEXT
+    assert events(world) == [("healed", "host caught up after missed generations")]
     assert Host(world.settings.host_dir).generations.names() == [OLD, NEXT]
 
 
@@ -157,6 +167,8 @@ def test_a_rotten_active_generation_is_loaded_again(world: World, damage) -> Non
     assert "done" in (states(gone)["check"], states(gone)["load"])
     assert (world.active(), verify_host(world.settings, OLD).problems) == (OLD, ())
     assert list(world.paths.loading.iterdir()) == []
+    healed = [] if damage is damage_marker else [("healed", "rotten generation loaded again")]
+    assert events(world) == healed
 
 
 def test_bytes_are_read_again_once_a_day(world: World) -> None:
@@ -165,8 +177,10 @@ def test_bytes_are_read_again_once_a_day(world: World) -> None:
     now_ms = CUTOVER_MS + WEEK_MS
 
     def read_ms(at_ms: int) -> int:
-        assert states(sync(world, now_ms=at_ms))["check"] == "nothing"
-        return decode_checked(world.paths.checked(OLD).read_bytes()).checked_ms
+        gone = sync(world, now_ms=at_ms)
+        checked_ms = decode_checked(world.paths.checked(OLD).read_bytes()).checked_ms
+        assert states(gone)["check"] == ("done" if checked_ms == at_ms else "nothing")
+        return checked_ms
 
     day_ms = DAY_H * 3_600_000
     assert read_ms(now_ms) == now_ms
@@ -185,6 +199,7 @@ def test_where_the_published_copy_is_rotten_too_nothing_is_removed(world: World)
     said = report.outcome_of(gone).extra
     assert (said["reason"], said["exit_code"], said["stopped_at"]) == ("rotten", 4, "check")
     assert "wrong" in said["message"] or "sha256" in said["message"], said["message"]
+    assert events(world) == [("unhealed", "rotten generation cannot be loaded again")]
     assert gone[-1].line == f"nothing is removed while {OLD} is rotten"
     assert {p: d for p, d in world.snapshot().items() if "lock" not in p} == before
 
@@ -238,11 +253,23 @@ def test_a_server_answers_on_while_a_generation_is_healed(world: World) -> None:
     with serving(serving_settings(world)) as server, client_of(server) as client:
         before = server.generations.current.loaded.loaded_ms
         flip_a_byte(world, OLD)
+        refused = [p for p in range(1, 25) if not _answers(client, p)]
+        assert refused, "the byte that was flipped is of some profiles"
         assert heal(world.settings, OLD).action == "healed"
-        assert client.get(1, at_ms=OLD_MS).context.generation == OLD
+        assert all(_answers(client, p) for p in range(1, 25) if p not in refused)
         until(lambda: server.generations.current.loaded.loaded_ms != before, "the copy is opened")
         for profile in range(1, 25):
             assert client.get(profile, at_ms=OLD_MS).context.generation == OLD
+
+
+def _answers(client: ImpressionsClient, profile: int) -> bool:
+    """Whether a profile is answered; DATA_LOSS is all else that there may be."""
+    try:
+        return client.get(profile, at_ms=OLD_MS).context.generation == OLD
+    except CallFailed as error:
+        if error.code != "DATA_LOSS":
+            raise
+        return False
 
 
 def command(world: World, words: list[str], failpoint: str = "") -> subprocess.CompletedProcess:
