@@ -246,7 +246,7 @@ def test_two_weeks_that_were_missed_are_made_up_by_the_next(
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("starting Spark") == 1
     assert [line.split(":")[0] for line in done.stderr.splitlines() if ": done in " in line] == [
-        "land", "quality", "compact", "export", "load", "activate",
+        "land", "compact", "export", "load", "activate",
     ]  # fmt: skip
     place.check(4)
     missed = [place.name(2), place.name(3)]
