@@ -3,6 +3,7 @@
 Four verbs on top, each a file that runs by itself or under `spark-submit`; below them, by layer,
 what they consist of. pyspark is imported inside functions, so every module is light to import.
 
+    week         the steps of the weekly run, for `impressions week`
     land         verb: the topic, or files, into raw. No Java
     close        verb: slots that are over into their closed form. No Java
     compact      verb: a year of raw into one audited, published generation of ema. Spark

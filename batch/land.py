@@ -83,7 +83,6 @@ def command(
     paths = [*(from_files or []), *(more or [])]
     of_kafka = {
         "--once": once, "--every": every, "--until": until, "--partitions": partitions,
-        "--accept-loss": accept_loss,
     }  # fmt: skip
     of_files = {
         "--map": map_, "--mapping": mapping, "--ingest-time": ingest_time,
@@ -91,7 +90,7 @@ def command(
         "--timezone": timezone, "--location": location, "--valid-through": valid_through,
         "--yes": yes,
     }  # fmt: skip
-    _check_flags(paths, from_files, more, forget, of_kafka, of_files)
+    _check_flags(paths, from_files, more, forget, accept_loss, of_kafka, of_files)
     if forget:
         _forget(settings, forget, json, dry_run)
     elif paths:
@@ -101,7 +100,7 @@ def command(
             map_ or [], mapping, ingest_time, separator=separator, encoding=encoding,
             header=False if no_header else None, timezone=timezone, locations=location or [],
         )  # fmt: skip
-        _from_files(settings, paths, named, valid_through, yes, json, dry_run)
+        _from_files(settings, paths, named, valid_through, yes, accept_loss, json, dry_run)
     else:
         _from_kafka(settings, once, every, until, partitions, accept_loss, json, dry_run)
 
@@ -111,6 +110,7 @@ def _check_flags(
     from_files: list[str] | None,
     more: list[str] | None,
     forget: list[str] | None,
+    accept_loss: bool,
     of_kafka: Mapping[str, object],
     of_files: Mapping[str, object],
 ) -> None:
@@ -119,7 +119,9 @@ def _check_flags(
         raise UsageError(f"{more[0]}: paths follow --from-files")
     if forget and paths:
         raise UsageError("--forget: not together with --from-files")
-    others = {**of_kafka, **of_files} if forget else of_kafka if paths else of_files
+    others = of_kafka if paths else of_files
+    if forget:
+        others = {**of_kafka, **of_files, "--accept-loss": accept_loss}
     if foreign := [flag for flag, value in others.items() if value]:
         where = "the topic, not files" if paths else "files: --from-files PATH"
         if forget:
@@ -189,6 +191,7 @@ def _from_files(
     mapping: ImportMapping,
     valid_through: str | None,
     yes: bool,
+    accept_loss: bool,
     json: bool,
     dry_run: bool,
 ) -> None:
@@ -204,7 +207,7 @@ def _from_files(
     this = start_run("import", arguments)
     job = Import(
         settings, this, runner_of_submission(), now_ms, paths, mapping, through_ms, dry_run,
-        look_first=not yes,
+        look_first=not yes, accept_loss=accept_loss,
     )  # fmt: skip
     report = job.run.report(run_import(job))
     report.emit(json=json, summary=summary(report, dry_run=dry_run))

@@ -1,6 +1,6 @@
 """Bulk load: copy published generations to a serving host, and choose which one answers.
 
-    cli                     the verbs: list, load, verify, activate, rollback, status, gc
+    cli                     verbs: sync, list, load, verify, activate, rollback, status, gc, heal
     listing                 list: which generations are published, and which fit this host
     load                    load: the verb, and its steps in order
     load_job                step 1: the manifest, and the host that the generation goes to
@@ -11,6 +11,10 @@
     rollback                rollback: go back to an older one, and mark the one that is left
     host_status             status: which generation is active, loaded, damaged, unfinished
     gc                      gc: remove old generations and what dead loads left
+
+    sync                    sync: newest, checked, active, cleaned up: what a timer runs
+    check                   which generations are rotten
+    heal                    heal: a rotten one is loaded again
 
     published_generations   where generations are published, on any filesystem
     compatibility           the checks of a manifest before anything is copied

@@ -1,7 +1,8 @@
 """`impressions bulkload`: the verbs for a serving host, one function each.
 
-    list -> load -> (verify) -> activate -> status        a new generation
-    rollback, gc                                          go back; free disk space
+    sync                                                  all of it, by a timer
+    list -> load -> (verify) -> activate -> status        a new generation, step by step
+    rollback, gc, heal                                    go back; free disk space; repair
 
 Each verb calls the module of its name and prints what that returns. If one is killed, run it
 again: it finishes the work or starts it over. None asks a question.
@@ -28,6 +29,7 @@ from impressions.terminal.console import (
     warn,
 )
 from impressions.terminal.listening import tell
+from impressions.terminal.report import Outcome, start_run
 
 app = new_app(help="Install generations on this host: list, load, activate, roll back.")
 
@@ -356,3 +358,59 @@ def collect(
     emit(report, json=json, table=table)
     _name_strays(settings)
     say(f"{word} {human_bytes(report.size_bytes)}; kept: {', '.join(report.kept) or 'none'}")
+
+
+@app.command("sync")
+@verb
+def synchronise(settings: Settings, dry_run: DryRun = False, json: Json = False) -> None:
+    """Bring this host to the newest generation: load, check, activate, gc, as far as needed.
+
+    For a timer; again and again it does nothing. A host that missed weeks goes straight to the
+    newest one. What is rotten is loaded again; what is refused is named, and does not keep the
+    rest from being done. It never goes back to an older generation.
+
+    \b
+    Examples:
+      impressions bulkload sync
+      impressions bulkload sync --dry-run
+    """
+    from impressions.steps import report, running
+    from impressions.steps.asked import Asked
+    from impressions.steps.host import STEPS
+
+    run = start_run("sync", {"dry_run": dry_run})
+    with Asked(settings, now_ms, dry_run) as asked:
+        gone = running.go(STEPS, asked, keeps_idle=False, said=report.say_gone)
+    _name_strays(settings)
+    report.tell(run, gone, json=json)
+
+
+@app.command("heal")
+@verb(job="check")
+def heal_generation(
+    settings: Settings,
+    generation: OptionalGeneration = None,
+    dry_run: DryRun = False,
+    json: Json = False,
+) -> None:
+    """Read every byte; a rotten generation is loaded again from its published copy.
+
+    Without a name: every loaded one. The rotten copy stays until the new one is verified, and stays
+    if the published one is rotten too. Servers follow by themselves.
+
+    \b
+    Examples:
+      impressions bulkload heal
+      impressions bulkload heal 2026-11-15 --dry-run
+    """
+    from bulkload.heal import heal
+    from bulkload.sync import checked_here
+
+    names = [generation] if generation else checked_here(settings)
+    healings = [heal(settings, name, dry_run=dry_run) for name in names]
+    healed = sum(one.action == "healed" for one in healings)
+    tell(Outcome(healed > 0, {"generations": len(healings), "healed": healed}))
+    rows = [[h.generation, h.action.replace("_", " "), h.first] for h in healings]
+    emit(healings, json=json, table=Table(["generation", "", "found"], rows))
+    if not healings and not json:
+        say("no generation is loaded on this host")

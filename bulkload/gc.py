@@ -153,6 +153,7 @@ def _put_aside(host: Host, name: str) -> None:
             host.paths.loaded(name).unlink(missing_ok=True)
             host.paths.manifest(name).unlink(missing_ok=True)
             host.paths.seam(name).unlink(missing_ok=True)
+            host.paths.checked(name).unlink(missing_ok=True)
             home = host.paths.store(name)
         if not is_stray(home):
             home.rename(aside)

@@ -11,8 +11,10 @@ from impressions.settings.model import Settings
 from impressions.status.facts import Listed
 
 
-def listing(settings: Settings, published: PublishedGenerations | None = None) -> list[Listed]:
-    """Every published directory, oldest first.
+def listing(
+    settings: Settings, published: PublishedGenerations | None = None, *, since: str = ""
+) -> list[Listed]:
+    """Every published directory, oldest first; with `since`, none that is older than this one.
 
     Raises:
         ServiceError: the storage kept failing.   SettingsError: `generations_uri` is invalid.
@@ -24,7 +26,8 @@ def listing(settings: Settings, published: PublishedGenerations | None = None) -
     except CorruptData:
         pointer = None  # `status` explains it
     active = pointer.generation if pointer else None
-    return [_listed(source, name, host, active, settings) for name in source.generations()]
+    names = [name for name in source.generations() if name >= since]
+    return [_listed(source, name, host, active, settings) for name in names]
 
 
 def _listed(

@@ -2,6 +2,7 @@
 
 generations/<id>/manifest.json, loaded.json, db/      a loaded generation
 generations/<id>/seam.json                            what its activation found
+generations/<id>/checked.json                         when its bytes were last read
 generations/<id>/ROLLED_BACK                          the mark; it may outlive the other files
 """
 

@@ -20,6 +20,7 @@ What everything is made of, in the order in which a reader needs it:
     kafka       topics, records, offsets: everything that talks to a broker
     rocksdb     the two kinds of RocksDB store
     deltas      a host's or worker's copy of the delta topic
+    steps       a run of several steps: the weekly run, and a host's way to the newest generation
     seam        whether two generations of a host answer alike, compared before a swap
     jvm         Java and its pinned jars
 

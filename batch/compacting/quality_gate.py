@@ -7,6 +7,8 @@ generation and goes into its manifest. Days of the window are whole UTC days bef
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from batch.compacting.job import Compacting
 from batch.quality.acceptance import Acceptance
 from batch.quality.findings import blocking
@@ -16,11 +18,28 @@ from batch.quality.table import Kept
 from impressions.core import window
 from impressions.core.errors import AuditFailed
 from impressions.core.slot import format_utc
-from impressions.core.spec import DAY_MS
+from impressions.core.spec import DAY_MS, Spec
+from impressions.settings.model import Settings
 from impressions.settings.sections import Quality
 
 
-def require_ordinary(job: Compacting, kept: Kept) -> Verdict:
+class Dated(Protocol):
+    """A generation that is to be made: what the gate needs to know of it."""
+
+    @property
+    def settings(self) -> Settings: ...
+
+    @property
+    def cutover_ms(self) -> int: ...
+
+    @property
+    def spec(self) -> Spec: ...
+
+    @property
+    def name(self) -> str: ...
+
+
+def require_ordinary(job: Dated, kept: Kept) -> Verdict:
     """The days of the window, judged.
 
     Raises:

@@ -5,6 +5,7 @@ run            all of an import, in order
 outcome        what an import did, for the report
 job            what an import was asked for
 choosing       which files are read: those that raw does not hold already
+expected       how many rows a file brought; which files have lost some
 imported       how many rows of a file raw or rejected hold
 staging        files judged; valid rows kept in runs that are sorted by place
 run_directory  where runs are kept

@@ -16,6 +16,7 @@ class Import(Context):
     Attributes:
         paths: files, directories, globs.
         valid_through_ms: the caller's word on how far raw is complete; None = from the files.
+        accept_loss: rows that somebody took out of imported files stay away.
         look_first: stop where most of a file's first rows are rejected for one reason.
     """
 
@@ -24,6 +25,7 @@ class Import(Context):
     valid_through_ms: int | None = None
     dry_run: bool = False
     look_first: bool = True
+    accept_loss: bool = False
 
     @property
     def identified(self) -> bool:

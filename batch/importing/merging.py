@@ -23,6 +23,7 @@ from batch.closing.duplicates import Earlier
 from batch.closing.place import NEW, ROW_BYTES, Closed, Inputs, Sources, Task, files_of
 from batch.closing.slots import followers
 from batch.importing.copies import numbered
+from batch.importing.imported import files_with
 from batch.importing.raw_rows import ORIGINAL
 from batch.importing.staging import Opened, Run
 from batch.jobs.tasks import Runner
@@ -69,6 +70,7 @@ class Merge:
     Attributes:
         runs: the new rows.
         identified, by_content: see copies.py.
+        replaced: rows that stand of these sources go: the new ones take their place.
         done: inputs of a place -> what was written, of attempts that met a conflict.
     """
 
@@ -78,6 +80,7 @@ class Merge:
     identified: bool
     by_content: bool
     memory_bytes: int
+    replaced: frozenset[str] = frozenset()
     done: dict[Inputs, Closed] = field(default_factory=dict)
 
     def merged(
@@ -106,14 +109,21 @@ class Merge:
         new_rows: Counter[Place] = Counter()
         for run in self.runs:
             new_rows.update({place: n for place, (_, n) in run.index.items()})
-        standing = self._standing(table, snapshot_id, new_rows)
+        touched = set(new_rows) | self._left(table)
+        standing = self._standing(table, snapshot_id, touched)
         target = target_of(table) if table is not None else Target("", {})
-        wanted = set(new_rows) | self._after(table, snapshot_id, new_rows, standing)
+        wanted = touched | self._after(table, snapshot_id, touched, standing)
         share = self.runner.share(self.memory_bytes)
         return [
-            places.task_of(place, standing, target, self.spec, share, new_rows=new_rows[place])
+            places.task_of(
+                place, standing, target, self.spec, share, self.replaced, new_rows[place]
+            )
             for place in sorted(wanted, key=lambda place: (place[1], place[0]))
         ]
+
+    def _left(self, table: Table | None) -> set[Place]:
+        """Where rows stand that go: with another mapping, the new ones may come to other places."""
+        return {file.place for file, _ in files_with(table, set(self.replaced))}
 
     def _standing(
         self, table: Table | None, snapshot_id: int | None, new: Collection[Place]

@@ -25,8 +25,8 @@ from batch.closing.place import files_of
 from batch.closing.reviewing import record_and_review
 from batch.files.reader import OpenFile, open_files
 from batch.files.sample import look_first
-from batch.importing import rejected_rows, valid_through
-from batch.importing.choosing import chosen, listed
+from batch.importing import expected, rejected_rows, valid_through
+from batch.importing.choosing import Chosen, chosen, listed
 from batch.importing.job import Import
 from batch.importing.merging import Merge
 from batch.importing.outcome import Written, check_balance, outcome_of, written
@@ -40,7 +40,9 @@ from batch.lake.data_file_writer import target_of
 from batch.lake.guarded_commit import commit, discard
 from batch.landing import overlap
 from impressions.core.errors import ImpressionsError
+from impressions.history.run_record import HEALED
 from impressions.process.failpoint import failpoint
+from impressions.process.recording import event
 from impressions.terminal.report import Outcome
 
 if TYPE_CHECKING:
@@ -58,6 +60,9 @@ def run_import(job: Import) -> Outcome:
     """
     all_files = listed(job)
     raw = tables.fitting(job.settings, tables.RAW)
+    if job.accept_loss and raw is not None and not job.dry_run:
+        expected.accept(job, [file.source for file in all_files.files])
+        raw = tables.fitting(job.settings, tables.RAW)
     files = chosen(job, all_files, raw)
     if not files.new:
         job.run.note("nothing to import")
@@ -78,7 +83,7 @@ def run_import(job: Import) -> Outcome:
             discard(raw, staged.rejected)
             raise
         try:
-            done = _write(job, staged, {file.source for file in files.new}, raw, through_ms)
+            done = _write(job, staged, files, raw, through_ms)
         finally:
             remove(raw, staged.runs)
     outcome = outcome_of(files, staged.survey, done, through_ms)
@@ -100,13 +105,13 @@ def _judge(job: Import, opened: Sequence[OpenFile], raw: Table | None, root: str
 
 
 def _write(
-    job: Import, staged: Staged, sources: set[str], raw: Table | None, through_ms: int | None
+    job: Import, staged: Staged, files: Chosen, raw: Table | None, through_ms: int | None
 ) -> Written:
     """Steps 4 and 5; in a dry run, what they would write."""
-    survey = staged.survey
+    survey, sources = staged.survey, {file.source for file in files.new}
     merge = Merge(
         job.spec, job.runner, staged.runs, job.identified, not job.mapping.ingest_is_event,
-        job.memory_bytes // 2,
+        job.memory_bytes // 2, frozenset(files.short),
     )  # fmt: skip
     if job.dry_run:
         base_id = None if raw is None else snapshots.main_id(raw)
@@ -121,6 +126,8 @@ def _write(
     if survey.valid:
         done = retried(lambda: _commit(job, merge, survey, through_ms, ids))
     check_balance(survey, done)
+    for source, rows in files.short.items():
+        event(HEALED, "short import completed", f"{source}: {rows:,} rows")
     return done
 
 
@@ -147,6 +154,7 @@ def _commit(
         "impressions.valid": str(survey.valid),
         "impressions.rejected": str(survey.read - survey.valid),
     }
+    said |= expected.properties(survey.valid_by_source, survey.oldest_by_source)
     return written(closed, ids | {tables.RAW: commit(table, files_of(closed), said, replaced)})
 
 

@@ -87,7 +87,8 @@ class Run:
             return
         first, n = self.index[place]
         if self.rows is not None and self.order is not None:
-            yield within(in_order(self.rows, self.order[first : first + n]), profiles)
+            mine = in_order(self.rows, self.order[first : first + n], of_one_place=False)
+            yield within(mine, profiles)
             return
         for number in range(first // _GROUP_ROWS, (first + n - 1) // _GROUP_ROWS + 1):
             start = max(first - number * _GROUP_ROWS, 0)

@@ -33,14 +33,18 @@ def sort_order(profile_id: Int, title_id: Int, event_us: Int) -> Int:
     return np.argsort(key, kind="stable")
 
 
-def in_order(rows: pa.Table, order: Int) -> pa.Table:
-    """Rows of one place in an order, which leaves columns alone whose values are all the same."""
+def in_order(rows: pa.Table, order: Int, of_one_place: bool = True) -> pa.Table:
+    """Rows in an order, which leaves columns alone whose values are all the same.
+
+    Args:
+        of_one_place: all of `rows` are, so slot and shard are such columns.
+    """
     import pyarrow as pa
 
     at, n = pa.array(order), rows.num_rows
     columns = [
         column.slice(0, len(order))
-        if name in _OF_THE_PLACE or _is_constant(column, n)
+        if (of_one_place and name in _OF_THE_PLACE) or _is_constant(column, n)
         else column.take(at)
         for name, column in zip(rows.column_names, rows.columns, strict=True)
     ]

@@ -33,7 +33,8 @@ AcceptLoss = Annotated[
     typer.Option(
         "--accept-loss",
         help="Give up what cannot be landed any more, instead of stopping: records that the topic "
-        "has deleted, records that bear their producer's time, rows that were deleted from raw. "
-        "They are lost: no generation computed from then on counts them. The commit says which.",
+        "has deleted, records that bear their producer's time, rows that were deleted from raw, "
+        "also those of imported files. They are lost: no generation computed from then on counts "
+        "them. The commit says which.",
     ),
 ]

@@ -8,6 +8,7 @@
     settings_reference  all settings as a page of Markdown, from their declaration
     kafka               the local broker: start, stop
     topics              creates or checks the topics
+    week                the weekly run as one command
     rejected            shows and replays the dead letters of the stream
     get                 asks a server for one profile
     status              both paths end to end

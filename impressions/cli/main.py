@@ -47,6 +47,9 @@ VERBS = {
     ),
     "topics": Verb("impressions.cli.topics:app", "Create and check the Kafka topics."),
     "produce": Verb("batch.replay.produce:command", "Replay a file of events into Kafka, live."),
+    "week": Verb(
+        "impressions.cli.week:command", "The weekly run, from landing to loading, as one command."
+    ),
     "land": Verb("batch.land:command", "Bring events from Kafka or from files into the raw table."),
     "close": Verb("batch.close:command", "Sort finished ingest slots and flag duplicates."),
     "quality": Verb(

@@ -10,6 +10,7 @@ day. Names sort like their cutovers within one slot length. No other module join
                                         <data>/generations/<id>/db/shard=<n>/     RocksDB, read-only
                                         <data>/generations/<id>/loaded.json       a load's last file
                                         <data>/generations/<id>/seam.json         an activation's
+                                        <data>/generations/<id>/checked.json      a check's
                                         <data>/generations/<id>/ROLLED_BACK       a mark
                                         <data>/loading/<id>.<pid>/                a load under way
                                         <data>/loading/<id>.<pid>.replaced        put aside by it
@@ -30,6 +31,7 @@ REPORT = "report.json"
 CURRENT = "CURRENT"
 LOADED = "loaded.json"
 SEAM = "seam.json"
+CHECKED = "checked.json"
 STORE = "db"
 LOADING = "loading"
 REPLACED = ".replaced"
@@ -109,6 +111,10 @@ class HostPaths:
     def seam(self, generation: str) -> Path:
         """What its last activation found when it compared (impressions/formats/seam_record.py)."""
         return self.generation(generation) / SEAM
+
+    def checked(self, generation: str) -> Path:
+        """When every byte of it was last read and found well (impressions/formats/pointer.py)."""
+        return self.generation(generation) / CHECKED
 
     def rolled_back(self, generation: str) -> Path:
         return self.generation(generation) / ROLLED_BACK

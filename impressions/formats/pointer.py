@@ -1,12 +1,15 @@
-"""The two small files of a serving host: which generation it serves, and what a load brought.
+"""The small files of a serving host: which generation it serves, what a load brought, and when its
+bytes were read last.
 
     CURRENT       := sealed {"format": 1, "generation", "previous", "activated_ms"}
     loaded.json   := sealed {"format": 1, "generation", "shards", "rows", "loaded_ms"}
+    checked.json  := sealed {"format": 1, "generation", "checked_ms"}
 
 `CURRENT` is replaced by a rename, so a reader sees the old or the new one, never a part.
 `previous` is the backup that a rollback returns to; null when there is none. `loaded.json` is the
 last file a load writes into a generation's directory: without it the directory is not a loaded
-generation. Both are sealed (impressions/formats/sealed.py), so a damaged one is refused.
+generation. All are sealed (impressions/formats/sealed.py), so a damaged one is refused; a damaged
+`checked.json` counts as none.
 """
 
 from __future__ import annotations
@@ -42,6 +45,14 @@ class Loaded:
     loaded_ms: int
 
 
+@dataclass(frozen=True)
+class Checked:
+    """When every byte and row of a loaded generation was read, and all were well."""
+
+    generation: str
+    checked_ms: int
+
+
 def encode_pointer(pointer: Pointer) -> bytes:
     return sealed.seal({"format": VERSION, **asdict(pointer)})
 
@@ -62,6 +73,15 @@ def encode_loaded(loaded: Loaded) -> bytes:
 def decode_loaded(data: bytes) -> Loaded:
     """Read `loaded.json`. Raises CorruptData, FormatVersionError with the line that loads again."""
     return _decode(Loaded, data, "loaded.json", _LOAD)
+
+
+def encode_checked(checked: Checked) -> bytes:
+    return sealed.seal({"format": VERSION, **asdict(checked)})
+
+
+def decode_checked(data: bytes) -> Checked:
+    """Read `checked.json`. Raises CorruptData, FormatVersionError."""
+    return _decode(Checked, data, "checked.json", "impressions bulkload heal")
 
 
 def _decode(kind: type[Record], data: bytes, name: str, hint: str) -> Record:

@@ -170,11 +170,16 @@ def main(app: typer.Typer, argv: Sequence[str], prog: str) -> int:
         return report(error, as_json)
 
 
+def show_where(error: Exception, known: ImpressionsError) -> None:
+    """The traceback of a defect, where somebody asked for it."""
+    if known.reason == "unexpected" and os.environ.get("IMPRESSIONS_DEBUG", "") not in ("", "0"):
+        traceback.print_exception(error)
+
+
 def report(error: Exception, as_json: bool) -> int:
     """Prints an error the way a person or a program wants it; returns its exit code."""
     known = known_error(error)
-    if known.reason == "unexpected" and os.environ.get("IMPRESSIONS_DEBUG", "") not in ("", "0"):
-        traceback.print_exception(error)
+    show_where(error, known)
     if as_json:
         notes = notes_of(error)
         print(jsonlib.dumps(known.as_dict() | ({"notes": notes} if notes else {})), flush=True)

@@ -166,7 +166,7 @@ def ended_by(error: BaseException) -> tuple[int, ImpressionsError | None]:
         return _INTERRUPTED, None
     code = getattr(error, "exit_code", None)
     if not isinstance(error, ImpressionsError) and isinstance(code, int):
-        return code, None  # typer.Exit
+        return code, getattr(error, "known", None)  # typer.Exit
     if not isinstance(error, Exception):
         return 1, None
     known = known_error(error)

@@ -39,6 +39,7 @@ from impressions.settings.sections import (
     Spark,
     Speed,
     Stream,
+    Week,
 )
 
 
@@ -81,6 +82,7 @@ class Settings(BaseSettings):
     stream: Stream = Stream()
     land: Land = Land()
     speed: Speed = Speed()
+    week: Week = Week()
     host: Host = Host()
     serving: Serving = Serving()
     reconcile: Reconcile = Reconcile()

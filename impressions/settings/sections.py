@@ -273,6 +273,16 @@ class Speed(BaseModel):
     )
 
 
+class Week(BaseModel):
+    """The weekly run."""
+
+    model_config = _FROZEN
+
+    day: Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"] = (
+        Field("sunday", description="day of the week, UTC, with whose start `week --latest` ends")
+    )
+
+
 class Host(BaseModel):
     """One machine that holds generations for serving."""
 
@@ -291,6 +301,12 @@ class Host(BaseModel):
     )
     keep: int = Field(
         3, ge=1, description="usable generations kept by gc; 3 allow a rollback by two"
+    )
+    check_every_h: float = Field(
+        24,
+        gt=0,
+        description="hours after which `bulkload sync` reads every byte of a loaded generation "
+        "again; in between it looks at sizes and opens them",
     )
     seam_random: int = Field(
         8, ge=0, description="random profiles of each shard that activate compares; 0 = none"

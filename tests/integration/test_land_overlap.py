@@ -59,7 +59,7 @@ def test_files_from_when_the_topic_had_begun_are_refused(
         ({"map_": ["profile_id=user"]}, "--from-files"),
         ({"valid_through": "2026-01-01"}, "--from-files"),
         ({"from_files": ["a.csv"], "every": "1h"}, "the topic"),
-        ({"from_files": ["a.csv"], "accept_loss": True}, "the topic"),
+        ({"forget": ["a.csv"], "accept_loss": True}, "--forget"),
         ({"every": "soon"}, "30s"),
     ],
 )

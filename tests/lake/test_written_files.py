@@ -121,3 +121,19 @@ def test_late_rows_have_files_of_their_own(settings: Settings, tmp_path: Path) -
         bound(table, f.data, "event_time", upper=False) // 1000 for f in files(settings)
     )
     assert oldest == [START - 40 * DAY, START + 1]
+
+
+def test_a_files_own_columns_say_its_partition(tmp_path: Path) -> None:
+    """Of an import of several days and shards: other engines read the columns, and write rows to
+    the partition that they name."""
+    settings = Settings(home=tmp_path / "home", partitions=4)
+    several = [one_row(user=n, batch=n, arrived=START + n % 3 * DAY) for n in range(40)]
+    bring_in(settings, file_of(tmp_path / "e.parquet", several))
+    assert len(files(settings)) == 12
+    for file in files(settings):
+        own = pq.ParquetFile(locations.local_path(file.path)).read(["ingest_slot", "shard"])
+        slots = own["ingest_slot"].cast(pa.int64()).to_pylist()
+        assert {
+            (slot // 1000, shard)
+            for slot, shard in zip(slots, own["shard"].to_pylist(), strict=True)
+        } == {file.place}
