@@ -78,6 +78,9 @@ VERBS = {
         "Compare raw with answers; name events that differ.",
     ),
     "status": Verb("impressions.cli.status:command", "Show both paths end to end, with ages."),
+    "console": Verb(
+        "impressions.console.verb:command", "Show the system as a web page.", service=True
+    ),
     "dev": Verb("impressions.cli.dev:app", "Run the whole system on this machine: up, down."),
 }
 

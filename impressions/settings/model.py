@@ -27,6 +27,7 @@ from impressions.settings.paths import expanded
 from impressions.settings.sections import (
     Audits,
     Catalog,
+    Console,
     Host,
     Kafka,
     Land,
@@ -81,6 +82,7 @@ class Settings(BaseSettings):
     host: Host = Host()
     serving: Serving = Serving()
     reconcile: Reconcile = Reconcile()
+    console: Console = Console()
 
     _origins: dict[str, str] = PrivateAttr(default_factory=dict)
 

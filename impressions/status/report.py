@@ -7,6 +7,7 @@ asked says why; the others are shown all the same.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -44,21 +45,27 @@ class Status:
 
 def look(settings: Settings, clock: Clock = now_ms, timeout_s: float = TIMEOUT_S) -> Status:
     """Ask everything; ends within about `timeout_s`."""
+    return judged(ask_all(questions(settings, clock), timeout_s), settings, clock())
+
+
+def questions(settings: Settings, clock: Clock = now_ms) -> dict[str, Callable[[], Any]]:
+    """What is asked of each part, by its name in `Found`."""
     from impressions.status.serving import read_copy, read_servers
     from impressions.status.stream import read_stream
 
-    answers = ask_all(
-        {
-            "stream": lambda: read_stream(settings, clock),
-            "lake": lambda: named("batch.status.lake:read_lake")(settings),
-            "published": lambda: named("bulkload.listing:listing")(settings),
-            "host": lambda: named("bulkload.host_status:status")(settings, clock),
-            "copy": lambda: read_copy(settings, clock),
-            "servers": lambda: read_servers(settings),
-        },
-        timeout_s,
-    )
-    found = Found(at_ms=clock(), processes=tuple(running(settings)), **answers)
+    return {
+        "stream": lambda: read_stream(settings, clock),
+        "lake": lambda: named("batch.status.lake:read_lake")(settings),
+        "published": lambda: named("bulkload.listing:listing")(settings),
+        "host": lambda: named("bulkload.host_status:status")(settings, clock),
+        "copy": lambda: read_copy(settings, clock),
+        "servers": lambda: read_servers(settings),
+    }
+
+
+def judged(answers: Mapping[str, Any], settings: Settings, at_ms: int) -> Status:
+    """What the answers mean, together with the processes that run now."""
+    found = Found(at_ms=at_ms, processes=tuple(running(settings)), **answers)
     return Status(found, stages(found, settings))
 
 
