@@ -6,9 +6,9 @@ files look exactly like garbage. Anything that is no SST file is left alone.
 
 from __future__ import annotations
 
-from batch.exporting.generation_directory import Directory
 from impressions.formats import manifest as manifests
 from impressions.formats.generation_paths import MANIFEST
+from impressions.storage.directory import Directory
 
 SWEEP_AGE_HOURS = 24.0
 _HOUR_MS = 3_600_000

@@ -33,6 +33,7 @@ from impressions.console.masking import Masking
 from impressions.console.page import PAGES, REFRESH_S, parts_of
 from impressions.console.sources import STATUS
 from impressions.core.spec import HALF_LIVES_DAYS, MEASURES
+from impressions.history.run_record import RunRecord
 from impressions.settings.model import Settings
 from impressions.status.questions import Unknown, ask
 from impressions.status.report import Status, judged, partitions
@@ -183,18 +184,20 @@ def _reconciliation(console: Console) -> str:
 def _jobs(console: Console) -> str:
     asked = console.answers.get("runs")
     at_ms, job = console.clock(), request.args.get("job") or None
-    runs = _runs(asked["runs"].value)
+    found = asked["runs"].value
+    runs = _runs(found)
     return render_template(
         "jobs.html",
         jobs=jobs_page.jobs(runs, at_ms),
         rows=jobs_page.rows(runs, job, at_ms, console.masking),
         job=job,
+        damaged=() if isinstance(found, Unknown) else found.damaged,
         **_page(console, "jobs", asked),
     )
 
 
-def _runs(found: Any, job: str | None = None) -> tuple[Any, ...]:
-    runs = () if isinstance(found, Unknown) else found
+def _runs(found: Any, job: str | None = None) -> tuple[RunRecord, ...]:
+    runs: tuple[RunRecord, ...] = () if isinstance(found, Unknown) else found.runs
     return tuple(run for run in runs if job is None or run.job == job)
 
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from impressions.clock import Clock
+from impressions.history.run_history import RunHistory
+from impressions.history.run_record import RunRecord
 from impressions.process.extras import named
 from impressions.process.registry import running
 from impressions.settings.model import Settings
@@ -16,7 +19,15 @@ from impressions.status.serving import TIMEOUT_S, Server, describe, reachable
 STATUS = ("stream", "lake", "published", "host", "copy", "servers")
 """What the report of `impressions status` is made from."""
 
-_RUNS = 400
+_NEWEST = 400
+
+
+@dataclass(frozen=True)
+class Runs:
+    """The newest runs of all jobs, the newest first, and files that hold no record."""
+
+    runs: tuple[RunRecord, ...]
+    damaged: tuple[str, ...]
 
 
 def questions(settings: Settings, clock: Clock) -> dict[str, Callable[[], Any]]:
@@ -26,7 +37,7 @@ def questions(settings: Settings, clock: Clock) -> dict[str, Callable[[], Any]]:
         "fleet": lambda: read_fleet(settings),
         "days": lambda: named("batch.status.days:read_days")(settings),
         "rounds": lambda: named("batch.status.rounds:read_rounds")(settings, clock),
-        "runs": _history(settings),
+        "runs": _runs(settings),
     }
 
 
@@ -54,8 +65,7 @@ def addresses(settings: Settings) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*found, *others(settings)]))
 
 
-def _history(settings: Settings) -> Callable[[], Any]:
-    from impressions.history.run_history import RunHistory
-
+def _runs(settings: Settings) -> Callable[[], Runs]:
+    """One reader for all pages, because it keeps what it has read."""
     history = RunHistory(settings.history_uri)
-    return lambda: history.runs(newest=_RUNS)
+    return lambda: Runs(history.runs(newest=_NEWEST), tuple(sorted(history.damaged)))
