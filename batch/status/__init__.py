@@ -2,7 +2,6 @@
 
 lake       the answer of the tables to `impressions status`
 days       the days of events in numbers, for the console
-rounds     how far reconciliation has come, for the console
 quality    `impressions quality`: days judged, and rows for days that lack them
 accept     `impressions accept`: a person says that a finding is well, and why
 """

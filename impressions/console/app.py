@@ -127,10 +127,15 @@ def _page(console: Console, name: str, asked: dict[str, Any]) -> dict[str, Any]:
 def _path(console: Console) -> str:
     asked = console.answers.get(*STATUS)
     status = _status(console, asked)
-    rows = sorted(partitions(status.found), key=lambda row: -(row["worker_age_s"] or 0))
+    strip = path_page.strip(status)
+    rows = sorted(
+        partitions(status.found),
+        key=lambda row: (-round(row["worker_age_s"] or 0), row["partition"]),
+    )
     return render_template(
         "path.html",
-        strip=path_page.strip(status),
+        strip=strip,
+        more=strip.found,
         partitions=rows[:_WORST_PARTITIONS],
         left_out=max(0, len(rows) - _WORST_PARTITIONS),
         processes=status.found.processes,

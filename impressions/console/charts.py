@@ -15,7 +15,7 @@ from xml.etree import ElementTree as ET
 from impressions.console.scales import Scale, decayed, points, segments, share, ticks
 from impressions.console.words import number
 
-WIDTH, HEIGHT = 720.0, 260.0
+WIDTH, HEIGHT = 1080.0, 260.0
 LEFT, RIGHT, TOP, BOTTOM = 62.0, 14.0, 14.0, 30.0
 _DATES = 6  # along the axis, at most
 
@@ -50,7 +50,8 @@ def days_chart(
         _band(svg, mark, x)
     _left_axis(svg, labels, y)
     for i in range(0, len(days), max(1, math.ceil(len(days) / _DATES))):
-        _text(svg, days[i][5:], x(i), HEIGHT - 10, "axis middle")
+        kind = "axis end" if i == len(days) - 1 else "axis middle"
+        _text(svg, days[i][5:], x(i), HEIGHT - 10, kind)
     for run in segments(values):
         line = points([(x(i), y(values[i])) for i in run])
         ET.SubElement(svg, "polyline", {"class": "line", "points": line})

@@ -10,8 +10,8 @@ what lies behind it is late because of it more often than not.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from impressions.console.words import SIGNS, STATES, age
@@ -25,27 +25,26 @@ class Place:
 
     stage: str
     title: str
-    verb: str
     figure_says: str
 
 
-_TOPIC = Place("topic", "Topic", "produce", "newest record")
-_SERVE = Place("serving", "Serve", "serve", "stream through")
+_TOPIC = Place("topic", "Topic", "newest record")
+_SERVE = Place("serving", "Serve", "stream through")
 PATHS: Mapping[str, tuple[Place, ...]] = {
     "Batch path": (
         _TOPIC,
-        Place("landed", "Land", "land", "raw is valid through"),
-        Place("closed", "Close", "close", "closed through"),
-        Place("quality", "Quality", "quality", "judged through"),
-        Place("generations", "Compact, export", "compact · export", "newest cutover"),
-        Place("loaded", "Load", "bulkload load", "generations loaded"),
-        Place("active", "Activate", "bulkload activate", "cutover"),
+        Place("landed", "Land", "raw is valid through"),
+        Place("closed", "Close", "closed through"),
+        Place("quality", "Quality", "judged through"),
+        Place("generations", "Compact, export", "newest cutover"),
+        Place("loaded", "Load", "generations loaded"),
+        Place("active", "Activate", "cutover"),
         _SERVE,
     ),
     "Live path": (
         _TOPIC,
-        Place("worker", "Speed", "speed", "deltas through"),
-        Place("deltas", "Follower", "serve", "this host's copy through"),
+        Place("worker", "Speed", "deltas through"),
+        Place("deltas", "Follower", "this host's copy through"),
         _SERVE,
     ),
 }
@@ -76,7 +75,6 @@ class Hop:
 
     name: str
     title: str
-    verb: str
     state: str
     sign: str
     word: str
@@ -95,65 +93,57 @@ class Strip:
     Attributes:
         paths: (name, hops) pairs.   others: stages that are on no path.
         broken: the first broken hop of each path, each once.   look: hops somebody should look at.
+        found: every problem of every hop, as (hop, what, hint); the broken ones first.
     """
 
     paths: tuple[tuple[str, tuple[Hop, ...]], ...]
     others: tuple[Hop, ...]
     broken: tuple[Hop, ...]
     look: tuple[Hop, ...]
+    found: tuple[tuple[Hop, str, str | None], ...]
 
 
 def strip(status: Status) -> Strip:
     """Every stage of the report is on it."""
     stages = {stage.name: stage for stage in status.stages}
     at_ms = status.found.at_ms
-    paths = tuple(
-        (name, _chain([_hop(stages[p.stage], p, at_ms) for p in places if p.stage in stages]))
+    rows = {
+        name: [_hop(stages[p.stage], p, at_ms) for p in places if p.stage in stages]
         for name, places in PATHS.items()
+    }
+    behind = {name: first.title for row in rows.values() for name, first in _results(row)}
+    paths = tuple(
+        (name, tuple(replace(hop, behind=behind.get(hop.name, "")) for hop in row))
+        for name, row in rows.items()
     )
     placed = {place.stage for places in PATHS.values() for place in places}
     others = tuple(
-        _hop(stage, Place(stage.name, stage.name.capitalize(), "", "age"), at_ms)
+        _hop(stage, Place(stage.name, stage.name.capitalize(), "age"), at_ms)
         for stage in status.stages
         if stage.name not in placed
     )
-    hops = {hop.name: hop for _, row in reversed(paths) for hop in row}
-    first = {hop.name: hop for _, row in paths for hop in _bad(row)[:1]}
-    first |= {hop.name: hop for hop in _bad(others)}
-    look = tuple(hop for hop in [*hops.values(), *others] if hop.state == "look")
-    return Strip(paths, others, tuple(_without_results(first, paths)), look)
-
-
-def _without_results(
-    first: Mapping[str, Hop], paths: Sequence[tuple[str, Sequence[Hop]]]
-) -> list[Hop]:
-    """Without a hop that on another path stands behind a broken one."""
-    return [
-        hop
-        for hop in first.values()
-        if not any(h.name == hop.name and h.behind for _, row in paths for h in row)
-    ]
-
-
-def _bad(hops: Sequence[Hop]) -> list[Hop]:
-    return [hop for hop in hops if hop.state == "bad"]
-
-
-def _chain(hops: Sequence[Hop]) -> tuple[Hop, ...]:
-    """Says of every broken hop behind the first one which that is."""
-    first = next(iter(_bad(hops)), None)
-    return tuple(
-        Hop(**{**vars(hop), "behind": first.title})
-        if first and hop.state == "bad" and hop is not first
-        else hop
-        for hop in hops
+    hops = {hop.name: hop for _, row in paths for hop in row} | {hop.name: hop for hop in others}
+    bad = [hop for hop in hops.values() if hop.state == "bad"]
+    look = [hop for hop in hops.values() if hop.state == "look"]
+    return Strip(
+        paths,
+        others,
+        tuple(hop for hop in bad if not hop.behind),
+        tuple(look),
+        tuple((hop, what, hint) for hop in [*bad, *look] for what, hint in hop.problems),
     )
+
+
+def _results(row: Sequence[Hop]) -> Iterator[tuple[str, Hop]]:
+    """Broken hops behind the first broken one of a path, each with that one."""
+    bad = [hop for hop in row if hop.state == "bad"]
+    return ((hop.name, bad[0]) for hop in bad[1:])
 
 
 def _hop(stage: Stage, place: Place, at_ms: int) -> Hop:
     figure = _FIGURES.get(stage.name, _age)(stage.facts, at_ms)
     return Hop(
-        stage.name, place.title, place.verb, stage.state, SIGNS[stage.state], STATES[stage.state],
+        stage.name, place.title, stage.state, SIGNS[stage.state], STATES[stage.state],
         figure, place.figure_says, stage.line, stage.problems, RUNBOOK.get(stage.name, ""),
     )  # fmt: skip
 

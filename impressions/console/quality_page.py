@@ -13,7 +13,7 @@ from impressions.console.charts import Mark, days_chart
 from impressions.console.words import number
 from impressions.status.facts import DayFinding, QualityDays
 
-_TABLE_DAYS = 28
+_TABLE_DAYS = 14
 _DRIFT = "_drift"
 
 
@@ -29,6 +29,7 @@ class FindingRow:
     id: str
     days: str
     segment: str
+    segment_words: str
     measure: str
     kind: str
     says: str
@@ -57,12 +58,16 @@ class QualityView:
 
 
 def view(days: QualityDays, segment: str | None, measure: str | None) -> QualityView:
-    """What is not known is replaced by the first there is: everything, and impressions."""
+    """Without a choice, the newest finding that stands; a choice that is not there is replaced by
+    the first there is: everything, and impressions."""
     keys = [key for key, _ in days.segments]
+    if segment is None and measure is None:
+        segment, measure = _newest(days)
     segment = segment if segment in keys else keys[0]
-    measure = measure if measure in days.measures else next(iter(days.measures))
+    if measure is None or measure not in days.measures:
+        measure = next(iter(days.measures))
     at = keys.index(segment)
-    values = days.measures[measure][:, at].tolist()
+    values: list[float] = days.measures[measure][:, at].tolist()
     words = days.segments[at][1]
     marks = [
         _mark(one, days)
@@ -81,6 +86,14 @@ def view(days: QualityDays, segment: str | None, measure: str | None) -> Quality
         tuple(_row(one, dict(days.segments)) for one in days.findings),
         sum(not one.accepted for one in days.findings),
     )
+
+
+def _newest(days: QualityDays) -> tuple[str | None, str | None]:
+    """Segment and measure of the newest finding that stands and can be drawn."""
+    drawn = (
+        (one.segment, one.measure.removesuffix(_DRIFT)) for one in days.findings if not one.accepted
+    )
+    return next((pair for pair in drawn if pair[1] in days.measures), (None, None))
 
 
 def kind_of(one: DayFinding) -> str:
@@ -110,7 +123,8 @@ def _row(one: DayFinding, words: dict[str, str]) -> FindingRow:
         one.id,
         one.first_day if one.first_day == one.last_day else f"{one.first_day} .. {one.last_day}",
         one.segment,
-        one.measure,
+        words.get(one.segment, one.segment),
+        one.measure.removesuffix(_DRIFT),
         kind_of(one),
         says,
         one.sentence,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from impressions.clock import Clock
@@ -36,7 +37,7 @@ def questions(settings: Settings, clock: Clock) -> dict[str, Callable[[], Any]]:
         **report.questions(settings, clock),
         "fleet": lambda: read_fleet(settings),
         "days": lambda: named("batch.status.days:read_days")(settings),
-        "rounds": lambda: named("batch.status.rounds:read_rounds")(settings, clock),
+        "rounds": lambda: named("batch.reconciling.rounds:read_rounds")(settings, clock),
         "runs": _runs(settings),
     }
 
@@ -46,9 +47,8 @@ def read_fleet(settings: Settings) -> tuple[Server, ...]:
     addresses = others(settings)
     if not addresses:
         raise Absent("no other servers are named", 'console.servers = "host:50051,..."')
-    said = ask_all(
-        {address: lambda a=address: describe(settings, a) for address in addresses}, 2 * TIMEOUT_S
-    )
+    asked = {address: partial(describe, settings, address) for address in addresses}
+    said = ask_all(asked, 2 * TIMEOUT_S)
     return tuple(Server(0, address, said[address]) for address in addresses)
 
 

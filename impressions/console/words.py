@@ -31,5 +31,12 @@ def ago(at_ms: int, then_ms: int | None) -> str:
     return "-" if then_ms is None or then_ms <= 0 else f"{age((at_ms - then_ms) / 1000)} ago"
 
 
+def hint(text: str) -> tuple[str, str]:
+    """What a line that helps says, and the command at its end, if there is one."""
+    said, name, command = text.partition("impressions ")
+    is_command = name and (not said or said[-1] in " :")
+    return (said, name + command) if is_command else (text, "")
+
+
 def size(count: int | None) -> str:
     return "-" if count is None else human_bytes(count)
