@@ -73,12 +73,20 @@ class System:
     def kill_worker(self) -> None:
         os.kill(self.parts["worker"].pid or 0, signal.SIGKILL)
 
+    def run(self, *words: str) -> int:
+        """A command of the product; its exit code."""
+        return subprocess.run(
+            [*self._command(), *words, "--json"], stdout=subprocess.DEVNULL
+        ).returncode
+
+    def _command(self) -> list[str]:
+        return [
+            sys.executable, "-m", "impressions.cli.main", "--config", str(self._dev.settings_file),
+        ]  # fmt: skip
+
     def console(self, *words: str) -> str:
         """The URL of a console of its own, by the command line."""
-        command = [
-            sys.executable, "-m", "impressions.cli.main", "--config",
-            str(self._dev.settings_file), "console", "--listen", "127.0.0.1:0", "--json", *words,
-        ]  # fmt: skip
+        command = [*self._command(), "console", "--listen", "127.0.0.1:0", "--json", *words]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         self._ends.callback(_end, process)
         assert process.stdout is not None
