@@ -39,6 +39,8 @@ from impressions.status.questions import Unknown, ask
 from impressions.status.report import Status, judged, partitions
 
 _WORST_PARTITIONS = 16
+_CHOICES = ("segment", "measure", "job")
+"""What an address keeps while a page is paused; never a word of the library's own."""
 LookUp = Callable[[str, int, int], look_up.Found]
 """(address, profile id, half-life to rank by) -> what a server says."""
 
@@ -114,7 +116,7 @@ def _bound(view: Callable[[Console], str], console: Console) -> Callable[[], str
 def _page(console: Console, name: str, asked: dict[str, Any]) -> dict[str, Any]:
     """What base.html wants. `paused`: by a person; the address keeps it."""
     at_ms = console.clock()
-    kept = {key: value for key, value in request.args.items() if key != "paused"}
+    kept = {key: request.args[key] for key in _CHOICES if key in request.args}
     return {
         "page": name,
         "at_ms": at_ms,

@@ -65,7 +65,8 @@ def host_names(host: str, port: int, others: str) -> frozenset[str]:
     comma-separated, with this port where they have none."""
     own = {"127.0.0.1", "localhost", "[::1]", f"[{host}]" if ":" in host else host}
     own |= {name.strip().lower() for name in others.split(",") if name.strip()}
-    return frozenset(name if _has_port(name) else f"{name}:{port}" for name in own)
+    named = {name if _has_port(name) else f"{name}:{port}" for name in own}
+    return frozenset(named | {name.removesuffix(":80") for name in named})  # browsers leave it out
 
 
 def is_ours(named: str | None, names: frozenset[str]) -> bool:
@@ -74,4 +75,4 @@ def is_ours(named: str | None, names: frozenset[str]) -> bool:
 
 
 def _has_port(name: str) -> bool:
-    return name.rpartition("]")[2].rpartition(":")[2].isdigit() and ":" in name.rpartition("]")[2]
+    return ":" in name.rpartition("]")[2]

@@ -48,6 +48,7 @@ def test_names_are_ours_with_our_port() -> None:
         assert guard.is_ours(ours, names), ours
     for foreign in (None, "", "localhost", "localhost:80", "evil.example:8470", "lake.lan:443"):
         assert not guard.is_ours(foreign, names), foreign
+    assert guard.is_ours("localhost", guard.host_names("127.0.0.1", 80, ""))
 
 
 @pytest.mark.parametrize("path", [*ADDRESSES, "/static/console.css"])

@@ -356,6 +356,16 @@ def test_a_page_is_asked_for_again_unless_it_is_paused(tmp_path: Path) -> None:
     assert 'http-equiv="refresh"' not in browser.text("/profile")
 
 
+@pytest.mark.parametrize("words", ["_scheme=javascript&_external=1", "endpoint=x", "_anchor=x"])
+def test_an_address_with_words_of_the_library_is_a_plain_address(
+    tmp_path: Path, words: str
+) -> None:
+    """They would change where the links of the page lead."""
+    text = Browser(tmp_path).text(f"/?{words}")
+    assert 'href="/?paused=1"' in text
+    assert "javascript" not in text
+
+
 def test_each_part_says_how_old_it_is(tmp_path: Path) -> None:
     browser = Browser(tmp_path, {"days": days})
     assert "answered 0.0 s ago" in cells(browser.text("/quality"))

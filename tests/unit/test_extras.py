@@ -63,8 +63,15 @@ def test_every_extra_that_is_named_brings_the_package(package: str) -> None:
     bringing = {
         extra
         for extra in (
-            "client", "producer", "serving", "bulkload", "kafka", "speed", "spark", "console",
-        )  # fmt: skip
+            "client",
+            "producer",
+            "serving",
+            "bulkload",
+            "kafka",
+            "speed",
+            "spark",
+            "console",
+        )
         if brought_by(extra) & wanted
     }
     assert set(EXTRAS_OF[package]) == bringing
