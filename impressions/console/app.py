@@ -37,6 +37,7 @@ from impressions.history.run_record import RunRecord
 from impressions.settings.model import Settings
 from impressions.status.questions import Unknown, ask
 from impressions.status.report import Status, judged, partitions
+from impressions.status.stage import Problem
 
 _WORST_PARTITIONS = 16
 _CHOICES = ("segment", "measure", "job")
@@ -215,18 +216,7 @@ def _profile(console: Console) -> str:
     address = request.args.get("server")
     address = address if address in addresses else addresses[0]
     weight = _chosen("weight", (profile_page.TOTAL, *HALF_LIVES_DAYS))
-    view = problem = None
-    if typed:
-        rank_days = weight or profile_page.RANK_DAYS
-        answer = ask(lambda: console.look_up(address, profile_page.parsed_id(typed), rank_days))
-        if isinstance(answer, Unknown):
-            known = int(typed) if typed.isascii() and typed.isdigit() else None
-            problem = (console.masking.text(answer.because, known), answer.hint)
-        else:
-            view = profile_page.view(
-                answer, console.masking, console.clock(), weight, _number("title"),
-                request.args.get("measure"),
-            )  # fmt: skip
+    view, problem = _looked_up(console, address, typed, weight) if typed else (None, None)
     return render_template(
         "profile.html",
         view=view,
@@ -239,6 +229,19 @@ def _profile(console: Console) -> str:
         measures=[measure.name for measure in MEASURES],
         **_page(console, "profile", {}),
     )
+
+
+def _looked_up(
+    console: Console, address: str, typed: str, weight: int
+) -> tuple[profile_page.ProfileView | None, Problem | None]:
+    """What is drawn, or why it is not: one of the two."""
+    rank_days = weight or profile_page.RANK_DAYS
+    answer = ask(lambda: console.look_up(address, profile_page.parsed_id(typed), rank_days))
+    if isinstance(answer, Unknown):
+        known = int(typed) if typed.isascii() and typed.isdigit() else None
+        return None, (console.masking.text(answer.because, known), answer.hint)
+    choice = (weight, _number("title"), request.args.get("measure"))
+    return profile_page.view(answer, console.masking, console.clock(), *choice), None
 
 
 def _chosen(name: str, allowed: tuple[int, ...]) -> int:
