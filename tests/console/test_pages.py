@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import re
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from batch.reconciling.findings import Difference, Finding, NamedEvent, Skipped
+from batch.reconciling.outcome import outcome_of
+from batch.reconciling.round import Round
 from impressions.client.failures import CallFailed
 from impressions.client.result import Context, ProfileResult
 from impressions.console.environment import environment_of
@@ -19,7 +24,7 @@ from impressions.console.page import PAGES
 from impressions.console.sources import Runs
 from impressions.core.spec import DAY_MS, HALF_LIVES_DAYS, MEASURES
 from impressions.formats.seam_record import SeamRecord
-from impressions.history.run_record import HistoryEvent, RunRecord
+from impressions.history.run_record import HistoryEvent, RunRecord, decode
 from impressions.settings.model import Settings
 from impressions.status.facts import (
     DayFinding,
@@ -32,6 +37,7 @@ from impressions.status.facts import (
     Rounds,
 )
 from impressions.status.serving import Served, Server
+from impressions.terminal.console import jsonable
 from tests.console.support import ADDRESS, AT_MS, Browser
 
 EVIL = "<script>alert('x')</script>"
@@ -104,18 +110,19 @@ def run(job: str, **changes: Any) -> RunRecord:
 
 
 def rounds_of_reconcile() -> Runs:
-    event = {
-        "source": "impressions", "partition": 3, "offset": 99, "log_index": 0,
-        "event_time": "2026-11-14T00:00:00Z", "ingest_time": "2026-11-14T00:00:05Z", "title": 9,
-        "layers": {"topic": "has", "raw": "lacks"},
-    }  # fmt: skip
-    finding = {"profile_id": PROFILE, "differences": [{"title": 9, "events": [event]}]}
-    differs = run(
-        "reconcile", exit_code=6,
-        counts={"profiles": 200, "differing": 1, "events": 1, "skipped": 2},
-        arguments={"profile": [PROFILE]}, extra={"findings": [finding]},
+    """As the history keeps it: what a round found, to a record, to bytes and back."""
+    event = NamedEvent(
+        "impressions", 3, 99, 0, 5, "2026-11-14T00:00:00Z", "2026-11-14T00:00:05Z", 9, 0, False,
+        1.0, {"topic": "has", "raw": "lacks"},
     )  # fmt: skip
-    return Runs((differs, run("close", counts={"slots": 1})), ())
+    difference = Difference(9, 0, {"impressions": 2}, {"impressions": 1}, (event,), 1, "lost")
+    finding = Finding(PROFILE, 3, "2026-11-13", "2026-11-15T00:00:00Z", (), (difference,))
+    skipped = tuple(Skipped(n, "corrupt", "damaged") for n in range(2))
+    outcome = outcome_of(Round(200, (finding,), skipped))
+    differs = run("reconcile", exit_code=6, arguments={"profile": [PROFILE]},
+                  counts=outcome.counts, extra=outcome.extra)  # fmt: skip
+    kept = decode(json.dumps(asdict(differs), default=jsonable).encode(), "a record")
+    return Runs((kept, run("close", counts={"slots": 1})), ())
 
 
 def answer(profile: int = PROFILE, reasons: tuple[str, ...] = ()) -> ProfileResult:
