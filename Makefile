@@ -21,7 +21,7 @@ LANES := -n 2 --dist loadgroup --no-loadscope-reorder
 SHOWN := --durations=15 --durations-min=1
 
 .PHONY: help venv lock airflow-lock airflow-env protos lint jars compiled test test-unit test-rest test-full durations \
-  demo chaos bench fuzz clean
+  demo chaos bench fuzz browser clean
 
 help: ## print this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -117,7 +117,12 @@ fuzz: venv ## fuzz every decoder for SECONDS=60 together
 	  --target .venv-fuzz -r tests/fuzz/requirements.txt
 	@PYTHONPATH=.venv-fuzz $(BIN)/python -m tests.fuzz $(if $(SECONDS),$(SECONDS),60)
 
+# playwright stays out of .venv and of constraints.txt: users do not need it. It brings no browser.
+browser: venv ## what drives a browser in the tests of the console (the browser: apt-get install chromium)
+	@test -d .venv-browser || $(BIN)/python -m pip install --quiet --no-deps --require-hashes \
+	  --target .venv-browser -r tests/console/requirements.txt
+
 clean: ## remove the venv, caches and local state (the jars stay, they are the machine's)
-	rm -rf $(VENV) .venv-airflow .venv-fuzz .venv-peers build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .venv-airflow .venv-fuzz .venv-browser .venv-peers build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	rm -rf .impressions spark-warehouse metastore_db derby.log
 	find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +

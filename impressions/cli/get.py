@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from impressions.core.completeness import WORDS
 from impressions.core.errors import UsageError
 from impressions.core.ids import PROFILE_BITS, TITLE_BITS, hash_id
 from impressions.process import credentials
@@ -26,14 +27,6 @@ if TYPE_CHECKING:
     from impressions.core.answer import Top
 
 _USUAL = ("impressions/7d", "impressions/30d", "impressions/365d", "plays/7d", "plays/30d")
-_REASONS = {
-    "past_tail_horizon": "past the tail horizon (28 days after the cutover): "
-    "days that left the window are still counted; activate a newer generation",
-    "no_generation": "no generation yet: only what the live stream holds is counted",
-    "stream_behind": "the live stream is behind: the newest impressions are not counted yet",
-    "deltas_missing": "part of what the live stream saw since the cutover is not on this host",
-    "restoring": "this host still fills its copy of the live stream",
-}
 
 
 @verb
@@ -271,4 +264,4 @@ def _batch(context: Context) -> list[str]:
 
 
 def _why(context: Context) -> str:
-    return ", ".join(_REASONS.get(reason, reason) for reason in context.reasons)
+    return ", ".join(WORDS.get(reason, reason) for reason in context.reasons)

@@ -86,6 +86,9 @@ VERBS = {
         "Serve what status shows as metrics: jobs, tables, topic, disks.",
         service=True,
     ),
+    "console": Verb(
+        "impressions.console.verb:command", "Show the system as a web page.", service=True
+    ),
     "dev": Verb("impressions.cli.dev:app", "Run the whole system on this machine: up, down."),
 }
 

@@ -29,6 +29,17 @@ class Incomplete(Enum):
     """The local copy of the deltas is still being filled."""
 
 
+WORDS = {
+    "past_tail_horizon": "past the tail horizon (28 days after the cutover): "
+    "days that left the window are still counted; activate a newer generation",
+    "no_generation": "no generation yet: only what the live stream holds is counted",
+    "stream_behind": "the live stream is behind: the newest impressions are not counted yet",
+    "deltas_missing": "part of what the live stream saw since the cutover is not on this host",
+    "restoring": "this host still fills its copy of the live stream",
+}
+"""What each reason means, for people."""
+
+
 @dataclass(frozen=True)
 class StreamState:
     """What one host's copy of the deltas holds of one shard.

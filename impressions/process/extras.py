@@ -40,6 +40,8 @@ EXTRAS_OF = {
     "aiokafka": ("speed",),
     "mode": ("speed",),
     "cramjam": ("speed",),
+    "flask": ("console",),
+    "waitress": ("console",),
 }
 """Package -> extras that bring it; the first is named where nobody in particular asked."""
 
@@ -49,6 +51,7 @@ _OF_CLIENT = {"client": "impressions-client", "producer": "impressions-client[pr
 _ALONE = {"psycopg2": "psycopg2-binary"}  # a catalog in PostgreSQL; no extra has it
 _WANTED_BY = {
     "impressions.client": "client",
+    "impressions.console": "console",
     "serving": "serving",
     "impressions.deltas": "serving",
     "bulkload": "bulkload",

@@ -28,6 +28,7 @@ from impressions.settings.sections import (
     Alerts,
     Audits,
     Catalog,
+    Console,
     Exporter,
     History,
     Host,
@@ -86,6 +87,7 @@ class Settings(BaseSettings):
     host: Host = Host()
     serving: Serving = Serving()
     reconcile: Reconcile = Reconcile()
+    console: Console = Console()
     history: History = History()
     alerts: Alerts = Alerts()
     exporter: Exporter = Exporter()

@@ -329,6 +329,42 @@ class Reconcile(BaseModel):
     )
 
 
+class Console(BaseModel):
+    """The web page."""
+
+    model_config = _FROZEN
+
+    listen: str = Field(
+        "127.0.0.1:8470", pattern=r"^.+:\d{1,5}$", description="host:port; port 0 = any free one"
+    )
+    environment: str | None = Field(
+        None,
+        min_length=1,
+        max_length=60,
+        description="name at the head of every page, red where it begins with prod; "
+        "default: host name and home",
+    )
+    beyond_loopback: bool = Field(
+        False,
+        description="whether listen may be an address that other machines reach: there is no login",
+    )
+    host_names: str = Field(
+        "",
+        description="names by which browsers call it, beside listen and loopback: a.lan,b.lan:80",
+    )
+    servers: str = Field(
+        "",
+        description="servers of other hosts to show and to ask, beside those of this home: "
+        "a:50051,b:50051",
+    )
+    fresh_s: float = Field(
+        5, gt=0, description="seconds an answer is shown before it is asked anew"
+    )
+    wait_s: float = Field(
+        5, gt=0, description="seconds a page waits for its parts; one that is late says so"
+    )
+
+
 class History(BaseModel):
     """What every job did, kept beyond it (impressions/history)."""
 

@@ -1,6 +1,7 @@
 """What the layers answer when `impressions status` asks them: plain data, declared below them.
 
-Lake          the tables                        answered by batch/status
+Lake          the tables                        answered by batch/status/lake.py
+QualityDays   the days of events, in numbers    answered by batch/status/days.py
 Rotation      how far reconciliation has come   answered by batch/reconciling/status.py
 Listed        a published directory             answered by bulkload/listing.py
 HostStatus    the generations of this host      answered by bulkload/host_status.py
@@ -10,6 +11,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
 
 from impressions.formats.seam_record import SeamRecord
 
@@ -59,11 +63,18 @@ class Quality:
 
 @dataclass(frozen=True)
 class Rotation:
-    """Reconciliation through all profiles. `full_ms`: all were compared since; None: not yet."""
+    """How far reconciliation has come through all profiles; times in ms.
+
+    Attributes:
+        begun_ms, profiles: when the rotation under way began, and how many it has compared.
+        full_ms, full_profiles: the same of the last one that is through: every profile was compared
+            since then. None and 0: none is through yet.
+    """
 
     begun_ms: int
     full_ms: int | None
     profiles: int
+    full_profiles: int = 0
 
 
 @dataclass(frozen=True)
@@ -84,6 +95,43 @@ class Lake:
     due: frozenset[int]
     generations: tuple[Published, ...]
     quality: Quality | None = None
+
+
+@dataclass(frozen=True)
+class DayFinding:
+    """A finding about days in a row, the last one included; days are ISO dates.
+
+    Attributes:
+        blocks: whether it holds a generation back.   accepted: whether somebody said it is well.
+    """
+
+    id: str
+    first_day: str
+    last_day: str
+    segment: str
+    measure: str
+    found: float
+    expected: float
+    sentence: str
+    blocks: bool
+    accepted: bool
+
+
+@dataclass(frozen=True)
+class QualityDays:
+    """The days of events by segment and measure.
+
+    Attributes:
+        days: ISO dates without a gap, n of them, by ingest time.
+        segments: (key, words) pairs, m of them; everything first.
+        measures: name -> (n, m) float64, NaN where nothing is known.
+        findings: the newest first.
+    """
+
+    days: tuple[str, ...]
+    segments: tuple[tuple[str, str], ...]
+    measures: Mapping[str, NDArray[np.float64]]
+    findings: tuple[DayFinding, ...]
 
 
 @dataclass(frozen=True)

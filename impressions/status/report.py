@@ -8,6 +8,7 @@ asked says why; the others are shown all the same.
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -60,29 +61,36 @@ def look(
     Args:
         unfinished: of looks before, as in `ask_all`.
     """
-    from impressions.status.serving import read_copy, read_servers
-    from impressions.status.stream import read_stream
-
-    answers = ask_all(
-        {
-            "stream": lambda: read_stream(settings, clock),
-            "lake": lambda: named("batch.status.lake:read_lake")(settings),
-            "published": lambda: named("bulkload.listing:listing")(settings),
-            "host": lambda: named("bulkload.host_status:status")(settings, clock),
-            "copy": lambda: read_copy(settings, clock),
-            "servers": lambda: read_servers(settings),
-            "jobs": lambda: read_jobs(settings),
-            "rotation": lambda: named("batch.reconciling.status:read_rotation")(settings),
-            "disks": lambda: read_disks(settings),
-        },
-        timeout_s,
-        unfinished,
-    )
+    answers = ask_all(questions(settings, clock), timeout_s, unfinished)
     stream, lake = answers["stream"], answers["lake"]
     answers |= ask_all(
         {"headroom": lambda: read_headroom(settings, stream, lake)}, timeout_s, unfinished
     )
-    found = Found(at_ms=clock(), processes=tuple(running(settings)), **answers)
+    return judged(answers, settings, clock())
+
+
+def questions(settings: Settings, clock: Clock = now_ms) -> dict[str, Callable[[], Any]]:
+    """What is asked of each part, by its name in `Found`; not the headroom, which two of the
+    answers are needed for."""
+    from impressions.status.serving import read_copy, read_servers
+    from impressions.status.stream import read_stream
+
+    return {
+        "stream": lambda: read_stream(settings, clock),
+        "lake": lambda: named("batch.status.lake:read_lake")(settings),
+        "published": lambda: named("bulkload.listing:listing")(settings),
+        "host": lambda: named("bulkload.host_status:status")(settings, clock),
+        "copy": lambda: read_copy(settings, clock),
+        "servers": lambda: read_servers(settings),
+        "jobs": lambda: read_jobs(settings),
+        "rotation": lambda: named("batch.reconciling.status:read_rotation")(settings),
+        "disks": lambda: read_disks(settings),
+    }
+
+
+def judged(answers: Mapping[str, Any], settings: Settings, at_ms: int) -> Status:
+    """What the answers mean, together with the processes that run now."""
+    found = Found(at_ms=at_ms, processes=tuple(running(settings)), **answers)
     return Status(found, stages(found, settings))
 
 

@@ -9,12 +9,16 @@ from __future__ import annotations
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from impressions.clock import Clock, now_ms
 from impressions.core.completeness import StreamState
 from impressions.process.registry import Running, running
 from impressions.settings.model import Settings
 from impressions.status.questions import Absent, Unknown, ask
+
+if TYPE_CHECKING:
+    from impressions.client import ImpressionsClient
 
 TIMEOUT_S = 3.0
 _ANYWHERE = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}
@@ -71,19 +75,9 @@ def describe(settings: Settings, address: str, timeout_s: float = TIMEOUT_S) -> 
     Raises:
         CallFailed: it does not answer.
     """
-    import grpc
-
-    from impressions.client import ImpressionsClient
     from impressions.client.result import reason_words
 
-    serving = settings.serving
-    tls = None
-    if serving.tls_cert is not None:
-        tls = grpc.ssl_channel_credentials(serving.tls_cert.read_bytes())
-    token = serving.token_file.read_text().split()[0] if serving.token_file else None
-    with ImpressionsClient(
-        reachable(address), timeout_s=timeout_s, channels=1, tls=tls, token=token
-    ) as client:
+    with client_of(settings, address, timeout_s) as client:
         said = client.describe()
     has_generation = said.HasField("generation")
     return Served(
@@ -92,6 +86,22 @@ def describe(settings: Settings, address: str, timeout_s: float = TIMEOUT_S) -> 
         stream_through_ms=said.stream_through_ms if said.HasField("stream_through_ms") else None,
         complete=said.complete,
         reasons=reason_words(said.reasons),
+    )
+
+
+def client_of(settings: Settings, address: str, timeout_s: float) -> ImpressionsClient:
+    """A client of a server of ours, with the token and the certificate of `serving.*`."""
+    import grpc
+
+    from impressions.client import ImpressionsClient
+
+    serving = settings.serving
+    tls = None
+    if serving.tls_cert is not None:
+        tls = grpc.ssl_channel_credentials(serving.tls_cert.read_bytes())
+    token = serving.token_file.read_text().split()[0] if serving.token_file else None
+    return ImpressionsClient(
+        reachable(address), timeout_s=timeout_s, channels=1, tls=tls, token=token
     )
 
 

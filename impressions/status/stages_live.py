@@ -66,7 +66,9 @@ def worker(found: Found, settings: Settings) -> Stage:
     facts = {"records_behind": sum(behind.values()), **_lag_facts(stream.at_ms, times)}
     line = f"{sum(behind.values()):,} records behind, {_lag_line(stream.at_ms, times)}"
     missing = [p for p in stream.partitions if p not in stream.beats]
-    late = _late(stream.at_ms, times, settings)
+    runs = any(process.kind == "speed" for process in found.processes)
+    hint = None if runs else "no worker runs on this machine: impressions speed"
+    late = _late(stream.at_ms, times, settings, hint)
     if late and not missing and _is_new(found, settings):
         return Stage("worker", "look", f"it has just started; {line}", tuple(late), facts)
     problems = late
@@ -157,14 +159,16 @@ def _is_new(found: Found, settings: Settings) -> bool:
     )
 
 
-def _late(at_ms: int, times: Mapping[int, int], settings: Settings) -> list[Problem]:
+def _late(
+    at_ms: int, times: Mapping[int, int], settings: Settings, hint: str | None = None
+) -> list[Problem]:
     """Partitions that are further behind than serving allows."""
     bound_s = settings.serving.max_stream_lag_s
     late = [p for p, ms in times.items() if (at_ms - ms) / 1000 > bound_s]
     if not late:
         return []
     return [
-        (f"{_names(late)}: more than {human_age(bound_s)} behind (serving.max_stream_lag_s)", None)
+        (f"{_names(late)}: more than {human_age(bound_s)} behind (serving.max_stream_lag_s)", hint)
     ]
 
 

@@ -35,7 +35,7 @@ def test_a_fresh_machine_is_fine_and_stays_untouched(settings: Settings, tmp_pat
     checks = by_name(examine(settings))
     for name in (
         "python",
-        *(f"extra [{e}]" for e in ("bulkload", "serving", "kafka", "speed")),
+        *(f"extra [{e}]" for e in ("bulkload", "serving", "kafka", "speed", "console")),
     ):
         assert checks[name].state == "ok", checks[name]
     for name in ("state directory", "free disk", "catalog", "generations", "port", "clock"):

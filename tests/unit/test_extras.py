@@ -62,7 +62,16 @@ def test_every_extra_that_is_named_brings_the_package(package: str) -> None:
     wanted = {_THROUGH_OTHERS.get(package, owners[0]).lower().replace("_", "-")}
     bringing = {
         extra
-        for extra in ("client", "producer", "serving", "bulkload", "kafka", "speed", "spark")
+        for extra in (
+            "client",
+            "producer",
+            "serving",
+            "bulkload",
+            "kafka",
+            "speed",
+            "spark",
+            "console",
+        )
         if brought_by(extra) & wanted
     }
     assert set(EXTRAS_OF[package]) == bringing
@@ -72,6 +81,7 @@ def test_every_extra_that_is_named_brings_the_package(package: str) -> None:
     ("blocked", "argv", "extra"),
     [
         ("grpc", "get --profile 1", "client"),
+        ("flask", "console", "console"),
         pytest.param(
             "pyiceberg", "compact --logical-date 2026-11-15", "spark", marks=pytest.mark.spark
         ),

@@ -25,6 +25,7 @@ EXTRAS = {
         ("aiokafka", "aiokafka"),
         ("mode", "mode-streaming"),
     ),
+    "console": (("flask", "flask"), ("waitress", "waitress")),
 }
 
 

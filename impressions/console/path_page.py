@@ -1,0 +1,184 @@
+"""The strip: both paths as hops, each with its lag, and the first broken one. Pure.
+
+The stages and their states are those of `impressions status`; here they are put in a row, and
+nothing is judged again. Of several broken hops the first on its path is named as the place to look:
+what lies behind it is late because of it more often than not.
+
+    batch   topic -> land -> close -> quality -> compact, export -> load -> activate -> serve
+    live    topic -> speed -> deltas of this host -> serve
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from impressions.console.words import SIGNS, STATES, age
+from impressions.status.report import Status
+from impressions.status.stage import Stage
+
+
+@dataclass(frozen=True)
+class Place:
+    """A hop of a path: the stage of `status` behind it, its names, and what its figure says."""
+
+    stage: str
+    title: str
+    figure_says: str
+
+
+_TOPIC = Place("topic", "Topic", "newest record")
+_SERVE = Place("serving", "Serve", "stream through")
+PATHS: Mapping[str, tuple[Place, ...]] = {
+    "Batch path": (
+        _TOPIC,
+        Place("landed", "Land", "raw is valid through"),
+        Place("closed", "Close", "closed through"),
+        Place("quality", "Quality", "judged through"),
+        Place("generations", "Compact, export", "newest cutover"),
+        Place("loaded", "Load", "generations loaded"),
+        Place("active", "Activate", "cutover"),
+        _SERVE,
+    ),
+    "Live path": (
+        _TOPIC,
+        Place("worker", "Speed", "deltas through"),
+        Place("deltas", "Follower", "this host's copy through"),
+        _SERVE,
+    ),
+}
+RUNBOOK = {
+    "topic": "no-broker.md",
+    "landed": "landing-refused.md",
+    "closed": "open-slots.md",
+    "quality": "quality.md",
+    "generations": "generation-old.md",
+    "loaded": "bad-generation-files.md",
+    "active": "generation-old.md",
+    "worker": "no-worker.md",
+    "deltas": "copy-behind.md",
+    "serving": "incomplete.md",
+    "jobs": "job-failed.md",
+    "reconciled": "not-reconciled.md",
+    "disk": "disk.md",
+}
+"""Stage -> page of docs/runbook where a person begins."""
+
+
+@dataclass(frozen=True)
+class Hop:
+    """A stage as it is drawn.
+
+    Attributes:
+        figure: the lag in words.   figure_says: what it is the lag of.
+        problems: (what, hint) pairs.
+        behind: title of the broken hop before it, for a broken one.
+    """
+
+    name: str
+    title: str
+    state: str
+    sign: str
+    word: str
+    figure: str
+    figure_says: str
+    line: str
+    problems: tuple[tuple[str, str | None], ...]
+    runbook: str
+    behind: str = ""
+
+
+@dataclass(frozen=True)
+class Strip:
+    """Both paths.
+
+    Attributes:
+        paths: (name, hops) pairs.   others: stages that are on no path.
+        broken: the first broken hop of each path, each once.   look: hops somebody should look at.
+        found: every problem of every hop, as (hop, what, hint); the broken ones first.
+    """
+
+    paths: tuple[tuple[str, tuple[Hop, ...]], ...]
+    others: tuple[Hop, ...]
+    broken: tuple[Hop, ...]
+    look: tuple[Hop, ...]
+    found: tuple[tuple[Hop, str, str | None], ...]
+
+
+def strip(status: Status) -> Strip:
+    """Every stage of the report is on it."""
+    stages = {stage.name: stage for stage in status.stages}
+    at_ms = status.found.at_ms
+    rows = {
+        name: [_hop(stages[p.stage], p, at_ms) for p in places if p.stage in stages]
+        for name, places in PATHS.items()
+    }
+    behind = {name: first.title for row in rows.values() for name, first in _results(row)}
+    paths = tuple(
+        (name, tuple(replace(hop, behind=behind.get(hop.name, "")) for hop in row))
+        for name, row in rows.items()
+    )
+    placed = {place.stage for places in PATHS.values() for place in places}
+    others = tuple(
+        _hop(stage, Place(stage.name, stage.name.capitalize(), "age"), at_ms)
+        for stage in status.stages
+        if stage.name not in placed
+    )
+    hops = {hop.name: hop for _, row in paths for hop in row} | {hop.name: hop for hop in others}
+    bad = [hop for hop in hops.values() if hop.state == "bad"]
+    look = [hop for hop in hops.values() if hop.state == "look"]
+    return Strip(
+        paths,
+        others,
+        tuple(hop for hop in bad if not hop.behind),
+        tuple(look),
+        tuple((hop, what, hint) for hop in [*bad, *look] for what, hint in hop.problems),
+    )
+
+
+def _results(row: Sequence[Hop]) -> Iterator[tuple[str, Hop]]:
+    """Broken hops behind the first broken one of a path, each with that one."""
+    bad = [hop for hop in row if hop.state == "bad"]
+    return ((hop.name, bad[0]) for hop in bad[1:])
+
+
+def _hop(stage: Stage, place: Place, at_ms: int) -> Hop:
+    figure = _FIGURES.get(stage.name, _age)(stage.facts, at_ms)
+    return Hop(
+        stage.name, place.title, stage.state, SIGNS[stage.state], STATES[stage.state],
+        figure, place.figure_says, stage.line, stage.problems, RUNBOOK.get(stage.name, ""),
+    )  # fmt: skip
+
+
+def _age(facts: Mapping[str, Any], at_ms: int) -> str:
+    return age(facts.get("age_s"))
+
+
+def _newest(facts: Mapping[str, Any], at_ms: int) -> str:
+    return age(facts.get("newest_age_s"))
+
+
+def _through(facts: Mapping[str, Any], at_ms: int) -> str:
+    through_ms = facts.get("through_ms")
+    return "-" if through_ms is None else age((at_ms - through_ms) / 1000)
+
+
+def _count(facts: Mapping[str, Any], at_ms: int) -> str:
+    return "-" if "usable" not in facts else str(len(facts["usable"]))
+
+
+def _served(facts: Mapping[str, Any], at_ms: int) -> str:
+    """Of the server that is furthest behind."""
+    through = [one.get("stream_through_ms") for one in facts.get("servers", ())]
+    known = [ms for ms in through if ms is not None]
+    return age((at_ms - min(known)) / 1000) if known else "-"
+
+
+_FIGURES: Mapping[str, Callable[[Mapping[str, Any], int], str]] = {
+    "topic": _newest,
+    "quality": _through,
+    "generations": _newest,
+    "loaded": _count,
+    "serving": _served,
+}
