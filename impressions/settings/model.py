@@ -28,6 +28,7 @@ from impressions.settings.sections import (
     Audits,
     Catalog,
     Host,
+    Housekeeping,
     Kafka,
     Land,
     Quality,
@@ -81,6 +82,7 @@ class Settings(BaseSettings):
     host: Host = Host()
     serving: Serving = Serving()
     reconcile: Reconcile = Reconcile()
+    housekeeping: Housekeeping = Housekeeping()
 
     _origins: dict[str, str] = PrivateAttr(default_factory=dict)
 
