@@ -195,7 +195,7 @@ class Housekeeping(BaseModel):
         7, ge=1, description="days after which a file that nothing names is of a dead attempt"
     )
     keep_event_logs: int = Field(
-        60, ge=1, description="newest files of <home>/logs/spark-events that stay"
+        60, ge=1, description="newest event logs of Spark below <home>/logs that stay"
     )
 
 

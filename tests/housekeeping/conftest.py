@@ -41,11 +41,11 @@ def empty(tmp_path: Path) -> World:
 
 @pytest.fixture(scope="session")
 def long_year(tmp_path_factory: pytest.TempPathFactory) -> World:
-    """Files of days 1, 60 and 460; generations of days 430 and 461. The first and the last of the
-    files bring a rejected row each."""
+    """Files of days 1, 59, 60 and 460; generations of days 430 and 461. The first and the last of
+    the files bring a rejected row each."""
     world = world_in(tmp_path_factory.mktemp("long") / "home")
-    for n in (1, 60, 460):
-        world.bring_in(n + 0.5, bad=n != 60)
+    for n in (1, 59, 60, 460):
+        world.bring_in(n + 0.5, bad=n in (1, 460))
         if n == 60:
             world.publish(430)
     world.publish(461)

@@ -42,18 +42,18 @@ def days(world: World, name: str = RAW) -> list[int]:
 
 
 def test_old_rows_go_and_every_window_that_stays_is_whole(world: World) -> None:
-    """461 - 400 is 61, but the generation of day 430 rests on days from 64 on, minus nothing of
-    day 60: rows of days 1 and 60 go; what was counted of these days stays."""
+    """Raw is valid through noon of day 460, less 400 is day 60: rows of days 1 and 59 go. The
+    generation of day 430 rests on days from 64 on. What was counted of the days stays."""
     raw, known = world.table(), generations.history(world.table(EMA))
     before = {c: survey(raw, snapshots.main_id(raw), c, world.settings.spec).digest
               for c in known.tagged}  # fmt: skip
     counted = {row.day for row in quality_table.read(world.settings).rows}
     said, state = world.clean(NOW, dry_run=True), snapshots.state(raw)
-    assert days(world) == [1, 60, 460]
+    assert days(world) == [1, 59, 60, 460]
     done = world.clean(NOW)
     assert done.extra["removed"] == said.extra["removed"]
     assert (rules(done)[report.ROWS, RAW], rules(done)[report.ROWS, REJECTED]) == (2, 1)
-    assert (days(world), days(world, REJECTED)) == ([460], [460])
+    assert (days(world), days(world, REJECTED)) == ([60, 460], [460])
     raw = world.table()
     assert before == {c: survey(raw, snapshots.main_id(raw), c, world.settings.spec).digest
                       for c in known.tagged}  # fmt: skip
@@ -73,7 +73,7 @@ def test_the_files_go_once_no_snapshot_can_be_read_that_names_them(world: World)
     assert world.clean(478).changed
     world.check_whole()
     data = sorted((world.home / "warehouse/impressions/raw/data").rglob("*.parquet"))
-    assert len(data) == 4
+    assert len(data) == 5
     for n in (478, 479):
         world.publish(n)
     world.bring_in(500)
@@ -85,7 +85,8 @@ def test_the_files_go_once_no_snapshot_can_be_read_that_names_them(world: World)
 
 
 def test_a_topics_offsets_stay_and_no_row_is_missed(world: World) -> None:
-    """The next landing counts what is missing since the last one: nothing of these days is."""
+    """Raw is valid through day 461 by it, so the row of day 60 goes too. The next landing counts
+    what is missing since the last one: nothing of these days is."""
     world.landing(461, offset=70)
     world.clean(NOW)
     state = snapshots.state(world.table())
@@ -100,7 +101,7 @@ def test_a_topics_offsets_stay_and_no_row_is_missed(world: World) -> None:
 def test_a_clock_that_is_wrong_deletes_no_row_more(world: World, clock: float) -> None:
     """By the commits it is day 461 at most; by a clock that is behind, nothing is 400 days old."""
     world.clean(clock)
-    assert days(world) == ([460] if clock > NOW else [1, 60, 460])
+    assert days(world) == ([60, 460] if clock > NOW else [1, 59, 60, 460])
 
 
 def test_commits_and_clock_on_a_wrong_day_delete_no_row_more(world: World) -> None:
@@ -108,7 +109,7 @@ def test_commits_and_clock_on_a_wrong_day_delete_no_row_more(world: World) -> No
     with world.on(NOW + 3650):
         quality_table.replace(world.settings, {0: ()}, "run")
     world.clean(NOW + 3650)
-    assert days(world) == [460]
+    assert days(world) == [60, 460]
 
 
 def test_stopped_around_the_commit_the_next_run_finishes(
@@ -120,5 +121,5 @@ def test_stopped_around_the_commit_the_next_run_finishes(
             world.clean(NOW)
     monkeypatch.delenv(VARIABLE)
     world.clean(NOW)
-    assert (days(world), days(world, REJECTED)) == ([460], [460])
+    assert (days(world), days(world, REJECTED)) == ([60, 460], [460])
     world.check_whole()
