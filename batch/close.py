@@ -50,7 +50,7 @@ _Again = Annotated[
 ]
 
 
-@verb
+@verb(job="close")
 def command(
     settings: Settings,
     slot: _Slot = None,

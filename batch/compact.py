@@ -42,7 +42,7 @@ from impressions.terminal.console import progress
 from impressions.terminal.report import Outcome, start_run
 
 
-@verb
+@verb(job="compact")
 def command(
     settings: Settings,
     logical_date: Annotated[
@@ -64,7 +64,10 @@ def command(
     from batch.spark.session import using_spark
 
     cutover_ms = parse_logical_date(logical_date, settings.spec)
-    this = start_run("compact", {"logical_date": logical_date, "recompute": recompute})
+    this = start_run(
+        "recompute" if recompute else "compact",
+        {"logical_date": logical_date, "recompute": recompute},
+    )
     with using_spark(settings, f"compact {generation_id(cutover_ms)}") as spark:
         job = Compacting(spark, settings, cutover_ms, this)
         outcome = recompute_published(job) if recompute else compact(job, dry_run=dry_run)

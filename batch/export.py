@@ -23,7 +23,6 @@ from typing import Annotated, Any
 import typer
 
 from batch.exporting import sst_input, verifying
-from batch.exporting.generation_directory import shown
 from batch.exporting.job import Exporting
 from batch.exporting.leftovers import SWEEP_AGE_HOURS, sweep_unlisted
 from batch.exporting.sst_export import write
@@ -39,6 +38,7 @@ from impressions.formats.manifest import Manifest
 from impressions.process.command import DryRun, Json, run, verb
 from impressions.process.failpoint import failpoint
 from impressions.settings.model import Settings
+from impressions.storage.directory import shown
 from impressions.terminal.console import human_bytes
 from impressions.terminal.report import Outcome, Report, start_run
 
@@ -52,7 +52,7 @@ _Force = Annotated[
 ]
 
 
-@verb
+@verb(job="export")
 def command(
     settings: Settings,
     generation: Annotated[str | None, typer.Option(help="Name, such as 2026-11-15.")] = None,

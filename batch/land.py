@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from batch.mapping.grammar import ImportMapping
 
 
-@verb
+@verb(job="land")
 def command(
     settings: Settings,
     once: topic.Once = False,
@@ -201,7 +201,7 @@ def _from_files(
         "from_files": paths, "mapping": mapping.as_dict(), "valid_through": valid_through,
         "dry_run": dry_run,
     }  # fmt: skip
-    this = start_run("land", arguments)
+    this = start_run("import", arguments)
     job = Import(
         settings, this, runner_of_submission(), now_ms, paths, mapping, through_ms, dry_run,
         look_first=not yes,

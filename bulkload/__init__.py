@@ -21,6 +21,7 @@
     readiness               the proof that a loaded generation will answer
     seam_gate               the proof that it answers like the active one, with the host's deltas
     swap                    what an activation or a rollback did
+    outcomes                what each verb did, for the record of its run
 
     host                    a host's data directory: pointer, generations, loads, locks
     loaded_generations      which are loaded, their records, which were rolled back

@@ -27,6 +27,7 @@ from impressions.terminal.console import (
     say,
     warn,
 )
+from impressions.terminal.listening import tell
 
 app = new_app(help="Install generations on this host: list, load, activate, roll back.")
 
@@ -82,7 +83,7 @@ def list_published(settings: Settings, json: Json = False) -> None:
 
 
 @app.command("load")
-@verb
+@verb(job="load")
 def load_generation(
     settings: Settings,
     generation: Generation,
@@ -109,8 +110,10 @@ def load_generation(
       impressions bulkload load 2026-11-15 --again
     """
     from bulkload.load import load
+    from bulkload.outcomes import of_load
 
     report = load(settings, generation, dry_run=dry_run, again=again)
+    tell(of_load(report))
     name = report.generation
     text = {
         "loaded": f"loaded {name}",
@@ -129,7 +132,7 @@ def load_generation(
 
 
 @app.command("verify")
-@verb
+@verb(job="check")
 def verify_generation(
     settings: Settings,
     generation: OptionalGeneration = None,
@@ -147,10 +150,12 @@ def verify_generation(
       impressions bulkload verify
       impressions bulkload verify 2026-11-15 --published
     """
+    from bulkload.outcomes import of_check
     from bulkload.verify import verify_host, verify_published
 
     check = verify_published if published else verify_host
     report = check(settings, generation)
+    tell(of_check(report))
     what = f"{report.generation} at {report.where}"
     if report.ok:
         table = (
@@ -170,7 +175,7 @@ def verify_generation(
 
 
 @app.command("activate")
-@verb
+@verb(job="activate")
 def activate_generation(
     settings: Settings,
     generation: Generation,
@@ -206,6 +211,7 @@ def activate_generation(
       impressions bulkload activate 2026-11-15 --accept-difference "October was imported again"
     """
     from bulkload.activate import activate
+    from bulkload.outcomes import of_swap
 
     swap = activate(
         settings,
@@ -214,6 +220,7 @@ def activate_generation(
         accept_difference=accept_difference,
         dry_run=dry_run,
     )
+    tell(of_swap(swap))
     text = {
         "activated": f"activated: {swap.old or 'none'} -> {swap.generation}",
         "would_activate": f"would activate: {swap.old or 'none'} -> {swap.generation}",
@@ -229,7 +236,7 @@ def activate_generation(
 
 
 @app.command("rollback")
-@verb
+@verb(job="rollback")
 def roll_back(
     settings: Settings,
     to: Annotated[
@@ -251,9 +258,11 @@ def roll_back(
       impressions bulkload rollback
       impressions bulkload rollback --to 2026-11-08
     """
+    from bulkload.outcomes import of_swap
     from bulkload.rollback import rollback
 
     swap = rollback(settings, to, dry_run=dry_run)
+    tell(of_swap(swap))
     verb_ = "would roll back" if dry_run else "rolled back"
     emit(swap, json=json, table=f"{verb_}: {swap.old} -> {swap.generation}")
     if not dry_run:
@@ -306,7 +315,7 @@ def show_status(settings: Settings, json: Json = False) -> None:
 
 
 @app.command("gc")
-@verb
+@verb(job="gc")
 def collect(
     settings: Settings,
     keep: Annotated[
@@ -336,9 +345,11 @@ def collect(
       impressions bulkload gc --keep 2
     """
     from bulkload.gc import gc
+    from bulkload.outcomes import of_gc
 
     with progress("remove", unit="time"):
         report = gc(settings, keep, generation=generation, dry_run=dry_run)
+    tell(of_gc(report))
     word = "would remove" if dry_run else "removed"
     rows = [[r.name, human_bytes(r.size_bytes), r.why] for r in report.removed]
     table = Table([word, "size", "why"], rows) if rows else "nothing to remove"

@@ -13,6 +13,8 @@ What everything is made of, in the order in which a reader needs it:
     v1          wire types, generated from protos/
     settings    every setting of every process, and where its value comes from
     terminal    what a person sees: messages, progress, reports, log lines
+    storage     files on a disk or in an object store, by one path or URI
+    history     what every job did, kept beyond it
     process     what every process shares: verbs, signals, child processes, metrics
     compiled    the same as formats and core, compiled where it is done most often
     kafka       topics, records, offsets: everything that talks to a broker

@@ -7,6 +7,5 @@ profile_packing       rows become (key, profile block) pairs. No I/O
 sst_sink              the data source of Spark that writes one shard per task
 sst_export            the sink run over the rows of a generation
 verifying             whether an export is complete, and the same as one that is there
-generation_directory  the directory of a generation, on any filesystem
 leftovers             SST files that no manifest lists, deleted
 """

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from batch.exporting.generation_directory import Directory, below, open_directory
 from batch.lake import tables
 from impressions.clock import Clock, now_ms
 from impressions.formats.generation_paths import generation_id, ref_name
 from impressions.settings.model import Settings
+from impressions.storage.directory import Directory, below, open_directory
 from impressions.terminal.report import Run
 
 if TYPE_CHECKING:

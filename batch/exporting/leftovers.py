@@ -10,9 +10,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Set
 
-from batch.exporting.generation_directory import Directory, Stored
 from impressions.formats import manifest as manifests
 from impressions.formats.generation_paths import MANIFEST
+from impressions.storage.directory import Directory, Stored
 
 SWEEP_AGE_HOURS = 24.0
 _HOUR_MS = 3_600_000

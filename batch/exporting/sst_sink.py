@@ -28,7 +28,6 @@ from pyspark import TaskContext
 from pyspark.sql.datasource import DataSource, DataSourceArrowWriter, WriterCommitMessage
 
 from batch.exporting.ema_rows import complete_profiles_of
-from batch.exporting.generation_directory import Directory, open_directory
 from batch.exporting.profile_packing import Packed, complete_profiles, pack
 from batch.exporting.sst_input import ShardFiles
 from batch.lake.ema_columns import column_names
@@ -38,6 +37,7 @@ from impressions.core.spec import Spec
 from impressions.formats.generation_paths import sst_path
 from impressions.formats.manifest import ContentDigest, SstFile
 from impressions.process.failpoint import failpoint
+from impressions.storage.directory import Directory, open_directory
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from batch.exporting.generation_directory import shown
 from batch.exporting.job import Exporting
 from batch.lake.generations import Generation
 from impressions.core.errors import CorruptData, Refused
@@ -14,6 +13,7 @@ from impressions.core.spec import PARTITIONER
 from impressions.formats import manifest as manifests
 from impressions.formats.generation_paths import MANIFEST
 from impressions.formats.manifest import Manifest, SstFile
+from impressions.storage.directory import shown
 
 if TYPE_CHECKING:
     from batch.exporting.sst_sink import Written

@@ -16,7 +16,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
-from batch.exporting.generation_directory import Directory, Stored, below, open_directory
 from batch.exporting.leftovers import unlisted
 from batch.housekeeping import removed as report
 from batch.housekeeping.removed import Removed
@@ -33,6 +32,7 @@ from impressions.formats.generation_paths import (
 )
 from impressions.formats.manifest import Manifest
 from impressions.process.failpoint import failpoint
+from impressions.storage.directory import Directory, Stored, below, open_directory
 from impressions.terminal.console import progress
 
 WHERE = "generations_uri"

@@ -11,7 +11,7 @@ from batch.housekeeping.agreed import Agreed
 from impressions.terminal.report import Outcome
 from impressions.terminal.units import human_bytes
 
-_NAMED = 100
+_NAMED = 50  # of each rule and place; a record of the history is bounded
 
 GENERATIONS = "old generations"
 BRANCHES = "branches and tags that ended"
@@ -81,15 +81,21 @@ def outcome_of(removed: Sequence[Removed], at: Agreed, *, dry_run: bool) -> Outc
     )
 
 
+def said(outcome: Outcome) -> list[tuple[str, str]]:
+    """What was removed, and how much of it where."""
+    return [(one["rule"], _line(one)) for one in outcome.extra["removed"]]
+
+
 def summary(outcome: Outcome, *, dry_run: bool) -> str:
     """For people: a line for each rule and place."""
     removed = outcome.extra["removed"]
     if not removed:
         return "nothing to do"
-    lines = [
-        f"{one['where']}: {one['count']:,} {one['rule']}"
-        + (f", {human_bytes(one['bytes'])}" if one["bytes"] else "")
-        for one in removed
-    ]
     head = "would remove" if dry_run else "removed"
+    lines = [_line(one) for one in removed]
     return "\n".join([f"{head} {human_bytes(outcome.counts['bytes'])}", *lines])
+
+
+def _line(one: Mapping[str, Any]) -> str:
+    size = f", {human_bytes(one['bytes'])}" if one["bytes"] else ""
+    return f"{one['where']}: {one['count']:,} {one['rule']}{size}"

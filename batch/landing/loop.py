@@ -20,6 +20,7 @@ from contextlib import AbstractContextManager
 
 from impressions.clock import monotonic_s
 from impressions.core.errors import NotReady, ServiceError, UsageError
+from impressions.process.passes import passes
 from impressions.process.registry import registered
 from impressions.process.stop_signal import stopping_on
 from impressions.settings.model import Settings
@@ -43,8 +44,12 @@ def rounds(
 ) -> None:
     """Rounds of a process that people find in `status` and end by SIGTERM."""
     log.configure(process="land")
-    with registered(settings, "land"), stopped_by_sigterm() as stop:
-        repeat(one_round, every_s, until_ms, stop)
+    with (
+        registered(settings, "land"),
+        stopped_by_sigterm() as stop,
+        passes(settings, "land") as recorder,
+    ):
+        repeat(recorder.each(one_round), every_s, until_ms, stop)
 
 
 def repeat(

@@ -19,6 +19,7 @@ from impressions.clock import Clock, monotonic_s
 from impressions.core.errors import ImpressionsError
 from impressions.process import metrics, registry
 from impressions.process.catalog_errors import as_catalog_error
+from impressions.process.passes import passes
 from impressions.process.stop_signal import stopping_on
 from impressions.settings.model import Settings
 from impressions.terminal import log
@@ -39,8 +40,10 @@ def serve(
         stopping_on(signal.SIGTERM, signal.SIGINT) as stopping,
         metrics.serve(own.registry, settings.reconcile.metrics_listen) as address,
         registry.registered(settings, "reconcile", metrics=address),
+        passes(settings, "reconcile") as recorder,
     ):
         started(address)
+        one_round = recorder.each(one_round)
         while not stopping.is_set():
             began_s = monotonic_s()
             next_round(settings, clock, n, one_round, own)

@@ -28,7 +28,7 @@ _SAMPLE = 100
 _ROUND = 200
 
 
-@verb
+@verb(job="reconcile")
 def command(
     settings: Settings,
     profile: Annotated[

@@ -24,7 +24,7 @@ from impressions.settings.model import Settings
 from impressions.terminal.report import Outcome, start_run
 
 
-@verb
+@verb(job="accept")
 def command(
     settings: Settings,
     finding: Annotated[str, typer.Argument(metavar="FINDING", help="Its id, as it was printed.")],

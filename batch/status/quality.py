@@ -23,7 +23,7 @@ from impressions.settings.model import Settings
 from impressions.terminal.report import Outcome, start_run
 
 
-@verb
+@verb(job="quality")
 def command(
     settings: Settings,
     backfill: Annotated[

@@ -1,6 +1,8 @@
 """What every process shares: how it starts, is configured, is watched and ends.
 
 command           a verb: settings in, errors out as text or JSON with an exit code
+recording         every run of a job leaves a record in the history, however it ends
+passes            which passes of a job that repeats are recorded
 lifetime          the first and the last step of every process
 stop_signal       SIGTERM and SIGINT as an event to wait for
 child             a parent that keeps child processes running

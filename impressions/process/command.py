@@ -13,7 +13,7 @@ this order:
     anything else             exit 1; the traceback only with IMPRESSIONS_DEBUG=1
 
 Under `--json` the error is one JSON object on stdout instead: a program that asked for JSON reads
-there.
+there. A verb that is a job (`@verb(job="close")`) leaves a record of each run (recording.py).
 """
 
 from __future__ import annotations
@@ -27,15 +27,14 @@ import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, overload
 
 import typer
 
 from impressions.core.errors import ImpressionsError, UsageError
 from impressions.process import lifetime
-from impressions.process.catalog_errors import as_catalog_error
-from impressions.process.descriptors import exhausted, raise_limit
-from impressions.process.extras import missing
+from impressions.process.descriptors import raise_limit
+from impressions.process.recording import known_error, recorded
 
 if TYPE_CHECKING:
     from impressions.settings.model import Settings
@@ -64,12 +63,30 @@ class Invocation:
     overrides: tuple[str, ...] = ()
 
 
-def verb(function: Callable[..., None]) -> Callable[..., None]:
+_Verb = Callable[..., None]
+
+
+@overload
+def verb(function: _Verb) -> _Verb: ...
+@overload
+def verb(*, job: str) -> Callable[[_Verb], _Verb]: ...
+def verb(
+    function: _Verb | None = None, *, job: str | None = None
+) -> _Verb | Callable[[_Verb], _Verb]:
     """Gives a function that takes `settings` the options `--config` and `--set`.
 
     Typer sees the function's own parameters (after `settings`) and those two. A direct call with
     `settings=` reaches the function unchanged, so a test needs no command line.
+
+    Args:
+        job: the name under which its runs are recorded; None for what is no job.
     """
+    if function is None:
+        return lambda f: _verb(f, job)
+    return _verb(function, job)
+
+
+def _verb(function: _Verb, job: str | None) -> _Verb:
     signature = inspect.signature(function, eval_str=True)
 
     @functools.wraps(function)
@@ -80,7 +97,11 @@ def verb(function: Callable[..., None]) -> Callable[..., None]:
         config: Path | None = arguments.pop("config")
         overrides: list[str] = arguments.pop("set_") or []
         raise_limit()
-        return function(settings=_settings(context, config, overrides), **arguments)
+        settings = _settings(context, config, overrides)
+        if job is None or arguments.get("dry_run"):
+            return function(settings=settings, **arguments)
+        with recorded(settings, job, _given(arguments)):
+            return function(settings=settings, **arguments)
 
     own = [
         p.replace(kind=inspect.Parameter.KEYWORD_ONLY)
@@ -98,6 +119,15 @@ def verb(function: Callable[..., None]) -> Callable[..., None]:
     from_command_line.__dict__["__signature__"] = inspect.Signature([*own, *shared])
     from_command_line.__annotations__ = {p.name: p.annotation for p in [*own, *shared]}
     return from_command_line
+
+
+def _given(arguments: dict[str, Any]) -> dict[str, Any]:
+    """What the command line said of the job; its defaults, and how to print, are left out."""
+    return {
+        name.rstrip("_"): value
+        for name, value in arguments.items()
+        if name != "json" and value not in (None, False, [])
+    }
 
 
 def new_app(**options: Any) -> typer.Typer:
@@ -136,26 +166,15 @@ def main(app: typer.Typer, argv: Sequence[str], prog: str) -> int:
         return 130
     except KeyboardInterrupt:
         return 130
-    except ModuleNotFoundError as error:
-        return report(missing(error) or error, as_json)
     except Exception as error:  # every verb ends with a message and an exit code
         return report(error, as_json)
 
 
 def report(error: Exception, as_json: bool) -> int:
     """Prints an error the way a person or a program wants it; returns its exit code."""
-    error = exhausted(error) or as_catalog_error(error) or error
-    unexpected = not isinstance(error, ImpressionsError)
-    if unexpected and os.environ.get("IMPRESSIONS_DEBUG", "") not in ("", "0"):
+    known = known_error(error)
+    if known.reason == "unexpected" and os.environ.get("IMPRESSIONS_DEBUG", "") not in ("", "0"):
         traceback.print_exception(error)
-    if isinstance(error, ImpressionsError):
-        known = error
-    else:
-        known = ImpressionsError(
-            f"unexpected {type(error).__name__}: {_without_java_trace(str(error))}",
-            hint="IMPRESSIONS_DEBUG=1 shows where; this is a defect, please report it",
-            reason="unexpected",
-        )
     if as_json:
         print(jsonlib.dumps(known.as_dict()), flush=True)
         return known.exit_code
@@ -163,11 +182,6 @@ def report(error: Exception, as_json: bool) -> int:
     if known.hint:
         print(f"hint:  {known.hint}", file=sys.stderr)
     return known.exit_code
-
-
-def _without_java_trace(text: str) -> str:
-    """Spark's errors carry hundreds of lines of Java stack; the debug switch shows them."""
-    return text.partition("\n\tat ")[0].strip()
 
 
 def _report_usage(error: typer.TyperException, as_json: bool) -> int:

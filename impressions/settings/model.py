@@ -27,6 +27,7 @@ from impressions.settings.paths import expanded
 from impressions.settings.sections import (
     Audits,
     Catalog,
+    History,
     Host,
     Housekeeping,
     Kafka,
@@ -54,7 +55,7 @@ class Settings(BaseSettings):
     home: Path = Field(
         Path(".impressions"),
         description="directory of all local state: catalog.db, warehouse/, generations/, host/, "
-        "kafka/, speed/, dev/, run/, logs/, metrics/, tmp/, reconcile.json",
+        "kafka/, speed/, dev/, run/, logs/, history/, metrics/, tmp/, reconcile.json",
     )
     slot_seconds: int = Field(
         86_400,
@@ -83,6 +84,7 @@ class Settings(BaseSettings):
     serving: Serving = Serving()
     reconcile: Reconcile = Reconcile()
     housekeeping: Housekeeping = Housekeeping()
+    history: History = History()
 
     _origins: dict[str, str] = PrivateAttr(default_factory=dict)
 
@@ -130,7 +132,15 @@ class Settings(BaseSettings):
     @property
     def generations(self) -> str:
         """An absolute path or a URI, without a slash at the end."""
-        uri = self.generations_uri or str(self.home_dir / "generations")
+        return self._place(self.generations_uri, "generations")
+
+    @property
+    def history_uri(self) -> str:
+        """Where runs are recorded: an absolute path or a URI, without a slash at the end."""
+        return self._place(self.history.uri, "history")
+
+    def _place(self, uri: str | None, name: str) -> str:
+        uri = uri or str(self.home_dir / name)
         return (uri if "://" in uri else str(expanded(Path(uri)))).rstrip("/")
 
     @property

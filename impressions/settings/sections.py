@@ -344,6 +344,19 @@ class Reconcile(BaseModel):
     )
 
 
+class History(BaseModel):
+    """What every job did, kept beyond it (impressions/history)."""
+
+    model_config = _FROZEN
+
+    uri: str | None = Field(
+        None,
+        description="where every job records its runs: a path, or s3://... for several hosts; "
+        "default: <home>/history",
+    )
+    runs: int = Field(400, ge=20, description="runs kept of each job")
+
+
 class Serving(BaseModel):
     """The gRPC service."""
 

@@ -127,7 +127,7 @@ def emit(data: object, *, json: bool, table: Table | str | None = None) -> None:
         table: what a person gets instead: a Table, or text as it is.
     """
     if json:
-        print(jsonlib.dumps(data, default=_jsonable), flush=True)
+        print(jsonlib.dumps(data, default=jsonable), flush=True)
     elif isinstance(table, Table):
         _print_table(table)
     elif table is not None:
@@ -164,7 +164,8 @@ def _cell(value: object) -> str:
     return f"{value:,.0f}" if abs(value) >= 1_000 else f"{value:.4g}"
 
 
-def _jsonable(value: object) -> object:
+def jsonable(value: object) -> object:
+    """The JSON form of what json itself does not know: its `default`."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
     if isinstance(value, Path):

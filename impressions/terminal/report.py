@@ -20,6 +20,7 @@ from typing import Any
 from impressions.clock import monotonic_s, now_ms
 from impressions.core.slot import format_utc
 from impressions.terminal.console import emit, say
+from impressions.terminal.listening import tell
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,7 @@ class Report:
 
     def emit(self, *, json: bool, summary: str) -> None:
         """The run's result on stdout: the JSON line, or `summary` for people."""
+        tell(self)
         emit(self.as_dict(), json=json, table=summary)
 
 
@@ -92,4 +94,6 @@ class Run:
 
 def start_run(job: str, arguments: Mapping[str, Any] | None = None) -> Run:
     """A run that starts now."""
-    return Run(job, arguments or {}, id=uuid.uuid4().hex[:12], started_ms=now_ms())
+    run = Run(job, arguments or {}, id=uuid.uuid4().hex[:12], started_ms=now_ms())
+    tell(run)
+    return run

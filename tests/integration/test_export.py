@@ -12,7 +12,6 @@ from batch.compacting import refs
 from batch.compacting.job import Compacting
 from batch.compacting.publishing import writer
 from batch.exporting import sst_input
-from batch.exporting.generation_directory import open_directory
 from batch.exporting.job import Exporting
 from batch.exporting.leftovers import sweep_unlisted
 from batch.exporting.verifying import check_complete
@@ -29,6 +28,7 @@ from impressions.formats.generation_paths import sst_path
 from impressions.formats.manifest import SstFile, content_digest
 from impressions.rocksdb import generation_store
 from impressions.settings.sections import Catalog
+from impressions.storage.directory import open_directory
 from impressions.terminal.report import start_run
 from oracle import naive
 from tests.compare import as_dict, differences

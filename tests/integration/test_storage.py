@@ -11,8 +11,8 @@ import pytest
 from pyarrow.fs import FileSystem
 
 from batch.exporting.ema_rows import complete_profiles_of
-from batch.exporting.generation_directory import below, open_directory, shown
 from batch.exporting.leftovers import sweep_unlisted
+from impressions.storage.directory import below, open_directory, shown
 
 BUCKET = "lake"
 

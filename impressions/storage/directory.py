@@ -1,8 +1,7 @@
-"""A generation's directory while it is being written, on any filesystem pyarrow knows.
+"""A directory on any filesystem pyarrow knows: of a generation that is written, of the run history.
 
 A plain path is local; anything with a scheme (s3://, gs://, hdfs://) is opened by pyarrow, with the
-credentials that its client finds by itself. Paths given to `Directory` are relative to it and come
-from impressions/formats/generation_paths.py.
+credentials that its client finds by itself. Paths given to `Directory` are relative to it.
 
     put        copies a local file and returns its sha256, computed on the way
     replace    small files: readers see the old or the new one, never a part. Locally by temp, fsync
@@ -68,11 +67,12 @@ class Directory:
             target.write(data)
         return None
 
-    def list(self) -> list[Stored]:
-        """Every file below the directory, by path."""
+    def list(self, below: str = "") -> list[Stored]:
+        """Every file below the directory, or below one folder of it, by path."""
         from pyarrow.fs import FileSelector, FileType
 
-        chosen = FileSelector(self.root, recursive=True, allow_not_found=True)
+        folder = self._full(below) if below else self.root
+        chosen = FileSelector(folder, recursive=True, allow_not_found=True)
         return sorted(
             (
                 Stored(
