@@ -26,7 +26,8 @@ def event_logs(job: Keeping) -> Removed:
     """All but the newest (rolled ones are directories); none of an application that may run."""
     settings = job.context.settings
     home = settings.home_dir / "logs" / "spark-events"
-    logs = sorted(home.glob("*"), key=lambda path: (_newest_ms(path), path.name), reverse=True)
+    found = (path for path in home.glob("*") if not path.name.startswith("."))
+    logs = sorted(found, key=lambda path: (_newest_ms(path), path.name), reverse=True)
     newest_ms = max(map(_newest_ms, logs), default=0)
     beyond = logs[settings.housekeeping.keep_event_logs :]
     return _removed(job, report.EVENT_LOGS, [p for p in beyond if not _runs(p, newest_ms)])

@@ -100,7 +100,8 @@ def clean(job: Keeping, name: str, plan_of: Callable[[Table], Plan]) -> list[Rem
         gone = _files(job, table, after, plan, files, named)
         if not job.dry_run:
             with progress(f"delete files of {name}", unit="time"):
-                stored_files.delete(table, (*gone.freed, *gone.orphans))
+                left = stored_files.delete(table, (*gone.freed, *gone.orphans))
+            gone = _without(job, name, gone, left)
     return _report(name, plan, gone)
 
 
@@ -151,6 +152,20 @@ def _files(
         )
         old_ms = None
     return unneeded(files, named.before, needed | of_metadata(after), old_ms)
+
+
+def _without(job: Keeping, name: str, gone: Unneeded, left: Mapping[StoredFile, str]) -> Unneeded:
+    """Without those that could not be deleted, which it says; the next run finds them again."""
+    if left:
+        file, why = next(iter(left.items()))
+        job.context.run.note(
+            f"{name}: {len(left):,} files could not be deleted, such as {file.location} ({why}); "
+            "the next run tries again"
+        )
+    freed, orphans = (
+        tuple(f for f in some if f not in left) for some in (gone.freed, gone.orphans)
+    )
+    return Unneeded(freed, orphans)
 
 
 def _report(name: str, plan: Plan, gone: Unneeded) -> list[Removed]:

@@ -52,16 +52,18 @@ def listed(table: Table) -> list[StoredFile] | None:
     return sorted(files, key=lambda file: file.key)
 
 
-def delete(table: Table, files: Iterable[StoredFile]) -> None:
-    """Deletes them; one that is gone already is no error."""
+def delete(table: Table, files: Iterable[StoredFile]) -> dict[StoredFile, str]:
+    """Deletes them; one that is gone already is no error. Those that could not be, and why."""
 
-    def gone(file: StoredFile) -> None:
+    def failure(file: StoredFile) -> tuple[StoredFile, str]:
         failpoint("delete-file")
         try:
             table.io.delete(file.location)
         except FileNotFoundError:  # another run was faster
-            return
+            pass
+        except Exception as error:  # of any store: the others go all the same
+            return file, f"{type(error).__name__}: {error}"
+        return file, ""
 
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        for _ in pool.map(gone, files):
-            pass
+        return {file: why for file, why in pool.map(failure, files) if why}

@@ -440,3 +440,26 @@ def test_the_report_is_bounded(world: World) -> None:
     assert (of_raw["count"], len(of_raw["names"]), of_raw["not_named"]) == (120, 50, 70)
     assert of_raw["bytes"] == 120_000
     json.dumps(done.extra)
+
+
+def test_files_that_cannot_be_deleted_are_said_and_found_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The others go; nothing is reported as removed that is still there."""
+    from batch.lake.durable import DurableFileIO
+
+    files = [orphan(world, f"{n}.parquet", written=20) for n in range(3)]
+    true_delete = DurableFileIO.delete
+
+    def refusing(self, location):
+        if str(location).endswith("/1.parquet"):
+            raise PermissionError(13, "Permission denied")
+        true_delete(self, location)
+
+    monkeypatch.setattr(DurableFileIO, "delete", refusing)
+    this = world.clean(NOW)
+    assert rules(this)[report.ORPHANS, RAW] == 2
+    assert [path.exists() for path in files] == [False, True, False]
+    monkeypatch.undo()
+    assert rules(world.clean(NOW))[report.ORPHANS, RAW] == 1
+    assert not files[1].exists()
