@@ -12,6 +12,7 @@ what they consist of. pyspark is imported inside functions, so every module is l
     status       what the tables report: `impressions status`, `quality`, `accept`
     replay       files as live traffic: `impressions produce`
     reconciling  raw and topic against answers: `impressions reconcile`
+    housekeeping what nobody needs any more goes: `impressions housekeeping`
     closing      slots of raw: sorted, duplicates decided
     landing      the topic into raw, exactly once
     compacting   the window pinned, aggregated, audited, published

@@ -98,7 +98,8 @@ def _without_gone(context: Context, raw: Table, base: snapshots.State, *, writes
     """The table without days that raw lost; those too old to tell stay."""
     kept = quality_table.read(context.settings)
     there = {slot // DAY_MS for slot in slot_states(raw, base.snapshot_id)}
-    since = (base.valid_through_ms or 0) // DAY_MS - _RETENTION_DAYS
+    kept_days = min(_RETENTION_DAYS, context.settings.housekeeping.keep_raw_days)
+    since = (base.valid_through_ms or 0) // DAY_MS - kept_days
     gone = {row.day for row in kept.rows if row.day >= since} - there
     if gone and writes:
         quality_table.replace(context.settings, dict.fromkeys(gone, ()), context.run.id)

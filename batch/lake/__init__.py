@@ -16,6 +16,10 @@ ema_columns       rows of ema as numpy columns
 sort_order        the order of rows in a file of raw
 data_file_writer  sorted rows to data files: statistics, sort order, bounded sizes
 guarded_commit    one snapshot on exactly the one it was computed from, or a conflict
+removal           refs and snapshots taken out of the metadata: guarded, and without a clock
+needed_files      every file that a table's metadata names
+stored_files      the files that lie below a table's location
+times_in_names    when a file was begun, as its name says
 conflict          a step repeated from the newest state when another commit came first
 durable           a FileIO that reports nothing as written before the disk has it
 locations         locations of Iceberg and local paths

@@ -9,7 +9,6 @@ stream of rows becomes several files, each after the other in the order of the r
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from batch.lake import locations
 from batch.lake.tables import DICTIONARY_PROPERTY
+from batch.lake.times_in_names import new_name
+from impressions.clock import now_ms
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -191,7 +192,7 @@ def _new_location(metadata: TableMetadata, partition: Mapping[str, Any]) -> str:
     spec, schema = metadata.spec(), metadata.schema()
     typed = [PartitionFieldValue(field, partition[field.name]) for field in spec.fields]
     key = PartitionKey(typed, spec, schema)
-    return provider.new_data_location(f"{uuid.uuid4()}.parquet", key)
+    return provider.new_data_location(f"{new_name(now_ms())}.parquet", key)
 
 
 def _dictionary_columns(metadata: TableMetadata) -> list[str] | bool:

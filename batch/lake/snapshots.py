@@ -2,14 +2,14 @@
 
 Every commit of ours on raw carries
 
-    impressions.operation          land | close | forget
+    impressions.operation          land | close | forget | housekeeping
     impressions.valid-through-ms   every record with an ingest time before this is in the table
     impressions.kafka.*            land from Kafka: how far the topic is landed (landing/cursor.py)
 
 so the offsets, counts and times of a commit are part of that commit. A commit of somebody else (a
 DELETE, a compaction) carries nothing: then the newest ancestor that does speaks for the table. What
-`close` says of valid-through is a copy, for when the landing it copied from has expired; a landing
-may have come between, so a landing is asked first.
+`close` and `housekeeping` say of valid-through is a copy, for when the landing it was copied from
+has expired; a landing may have come between, so a landing is asked first.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ OPERATION = "impressions.operation"
 VALID_THROUGH = "impressions.valid-through-ms"
 RUN_ID = "impressions.run-id"
 
-LAND, CLOSE, FORGET = "land", "close", "forget"
+LAND, CLOSE, FORGET, HOUSEKEEPING = "land", "close", "forget", "housekeeping"
+_COPYING = (CLOSE, HOUSEKEEPING)
 MAIN = "main"
 
 
@@ -104,7 +105,7 @@ def state_of(known: Mapping[int, Snapshot], at: int | None) -> State:
     """The same of snapshots that are read already."""
     line = list(ancestry(known, at))
     saying = [commit for commit in line if VALID_THROUGH in commit.summary]
-    by_land = [commit for commit in saying if commit.summary.get(OPERATION) != CLOSE]
+    by_land = [commit for commit in saying if commit.summary.get(OPERATION) not in _COPYING]
     said = next(iter(by_land or saying), None)
     text = None if said is None else said.summary[VALID_THROUGH]
     through_ms = int(text) if text else None

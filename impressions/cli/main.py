@@ -61,6 +61,9 @@ VERBS = {
     ),
     "compact": Verb("batch.compact:command", "Compute and publish one generation's aggregates."),
     "export": Verb("batch.export:command", "Write a generation's SST files and manifest."),
+    "housekeeping": Verb(
+        "batch.housekeeping.verb:command", "Remove what neither a rollback nor a window needs."
+    ),
     "bulkload": Verb(
         "bulkload.cli:app", "Install generations on a host: load, activate, rollback."
     ),

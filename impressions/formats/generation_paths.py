@@ -5,6 +5,7 @@ day. Names sort like their cutovers within one slot length. No other module join
 
     published, on any filesystem        <generations>/<id>/manifest.json          written last
                                         <generations>/<id>/shard=<n>/*.sst
+                                        <generations>/<id>/removing.json     what is being deleted
     on a serving host                   <data>/CURRENT                            which one answers
                                         <data>/generations/<id>/manifest.json     as published
                                         <data>/generations/<id>/db/shard=<n>/     RocksDB, read-only
@@ -28,6 +29,7 @@ from impressions.core.spec import DAY_MS
 
 MANIFEST = "manifest.json"
 REPORT = "report.json"
+REMOVING = "removing.json"
 CURRENT = "CURRENT"
 LOADED = "loaded.json"
 SEAM = "seam.json"

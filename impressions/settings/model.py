@@ -32,6 +32,7 @@ from impressions.settings.sections import (
     Exporter,
     History,
     Host,
+    Housekeeping,
     Kafka,
     Land,
     Quality,
@@ -88,6 +89,7 @@ class Settings(BaseSettings):
     serving: Serving = Serving()
     reconcile: Reconcile = Reconcile()
     console: Console = Console()
+    housekeeping: Housekeeping = Housekeeping()
     history: History = History()
     alerts: Alerts = Alerts()
     exporter: Exporter = Exporter()

@@ -12,7 +12,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ByteSize, ConfigDict, Field, model_validator
 
+from impressions.core.spec import Spec
 from impressions.settings import sources
+
+LEAST_RAW_DAYS = Spec().window_days + Spec().tail_days + 2
+"""A host may answer from a generation that is as old as the tail is long; that one's window begins
+a year before, on a day of ingest one earlier, whose duplicates may have their first copy the day
+before that. Late events change nothing: the rule counts by the time of ingest."""
 
 _FROZEN = ConfigDict(extra="forbid", frozen=True, validate_default=True)
 
@@ -165,6 +171,34 @@ class Quality(BaseModel):
     )
     drift_ratio: float = Field(
         0.012, gt=0, description="change a week, on the median, that is called a drift"
+    )
+
+
+class Housekeeping(BaseModel):
+    """What `impressions housekeeping` leaves in its place."""
+
+    model_config = _FROZEN
+
+    keep_snapshots_days: float = Field(
+        14, ge=1, description="days that a table's former states can be read by time or id"
+    )
+    keep_generations: int = Field(
+        8, ge=2, description="newest generations that stay in the table, with their sources"
+    )
+    keep_published: int = Field(
+        4, ge=2, description="newest exported generations that stay in generations_uri"
+    )
+    keep_raw_days: int = Field(
+        400,
+        ge=LEAST_RAW_DAYS,
+        description="days of events that stay in raw, and of rejected rows; more where a "
+        "generation that stays needs them",
+    )
+    orphan_days: float = Field(
+        7, ge=1, description="days after which a file that nothing names is of a dead attempt"
+    )
+    keep_event_logs: int = Field(
+        60, ge=1, description="newest event logs of Spark below <home>/logs that stay"
     )
 
 

@@ -10,6 +10,7 @@ credentials that its client finds by itself. Paths given to `Directory` are rela
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 from dataclasses import dataclass
@@ -87,6 +88,13 @@ class Directory:
 
     def delete(self, path: str) -> None:
         self.files.delete_file(self._full(path))
+
+    def remove_empty(self) -> None:
+        """Removes directories without a file, this one too; an object store has none."""
+        if self.files.type_name == "local":
+            for directory, _, _ in os.walk(self.root, topdown=False):
+                with contextlib.suppress(OSError):  # not empty, or somebody just writes there
+                    os.rmdir(directory)
 
     def _full(self, path: str) -> str:
         return f"{self.root}/{path}"

@@ -9,10 +9,13 @@ import pytest
 
 from batch.close import run_close
 from batch.closing.request import Request
+from batch.housekeeping import removed as report
+from batch.housekeeping.run import run
 from batch.importing.forget import Forgetting, forget
 from batch.jobs.context import Context
 from batch.jobs.tasks import Runner
-from batch.lake import tables
+from batch.lake import snapshots, stored_files, tables
+from batch.lake.needed_files import NeededFiles, key_of
 from impressions.clock import now_ms
 from impressions.settings.model import Settings
 from impressions.terminal.report import start_run
@@ -63,3 +66,28 @@ def test_an_import_a_close_and_a_forgetting(settings: Settings, tmp_path: Path) 
     forget(Forgetting(settings, start_run("forget"), Runner(), now_ms, [path]))
     assert rows(settings) == []
     assert rows(settings, tables.REJECTED) == []
+
+
+def test_housekeeping_of_a_bucket(settings: Settings, tmp_path: Path) -> None:
+    """Files of a snapshot that is gone and of a dead attempt; all that is named is there."""
+    names = [file_of(tmp_path / f"{n}.parquet", rows_of(logs(n, n=20, days=1))) for n in (1, 2)]
+    bring_in(settings, names[0])
+    raw = tables.require(settings, tables.RAW, hint="")
+    dead = f"{raw.location()}/data/dead.parquet"
+    with raw.io.new_output(dead).create() as stream:
+        stream.write(b"dead")
+    bring_in(settings, names[1])
+    held = rows(settings)
+    at_once = {"keep_snapshots_days": 0, "orphan_days": 0}
+    section = settings.housekeeping.model_copy(update=at_once)
+    chosen = settings.model_copy(update={"housekeeping": section})
+    done = run(Context(chosen, start_run("housekeeping"), Runner(), now_ms))
+    found = {(one["rule"], one["where"]): one["count"] for one in done.extra["removed"]}
+    assert found[report.SNAPSHOTS, "raw"] == 1
+    assert found[report.FREED, "raw"] >= 2
+    assert found[report.ORPHANS, "raw"] == 1
+    assert rows(settings) == held
+    raw = tables.require(settings, tables.RAW, hint="")
+    there = {file.key for file in stored_files.listed(raw) or ()}
+    assert key_of(dead) not in there
+    assert NeededFiles().of(raw, snapshots.by_id(raw).keys()) <= there
