@@ -15,6 +15,7 @@ import re
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
 
 from impressions.settings.model import Settings
 from impressions.settings.paths import expanded
@@ -34,7 +35,8 @@ def directory_of(settings: Settings) -> str | None:
         return None
     if uri and "://" in uri:
         return uri.rstrip("/")
-    return f"file://{expanded(Path(uri)) if uri else settings.home_dir / 'logs' / 'spark-events'}"
+    # Spark wants a URI: with a space in it, it takes a plain path for a relative one.
+    return (expanded(Path(uri)) if uri else settings.home_dir / "logs" / "spark-events").as_uri()
 
 
 def conf(settings: Settings) -> dict[str, str]:
@@ -87,4 +89,4 @@ def sweep(settings: Settings) -> list[str]:
 
 
 def _local(directory: str) -> Path | None:
-    return Path(directory.removeprefix("file://")) if directory.startswith("file://") else None
+    return Path(unquote(urlsplit(directory).path)) if directory.startswith("file://") else None

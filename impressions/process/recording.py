@@ -164,6 +164,8 @@ def ended_by(error: BaseException) -> tuple[int, ImpressionsError | None]:
     with a code has said why."""
     if isinstance(error, KeyboardInterrupt) or type(error).__name__ == "Abort":
         return _INTERRUPTED, None
+    if isinstance(error, SystemExit):
+        return error.code if isinstance(error.code, int) else int(error.code is not None), None
     code = getattr(error, "exit_code", None)
     if not isinstance(error, ImpressionsError) and isinstance(code, int):
         return code, getattr(error, "known", None)  # typer.Exit

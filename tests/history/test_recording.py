@@ -23,6 +23,7 @@ ERRORS = {
     "bug": lambda: KeyError("boom"),
     "interrupt": lambda: KeyboardInterrupt(),
     "findings": lambda: typer.Exit(6),
+    "leaves": lambda: SystemExit(4),
 }
 
 
@@ -94,6 +95,14 @@ def test_a_failure(home: Path, fail: str, code: int, reason: str, error: str | N
     (run,) = runs(home)
     assert (run.exit_code, run.reason, run.error, run.changed) == (code, reason, error, False)
     assert len(run.events) == 1
+
+
+def test_a_library_that_leaves_the_program(home: Path) -> None:
+    """Its exit code is that of the record."""
+    with pytest.raises(SystemExit):
+        call("--fail", "leaves")
+    (run,) = runs(home)
+    assert run.exit_code == 4
 
 
 @pytest.mark.parametrize("argv", [["--dry-run"], ["--fail", "usage"], ["--nonsense"]])

@@ -32,9 +32,10 @@ run(job)
 @pytest.mark.slow
 @pytest.mark.spark
 def test_a_job_that_fails_leaves_its_log_and_says_how_to_open_it(tmp_path: Path) -> None:
-    """A real failing stage: in the log; the line under --json and in the history; old logs go,
-    other files stay."""
-    logs = tmp_path / "home" / "logs" / "spark-events"
+    """A real failing stage, in a home with a space: in the log; the line under --json and in the
+    history; old logs go, other files stay."""
+    home = tmp_path / "a home"
+    logs = home / "logs" / "spark-events"
     logs.mkdir(parents=True)
     for i in range(3):
         (logs / f"local-{i}.zstd").write_text("old")
@@ -42,7 +43,7 @@ def test_a_job_that_fails_leaves_its_log_and_says_how_to_open_it(tmp_path: Path)
     (logs / "notes.txt").write_text("mine")
     program = tmp_path / "job.py"
     program.write_text(JOB)
-    sets = (f"home={tmp_path / 'home'}", "spark.master=local[1]", "spark.event_logs=2",
+    sets = (f"home={home}", "spark.master=local[1]", "spark.event_logs=2",
             "spark.driver_memory=1g")  # fmt: skip
     answer = subprocess.run(
         [sys.executable, program, "--json", *(w for s in sets for w in ("--set", s))],
@@ -52,14 +53,14 @@ def test_a_job_that_fails_leaves_its_log_and_says_how_to_open_it(tmp_path: Path)
     (note,) = json.loads(answer.stdout)["notes"]
     (log,) = [path for path in logs.iterdir() if path.name not in ("notes.txt", "local-2.zstd")]
     assert log.name.removesuffix(".zstd") in note
-    assert f"-Dspark.history.fs.logDirectory=file://{logs}" in note
+    assert f"-Dspark.history.fs.logDirectory={logs.as_uri()}" in note
     assert Path(note.split()[-2]).is_file()
     with pa.input_stream(str(log), compression="zstd") as stream:
         events = [json.loads(line) for line in stream.read().splitlines()]
     ends = [e["Job Result"]["Result"] for e in events if e["Event"] == "SparkListenerJobEnd"]
     assert ends == ["JobFailed"]
     assert events[-1]["Event"] == "SparkListenerApplicationEnd"
-    (run,) = RunHistory(str(tmp_path / "home" / "history")).runs("compact")
+    (run,) = RunHistory(str(home / "history")).runs("compact")
     assert (run.exit_code, run.extra["notes"]) == (1, [note])
     assert "no such title" in (run.error or "")
 

@@ -104,9 +104,10 @@ def arrived(person: Person, logs: int, address: str) -> Any:
 def assert_status_tells(answer: Any, status: Any) -> None:
     """Live only: everything is well but that there is no generation, which serving says."""
     stages = {name: stage["state"] for name, stage in status["stages"].items()}
-    well = dict.fromkeys(("topic", "worker", "deltas"), "ok")
+    well = dict.fromkeys(("topic", "worker", "deltas", "disk"), "ok")
     assert stages == {"serving": "look"} | well | dict.fromkeys(
-        ("landed", "closed", "quality", "generations", "loaded", "active"), "none"
+        ("landed", "closed", "quality", "generations", "loaded", "active", "jobs", "reconciled"),
+        "none",
     )
     (server,) = status["stages"]["serving"]["servers"]
     assert server["reasons"] == ["no_generation"] == answer["context"]["reasons"]
