@@ -78,7 +78,8 @@ def _bring_back(job: Landing, before: Before, missing: Mapping[int, int]) -> tup
     said = snapshots.properties(snapshots.LAND, job.run.id, through_ms)
     commit(before.raw, files, said | before.landed.properties(), reached_ms=before.seen.broker_ms)
     job.run.note(f"{total:,} rows that were landed and then gone are landed again")
-    event(HEALED, "landed rows that were gone are back", f"{total:,} rows")
+    if total:
+        event(HEALED, "rows that were gone are landed again", f"{total:,} rows")
     return begin(job), Tally(changed=True, repaired=total)
 
 

@@ -81,6 +81,11 @@ VERBS = {
         "Compare raw with answers; name events that differ.",
     ),
     "status": Verb("impressions.cli.status:command", "Show both paths end to end, with ages."),
+    "exporter": Verb(
+        "impressions.cli.exporter:command",
+        "Serve what status shows as metrics: jobs, tables, topic, disks.",
+        service=True,
+    ),
     "dev": Verb("impressions.cli.dev:app", "Run the whole system on this machine: up, down."),
 }
 

@@ -1,6 +1,7 @@
 """What the layers answer when `impressions status` asks them: plain data, declared below them.
 
 Lake          the tables                        answered by batch/status
+Rotation      how far reconciliation has come   answered by batch/reconciling/status.py
 Listed        a published directory             answered by bulkload/listing.py
 HostStatus    the generations of this host      answered by bulkload/host_status.py
 """
@@ -8,7 +9,7 @@ HostStatus    the generations of this host      answered by bulkload/host_status
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from impressions.formats.seam_record import SeamRecord
 
@@ -46,12 +47,23 @@ class Quality:
         through_ms: end of the newest day that was judged.
         blocking, named: findings that stand, a sentence each with its id, the newest first.
         accepted: how many somebody accepted.
+        counts: how many stand by (measure, whether they block).
     """
 
     through_ms: int
     blocking: tuple[str, ...]
     named: tuple[str, ...]
     accepted: int
+    counts: Mapping[tuple[str, bool], int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Rotation:
+    """Reconciliation through all profiles. `full_ms`: all were compared since; None: not yet."""
+
+    begun_ms: int
+    full_ms: int | None
+    profiles: int
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ asked says why; the others are shown all the same.
 
 from __future__ import annotations
 
+import threading
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -14,11 +15,19 @@ from impressions.clock import Clock, now_ms
 from impressions.process.extras import named
 from impressions.process.registry import running
 from impressions.settings.model import Settings
+from impressions.status.disks import read_disks
+from impressions.status.headroom import read_headroom
+from impressions.status.jobs import read_jobs
 from impressions.status.questions import Unknown, ask_all
 from impressions.status.stage import Found, Stage, age_s
 from impressions.status.stages import exit_code, stages
 
 TIMEOUT_S = 15.0
+QUESTIONS = (
+    "stream", "lake", "published", "host", "copy", "servers", "jobs", "rotation", "disks",
+    "headroom",
+)  # fmt: skip
+"""The fields of Found that are asked, each of which may be Unknown."""
 
 
 @dataclass(frozen=True)
@@ -36,14 +45,21 @@ class Status:
     def hangs(self) -> bool:
         """Whether a question is still open in a thread, which no interpreter's end can stop."""
         found = self.found
-        parts = (
-            found.stream, found.lake, found.published, found.host, found.copy, found.servers,
-        )  # fmt: skip
+        parts = (getattr(found, name) for name in QUESTIONS)
         return any(isinstance(part, Unknown) and part.late for part in parts)
 
 
-def look(settings: Settings, clock: Clock = now_ms, timeout_s: float = TIMEOUT_S) -> Status:
-    """Ask everything; ends within about `timeout_s`."""
+def look(
+    settings: Settings,
+    clock: Clock = now_ms,
+    timeout_s: float = TIMEOUT_S,
+    unfinished: dict[str, threading.Thread] | None = None,
+) -> Status:
+    """Ask everything; ends within about `timeout_s`, and as long again for the headroom.
+
+    Args:
+        unfinished: of looks before, as in `ask_all`.
+    """
     from impressions.status.serving import read_copy, read_servers
     from impressions.status.stream import read_stream
 
@@ -55,8 +71,16 @@ def look(settings: Settings, clock: Clock = now_ms, timeout_s: float = TIMEOUT_S
             "host": lambda: named("bulkload.host_status:status")(settings, clock),
             "copy": lambda: read_copy(settings, clock),
             "servers": lambda: read_servers(settings),
+            "jobs": lambda: read_jobs(settings),
+            "rotation": lambda: named("batch.reconciling.status:read_rotation")(settings),
+            "disks": lambda: read_disks(settings),
         },
         timeout_s,
+        unfinished,
+    )
+    stream, lake = answers["stream"], answers["lake"]
+    answers |= ask_all(
+        {"headroom": lambda: read_headroom(settings, stream, lake)}, timeout_s, unfinished
     )
     found = Found(at_ms=clock(), processes=tuple(running(settings)), **answers)
     return Status(found, stages(found, settings))
