@@ -57,7 +57,7 @@ from tests.integration.raw_events import ema_rows
 from tests.spark import small_settings
 from tests.tolerance import FLOAT32_STORED, FLOAT64
 
-pytestmark = [pytest.mark.spark, pytest.mark.slow]
+pytestmark = [pytest.mark.spark, pytest.mark.slow, pytest.mark.timeout(1_800)]
 
 SEED = 20261129
 WEEKS = 5

@@ -22,7 +22,9 @@ from tests.integration.live import arrived, live_lake, logs, next_slot, send
 from tests.integration.raw_events import ema_rows
 from tests.tolerance import FLOAT64
 
-pytestmark = [pytest.mark.spark, pytest.mark.kafka, pytest.mark.slow]
+pytestmark = [
+    pytest.mark.spark, pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(1_800),
+]  # fmt: skip
 
 
 def go(lake: Lake, cutover_ms: int) -> list[Gone]:
