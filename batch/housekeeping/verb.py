@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from batch.housekeeping.removed import said, summary
-from batch.housekeeping.run import run as run_housekeeping
 from batch.jobs.context import Context
 from batch.jobs.tasks import Runner
 from impressions.clock import now_ms
@@ -28,6 +27,8 @@ def command(settings: Settings, dry_run: DryRun = False, json: Json = False) -> 
       impressions housekeeping --dry-run
       impressions housekeeping --set housekeeping.keep_generations=12
     """
+    from batch.housekeeping.run import run as run_housekeeping
+
     context = Context(settings, start_run("housekeeping", {"dry_run": dry_run}), Runner(), now_ms)
     report = context.run.report(run_housekeeping(context, dry_run=dry_run))
     for what, detail in () if dry_run else said(report.outcome):
