@@ -10,7 +10,6 @@ from dataclasses import replace
 from batch.closing.recording import Fresh, Recorded, record
 from batch.jobs.context import Context
 from batch.lake.tables import QUALITY
-from batch.quality import textfile
 from batch.quality.review import as_document, lines, review
 from impressions.terminal.console import warn
 from impressions.terminal.report import Outcome
@@ -23,7 +22,7 @@ def record_and_review(context: Context, done: Outcome, fresh: Fresh) -> Outcome:
 
 
 def reviewed(context: Context, done: Outcome, recorded: Recorded) -> Outcome:
-    """Judges the days, says what was found, writes the metrics."""
+    """Judges the days, says what was found."""
     verdict = review(context.settings, recorded.kept, None)
     for line in lines(verdict):
         warn(line)
@@ -32,10 +31,6 @@ def reviewed(context: Context, done: Outcome, recorded: Recorded) -> Outcome:
             f"{len(recorded.lacking):,} earlier days have no rows of impressions.{QUALITY}: "
             "impressions quality --backfill"
         )
-    newest = max((row.day for row in recorded.kept.rows), default=-1)
-    if newest >= 0:
-        text = textfile.text_of(verdict, (newest + 1) * 86_400)
-        textfile.write(context.settings.quality_metrics_file, text)
     document = as_document(verdict) | {
         "days_recorded": len(recorded.days),
         "days_lacking": len(recorded.lacking),

@@ -18,7 +18,9 @@ from batch.compacting import refs
 from batch.lake.generations import History
 from impressions.core.errors import Refused
 from impressions.formats.generation_paths import generation_id, ref_name
+from impressions.history.run_record import HEALED
 from impressions.process.failpoint import failpoint
+from impressions.process.recording import event
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, DataFrameWriterV2, SparkSession
@@ -71,6 +73,7 @@ def heal(spark: SparkSession, ema: str, known: History) -> History:
         return known
     if main.cutover_ms not in known.tagged:
         refs.set_tag(spark, ema, ref_name("gen", main.cutover_ms), at=main.snapshot_id)
+        event(HEALED, "publication of a generation finished", main.name)
     branch = ref_name("audit", main.cutover_ms)
     # At another snapshot it is a computation that was kept to be looked at.
     if refs.refs(spark, ema).get(branch) == main.snapshot_id:

@@ -43,8 +43,9 @@ def require_ordinary(job: Compacting, kept: Kept) -> Verdict:
 def changed_bounds(job: Compacting) -> str:
     """Settings of the gate that are not the defaults, for the report: none of them is silent."""
     ours, usual = job.settings.quality, Quality()
-    names = [name for name in type(usual).model_fields if name != "metrics_file"]
-    changed = [name for name in names if getattr(ours, name) != getattr(usual, name)]
+    changed = [
+        name for name in type(usual).model_fields if getattr(ours, name) != getattr(usual, name)
+    ]
     return ", ".join(f"quality.{name} = {getattr(ours, name)}" for name in changed)
 
 

@@ -27,6 +27,8 @@ from batch.landing.part import Task
 from batch.landing.plan import Range
 from batch.landing.tally import Tally
 from impressions.core.errors import Refused
+from impressions.history.run_record import HEALED
+from impressions.process.recording import event
 
 if TYPE_CHECKING:
     from pyiceberg.manifest import DataFile
@@ -76,6 +78,8 @@ def _bring_back(job: Landing, before: Before, missing: Mapping[int, int]) -> tup
     said = snapshots.properties(snapshots.LAND, job.run.id, through_ms)
     commit(before.raw, files, said | before.landed.properties(), reached_ms=before.seen.broker_ms)
     job.run.note(f"{total:,} rows that were landed and then gone are landed again")
+    if total:
+        event(HEALED, "rows that were gone are landed again", f"{total:,} rows")
     return begin(job), Tally(changed=True, repaired=total)
 
 

@@ -23,5 +23,4 @@ rejected_rows  rejected rows of days, by device and reason
 days           which days of raw are over, and which files they consist of
 table          `impressions.quality`: rows and acceptances, read and replaced
 review         what the table says now, for reports and people
-textfile       the findings as a file of metrics
 """

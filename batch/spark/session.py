@@ -35,6 +35,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from batch.lake.catalog import spark_catalog
+from batch.spark import event_logs
 from batch.spark.errors import rotten_files_named
 from batch.spark.pinned import PINNED, check_pinned
 from impressions.core.errors import ImpressionsError, MissingDependency, NotReady
@@ -83,7 +84,8 @@ def spark_session(settings: Settings, app_name: str) -> SparkSession:
 
 @contextlib.contextmanager
 def using_spark(settings: Settings, app_name: str) -> Iterator[SparkSession]:
-    """A session for the block; Spark stops at its end if the block started it."""
+    """A session for the block; Spark stops at its end if the block started it. What the block
+    raises has a note on how to open Spark's event log."""
     require("pyspark", "spark")
     from pyspark import SparkContext
 
@@ -92,9 +94,14 @@ def using_spark(settings: Settings, app_name: str) -> Iterator[SparkSession]:
     try:
         with rotten_files_named(settings):
             yield session
+    except Exception as error:
+        if line := event_logs.how_to_open(session):
+            error.add_note(line)
+        raise
     finally:
         if ours:
             session.stop()
+            event_logs.sweep(settings)
 
 
 def register_source(spark: SparkSession, source: type[DataSource]) -> None:
@@ -135,6 +142,7 @@ def _context_conf(settings: Settings, app_name: str) -> dict[str, str]:
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
         "spark.log.level": "WARN",
+        **event_logs.conf(settings),
         "spark.pyspark.python": sys.executable,
         "spark.pyspark.driver.python": sys.executable,
     }

@@ -11,6 +11,7 @@ of rows per slot then and now say it; `close` rewrites rows and changes no count
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from batch.closing.slots import due_slots
@@ -82,6 +83,7 @@ def _judged_days(settings: Settings) -> Quality | None:
         blocking=tuple(f"{one.id} {one.sentence}" for one in found if one.blocks),
         named=tuple(f"{one.id} {one.sentence}" for one in found if not one.blocks),
         accepted=len(verdict.accepted),
+        counts=Counter((one.measure, one.blocks) for one in found),
     )
 
 

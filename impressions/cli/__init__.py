@@ -11,6 +11,7 @@
     rejected            shows and replays the dead letters of the stream
     get                 asks a server for one profile
     status              both paths end to end
+    exporter            the same as metrics, a service
     dev                 the whole system on this machine: up, down
 
 The verbs of batch, bulkload, speed and serving are in these packages.

@@ -78,6 +78,11 @@ VERBS = {
         "Compare raw with answers; name events that differ.",
     ),
     "status": Verb("impressions.cli.status:command", "Show both paths end to end, with ages."),
+    "exporter": Verb(
+        "impressions.cli.exporter:command",
+        "Serve what status shows as metrics: jobs, tables, topic, disks.",
+        service=True,
+    ),
     "console": Verb(
         "impressions.console.verb:command", "Show the system as a web page.", service=True
     ),

@@ -33,7 +33,10 @@ PARTS = {
     "servers": "servers of this home",
     "fleet": "other servers",
     "days": "days of events",
-    "rounds": "reconciliation",
+    "jobs": "jobs",
+    "rotation": "reconciliation",
+    "disks": "disks",
+    "headroom": "headroom of the topic",
     "runs": "run history",
 }
 """What is asked, in words."""

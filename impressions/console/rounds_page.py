@@ -14,18 +14,17 @@ from impressions.console.jobs_page import state_of
 from impressions.console.masking import Masking
 from impressions.console.words import ago, number, time
 from impressions.history.run_record import RunRecord
-from impressions.status.facts import Rounds
+from impressions.status.facts import Rotation
 from impressions.status.questions import Unknown
 
 _ROUNDS, _EVENTS = 20, 50
 
 
 @dataclass(frozen=True)
-class Rotation:
+class RotationView:
     """In words."""
 
     full_age: str
-    full_profiles: str
     begun: str
     profiles: str
 
@@ -55,16 +54,11 @@ class EventRow:
     layers: str
 
 
-def rotation(found: Rounds | Unknown, at_ms: int) -> Rotation | None:
+def rotation(found: Rotation | Unknown, at_ms: int) -> RotationView | None:
     if isinstance(found, Unknown):
         return None
     full = ago(at_ms, found.full_ms) if found.full_ms else "not yet: the first is under way"
-    return Rotation(
-        full,
-        number(found.full_profiles) if found.full_ms else "-",
-        time(found.begun_ms),
-        number(found.profiles),
-    )
+    return RotationView(full, time(found.begun_ms), number(found.profiles))
 
 
 def rounds(runs: Sequence[RunRecord], at_ms: int, masking: Masking) -> tuple[RoundRow, ...]:

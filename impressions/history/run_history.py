@@ -79,6 +79,10 @@ class RunHistory:
         """The newest runs, of one job or of all; the newest first."""
         return tuple(self._records(self._files(job)[:newest]))
 
+    def runs_of_all(self) -> tuple[RunRecord, ...]:
+        """Every run that is kept, of all jobs; the newest first."""
+        return tuple(self._records(self._files(None)))
+
     def successes(self, job: str, newest: int) -> tuple[RunRecord, ...]:
         """The newest runs of a job that ended well; the newest first."""
         well = [file for file in self._files(job) if file.succeeded]
@@ -88,6 +92,10 @@ class RunHistory:
         """The newest run of a job that ended well; None where no record is of one."""
         well = (file for file in self._files(job) if file.succeeded)
         return next((run for file in well for run in self._records([file])), None)
+
+    def first(self, job: str) -> RunRecord | None:
+        """The oldest run of a job that is kept."""
+        return next((run for f in reversed(self._files(job)) for run in self._records([f])), None)
 
     @property
     def _directory(self) -> Directory:

@@ -34,7 +34,7 @@ import typer
 from impressions.core.errors import ImpressionsError, UsageError
 from impressions.process import lifetime
 from impressions.process.descriptors import raise_limit
-from impressions.process.recording import known_error, recorded
+from impressions.process.recording import known_error, notes_of, recorded
 
 if TYPE_CHECKING:
     from impressions.settings.model import Settings
@@ -176,11 +176,14 @@ def report(error: Exception, as_json: bool) -> int:
     if known.reason == "unexpected" and os.environ.get("IMPRESSIONS_DEBUG", "") not in ("", "0"):
         traceback.print_exception(error)
     if as_json:
-        print(jsonlib.dumps(known.as_dict()), flush=True)
+        notes = notes_of(error)
+        print(jsonlib.dumps(known.as_dict() | ({"notes": notes} if notes else {})), flush=True)
         return known.exit_code
     print(f"error: {known.message}", file=sys.stderr)
     if known.hint:
         print(f"hint:  {known.hint}", file=sys.stderr)
+    for note in notes_of(error):
+        print(f"note:  {note}", file=sys.stderr)
     return known.exit_code
 
 

@@ -25,9 +25,11 @@ from impressions.core.spec import Spec
 from impressions.settings import sources
 from impressions.settings.paths import expanded
 from impressions.settings.sections import (
+    Alerts,
     Audits,
     Catalog,
     Console,
+    Exporter,
     History,
     Host,
     Kafka,
@@ -55,7 +57,7 @@ class Settings(BaseSettings):
     home: Path = Field(
         Path(".impressions"),
         description="directory of all local state: catalog.db, warehouse/, generations/, host/, "
-        "kafka/, speed/, dev/, run/, logs/, history/, metrics/, tmp/, reconcile.json",
+        "kafka/, speed/, dev/, run/, logs/, history/, tmp/, reconcile.json",
     )
     slot_seconds: int = Field(
         86_400,
@@ -85,6 +87,8 @@ class Settings(BaseSettings):
     reconcile: Reconcile = Reconcile()
     console: Console = Console()
     history: History = History()
+    alerts: Alerts = Alerts()
+    exporter: Exporter = Exporter()
 
     _origins: dict[str, str] = PrivateAttr(default_factory=dict)
 
@@ -156,11 +160,6 @@ class Settings(BaseSettings):
     def deltas_dir(self) -> Path:
         """Where this host keeps its copy of the deltas."""
         return self.host_dir / "deltas"
-
-    @property
-    def quality_metrics_file(self) -> Path:
-        """Where the findings are for a collector of metrics."""
-        return expanded(self.quality.metrics_file or self.home_dir / "metrics" / "quality.prom")
 
     @property
     def run_dir(self) -> Path:

@@ -68,6 +68,14 @@ class Spark(BaseModel):
         "4g", pattern=r"^\d+[kmgt]b?$", description="JVM heap of the driver, such as 4g"
     )
     conf: Properties = Field({}, description="further Spark properties; they win over ours")
+    event_log_uri: str | None = Field(
+        None,
+        description="directory of Spark's event logs, which must exist in an object store; "
+        '"off" writes none; default: <home>/logs/spark-events',
+    )
+    event_logs: int = Field(
+        50, ge=1, description="event logs kept on a local disk, the newest ones; one for each job"
+    )
     jars_dir: Path | None = Field(
         None, description="cache of pinned jars; default: the user's cache directory"
     )
@@ -157,11 +165,6 @@ class Quality(BaseModel):
     )
     drift_ratio: float = Field(
         0.012, gt=0, description="change a week, on the median, that is called a drift"
-    )
-    metrics_file: Path | None = Field(
-        None,
-        description="where `close` writes its findings for node_exporter's textfile collector; "
-        "default: <home>/metrics/quality.prom",
     )
 
 
@@ -357,6 +360,46 @@ class History(BaseModel):
         "default: <home>/history",
     )
     runs: int = Field(400, ge=20, description="runs kept of each job")
+
+
+class Alerts(BaseModel):
+    """From when on `status` is bad. The alerts of deploy/prometheus hold the same numbers."""
+
+    model_config = _FROZEN
+
+    landed_age_h: float = Field(
+        3, gt=0, description="hours since raw's valid-through, where the topic is landed"
+    )
+    headroom_days: float = Field(
+        3, gt=0, description="days until the topic forgets records that are not landed"
+    )
+    generation_age_days: float = Field(
+        8, gt=0, description="days since the newest generation's cutover: a week, and a day to run"
+    )
+    host_generation_age_days: float = Field(
+        14, gt=0, description="days since the cutover of what a host answers from"
+    )
+    slow_ratio: float = Field(
+        2, gt=1, description="duration of a run, so many times the median of the 8 before"
+    )
+    slow_by_s: float = Field(60, ge=0, description="seconds that a slow run is slower at least")
+    disk_free_share: float = Field(
+        0.05, ge=0, lt=1, description="free share of a disk that Impressions writes to"
+    )
+    reconciled_age_h: float = Field(
+        24, gt=0, description="hours since answers were last compared with raw"
+    )
+
+
+class Exporter(BaseModel):
+    """The service that shows jobs, tables and hosts as metrics."""
+
+    model_config = _FROZEN
+
+    metrics_listen: str = Field(
+        "127.0.0.1:0", pattern=r"^.+:\d{1,5}$", description="host:port of /metrics; 0 = any free"
+    )
+    every_s: float = Field(60, gt=0, description="seconds between looks at everything")
 
 
 class Serving(BaseModel):

@@ -2,7 +2,7 @@
 
 Lake          the tables                        answered by batch/status/lake.py
 QualityDays   the days of events, in numbers    answered by batch/status/days.py
-Rounds        how far reconciliation has come   answered by batch/reconciling/rounds.py
+Rotation      how far reconciliation has come   answered by batch/reconciling/status.py
 Listed        a published directory             answered by bulkload/listing.py
 HostStatus    the generations of this host      answered by bulkload/host_status.py
 """
@@ -10,7 +10,7 @@ HostStatus    the generations of this host      answered by bulkload/host_status
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,12 +51,23 @@ class Quality:
         through_ms: end of the newest day that was judged.
         blocking, named: findings that stand, a sentence each with its id, the newest first.
         accepted: how many somebody accepted.
+        counts: how many stand by (measure, whether they block).
     """
 
     through_ms: int
     blocking: tuple[str, ...]
     named: tuple[str, ...]
     accepted: int
+    counts: Mapping[tuple[str, bool], int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Rotation:
+    """Reconciliation through all profiles. `full_ms`: all were compared since; None: not yet."""
+
+    begun_ms: int
+    full_ms: int | None
+    profiles: int
 
 
 @dataclass(frozen=True)
@@ -114,21 +125,6 @@ class QualityDays:
     segments: tuple[tuple[str, str], ...]
     measures: Mapping[str, NDArray[np.float64]]
     findings: tuple[DayFinding, ...]
-
-
-@dataclass(frozen=True)
-class Rounds:
-    """How far reconciliation has come through all profiles; times in ms.
-
-    Attributes:
-        begun_ms, profiles: when the rotation under way began, and how many it has compared.
-        full_ms, full_profiles: the same of the last one that is through; 0 before the first.
-    """
-
-    begun_ms: int
-    profiles: int
-    full_ms: int
-    full_profiles: int
 
 
 @dataclass(frozen=True)

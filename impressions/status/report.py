@@ -7,6 +7,7 @@ asked says why; the others are shown all the same.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -15,11 +16,19 @@ from impressions.clock import Clock, now_ms
 from impressions.process.extras import named
 from impressions.process.registry import running
 from impressions.settings.model import Settings
+from impressions.status.disks import read_disks
+from impressions.status.headroom import read_headroom
+from impressions.status.jobs import read_jobs
 from impressions.status.questions import Unknown, ask_all
 from impressions.status.stage import Found, Stage, age_s
 from impressions.status.stages import exit_code, stages
 
 TIMEOUT_S = 15.0
+QUESTIONS = (
+    "stream", "lake", "published", "host", "copy", "servers", "jobs", "rotation", "disks",
+    "headroom",
+)  # fmt: skip
+"""The fields of Found that are asked, each of which may be Unknown."""
 
 
 @dataclass(frozen=True)
@@ -37,19 +46,28 @@ class Status:
     def hangs(self) -> bool:
         """Whether a question is still open in a thread, which no interpreter's end can stop."""
         found = self.found
-        parts = (
-            found.stream, found.lake, found.published, found.host, found.copy, found.servers,
-        )  # fmt: skip
+        parts = (getattr(found, name) for name in QUESTIONS)
         return any(isinstance(part, Unknown) and part.late for part in parts)
 
 
-def look(settings: Settings, clock: Clock = now_ms, timeout_s: float = TIMEOUT_S) -> Status:
-    """Ask everything; ends within about `timeout_s`."""
-    return judged(ask_all(questions(settings, clock), timeout_s), settings, clock())
+def look(
+    settings: Settings,
+    clock: Clock = now_ms,
+    timeout_s: float = TIMEOUT_S,
+    unfinished: dict[str, threading.Thread] | None = None,
+) -> Status:
+    """Ask everything; ends within about `timeout_s`, and as long again for the headroom.
+
+    Args:
+        unfinished: of looks before, as in `ask_all`.
+    """
+    answers = ask_all(questions(settings, clock), timeout_s, unfinished)
+    answers |= ask_all(later_questions(settings, answers), timeout_s, unfinished)
+    return judged(answers, settings, clock())
 
 
 def questions(settings: Settings, clock: Clock = now_ms) -> dict[str, Callable[[], Any]]:
-    """What is asked of each part, by its name in `Found`."""
+    """What is asked first of each part, by its name in `Found`."""
     from impressions.status.serving import read_copy, read_servers
     from impressions.status.stream import read_stream
 
@@ -60,6 +78,16 @@ def questions(settings: Settings, clock: Clock = now_ms) -> dict[str, Callable[[
         "host": lambda: named("bulkload.host_status:status")(settings, clock),
         "copy": lambda: read_copy(settings, clock),
         "servers": lambda: read_servers(settings),
+        "jobs": lambda: read_jobs(settings),
+        "rotation": lambda: named("batch.reconciling.status:read_rotation")(settings),
+        "disks": lambda: read_disks(settings),
+    }
+
+
+def later_questions(settings: Settings, answers: Mapping[str, Any]) -> dict[str, Callable[[], Any]]:
+    """What is asked with the first answers in hand, which are read when it is asked."""
+    return {
+        "headroom": lambda: read_headroom(settings, answers["stream"], answers["lake"]),
     }
 
 

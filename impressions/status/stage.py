@@ -13,7 +13,10 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from impressions.process.registry import Running
-from impressions.status.facts import HostStatus, Lake, Listed
+from impressions.status.disks import Disk
+from impressions.status.facts import HostStatus, Lake, Listed, Rotation
+from impressions.status.headroom import Headroom
+from impressions.status.jobs import Jobs
 from impressions.status.questions import Unknown
 from impressions.status.serving import Copy, Server
 from impressions.status.stream import Stream
@@ -43,6 +46,9 @@ class Stage:
     damaged: bool = False
 
 
+NOT_ASKED = Unknown("not asked", absent=True)
+
+
 @dataclass(frozen=True)
 class Found:
     """Everything that was asked; any of it may be `Unknown`.
@@ -59,6 +65,10 @@ class Found:
     copy: Copy | Unknown
     servers: Sequence[Server] | Unknown
     processes: tuple[Running, ...]
+    headroom: Headroom | Unknown = NOT_ASKED
+    jobs: Jobs | Unknown = NOT_ASKED
+    rotation: Rotation | Unknown = NOT_ASKED
+    disks: Sequence[Disk] | Unknown = NOT_ASKED
 
 
 def unknown(name: str, why: Unknown) -> Stage:

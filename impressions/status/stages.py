@@ -3,6 +3,7 @@
     the batch path (stages_batch)   topic -> landed -> closed -> quality -> generations -> loaded
                                     -> active
     the live path (stages_live)     topic -> worker -> deltas -> serving
+    who keeps it going (stages_upkeep)   jobs, reconciled, disk
 
 What is bad decides the exit code; what is merely not there does not.
 """
@@ -16,21 +17,25 @@ from impressions.settings.model import Settings
 from impressions.status.stage import Found, Stage
 from impressions.status.stages_batch import active, closed, generations, landed, loaded, quality
 from impressions.status.stages_live import deltas, serving, topic, worker
+from impressions.status.stages_upkeep import disk, jobs, reconciled
 
 
 def stages(found: Found, settings: Settings) -> tuple[Stage, ...]:
     """All stages, in the order in which an impression passes them."""
     return (
         topic(found),
-        landed(found),
+        landed(found, settings),
         closed(found, settings),
         quality(found),
-        generations(found),
+        generations(found, settings),
         loaded(found),
-        active(found),
+        active(found, settings),
         worker(found, settings),
         deltas(found, settings),
         serving(found),
+        jobs(found, settings),
+        reconciled(found, settings),
+        disk(found, settings),
     )
 
 

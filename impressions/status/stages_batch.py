@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from impressions.core.slot import slot_start_ms
+from impressions.core.spec import DAY_MS
 from impressions.settings.model import Settings
 from impressions.status.questions import Unknown
 from impressions.status.stage import (
@@ -23,7 +24,8 @@ from impressions.terminal.console import human_age, human_bytes, human_time
 _FINDINGS = 3  # of each kind, in full
 
 
-def landed(found: Found) -> Stage:
+def landed(found: Found, settings: Settings) -> Stage:
+    """How far raw is valid, how much waits, and how long the topic still has it."""
     lake, stream = found.lake, found.stream
     if isinstance(lake, Unknown):
         return unknown("landed", lake)
@@ -44,13 +46,37 @@ def landed(found: Found) -> Stage:
         "records_to_land": left,
         "records_lost": lost,
         "rows": sum(slot.rows for slot in lake.slots.values()),
+        "headroom_s": None,
     }
     known_ms = () if through_ms is None else (through_ms,)
     problems = future(found.at_ms, known_ms, "what raw is valid through")
+    problems += _behind(found, settings)
+    if not isinstance(found.headroom, Unknown) and found.headroom.least_ms is not None:
+        facts["headroom_s"] = found.headroom.least_ms / 1000
+        facts["retention_bytes_set"] = found.headroom.by_bytes
     if lost:
         problem = f"{lost:,} records went from the topic before they were landed"
         problems.append((problem, "impressions land says where"))
     return Stage("landed", "bad" if problems else "ok", line, tuple(problems), facts)
+
+
+def _behind(found: Found, settings: Settings) -> list[Problem]:
+    """What a lander that stands still looks like: raw is old, and the topic is about to forget."""
+    lake, alerts = found.lake, settings.alerts
+    problems: list[Problem] = []
+    alive = "is the lander alive? impressions land --every 1h"
+    if not isinstance(lake, Unknown) and lake.landed_offsets and lake.valid_through_ms:
+        bound_s = alerts.landed_age_h * 3600
+        if found.at_ms - lake.valid_through_ms > bound_s * 1000:
+            problems.append((f"nothing was landed for more than {human_age(bound_s)}", alive))
+    room = found.headroom
+    if not isinstance(room, Unknown) and room.least_ms is not None:
+        # A topic that keeps records for a few days only is judged by half of that.
+        bound_ms = min(alerts.headroom_days * DAY_MS, room.retention_ms / 2)
+        if room.least_ms < bound_ms:
+            left = f"in {human_age(room.least_ms / 1000)}" if room.least_ms else "now"
+            problems.append((f"the topic forgets records that are not landed {left}", alive))
+    return problems
 
 
 def closed(found: Found, settings: Settings) -> Stage:
@@ -97,10 +123,10 @@ def quality(found: Found) -> Stage:
     hints = ((said.blocking, "repair the day, or: impressions accept <id> --reason ..."),
              (said.named, None))  # fmt: skip
     problems = tuple((one, hint) for several, hint in hints for one in several[:_FINDINGS])
-    return Stage("quality", "look", line, problems, facts)
+    return Stage("quality", "bad" if said.blocking else "look", line, problems, facts)
 
 
-def generations(found: Found) -> Stage:
+def generations(found: Found, settings: Settings) -> Stage:
     """In the table and in the directory; which of them lack rows that came too late for them.
     What could not be asked is not known, which is something else than none."""
     lake, listed = found.lake, found.published
@@ -144,6 +170,11 @@ def generations(found: Found) -> Stage:
         for where, count in counts.items()
     ]
     line = f"{', '.join(counted)}, newest {ago(found.at_ms, newest_ms)}"
+    bound_s = settings.alerts.generation_age_days * DAY_MS / 1000
+    if found.at_ms - newest_ms > bound_s * 1000:
+        what = f"the newest generation is more than {human_age(bound_s)} old: a weekly run is late"
+        problems = [(what, "docs/runbook/weekly-run-late.md"), *problems]
+        return Stage("generations", "bad", line, tuple(problems), facts)
     return Stage("generations", "look" if problems else "ok", line, tuple(problems), facts)
 
 
@@ -169,7 +200,7 @@ def loaded(found: Found) -> Stage:
     return Stage("loaded", state, line, tuple(host.problems), facts, damaged=host.damaged)
 
 
-def active(found: Found) -> Stage:
+def active(found: Found, settings: Settings) -> Stage:
     host = found.host
     if isinstance(host, Unknown):
         return unknown("active", host)
@@ -189,5 +220,9 @@ def active(found: Found) -> Stage:
     if one.past_horizon:
         past = ("days that left the window are still counted", "activate a newer generation")
         return Stage("active", "look", line, (past,), facts)
+    bound_s = settings.alerts.host_generation_age_days * DAY_MS / 1000
+    if found.at_ms - one.cutover_ms > bound_s * 1000:
+        old = (f"more than {human_age(bound_s)} old", "docs/runbook/generation-old.md")
+        return Stage("active", "bad", line, (old,), facts)
     left_s = (one.exact_until_ms - found.at_ms) / 1000
     return Stage("active", "ok", f"{line}, exact for {human_age(left_s)} more", (), facts)

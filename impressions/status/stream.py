@@ -45,6 +45,7 @@ class Stream:
         at_ms: when the heartbeats were read.
         beats: by partition; those of which nothing was found are left out.
         fault: a topic's setting that is wrong, with the line that fixes it.
+        retention_ms, retention_bytes: of the source topic; -1 is without a limit.
     """
 
     bootstrap: str
@@ -54,6 +55,8 @@ class Stream:
     at_ms: int
     beats: dict[int, Heartbeat]
     fault: tuple[str, str | None] | None
+    retention_ms: int = -1
+    retention_bytes: int = -1
 
 
 def read_stream(settings: Settings, clock: Clock = now_ms) -> Stream:
@@ -70,9 +73,11 @@ def read_stream(settings: Settings, clock: Clock = now_ms) -> Stream:
         source = _offsets(admin, settings.kafka.topic, settings.partitions)
         deltas = _offsets(admin, settings.kafka.deltas_topic, settings.partitions)
         ((deltas_id, _),) = admin.identities([settings.kafka.deltas_topic]).values()
+        configs = admin.describe([settings.kafka.topic])[settings.kafka.topic].configs
     last = last_heartbeats(settings, {p: (d.first, d.end) for p, d in deltas.items()})
     beats = {p: beat for p, beat in last.items() if beat.deltas_id == deltas_id}
-    return Stream(at, settings.kafka.topic, topic_id.hex(), source, clock(), beats, fault)
+    kept = (int(configs.get(f"retention.{unit}", "-1")) for unit in ("ms", "bytes"))
+    return Stream(at, settings.kafka.topic, topic_id.hex(), source, clock(), beats, fault, *kept)
 
 
 def newest_record_ms(settings: Settings, timeout_s: float = TIMEOUT_S) -> int | None:

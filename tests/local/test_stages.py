@@ -86,7 +86,7 @@ def test_nothing_there_is_no_fault_and_nothing_is_made(
     assert {stage["state"] for stage in status["stages"].values()} == {"none"}
     assert list(status["stages"]) == [
         "topic", "landed", "closed", "quality", "generations", "loaded", "active", "worker",
-        "deltas", "serving",
+        "deltas", "serving", "jobs", "reconciled", "disk",
     ]  # fmt: skip
     assert main(build_app(), ["status"], prog="impressions") == 0
     assert "impressions kafka start" in capsys.readouterr().out
@@ -109,15 +109,16 @@ def test_a_broker_that_does_not_answer_hides_nothing_else(
     ("said", "state", "line"),
     [
         (Quality(NOW, (), (), 2), "ok", "like the days before"),
-        (Quality(NOW, ("2027-01-14-aaaaaa all: ...",), ("a drift",), 0), "look",
+        (Quality(NOW, ("2027-01-14-aaaaaa all: ...",), ("a drift",), 0), "bad",
          "1 finding to repair or to accept, 1 to know"),
-        (Quality(NOW, tuple(map(str, range(9))), (), 0), "look", "9 findings to repair"),
+        (Quality(NOW, tuple(map(str, range(9))), (), 0), "bad", "9 findings to repair"),
+        (Quality(NOW, (), ("a drift",), 0), "look", "0 findings to repair or to accept, 1 to know"),
     ],
-    ids=["none", "one of each", "many"],
+    ids=["none", "one of each", "many", "a drift"],
 )  # fmt: skip
-def test_findings_about_days_are_to_be_looked_at(said: Quality, state: str, line: str) -> None:
-    """A few in full, the line that helps with those that hold a generation back; never bad, for
-    answers are complete."""
+def test_findings_that_stand_are_bad(said: Quality, state: str, line: str) -> None:
+    """A few in full, the line that helps with those that hold a generation back; what is only to
+    know is to be looked at."""
     lake = well().lake
     assert isinstance(lake, Lake)
     stage = judged(lake=dataclasses.replace(lake, quality=said))["quality"]
@@ -126,7 +127,7 @@ def test_findings_about_days_are_to_be_looked_at(said: Quality, state: str, line
     assert [what for what, _ in stage.problems] == [*said.blocking[:3], *said.named]
     assert all("impressions accept" in (hint or "") for what, hint in stage.problems
                if what in said.blocking)  # fmt: skip
-    assert exit_code([stage]) == 0
+    assert exit_code([stage]) == (7 if said.blocking else 0)
 
 
 def test_all_is_well() -> None:
@@ -134,7 +135,9 @@ def test_all_is_well() -> None:
     found = judged()
     assert {
         name: stage.state for name, stage in found.items() if stage.state != "ok"
-    } == dict.fromkeys(("quality", "generations", "loaded", "active"), "none")
+    } == dict.fromkeys(
+        ("quality", "generations", "loaded", "active", "jobs", "reconciled", "disk"), "none"
+    )
     assert found["topic"].line == "impressions: 2 partitions, 20 records, newest 1.0 s ago"
     assert found["landed"].facts["records_to_land"] == 0
     assert found["worker"].line == "0 records behind, complete through 1.0 s ago in every partition"

@@ -8,7 +8,6 @@ from batch.quality.acceptance import accept, acceptances
 from batch.quality.findings import Finding, runs
 from batch.quality.judge import judge
 from batch.quality.segments import ALL, Segment
-from batch.quality.textfile import text_of
 from impressions.settings.sections import Quality
 from tests.quality import faults
 from tests.quality.traffic import FIRST_DAY, Traffic
@@ -56,11 +55,3 @@ def test_an_accepted_finding_stands_no_more_and_others_do() -> None:
     assert {one.id for one in after.findings} == {o.id for o in before.findings} - {
         one.id for one in plays
     }
-
-
-def test_findings_are_metrics() -> None:
-    """By measure, apart for those that hold a generation back; none is a file all the same."""
-    verdict = judge(Traffic(8).rows(range(3), {2: faults.fewer_plays(1)}), FIRST_DAY + 3, Quality())
-    text = text_of(verdict, 86_400)
-    assert 'impressions_quality_findings{measure="plays_per_impression",blocks="true"} 1' in text
-    assert text.endswith("impressions_quality_through_seconds 86400\n")

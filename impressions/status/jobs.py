@@ -1,0 +1,112 @@
+"""What the history of runs says of each job: its last success, its last end, how long it takes.
+
+Read from the newest records of each job, through one `RunHistory` per process, which keeps what it
+has read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from impressions.history.durations import did_its_work, usual_s
+from impressions.history.run_history import RunHistory
+from impressions.history.run_record import JOBS, RunRecord
+from impressions.settings.model import Settings
+from impressions.status.questions import Absent
+
+_NEWEST = 24
+_COMPARED = (0, 6)  # exit codes of a reconciliation that compared: alike, differing
+_DAY_MS = 86_400_000
+_histories: dict[str, RunHistory] = {}
+
+
+@dataclass(frozen=True)
+class Job:
+    """One job.
+
+    Attributes:
+        last: its newest run, however it ended.
+        success: its newest run that ended well.
+        work: its newest run that did something, whose duration says how long the job takes.
+        usual_s: the median of such runs before that one; None where they are too few.
+    """
+
+    name: str
+    last: RunRecord
+    success: RunRecord | None
+    work: RunRecord | None
+    usual_s: float | None
+
+
+@dataclass(frozen=True)
+class Jobs:
+    """All jobs that ever ran, by name.
+
+    Attributes:
+        compared_ms: end of the last reconciliation that compared.
+        first_compact_ms: since then there are generations that could be compared.
+        rejected_share: of the impressions read in a day up to the last landing; None: none read.
+        duplicate_share: of the rows of the last close.
+        damaged: files of the history that hold no record.
+    """
+
+    by_name: dict[str, Job]
+    compared_ms: int | None = None
+    first_compact_ms: int | None = None
+    rejected_share: float | None = None
+    duplicate_share: float | None = None
+    damaged: int = 0
+
+
+def history_of(settings: Settings) -> RunHistory:
+    """The one of this process."""
+    uri = settings.history_uri
+    return _histories.setdefault(uri, RunHistory(uri, settings.history.runs))
+
+
+def read_jobs(settings: Settings) -> Jobs:
+    """Raises Absent where nothing was recorded yet."""
+    history = history_of(settings)
+    runs = {name: history.runs(name, _NEWEST) for name in JOBS}
+    found = {name: _job(name, of, history) for name, of in runs.items() if of}
+    if not found:
+        raise Absent("no run of a job was recorded yet")
+    first = history.first("compact")
+    compared = [run.ended_ms for run in runs["reconcile"] if run.exit_code in _COMPARED]
+    return Jobs(
+        found,
+        compared_ms=max(compared, default=None),
+        first_compact_ms=None if first is None else first.started_ms,
+        rejected_share=rejected_share([*runs["land"], *runs["import"]]),
+        duplicate_share=_share(runs["close"], "duplicates", "rows"),
+        damaged=len(history.damaged),
+    )
+
+
+def rejected_share(runs: Iterable[RunRecord]) -> float | None:
+    """Rejected of read, in runs that ended within a day of the newest of them."""
+    read = [run for run in runs if run.counts.get("read")]
+    newest_ms = max((run.ended_ms for run in read), default=0)
+    recent = [run for run in read if run.ended_ms > newest_ms - _DAY_MS]
+    total = sum(run.counts["read"] for run in recent)
+    return sum(run.counts.get("rejected", 0) for run in recent) / total if total else None
+
+
+def _share(runs: Iterable[RunRecord], part: str, whole: str) -> float | None:
+    """Of the newest run that says both."""
+    for run in runs:
+        if run.succeeded and run.changed and run.counts.get(whole):
+            return run.counts.get(part, 0) / run.counts[whole]
+    return None
+
+
+def _job(name: str, runs: tuple[RunRecord, ...], history: RunHistory) -> Job:
+    worked = [run for run in runs if did_its_work(run)]
+    return Job(
+        name,
+        last=runs[0],
+        success=history.last_success(name),
+        work=worked[0] if worked else None,
+        usual_s=usual_s(worked[1:]),
+    )
