@@ -27,8 +27,8 @@ What everything is made of, in the order in which a reader needs it:
 On top, for one machine and for people:
 
     status      both paths asked end to end, and judged
-    exporter    what status shows, as metrics
     console     a web page of it: where the path is broken, a profile's answer drawn
+    exporter    what status shows, as metrics
     local       a broker and the whole system on one machine, without Docker
     cli         the `impressions` command, a file for each verb
 

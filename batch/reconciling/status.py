@@ -13,4 +13,4 @@ def read_rotation(settings: Settings) -> Rotation:
     if not rotation.file_of(settings).exists():
         raise Absent("no rotation through all profiles here", "impressions reconcile --every 10m")
     found = rotation.read(settings, 0)
-    return Rotation(found.begun_ms, found.full_ms or None, found.profiles, found.full_profiles)
+    return Rotation(found.begun_ms, found.full_ms or None, found.profiles)

@@ -41,7 +41,7 @@ class Answers:
     def __init__(
         self, questions: Mapping[str, Question], clock: Clock, fresh_s: float, wait_s: float
     ):
-        self._questions, self._clock = dict(questions), clock
+        self._questions, self._clock = questions, clock
         self._fresh_s, self._wait_s = fresh_s, wait_s
         self._changed = threading.Condition()
         self._last: dict[str, tuple[Answer, float]] = {}
@@ -61,6 +61,11 @@ class Answers:
                 lambda: not self._open.keys() & set(asked), max(0.0, last_s - monotonic_s())
             )
             return {name: self._shown(name) for name in names}
+
+    def last(self, name: str) -> Any:
+        """What a part said last, for a question that needs it; `Unknown` where it never did."""
+        with self._changed:
+            return self._shown(name).value
 
     def _ask(self, name: str) -> None:
         value = ask(self._questions[name])

@@ -31,7 +31,7 @@ from impressions.console.answers import Answers
 from impressions.console.environment import Environment
 from impressions.console.masking import Masking
 from impressions.console.page import PAGES, REFRESH_S, parts_of
-from impressions.console.sources import STATUS
+from impressions.console.sources import LATER, STATUS
 from impressions.core.spec import HALF_LIVES_DAYS, MEASURES
 from impressions.history.run_record import RunRecord
 from impressions.settings.model import Settings
@@ -129,8 +129,9 @@ def _page(console: Console, name: str, asked: dict[str, Any]) -> dict[str, Any]:
 
 def _path(console: Console) -> str:
     asked = console.answers.get(*STATUS)
+    asked |= console.answers.get(*LATER)
     status = _status(console, asked)
-    strip = path_page.strip(status)
+    strip = path_page.strip(status, console.masking)
     rows = sorted(
         partitions(status.found),
         key=lambda row: (-round(row["worker_age_s"] or 0), row["partition"]),

@@ -31,12 +31,12 @@ PARTS = {
     "host": "this host",
     "copy": "copy of the deltas",
     "servers": "servers of this home",
-    "jobs": "jobs of this home",
-    "rotation": "reconciliation",
-    "disks": "disks",
-    "headroom": "retention of the topic",
     "fleet": "other servers",
     "days": "days of events",
+    "jobs": "jobs",
+    "rotation": "reconciliation",
+    "disks": "disks",
+    "headroom": "headroom of the topic",
     "runs": "run history",
 }
 """What is asked, in words."""

@@ -1,8 +1,8 @@
 """The strip: both paths as hops, each with its lag, and the first broken one. Pure.
 
 The stages and their states are those of `impressions status`; here they are put in a row, and
-nothing is judged again. Of several broken hops the first on its path is named as the place to look:
-what lies behind it is late because of it more often than not.
+nothing is judged again. Of broken hops in a row the first one is named as the place to look: those
+right behind it are late because of it more often than not.
 
     batch   topic -> land -> close -> quality -> compact, export -> load -> activate -> serve
     live    topic -> speed -> deltas of this host -> serve
@@ -12,8 +12,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from itertools import groupby
 from typing import Any
 
+from impressions.console.masking import Masking
 from impressions.console.words import SIGNS, STATES, age
 from impressions.status.report import Status
 from impressions.status.stage import Stage
@@ -48,12 +51,19 @@ PATHS: Mapping[str, tuple[Place, ...]] = {
         _SERVE,
     ),
 }
+BESIDE = (
+    Place("jobs", "Jobs", ""),
+    Place("reconciled", "Reconciliation", "compared"),
+    Place("disk", "Disks", ""),
+)
+"""Stages that are on no path, in their order; one that status gets later comes behind them."""
+
 RUNBOOK = {
     "topic": "no-broker.md",
-    "landed": "landing-refused.md",
+    "landed": "lander-behind.md",
     "closed": "open-slots.md",
     "quality": "quality.md",
-    "generations": "generation-old.md",
+    "generations": "weekly-run-late.md",
     "loaded": "bad-generation-files.md",
     "active": "generation-old.md",
     "worker": "no-worker.md",
@@ -106,12 +116,12 @@ class Strip:
     found: tuple[tuple[Hop, str, str | None], ...]
 
 
-def strip(status: Status) -> Strip:
+def strip(status: Status, masking: Masking) -> Strip:
     """Every stage of the report is on it."""
     stages = {stage.name: stage for stage in status.stages}
-    at_ms = status.found.at_ms
+    draw = partial(_hop, at_ms=status.found.at_ms, masking=masking)
     rows = {
-        name: [_hop(stages[p.stage], p, at_ms) for p in places if p.stage in stages]
+        name: [draw(stages[p.stage], p) for p in places if p.stage in stages]
         for name, places in PATHS.items()
     }
     behind = {name: first.title for row in rows.values() for name, first in _results(row)}
@@ -119,11 +129,11 @@ def strip(status: Status) -> Strip:
         (name, tuple(replace(hop, behind=behind.get(hop.name, "")) for hop in row))
         for name, row in rows.items()
     )
-    placed = {place.stage for places in PATHS.values() for place in places}
+    beside = {place.stage: place for place in BESIDE}
     others = tuple(
-        _hop(stage, Place(stage.name, stage.name.capitalize(), "age"), at_ms)
+        draw(stage, beside.get(stage.name) or Place(stage.name, stage.name.capitalize(), ""))
         for stage in status.stages
-        if stage.name not in placed
+        if stage.name not in {place.stage for places in PATHS.values() for place in places}
     )
     hops = {hop.name: hop for _, row in paths for hop in row} | {hop.name: hop for hop in others}
     bad = [hop for hop in hops.values() if hop.state == "bad"]
@@ -138,16 +148,23 @@ def strip(status: Status) -> Strip:
 
 
 def _results(row: Sequence[Hop]) -> Iterator[tuple[str, Hop]]:
-    """Broken hops behind the first broken one of a path, each with that one."""
-    bad = [hop for hop in row if hop.state == "bad"]
-    return ((hop.name, bad[0]) for hop in bad[1:])
+    """Broken hops right behind a broken one, each with the first of their run. A hop that is well
+    between two broken ones parts them: two faults."""
+    for is_bad, run in groupby(row, key=lambda hop: hop.state == "bad"):
+        if is_bad:
+            first, *behind = run
+            yield from ((hop.name, first) for hop in behind)
 
 
-def _hop(stage: Stage, place: Place, at_ms: int) -> Hop:
+def _hop(stage: Stage, place: Place, at_ms: int, masking: Masking) -> Hop:
     figure = _FIGURES.get(stage.name, _age)(stage.facts, at_ms)
+    problems = tuple(
+        (masking.text(what), None if hint is None else masking.text(hint))
+        for what, hint in stage.problems
+    )
     return Hop(
-        stage.name, place.title, stage.state, SIGNS[stage.state], STATES[stage.state],
-        figure, place.figure_says, stage.line, stage.problems, RUNBOOK.get(stage.name, ""),
+        stage.name, place.title, stage.state, SIGNS[stage.state], STATES[stage.state], figure,
+        place.figure_says, masking.text(stage.line), problems, RUNBOOK.get(stage.name, ""),
     )  # fmt: skip
 
 

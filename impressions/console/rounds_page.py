@@ -21,11 +21,10 @@ _ROUNDS, _EVENTS = 20, 50
 
 
 @dataclass(frozen=True)
-class Progress:
-    """How far the rotation is, in words."""
+class RotationView:
+    """In words."""
 
     full_age: str
-    full_profiles: str
     begun: str
     profiles: str
 
@@ -55,16 +54,11 @@ class EventRow:
     layers: str
 
 
-def rotation(found: Rotation | Unknown, at_ms: int) -> Progress | None:
+def rotation(found: Rotation | Unknown, at_ms: int) -> RotationView | None:
     if isinstance(found, Unknown):
         return None
     full = ago(at_ms, found.full_ms) if found.full_ms else "not yet: the first is under way"
-    return Progress(
-        full,
-        number(found.full_profiles) if found.full_ms else "-",
-        time(found.begun_ms),
-        number(found.profiles),
-    )
+    return RotationView(full, time(found.begun_ms), number(found.profiles))
 
 
 def rounds(runs: Sequence[RunRecord], at_ms: int, masking: Masking) -> tuple[RoundRow, ...]:

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from impressions.clock import Clock
+from impressions.console.answers import Answers
 from impressions.history.run_history import RunHistory
 from impressions.history.run_record import RunRecord
 from impressions.process.extras import named
 from impressions.process.registry import running
 from impressions.settings.model import Settings
 from impressions.status import report
-from impressions.status.headroom import read_headroom
-from impressions.status.questions import Absent, ask, ask_all
+from impressions.status.questions import Absent, ask_all
 from impressions.status.serving import TIMEOUT_S, Server, describe, reachable
 
-STATUS = report.QUESTIONS
-"""What the report of `impressions status` is made from."""
+STATUS = tuple(name for name in report.QUESTIONS if name != "headroom")
+LATER = ("headroom",)
+"""What the report of `impressions status` is made from: asked first, and with those answers."""
 
 _NEWEST = 400
 
@@ -32,18 +33,34 @@ class Runs:
     damaged: tuple[str, ...]
 
 
-def questions(settings: Settings, clock: Clock) -> dict[str, Callable[[], Any]]:
-    """All of them by name; `PARTS` (page.py) has the names for people."""
-    of_status = report.questions(settings, clock)
-    return {
-        **of_status,
-        "headroom": lambda: read_headroom(
-            settings, ask(of_status["stream"]), ask(of_status["lake"])
-        ),
+def answers_of(settings: Settings, clock: Clock) -> Answers:
+    """All questions by name; `PARTS` (page.py) has the names for people."""
+    asked: dict[str, Callable[[], Any]] = {
+        **report.questions(settings, clock),
         "fleet": lambda: read_fleet(settings),
         "days": lambda: named("batch.status.days:read_days")(settings),
         "runs": _runs(settings),
     }
+    section = settings.console
+    answers = Answers(asked, clock, section.fresh_s, section.wait_s)
+    asked |= report.later_questions(settings, LastSaid(answers))
+    return answers
+
+
+class LastSaid(Mapping[str, Any]):
+    """The last answers as a mapping, read at the moment of the look-up."""
+
+    def __init__(self, answers: Answers):
+        self._answers = answers
+
+    def __getitem__(self, name: str) -> Any:
+        return self._answers.last(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(STATUS)
+
+    def __len__(self) -> int:
+        return len(STATUS)
 
 
 def read_fleet(settings: Settings) -> tuple[Server, ...]:

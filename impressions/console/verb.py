@@ -74,19 +74,17 @@ def command(
 
 def console_of(settings: Settings, host_names: frozenset[str], show_profile_ids: bool) -> Console:
     """What the pages are made from, in this process."""
-    from impressions.console.answers import Answers
     from impressions.console.app import Console
     from impressions.console.environment import environment_of
     from impressions.console.look_up import look_up
     from impressions.console.masking import Masking
-    from impressions.console.sources import addresses, questions
+    from impressions.console.sources import addresses, answers_of
 
-    section = settings.console
     return Console(
         settings,
         environment_of(settings),
         Masking(show_profile_ids),
-        Answers(questions(settings, now_ms), now_ms, section.fresh_s, section.wait_s),
+        answers_of(settings, now_ms),
         now_ms,
         host_names,
         lambda address, profile_id, days: look_up(settings, address, profile_id, days),

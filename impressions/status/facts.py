@@ -63,18 +63,11 @@ class Quality:
 
 @dataclass(frozen=True)
 class Rotation:
-    """How far reconciliation has come through all profiles; times in ms.
-
-    Attributes:
-        begun_ms, profiles: when the rotation under way began, and how many it has compared.
-        full_ms, full_profiles: the same of the last one that is through: every profile was compared
-            since then. None and 0: none is through yet.
-    """
+    """Reconciliation through all profiles. `full_ms`: all were compared since; None: not yet."""
 
     begun_ms: int
     full_ms: int | None
     profiles: int
-    full_profiles: int = 0
 
 
 @dataclass(frozen=True)

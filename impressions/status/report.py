@@ -62,16 +62,12 @@ def look(
         unfinished: of looks before, as in `ask_all`.
     """
     answers = ask_all(questions(settings, clock), timeout_s, unfinished)
-    stream, lake = answers["stream"], answers["lake"]
-    answers |= ask_all(
-        {"headroom": lambda: read_headroom(settings, stream, lake)}, timeout_s, unfinished
-    )
+    answers |= ask_all(later_questions(settings, answers), timeout_s, unfinished)
     return judged(answers, settings, clock())
 
 
 def questions(settings: Settings, clock: Clock = now_ms) -> dict[str, Callable[[], Any]]:
-    """What is asked of each part, by its name in `Found`; not the headroom, which two of the
-    answers are needed for."""
+    """What is asked first of each part, by its name in `Found`."""
     from impressions.status.serving import read_copy, read_servers
     from impressions.status.stream import read_stream
 
@@ -85,6 +81,13 @@ def questions(settings: Settings, clock: Clock = now_ms) -> dict[str, Callable[[
         "jobs": lambda: read_jobs(settings),
         "rotation": lambda: named("batch.reconciling.status:read_rotation")(settings),
         "disks": lambda: read_disks(settings),
+    }
+
+
+def later_questions(settings: Settings, answers: Mapping[str, Any]) -> dict[str, Callable[[], Any]]:
+    """What is asked with the first answers in hand, which are read when it is asked."""
+    return {
+        "headroom": lambda: read_headroom(settings, answers["stream"], answers["lake"]),
     }
 
 

@@ -15,6 +15,7 @@ from impressions.console.app import Console, create_app
 from impressions.console.environment import environment_of
 from impressions.console.look_up import Found
 from impressions.console.masking import Masking
+from impressions.console.sources import LATER, STATUS
 from impressions.core.spec import DAY_MS
 from impressions.settings.model import Settings
 from impressions.status.questions import Absent
@@ -22,21 +23,7 @@ from impressions.status.questions import Absent
 AT_MS = 20_772 * DAY_MS  # 2026-11-15
 HOST = "127.0.0.1:8470"
 ADDRESS = "127.0.0.1:50051"
-NAMES = (
-    "stream",
-    "lake",
-    "published",
-    "host",
-    "copy",
-    "servers",
-    "fleet",
-    "days",
-    "rotation",
-    "jobs",
-    "disks",
-    "headroom",
-    "runs",
-)
+NAMES = (*STATUS, *LATER, "fleet", "days", "runs")
 
 
 def absent() -> Any:

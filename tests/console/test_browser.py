@@ -82,22 +82,37 @@ def asked(system: System, *words: str) -> Any:
     return json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
 
 
-def test_a_well_system_shows_no_broken_hop(chromium: Chromium, url: str) -> None:
-    """Every hop of both paths, each with a state in words; quality has something to look at."""
+def test_a_finding_is_found_on_the_path_seen_in_the_days_and_accepted(
+    chromium: Chromium, system: System, url: str
+) -> None:
+    """The path is broken at Quality; the page of the days shows where; typing the command that it
+    prints mends it, and nothing is broken any more."""
     page = chromium.page(url)
+    page.get_by_role("heading", name="Broken at Quality").wait_for(timeout=120_000)
+    page.get_by_role("link", name="Quality", exact=True).click()
+    assert "stand" in page.locator(".notice").inner_text()
+    assert page.locator("svg.chart .band.blocks").count() == 1
+    picture(page, "console-quality", 700)
+    for command in page.locator(".finding.blocks code").all_inner_texts():
+        assert re.fullmatch(r'impressions accept \S+ --reason "\.\.\."', command)
+        assert system.run("accept", command.split()[2], "--reason", "a campaign") == 0
 
     def well() -> bool:
-        page.reload()
-        return "Nothing is broken" in seen(page)
+        page.goto(url)
+        return "Broken" not in seen(page)
 
     until(well, "all hops are well", 60)
-    titles = page.locator(".strip h3").all_inner_texts()
+    titles = page.locator(".strip:not(.loose) h3").all_inner_texts()
     assert titles == [
         "Topic", "Land", "Close", "Quality", "Compact, export", "Load", "Activate", "Serve",
         "Topic", "Speed", "Follower", "Serve",
     ]  # fmt: skip
-    assert page.locator(".hop.bad").count() == 0
-    assert "LOOK" in page.locator("#batch-quality .word").inner_text()
+    page.get_by_role("link", name="Quality", exact=True).click()
+    page.get_by_label("Segment").select_option("all")
+    page.get_by_label("Measure").select_option("impressions")
+    page.get_by_role("button", name="Show").click()
+    assert "impressions of all, by day of ingest" in seen(page)
+    assert page.locator(".finding.accepted").count() > 0
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (1280, "dark"), (390, "light")])
@@ -138,23 +153,6 @@ _CONTRAST = """() => {
   return least;
 }"""
 """The least contrast of any text on the page, as WCAG defines it."""
-
-
-def test_a_finding_is_seen_in_the_days_and_the_command_that_accepts_it(
-    chromium: Chromium, system: System, url: str
-) -> None:
-    page = chromium.page(url + "quality")
-    assert "findings stand" in seen(page)
-    assert page.locator("svg.chart .band.blocks").count() == 1
-    command = page.locator(".finding code").first.inner_text()
-    assert re.fullmatch(
-        r'impressions accept \d{4}-\d\d-\d\d-[0-9a-f]{6} --reason "\.\.\."', command
-    )
-    page.get_by_label("Segment").select_option("all")
-    page.get_by_label("Measure").select_option("impressions")
-    page.get_by_role("button", name="Show").click()
-    assert "impressions of all, by day of ingest" in seen(page)
-    picture(chromium.page(url + "quality"), "console-quality", 700)
 
 
 def test_a_profile_is_looked_up_and_its_numbers_are_those_of_the_oracle(
@@ -222,25 +220,6 @@ def test_an_id_is_not_shown_on_the_page_unless_asked_for(
         assert hidden == ("none" if shown else "disc")
 
 
-def test_a_job_that_failed_is_seen_with_its_reason(
-    chromium: Chromium, system: System, url: str
-) -> None:
-    """A real run: a reconciliation with a server that is not there."""
-    assert system.run("quality") == 0
-    assert system.run("reconcile", "--profile", "7", "--address", "127.0.0.1:1") != 0
-    page = chromium.page(url + "jobs")
-
-    def there() -> bool:
-        page.reload()
-        return "BROKEN" in page.locator("main").inner_text().upper()
-
-    until(there, "the run is in the history", 60)
-    row = page.locator("tbody tr", has_text="reconcile").last.inner_text()
-    assert "exit 8, unavailable" in row
-    assert "profile=•••••" in row
-    picture(page, "console-jobs", 460)
-
-
 def test_a_killed_worker_is_found_by_its_text(chromium: Chromium, system: System, url: str) -> None:
     """The hop that broke, what to do, and that the others follow from it: read from the page that
     stands open, which renews itself."""
@@ -259,10 +238,29 @@ def test_a_killed_worker_is_found_by_its_text(chromium: Chromium, system: System
         return page.locator(".hop.behind", has_text="Serve").count() == 2
 
     until(followed, "the answers are late, too", 60)
-    assert page.get_by_role("alert").count() == 1
+    assert page.get_by_role("alert").count() == 1, "the others follow from it"
     assert "Look at Speed first." in page.locator(".hop.behind").first.inner_text()
     picture(page, "console-broken", 860)
     picture(chromium.page(url, width=390, height=844, scheme="dark"), "console-phone", 844)
+
+
+def test_a_job_that_failed_is_seen_with_its_reason(
+    chromium: Chromium, system: System, url: str
+) -> None:
+    """A real run: a reconciliation with a server that is not there."""
+    assert system.run("quality") == 0
+    assert system.run("reconcile", "--profile", "7", "--address", "127.0.0.1:1") != 0
+    page = chromium.page(url + "jobs")
+
+    def there() -> bool:
+        page.reload()
+        return "BROKEN" in page.locator("main").inner_text().upper()
+
+    until(there, "the run is in the history", 60)
+    row = page.locator("tbody tr", has_text="reconcile").last.inner_text()
+    assert "exit 8, unavailable" in row
+    assert "profile=•••••" in row
+    picture(page, "console-jobs", 460)
 
 
 def test_a_foreign_name_and_a_change_are_refused_by_the_real_server(url: str) -> None:

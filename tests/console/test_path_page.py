@@ -8,32 +8,39 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from impressions.console.path_page import PATHS, RUNBOOK, Strip, strip
+from impressions.console.masking import MASK, Masking
+from impressions.console.path_page import BESIDE, PATHS, RUNBOOK, Strip, strip
 from impressions.console.sources import STATUS
+from impressions.core.completeness import StreamState
+from impressions.formats.heartbeat import FROM_THE_FIRST_MS
 from impressions.process.registry import Running
 from impressions.settings.model import Settings
+from impressions.status.facts import Lake, Quality
 from impressions.status.questions import Unknown
 from impressions.status.report import Status
-from impressions.status.serving import Served, Server
+from impressions.status.serving import Copy, Served, Server
 from impressions.status.stage import Found, Stage
 from impressions.status.stages import stages
 from tests.console.support import Browser
 from tests.local.test_stages import NOW, beat, well, with_beats
 
 ROOT = Path(__file__).parents[2]
+HIDDEN = Masking(shown=False)
 SETTINGS = Settings(slot_seconds=20, partitions=2)
 
 
 def of(**changes: Any) -> Strip:
     found = dataclasses.replace(well(), **changes)
-    return strip(Status(found, stages(found, SETTINGS)))
+    return strip(Status(found, stages(found, SETTINGS)), HIDDEN)
 
 
 def dead_worker() -> dict[str, Any]:
     """Beats of a minute ago, and what follows from them."""
     reasons = ("stream_behind",)
     behind = Served("2027-01-15", NOW - 20_000, NOW - 60_000, False, reasons)
+    held = StreamState(NOW - 60_000, FROM_THE_FIRST_MS, restoring=False)
     return {
+        "copy": Copy(NOW, {0: held, 1: held}),
         "stream": with_beats(beat(0, 9, 60), beat(1, 9, 60)),
         "servers": (Server(1, "127.0.0.1:1", behind),),
     }
@@ -42,14 +49,14 @@ def dead_worker() -> dict[str, Any]:
 def test_every_stage_of_status_has_a_place_and_a_page_of_the_runbook() -> None:
     """A stage that status gets later is shown beside the paths, not lost."""
     names = {stage.name for stage in stages(well(), SETTINGS)}
-    placed = {place.stage for places in PATHS.values() for place in places}
+    placed = {place.stage for places in (*PATHS.values(), BESIDE) for place in places}
     assert placed == names == RUNBOOK.keys()
     for page in RUNBOOK.values():
         assert (ROOT / "docs" / "runbook" / page).exists(), page
-    new = Stage("disk", "bad", "full", (("no room", "make some"),))
-    with_new = strip(Status(well(), (*stages(well(), SETTINGS), new)))
-    assert [hop.title for hop in with_new.others] == ["Disk"]
-    assert [hop.name for hop in with_new.broken] == ["disk"]
+    new = Stage("audit", "bad", "profile 42 is off", (("profile 42 is off", "look"),))
+    with_new = strip(Status(well(), (*stages(well(), SETTINGS), new)), HIDDEN)
+    assert [hop.title for hop in with_new.others] == ["Jobs", "Reconciliation", "Disks", "Audit"]
+    assert [hop.problems[0][0] for hop in with_new.broken] == [f"profile {MASK} is off"]
 
 
 def test_each_hop_shows_how_far_it_is() -> None:
@@ -91,6 +98,16 @@ def test_two_paths_may_be_broken_at_two_places() -> None:
     """Tables that cannot be read, and a dead worker: both are said."""
     found = of(**dead_worker(), lake=Unknown("no catalog"))
     assert [hop.name for hop in found.broken] == ["landed", "worker"]
+
+
+def test_a_fault_behind_a_hop_that_is_well_is_one_of_its_own() -> None:
+    """A finding about a day does not make a server fall behind."""
+    lake = well().lake
+    assert isinstance(lake, Lake)
+    finding = Quality(NOW, ("2027-01-14-aaaaaa all: half of it",), (), 0)
+    away = Server(1, "127.0.0.1:1", Unknown("nobody listens", "impressions serve"))
+    found = of(lake=dataclasses.replace(lake, quality=finding), servers=(away,))
+    assert [hop.name for hop in found.broken] == ["quality", "serving"]
 
 
 def parts_of(found: Found) -> dict[str, Callable[[], Any]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +9,6 @@ import pytest
 
 from batch.quality import table as quality_table
 from batch.quality.findings import day_number
-from batch.reconciling import rotation
-from batch.reconciling.status import read_rotation
 from batch.status.accept import run_accept
 from batch.status.days import read_days
 from impressions.client.failures import CallFailed
@@ -22,6 +19,7 @@ from impressions.core.spec import HALF_LIVES_DAYS
 from impressions.process.registry import registered
 from impressions.settings.model import Settings
 from impressions.status.questions import Absent, Unknown
+from impressions.status.report import QUESTIONS
 from impressions.status.serving import Served
 from tests.compare import differences
 from tests.generations import CUTOVER_MS
@@ -79,17 +77,6 @@ def test_a_gap_is_a_day_without_a_number(tmp_path: Path) -> None:
     assert np.isnan(days.measures["impressions"][4, 1:]).all()
 
 
-def test_the_rotation_is_what_the_service_left(tmp_path: Path) -> None:
-    settings = Settings(home=tmp_path)
-    with pytest.raises(Absent):
-        read_rotation(settings)
-    done = rotation.Rotation(10).after(200, None, 20).after(50, rotation.Place(1, 7), 30)
-    rotation.write(settings, done)
-    found = read_rotation(settings)
-    assert (found.begun_ms, found.profiles) == (20, 50)
-    assert (found.full_ms, found.full_profiles) == (10, 200)
-
-
 def test_every_named_server_is_asked_and_one_that_is_away_hides_no_other(tmp_path: Path) -> None:
     settings = settings_in(tmp_path)
     install(settings)
@@ -134,8 +121,9 @@ def test_a_profile_that_is_looked_up_has_the_numbers_of_the_oracle(tmp_path: Pat
 
 
 def test_every_question_of_status_is_asked_under_its_name(tmp_path: Path) -> None:
-    """A part that status asks one day is asked here, too."""
-    asked = sources.questions(Settings(home=tmp_path), FixedClock(1))
-    assert set(sources.STATUS) < asked.keys()
-    assert {"fleet", "days", "runs"} == asked.keys() - set(sources.STATUS)
-    assert json.dumps(asked["runs"]().damaged) == "[]"
+    """A part that status asks one day is asked here, too; what needs others comes after them."""
+    answers = sources.answers_of(Settings(home=tmp_path), FixedClock(1))
+    found = answers.get(*sources.STATUS) | answers.get(*sources.LATER)
+    assert set(found) == set(QUESTIONS)
+    assert found["headroom"].value.absent
+    assert answers.get("runs")["runs"].value == sources.Runs((), ())
