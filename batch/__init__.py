@@ -3,25 +3,25 @@
 Four verbs on top, each a file that runs by itself or under `spark-submit`; below them, by layer,
 what they consist of. pyspark is imported inside functions, so every module is light to import.
 
-    week         the steps of the weekly run, for `impressions week`
-    land         verb: the topic, or files, into raw. No Java
-    close        verb: slots that are over into their closed form. No Java
-    compact      verb: a year of raw into one audited, published generation of ema. Spark
-    export       verb: a published generation into SST files and a manifest. Spark
-    importing    files into raw
-    status       what the tables report: `impressions status`, `quality`, `accept`
-    replay       files as live traffic: `impressions produce`
-    reconciling  raw and topic against answers: `impressions reconcile`
-    housekeeping what nobody needs any more goes: `impressions housekeeping`
-    closing      slots of raw: sorted, duplicates decided
-    landing      the topic into raw, exactly once
-    compacting   the window pinned, aggregated, audited, published
-    exporting    rows of ema into profile blocks, SST files, a generation directory
-    jobs         what the jobs have in common: context, tasks
-    spark        the session, its pinned settings, its progress, its errors
-    lake         everything that is Iceberg, from Python
-    files        Parquet, CSV and JSON lines of users, read once each
-    mapping      a user's columns become ours
-    rules        the rules of the core as expressions of Spark
-    quality      days of events counted, kept, judged
+    week          the steps of the weekly run, for `impressions week`
+    land          verb: the topic, or files, into raw. No Java
+    close         verb: slots that are over into their closed form. No Java
+    compact       verb: a year of raw into one audited, published generation of ema. Spark
+    export        verb: a published generation into SST files and a manifest. Spark
+    importing     files into raw
+    status        what the tables report: `impressions status`, `quality`, `accept`
+    replay        files as live traffic: `impressions produce`
+    reconciling   raw and topic against answers: `impressions reconcile`
+    housekeeping  what nobody needs any more goes: `impressions housekeeping`
+    closing       slots of raw: sorted, duplicates decided
+    landing       the topic into raw, exactly once
+    compacting    the window pinned, aggregated, audited, published
+    exporting     rows of ema into profile blocks, SST files, a generation directory
+    jobs          what the jobs have in common: context, tasks
+    spark         the session, its pinned settings, its progress, its errors
+    lake          everything that is Iceberg, from Python
+    files         Parquet, CSV and JSON lines of users, read once each
+    mapping       a user's columns become ours
+    rules         the rules of the core as expressions of Spark
+    quality       days of events counted, kept, judged
 """
