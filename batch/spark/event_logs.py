@@ -63,7 +63,11 @@ def how_to_open(spark: SparkSession) -> str | None:
     import pyspark
 
     program = Path(pyspark.__file__).parent / "bin" / "spark-class"
-    option = f"-Dspark.history.fs.logDirectory={known.get('spark.eventLog.dir')}"
+    directory = str(known.get("spark.eventLog.dir"))
+    if (local := _local(directory)) is not None:
+        # The server takes a path as it stands, and its options like a shell's words.
+        directory = f'"{local}"' if " " in str(local) else str(local)
+    option = f"-Dspark.history.fs.logDirectory={directory}"
     return (
         f"Spark's event log is {spark.sparkContext.applicationId}; to open it at "
         f"http://127.0.0.1:18080: SPARK_HISTORY_OPTS={shlex.quote(option)} "

@@ -53,7 +53,7 @@ def test_a_job_that_fails_leaves_its_log_and_says_how_to_open_it(tmp_path: Path)
     (note,) = json.loads(answer.stdout)["notes"]
     (log,) = [path for path in logs.iterdir() if path.name not in ("notes.txt", "local-2.zstd")]
     assert log.name.removesuffix(".zstd") in note
-    assert f"-Dspark.history.fs.logDirectory={logs.as_uri()}" in note
+    assert f'-Dspark.history.fs.logDirectory="{logs}"' in note
     assert Path(note.split()[-2]).is_file()
     with pa.input_stream(str(log), compression="zstd") as stream:
         events = [json.loads(line) for line in stream.read().splitlines()]
