@@ -2,7 +2,7 @@
 
 No day of it differs from the weeks before it by enough to be a finding. Each week is the median of
 its seven days; a drift is a median slope (Theil-Sen) of at least `quality.drift_ratio` a week over
-`quality.drift_weeks` weeks, in which four of five weeks go the same way. Volume that grows is
+`quality.drift_weeks` weeks (or four fifths of them, by the same sum), in which four of five weeks go the same way. Volume that grows is
 growth; only its decline is named.
 """
 
@@ -21,12 +21,13 @@ from impressions.settings.sections import Quality
 
 _DRIFTING = ("impressions", "impressions_per_profile", "plays_per_impression", "dwell_median_s")
 _SAME_WAY = 0.8
+_ENOUGH = 0.8  # of `quality.drift_weeks`: there may be no more weeks than those that drift
 
 
 def drifts(series: Series, limits: Quality) -> Iterator[Finding]:
     """Drifts that reach until the newest day."""
-    steps = limits.drift_weeks
-    if series.days < 7 * (steps + 1) or not len(series.segments):
+    steps = min(limits.drift_weeks, series.days // 7 - 1)
+    if steps < _ENOUGH * limits.drift_weeks or not len(series.segments):
         return
     large = np.nan_to_num(median(series["read"][-7:])) >= limits.min_impressions
     for measure in measures_of(series, limits):
@@ -36,13 +37,14 @@ def drifts(series: Series, limits: Quality) -> Iterator[Finding]:
         logs = np.log(np.maximum(weekly, 1e-9))
         slope, total = slope_of(logs), logs[-1] - logs[0]
         same_way = _same_way(logs, slope)
-        noise = limits.sigmas * measure.noise(median(measure.rests_on[-7:]) * 7, weekly[-1])
+        rests_on = median(measure.rests_on[-7:]) * (1 if measure.kind == "volume" else 7)
+        noise = limits.sigmas * measure.noise(rests_on, weekly[-1])
         for i in np.flatnonzero(large):
             falls_or_is_ratio = slope[i] < 0 or measure.kind != "volume"
             if not (measure.of(series.segments[i]) and falls_or_is_ratio):
                 continue
             enough = abs(slope[i]) >= limits.drift_ratio and same_way[i] >= _SAME_WAY
-            if enough and abs(total[i]) > max(steps * limits.drift_ratio, noise[i]):
+            if enough and abs(total[i]) > max(limits.drift_weeks * limits.drift_ratio, noise[i]):
                 yield _finding(series, measure.name, int(i), weekly, float(slope[i]), steps)
 
 

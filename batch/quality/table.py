@@ -34,7 +34,8 @@ if TYPE_CHECKING:
 
 _COUNTS = (
     "impressions", "profiles", "plays", "duplicates", "repeated", "clamped", "late", "zero_dwell",
-    "largest", "largest_profile", "top_location", "titles", "new_titles", "rejected_rows",
+    "squares", "again", "largest", "largest_profile", "top_location", "titles", "new_titles",
+    "rejected_rows",
 )  # fmt: skip
 _FLOATS = ("dwell_median_s", "dwell_p99_s")
 _SEGMENT = ("location", "device_type", "app_version")
@@ -117,6 +118,7 @@ def _arrow(rows: Sequence[DayRow], month: str) -> pa.Table:
         "title_sample": [row.title_sample.astype("<u8").tobytes() or None for row in rows],
         "rejected": [json.dumps(dict(row.rejected)) for row in rows],
         "hours": [json.dumps(row.hours) for row in rows],
+        "by_hour": [json.dumps(dict(row.by_hour)) for row in rows],
         "files": [row.files for row in rows],
     }
     schema = arrow_schema(QUALITY_COLUMNS)
@@ -141,6 +143,7 @@ def _day_row(said: Mapping[str, Any]) -> DayRow:
         segment=Segment(*(said[name] for name in _SEGMENT)),
         rejected=json.loads(said["rejected"] or "{}"),
         hours=tuple(json.loads(said["hours"])),
+        by_hour={k: tuple(v) for k, v in json.loads(said["by_hour"] or "{}").items()},
         title_sample=np.frombuffer(said["title_sample"] or b"", "<u8").astype(np.uint64),
         files=said["files"] or "",
         **numbers,

@@ -10,12 +10,12 @@ from functools import cache
 
 import pytest
 
-from batch.quality.day_rows import DayRow
 from batch.quality.findings import ABSOLUTE, Finding, blocking, day_name
 from batch.quality.judge import judge
 from impressions.settings.sections import Quality
 from tests.quality import faults
 from tests.quality.traffic import FIRST_DAY, Fault, Traffic
+from tests.quality.weeks import Weeks
 
 LIMITS = Quality()
 WEEKS = 12
@@ -25,17 +25,13 @@ SEEDS = (1, 2)
 
 
 @cache
-def ordinary(seed: int) -> tuple[DayRow, ...]:
-    return tuple(Traffic(seed).rows(range(DAYS)))
+def weeks(seed: int) -> Weeks:
+    return Weeks(Traffic(seed), DAYS)
 
 
 def found(seed: int, bad: Mapping[int, Fault]) -> list[Finding]:
     """Findings of twelve weeks in which these days have faults."""
-    first = min(bad, default=DAYS)
-    with_faults = Traffic(seed).rows(range(max(0, first - 28), DAYS), bad)
-    rows = [row for row in ordinary(seed) if row.day < FIRST_DAY + first]
-    rows += [row for row in with_faults if row.day >= FIRST_DAY + first]
-    return list(judge(rows, FIRST_DAY + DAYS, LIMITS).findings)
+    return weeks(seed).found(bad)
 
 
 def told(some: list[Finding]) -> set[tuple[str, str]]:
@@ -92,7 +88,7 @@ def test_missing_days_are_one_finding(days: int) -> None:
 
 def test_days_that_are_missing_at_the_end_are_found() -> None:
     """The window ends at the cutover, not at the last event."""
-    rows = [row for row in ordinary(1) if row.day < FIRST_DAY + BAD]
+    rows = [row for row in weeks(1).rows({}) if row.day < FIRST_DAY + BAD]
     [one] = judge(rows, FIRST_DAY + DAYS, LIMITS).findings
     assert (one.measure, one.last_day) == ("impressions", FIRST_DAY + DAYS - 1)
 
@@ -174,7 +170,7 @@ def test_a_new_app_version_is_compared_with_everything() -> None:
     def renamed(events, rng):  # type: ignore[no-untyped-def]
         return faults.dwell_times(1000)(events, rng)
 
-    rows = [row for row in ordinary(1) if row.segment.app_version != "8.14"]
+    rows = [row for row in weeks(1).rows({}) if row.segment.app_version != "8.14"]
     bad = Traffic(1).rows([BAD], {BAD: renamed})
     rows = [row for row in rows if row.day != FIRST_DAY + BAD] + bad
     some = judge(
