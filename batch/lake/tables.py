@@ -118,6 +118,13 @@ QUALITY_COLUMNS = {
     "hours": "string",  # JSON: 24 counts, by the hour of the event time
     "by_hour": "string",  # JSON: name -> 24 counts, by the hour of ingest (batch/quality/counts.py)
     "files": "string",  # which files of raw were counted
+    # For people: the same counts, divided. The judge divides by itself.
+    "impressions_per_profile": "double",
+    "plays_per_impression": "double",
+    "share_zero_dwell": "double",
+    "share_clamped": "double",
+    "share_late": "double",
+    "share_largest_profile": "double",
 }
 
 _COMMON = {

@@ -2,8 +2,8 @@
 
 No day of it differs from the weeks before it by enough to be a finding. Each week is the median of
 its seven days; a drift is a median slope (Theil-Sen) of at least `quality.drift_ratio` a week over
-`quality.drift_weeks` weeks (or four fifths of them, by the same sum), in which four of five weeks go the same way. Volume that grows is
-growth; only its decline is named.
+`quality.drift_weeks` weeks (or four fifths of them, by the same sum), in which four of five weeks
+go the same way. Volume that grows is growth; only its decline is named.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from impressions.settings.sections import Quality
 
 _DRIFTING = ("impressions", "impressions_per_profile", "plays_per_impression", "dwell_median_s")
 _SAME_WAY = 0.8
+_SURE = 0.6  # of the noise that one day must exceed: chance does not go one way for ten weeks
 _ENOUGH = 0.8  # of `quality.drift_weeks`: there may be no more weeks than those that drift
 
 
@@ -38,7 +39,7 @@ def drifts(series: Series, limits: Quality) -> Iterator[Finding]:
         slope, total = slope_of(logs), logs[-1] - logs[0]
         same_way = _same_way(logs, slope)
         rests_on = median(measure.rests_on[-7:]) * (1 if measure.kind == "volume" else 7)
-        noise = limits.sigmas * measure.noise(rests_on, weekly[-1])
+        noise = _SURE * limits.sigmas * measure.noise(rests_on, weekly[-1])
         for i in np.flatnonzero(large):
             falls_or_is_ratio = slope[i] < 0 or measure.kind != "volume"
             if not (measure.of(series.segments[i]) and falls_or_is_ratio):

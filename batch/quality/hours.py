@@ -60,7 +60,9 @@ def hours_moved(
     bad = judged & (own_weeks > 0) & (own > bound) & (near > _OTHER_DAY * own_bound)
     for i in np.flatnonzero(bad).tolist():
         name = weekday(series.first_day + day)
-        basis = f"at most, by the hours of {own_weeks[i]} {name}" + ("s" if own_weeks[i] > 1 else "")
+        basis = f"at most, by the hours of {own_weeks[i]} {name}" + (
+            "s" if own_weeks[i] > 1 else ""
+        )
         number, found = series.first_day + day, float(own[i])
         yield Finding(
             number, number, series.segments[i], "hours_moved", found, float(bound[i]), found, found,
@@ -77,7 +79,7 @@ def _more(series: Series, past: Float, day: int) -> Float:
     with np.errstate(invalid="ignore", divide="ignore"):
         ratio = np.where(by.weeks > 0, series["impressions"][day] / by.value, 1.0)
     ratio = np.maximum(known(ratio, 1.0), 1.0)
-    return np.maximum(ratio[0], ratio[_device_of(series.segments)])
+    return np.asarray(np.maximum(ratio[0], ratio[_device_of(series.segments)]))
 
 
 @lru_cache(maxsize=2)
@@ -113,4 +115,4 @@ def _distance(today: Float, usual: Float) -> Float:
     of the hours explains most of it, it is the distance from there."""
     lacks = [np.maximum(np.roll(usual, by, axis=1) - today, 0).sum(axis=1) for by in _PLACES]
     at_place, elsewhere = lacks[1], np.minimum(lacks[0], lacks[2])
-    return np.where(elsewhere < at_place / 2, elsewhere, at_place)
+    return np.asarray(np.where(elsewhere < at_place / 2, elsewhere, at_place))

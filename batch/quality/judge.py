@@ -41,7 +41,7 @@ Mask = NDArray[np.bool_]
 STEADY_WEEKS, UNSTEADY = 5, 1.4
 """With fewer weeks the bounds of volume are so much wider, in logarithms: 0.55 instead of 0.65."""
 _NO_WEEKS = 2.0
-"""Times the bound, in logarithms, where the days before are all there is: they are other weekdays."""
+"""Times the bound, in logarithms, where the days before are all there is: other weekdays."""
 _SURE_OF_NOISE = 0.6
 """With so many weeks their spread says how restless a segment is; noise matters less."""
 FOREIGN_RATIO, FOREIGN_SHARE = 12.0, 0.5
@@ -82,7 +82,8 @@ def judge(
 def findings_of(series: Series, limits: Quality, accepted: Collection[Acceptance]) -> list[Finding]:
     """Findings of single days, each day's narrowed to where its fault lies."""
     measures = measures_of(series, limits)
-    clean = [measure.value.copy() for measure in measures]
+    absent = np.isnan(series["impressions"])
+    clean = [np.where(absent, np.nan, measure.value) for measure in measures]
     hours = series.hours.copy()
     result: list[Finding] = []
     for day in range(series.days):

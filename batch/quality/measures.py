@@ -94,8 +94,20 @@ def _events_of(series: Series) -> Float:
     return series["impressions"] / (1 + (np.maximum(_weight(series), 1.0) - 1) * _ALIKE)
 
 
+def _came(series: Series, least: int) -> Float:
+    """(days, segments) impressions, at most, of segments that were pooled that day as well."""
+    came = series["impressions"].copy()
+    for grouping in {one.grouping for one in series.segments}:
+        mine = [i for i, one in enumerate(series.segments) if one.grouping == grouping]
+        pooled = [i for i in mine if series.segments[i].is_pooled]
+        others = known(came[:, pooled]).sum(axis=1)
+        most = np.minimum(others, least - 1)[:, None]
+        came[:, mine] = np.where(np.isnan(came[:, mine]), most, came[:, mine])
+    return came
+
+
 def _volumes(series: Series, limits: Quality) -> list[Measure]:
-    came, weight = series["impressions"], _weight(series)
+    weight, came = _weight(series), _came(series, limits.min_impressions)
 
     def noise(n: Float, expected: Float) -> Float:
         return np.sqrt(1.2 * np.maximum(n, 1) / np.maximum(expected, 1))
@@ -109,9 +121,7 @@ def _volumes(series: Series, limits: Quality) -> list[Measure]:
     low, high = limits.volume_min_ratio, limits.volume_max_ratio
     return [
         Measure("impressions", "volume", came, weight, noise, low, high, lambda s: s.is_all),
-        Measure(
-            "impressions", "volume", came, weight, noise, low**_PART, high**_PART, kind
-        ),
+        Measure("impressions", "volume", came, weight, noise, low**_PART, high**_PART, kind),
         Measure("impressions", "volume", came, weight, noise, 0.05, None, place),
     ]
 
@@ -130,7 +140,7 @@ def _ratios(series: Series, limits: Quality) -> list[Measure]:
         return 2 / np.sqrt(np.maximum(n, 1))
 
     def by_tail(n: Float, expected: Float) -> Float:
-        return 6 / np.sqrt(np.maximum(n, 1))
+        return 12 / np.sqrt(np.maximum(n, 1))
 
     def both(name: str, value: Float, n: Float, noise: Callable, bound: float) -> Measure:  # type: ignore[type-arg]
         return Measure(name, "ratio", value, n, noise, 1 / bound, bound)

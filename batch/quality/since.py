@@ -7,6 +7,7 @@ deviation lies, and in which it is the same. Nothing is said where the hours do 
     inside     four fifths of the events lie in hours that deviate by at least half of the fault
     outside    four fifths lie in hours that deviate by less than half of it, a quarter on average
     both       have events, in the usual weeks as well
+    all hours  three fifths of their squared deviations are that of the interval
 
 Profiles are not counted by hour, that would be a second sort: what was sent more often is seen in
 impressions. Which hour a rejected row was of is not known: what was refused lacks in impressions.
@@ -42,6 +43,7 @@ _SHARES = {
 _COUNTS = ("impressions", "impressions_per_profile", "share_rejected", "hours_moved")
 _LEAST_CHANGE = 0.3  # of a count; what is less may be the day
 _LEAST_EVENTS = 30
+_EXPLAINED = 0.6  # of the squares of all hours' deviations
 _MOST_OUTSIDE, _SURE, _HALF = 0.25, 0.8, 0.5
 _WEEKS = 8
 
@@ -121,7 +123,9 @@ def interval(deviation: Float, base: Float, least: float = 0.0) -> Interval | No
             explained = (sums[until] - sums[since]) ** 2 / inside if inside > 0 else 0.0
             if explained > gain:
                 best, gain = (since, until), explained
-    return best if gain and _is_clear(deviation, base, best, least) else None
+    whole = float((deviation**2 / np.maximum(base, 1.0)).sum())
+    tells = gain > _EXPLAINED * whole
+    return best if tells and _is_clear(deviation, base, best, least) else None
 
 
 def _is_clear(deviation: Float, base: Float, hours: Interval, least: float) -> bool:

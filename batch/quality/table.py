@@ -38,6 +38,15 @@ _COUNTS = (
     "rejected_rows",
 )  # fmt: skip
 _FLOATS = ("dwell_median_s", "dwell_p99_s")
+_DIVIDED = {
+    "impressions_per_profile": ("impressions", "profiles"),
+    "plays_per_impression": ("plays", "impressions"),
+    "share_zero_dwell": ("zero_dwell", "impressions"),
+    "share_clamped": ("clamped", "impressions"),
+    "share_late": ("late", "impressions"),
+    "share_largest_profile": ("largest", "impressions"),
+}
+"""Columns for people -> what is divided by what."""
 _SEGMENT = ("location", "device_type", "app_version")
 
 
@@ -120,9 +129,17 @@ def _arrow(rows: Sequence[DayRow], month: str) -> pa.Table:
         "hours": [json.dumps(row.hours) for row in rows],
         "by_hour": [json.dumps(dict(row.by_hour)) for row in rows],
         "files": [row.files for row in rows],
+        **{
+            name: [_share(getattr(row, count), getattr(row, of)) for row in rows]
+            for name, (count, of) in _DIVIDED.items()
+        },
     }
     schema = arrow_schema(QUALITY_COLUMNS)
     return pa.table([pa.array(columns[f.name], f.type) for f in schema], schema=schema)
+
+
+def _share(count: int, of: int) -> float | None:
+    return count / of if of else None
 
 
 def _known(value: float) -> float | None:
