@@ -38,6 +38,17 @@ def narrowed(found: Sequence[Finding]) -> list[Finding]:
     return kept
 
 
+def drifts_narrowed(found: Sequence[Finding]) -> list[Finding]:
+    """Drifts of everything, and of parts that drift much more, or where everything does not."""
+    whole = {one.measure: strength(one) for one in found if one.segment.is_all}
+    return [
+        one
+        for one in found
+        if one.segment.is_all
+        or (not one.segment.is_pooled and strength(one) > MORE * whole.get(one.measure, 0.0))
+    ]
+
+
 def strength(finding: Finding) -> float:
     """How far it lies from what was expected: a difference of shares, or a logarithm."""
     if finding.measure == "hours_moved":

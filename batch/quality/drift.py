@@ -2,13 +2,15 @@
 
 No day of it differs from the weeks before it by enough to be a finding. Each week is the median of
 its seven days; a drift is a median slope (Theil-Sen) of at least `quality.drift_ratio` a week over
-`quality.drift_weeks` weeks (or four fifths of them, by the same sum), in which four of five weeks
-go the same way. Volume that grows is growth; only its decline is named.
+`quality.drift_weeks` weeks (or four fifths of them, by the same sum), and of all pairs
+of weeks four of five go the same way: neighbours may differ as an ordinary week and one with a
+holiday do. Volume that grows is growth; only its decline is named.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import combinations
 
 import numpy as np
 
@@ -68,7 +70,8 @@ def _weekly(values: Float, weeks: int) -> Float:
 
 
 def _same_way(logs: Float, slope: Float) -> Float:
-    """(segments,) share of the weeks that went the way of the slope."""
+    """(segments,) share of all pairs of weeks of which the later one lies the way of the slope."""
+    first, second = np.array(list(combinations(range(len(logs)), 2))).T
     with np.errstate(invalid="ignore"):
-        same = np.sign(np.diff(logs, axis=0)) == np.sign(slope)
+        same = np.sign(logs[second] - logs[first]) == np.sign(slope)
         return np.asarray(same.mean(axis=0), np.float64)

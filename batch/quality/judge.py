@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from batch.quality import expected as what
 from batch.quality.absolute import absolute_rules
 from batch.quality.acceptance import Acceptance, covered
-from batch.quality.attribution import narrowed
+from batch.quality.attribution import drifts_narrowed, narrowed
 from batch.quality.day_rows import DayRow
 from batch.quality.drift import drifts
 from batch.quality.expected import Expected
@@ -74,7 +74,8 @@ def judge(
     found = with_hours([one for one in every if one.day >= from_day], rows, every)
     well = [one for one in found if covered(one, accepted)]
     stand = [one for one in found if not covered(one, accepted)]
-    named = [one for one in drifts(series, limits) if not covered(one, accepted)]
+    slow = drifts_narrowed(list(drifts(series, limits)))
+    named = [one for one in slow if not covered(one, accepted)]
     judged = max(0, until_day - max(series.first_day, from_day))
     return Verdict((*runs(stand), *named), tuple(runs(well)), judged)
 

@@ -31,7 +31,7 @@ from impressions.settings.sections import Quality
 Kind = Literal["volume", "ratio", "share"]
 _FEW = 0.2  # so many times the usual share of other locations than the largest
 _MONTH = 28
-_OF_A_PERSON = 100  # impressions: may be one busy day of somebody
+_OF_A_PERSON = (100, 500)  # impressions: may be one busy day of somebody, in a small lake; in any
 _OF_OTHERS = 6  # times what a heavy profile among the others has
 _OF_BUSIEST = 2.5
 _A_CLOCK = 0.5  # of a device's events late, and it is its clock, or nobody knows their time
@@ -194,7 +194,8 @@ def _shares(series: Series, limits: Quality) -> list[Measure]:
              limits.rejected_change),
         rise("top_location", "top_location", came, events, limits.location_change),
         replace(
-            rise("largest_profile", "largest", came, _heavy(series), limits.largest_profile_share),
+            rise("largest_profile", "largest", came, _heavy(series, limits.largest_profile_share),
+                limits.largest_profile_share),
             noise=by_person,
             of=_is_no_location,
         ),
@@ -202,9 +203,12 @@ def _shares(series: Series, limits: Quality) -> list[Measure]:
     ]  # fmt: skip
 
 
-def _heavy(series: Series) -> Float:
-    """(days, segments) the share that a person may have beside what is usual: 100 impressions, six
-    times what a heavy profile among the others has, 2.5 times what the busiest of a day has."""
+def _heavy(series: Series, bound: float) -> Float:
+    """(days, segments) the share that a person may have beside what is usual, the largest of:
+
+    100 impressions; so many as are the bound of the whole day, and 500 at most; six times what a
+    heavy profile among the others has; 2.5 times what the busiest of a day usually has.
+    """
     came, largest = series["impressions"], series["largest"]
     others = np.maximum(series["squares"] - largest**2, 0.0)
     weight = _over(others, came - largest)
@@ -212,7 +216,8 @@ def _heavy(series: Series) -> Float:
         [median(known(largest[max(0, day - _MONTH) : day, 0])[:, None])[0]]
         for day in range(len(came))
     ]).reshape(-1, 1)  # fmt: skip
-    person = np.fmax(_OF_A_PERSON, np.fmax(_OF_OTHERS * known(weight), _OF_BUSIEST * busiest))
+    person = np.clip(bound * known(came[:, :1]), *_OF_A_PERSON)
+    person = np.fmax(person, np.fmax(_OF_OTHERS * known(weight), _OF_BUSIEST * busiest))
     return _over(person, came)
 
 

@@ -15,6 +15,7 @@ from batch.quality.findings import blocking
 from batch.quality.judge import Verdict, judge
 from impressions.settings.sections import Quality
 from tests.quality.faults import CASES, dwell_of_all, landed_twice, missing
+from tests.quality.independent import DAYS, rows_of
 from tests.quality.traffic import DEVICE_SHARE, FIRST_DAY, VERSION_SHARE, Events, Traffic
 from tests.quality.weeks import Weeks
 
@@ -38,6 +39,15 @@ def test_no_day_of_a_year_is_blocked(seed: int) -> None:
     rows = Traffic(seed, impressions=4000, growth=1.01, peaks=peaks).rows(range(365))
     verdict = judge(rows, FIRST_DAY + 365, Quality())
     print(f"seed {seed}: {rate(verdict, rows)}")
+    assert [one.sentence for one in blocking(list(verdict.findings))] == []
+
+
+@pytest.mark.slow
+def test_no_day_of_a_population_is_blocked() -> None:
+    """People who come again, in sittings, on releases; holidays, New Year, great evenings, a dip,
+    daylight saving, a launch: traffic that no bound was chosen by."""
+    verdict = judge(rows_of(71, 6_000), FIRST_DAY + DAYS, Quality())
+    assert verdict.days == DAYS
     assert [one.sentence for one in blocking(list(verdict.findings))] == []
 
 
