@@ -49,6 +49,7 @@ LOCATIONS_AT = HOURS_AT + 24
 BY_HOUR_AT = LOCATIONS_AT + LOCATIONS
 DWELL_AT = BY_HOUR_AT + 24 * len(BY_HOUR)
 WIDTH = DWELL_AT + dwell_bins.BINS
+_NEVER = np.iinfo(np.int64).max
 _PIECE = 1 << 20  # numbers of a table of ranks and segments that is counted at once
 _WORDS_MOST = 64  # texts of devices; what is rarer is `other`
 
@@ -206,12 +207,13 @@ def _additive(rows: Rows, cell: Int, cells: int) -> Int:
     """(cells, WIDTH) all but profiles."""
     good = ~rows.duplicate
     table = np.zeros((cells, WIDTH), np.int64)
+    after_us = _after_us(rows)
     flags = {
         "impressions": good,
         "plays": good & rows.played,
         "duplicates": rows.duplicate,
-        "repeated": _again(rows, 0),
-        "again": _again(rows, MINUTE_US),
+        "repeated": after_us == 0,
+        "again": after_us <= MINUTE_US,
         "clamped": good & (rows.event_us == rows.ingest_us),
         "late": good & (rows.ingest_us - rows.event_us > HOUR_US),
         "zero_dwell": good & ~(rows.dwell_s > 0),
@@ -243,15 +245,14 @@ def _additive(rows: Rows, cell: Int, cells: int) -> Int:
     return table
 
 
-def _again(rows: Rows, within_us: int) -> NDArray[np.bool_]:
-    """(n,) whether the row before is of the same profile and title, and so near in event time."""
+def _after_us(rows: Rows) -> Int:
+    """(n,) how long after the row before, if that is of the same profile and title."""
     good = np.flatnonzero(~rows.duplicate)
-    same = np.diff(rows.event_us[good]) <= within_us
-    for column in (rows.profile_id, rows.title_id):
-        same &= column[good[1:]] == column[good[:-1]]
-    flags = np.zeros(len(rows.duplicate), np.bool_)
-    flags[good[1:][same]] = True
-    return flags
+    same = np.diff(rows.profile_id[good]) == 0
+    same &= np.diff(rows.title_id[good]) == 0
+    after = np.full(len(rows.duplicate), _NEVER)
+    after[good[1:]] = np.where(same, np.diff(rows.event_us[good]), _NEVER)
+    return after
 
 
 def _ranks(profile: Int, slot: Int) -> tuple[Int, Int, Int]:
