@@ -3,7 +3,9 @@
 The day arrived in 24 landings a shard, and the day before it is closed. In it are copies of logs
 that were sent before, some of them the day before: closing has to find them all. The limit sorts
 the same rows by the same columns and writes them, on one core: nothing is read, no flags, no
-commit. The peer is Spark's own sort and write, with every core; its CPU is that of the JVM.
+commit. The peer is Spark's own sort and write, with every core; its CPU is that of the JVM. Without
+the counts of a day for its quality (batch/quality) the same close is measured too; its peer is the
+close with them, so the ratio is what counting costs.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
+from unittest.mock import patch
 
 import numpy as np
 import pyarrow as pa
@@ -26,6 +29,7 @@ from batch.jobs.context import Context
 from batch.jobs.tasks import Runner
 from batch.lake import locations, snapshots, tables
 from batch.lake.data_files import LiveFile, live_files
+from batch.quality.counts import Counts
 from benchmarks import cores, jvm, lake
 from benchmarks.frame import Goal, Row, in_turns, row, timed_s
 from benchmarks.lake import SHARDS, Lake
@@ -53,15 +57,19 @@ def run(world: World) -> Iterator[Row]:
     landed_id = snapshots.state(_raw(data)).snapshot_id
     slot = data.spark.table(data.raw).where(f"ingest_slot = timestamp_millis({_SLOT_MS})")
     target, meter = world.home / "sorted", jvm.Meter(data.spark)
-    cpu_s: dict[str, list[float]] = {"ours": [], "limit": []}
+    cpu_s: dict[str, list[float]] = {"ours": [], "uncounted": [], "limit": []}
 
-    def closing_s() -> float:
+    def closing_s(name: str = "ours") -> float:
         began_s = time.process_time()
         seconds = timed_s(partial(_close, data))
-        cpu_s["ours"].append(time.process_time() - began_s)
+        cpu_s[name].append(time.process_time() - began_s)
         _check(data)
         _roll_back(data, landed_id)
         return seconds
+
+    def uncounted_s() -> float:
+        with patch("batch.closing.place.count", lambda rows, slot_us: Counts()):
+            return closing_s("uncounted")
 
     def sorting_s() -> float:
         rows = _rows(data)
@@ -80,13 +88,19 @@ def run(world: World) -> Iterator[Row]:
         rows = slot.count()
         closing_s(), spark_s()  # loaded, compiled, and the files in the page cache
         cpu_s["ours"].clear()
-        works = {"ours": closing_s, "limit": sorting_s, "peer": spark_s}
+        works = {
+            "ours": closing_s, "uncounted": uncounted_s, "limit": sorting_s, "peer": spark_s,
+        }  # fmt: skip
         found = in_turns(works, _RUNS)
     cpu_us = {name: statistics.median(taken) / rows * 1e6 for name, taken in cpu_s.items()}
     yield row(
         "close", f"CPU, one slot of {rows / 1e6:.1f} M rows", cpu_us["ours"], "us/row",
         peer=meter.cpu_s("peer") / rows * 1e6, limit=cpu_us["limit"],
         goal=Goal("ours", "<=", 1.3),
+    )  # fmt: skip
+    yield row(
+        "close", "the same without counts for the quality of days", cpu_us["uncounted"], "us/row",
+        peer=cpu_us["ours"],
     )  # fmt: skip
     yield row("close", "rate", rows / found["ours"], "rows/s", peer=rows / found["peer"])
     peak_mb = peak_rss_bytes() / (1 << 20)

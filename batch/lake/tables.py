@@ -100,9 +100,11 @@ QUALITY_COLUMNS = {
     "plays": "bigint",
     "duplicates": "bigint",
     "repeated": "bigint",  # the same profile, title and event time under another log id
+    "again": "bigint",  # the same profile and title within a minute
     "clamped": "bigint",  # event time = ingest time
     "late": "bigint",  # came more than an hour after
     "zero_dwell": "bigint",
+    "squares": "bigint",  # of the impressions of each profile, added
     "dwell_median_s": "double",
     "dwell_p99_s": "double",
     "largest": "bigint",  # impressions of the profile that has most
@@ -114,7 +116,15 @@ QUALITY_COLUMNS = {
     "rejected_rows": "bigint",
     "rejected": "string",  # JSON: reason -> rows
     "hours": "string",  # JSON: 24 counts, by the hour of the event time
+    "by_hour": "string",  # JSON: name -> 24 counts, by the hour of ingest (batch/quality/counts.py)
     "files": "string",  # which files of raw were counted
+    # For people: the same counts, divided. The judge divides by itself.
+    "impressions_per_profile": "double",
+    "plays_per_impression": "double",
+    "share_zero_dwell": "double",
+    "share_clamped": "double",
+    "share_late": "double",
+    "share_largest_profile": "double",
 }
 
 _COMMON = {

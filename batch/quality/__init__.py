@@ -15,6 +15,7 @@ hours          the profile of hours of a day
 absolute       what is wrong without any week to compare with
 drift          a slow change over many weeks
 attribution    the findings of a day, narrowed to where its fault lies
+since          the hours of its day in which a fault is
 findings       a finding: day, segment, measure, found, expected, and where to look
 acceptance     somebody says that a finding is well
 

@@ -19,6 +19,8 @@ from collections.abc import Collection, Iterable, Sequence
 from batch.quality.findings import ABSOLUTE, Finding
 from batch.quality.segments import Segment
 
+_SAME_FAULT = (("dwell_median_s", "dwell_p99_s"), ("share_repeated", "share_again"))
+"""Measures that show the same fault; the second is less exact."""
 MORE = 1.4
 WEAKER = 0.5
 _MOST = 6.0  # of a logarithm; what is gone is not infinitely so
@@ -30,9 +32,21 @@ def narrowed(found: Sequence[Finding]) -> list[Finding]:
     for measure in sorted({one.measure for one in found}):
         mine = [one for one in found if one.measure == measure]
         kept += _where({one.segment: one for one in mine})
-    if any(one.measure == "dwell_median_s" for one in kept):  # the same fault, less exact
-        kept = [one for one in kept if one.measure != "dwell_p99_s"]
+    for exact, vague in _SAME_FAULT:
+        if any(one.measure == exact for one in kept):
+            kept = [one for one in kept if one.measure != vague]
     return kept
+
+
+def drifts_narrowed(found: Sequence[Finding]) -> list[Finding]:
+    """Drifts of everything, and of parts that drift much more, or where everything does not."""
+    whole = {one.measure: strength(one) for one in found if one.segment.is_all}
+    return [
+        one
+        for one in found
+        if one.segment.is_all
+        or (not one.segment.is_pooled and strength(one) > MORE * whole.get(one.measure, 0.0))
+    ]
 
 
 def strength(finding: Finding) -> float:

@@ -4,9 +4,17 @@
                 in one shard, so those of shards add too
     repeated    impressions that equal the one before them in profile, title and event time, and
                 bear another log id: what a second landing of the same events looks like
+    again       impressions that come within a minute after the one before them of the same profile
+                and title, under another log id: what an event that is sent twice looks like
     clamped     event time = ingest time: the device's clock was ahead (impressions/core/event.py)
     late        seen more than an hour before they came
     largest     the profile with most impressions, of each part
+    squares     of the impressions of each profile, added: impressions^2 / squares is how many
+                people of equal weight would vary as much as these (measures.py)
+
+By the hour of ingest (BY_HOUR) stands what tells when a fault began (since.py); `hours`, which are
+judged by themselves, are those of the event time. `location_0` is what a producer sends that does
+not fill it in, `dwell_bins` the sum of the bins of dwell_bins.py.
 
 All but `duplicates` are of rows that count, those that are no duplicate. What adds is counted once,
 by cell (location, device type, app version), and cells are added to segments; profiles are counted
@@ -26,15 +34,22 @@ from batch.quality.segments import GROUPINGS, OTHER, UNKNOWN, Segment
 from batch.quality.title_sample import Hashes
 from impressions.core.decay import Float, Int
 
-HOUR_US, DAY_US = 3_600_000_000, 86_400_000_000
+MINUTE_US, HOUR_US, DAY_US = 60_000_000, 3_600_000_000, 86_400_000_000
 LOCATIONS = 256
 FIELDS = (
     "impressions", "plays", "duplicates", "repeated", "clamped", "late", "zero_dwell", "profiles",
+    "squares", "again",
+)  # fmt: skip
+BY_HOUR = (
+    "impressions", "plays", "repeated", "clamped", "late", "zero_dwell", "location_0", "dwell_bins",
+    "again",
 )  # fmt: skip
 HOURS_AT = len(FIELDS)
 LOCATIONS_AT = HOURS_AT + 24
-DWELL_AT = LOCATIONS_AT + LOCATIONS
+BY_HOUR_AT = LOCATIONS_AT + LOCATIONS
+DWELL_AT = BY_HOUR_AT + 24 * len(BY_HOUR)
 WIDTH = DWELL_AT + dwell_bins.BINS
+_NEVER = np.iinfo(np.int64).max
 _PIECE = 1 << 20  # numbers of a table of ranks and segments that is counted at once
 _WORDS_MOST = 64  # texts of devices; what is rarer is `other`
 
@@ -103,9 +118,10 @@ def count(rows: Rows, slot_us: int) -> Counts:
         together = _together(rank, of_cell[mine], len(segments))
         pairs = together if one_slot else _together(pair, of_cell[mine], len(segments))
         summed[:, FIELDS.index("profiles")] = pairs[0]
+        summed[:, FIELDS.index("squares")] = together[3]
         most = [
             (int(of_rank[who]), int(n)) if n else (0, 0)
-            for n, who in zip(*together[1:], strict=True)
+            for n, who in zip(*together[1:3], strict=True)
         ]
         parts.append(_sparse(segments, summed, most))
     titles = title_sample.sample_of(rows.title_id[counts])
@@ -191,11 +207,13 @@ def _additive(rows: Rows, cell: Int, cells: int) -> Int:
     """(cells, WIDTH) all but profiles."""
     good = ~rows.duplicate
     table = np.zeros((cells, WIDTH), np.int64)
+    after_us = _after_us(rows)
     flags = {
         "impressions": good,
         "plays": good & rows.played,
         "duplicates": rows.duplicate,
-        "repeated": _repeated(rows),
+        "repeated": after_us == 0,
+        "again": after_us <= MINUTE_US,
         "clamped": good & (rows.event_us == rows.ingest_us),
         "late": good & (rows.ingest_us - rows.event_us > HOUR_US),
         "zero_dwell": good & ~(rows.dwell_s > 0),
@@ -205,24 +223,36 @@ def _additive(rows: Rows, cell: Int, cells: int) -> Int:
     mine = cell[good]
     hours = rows.event_us[good] % DAY_US // HOUR_US
     location = np.clip(rows.location[good], 0, LOCATIONS - 1)
+    dwell = dwell_bins.bins_of(rows.dwell_s[good])
     for at, values, width in (
         (HOURS_AT, hours, 24),
         (LOCATIONS_AT, location, LOCATIONS),
-        (DWELL_AT, dwell_bins.bins_of(rows.dwell_s[good]), dwell_bins.BINS),
+        (DWELL_AT, dwell, dwell_bins.BINS),
     ):
         binned = np.bincount(mine * width + values, minlength=cells * width)
         table[:, at : at + width] = binned.reshape(cells, width)
+    hourly = mine * 24 + rows.ingest_us[good] % DAY_US // HOUR_US
+    flags["location_0"] = rows.location == 0
+    for i, name in enumerate(BY_HOUR):
+        if name == "impressions":
+            counted = np.bincount(hourly, minlength=cells * 24)
+        elif name == "dwell_bins":
+            counted = np.bincount(hourly, dwell, cells * 24).astype(np.int64)
+        else:
+            counted = np.bincount(hourly[flags[name][good]], minlength=cells * 24)
+        at = BY_HOUR_AT + 24 * i
+        table[:, at : at + 24] = counted.reshape(cells, 24)
     return table
 
 
-def _repeated(rows: Rows) -> NDArray[np.bool_]:
+def _after_us(rows: Rows) -> Int:
+    """(n,) how long after the row before, if that is of the same profile and title."""
     good = np.flatnonzero(~rows.duplicate)
-    same = np.ones(max(0, len(good) - 1), np.bool_)
-    for column in (rows.profile_id, rows.title_id, rows.event_us):
-        same &= column[good[1:]] == column[good[:-1]]
-    flags = np.zeros(len(rows.duplicate), np.bool_)
-    flags[good[1:][same]] = True
-    return flags
+    same = np.diff(rows.profile_id[good]) == 0
+    same &= np.diff(rows.title_id[good]) == 0
+    after = np.full(len(rows.duplicate), _NEVER)
+    after[good[1:]] = np.where(same, np.diff(rows.event_us[good]), _NEVER)
+    return after
 
 
 def _ranks(profile: Int, slot: Int) -> tuple[Int, Int, Int]:
@@ -238,12 +268,13 @@ def _ranks(profile: Int, slot: Int) -> tuple[Int, Int, Int]:
     return order, rank, np.cumsum(is_next, dtype=np.int64)
 
 
-def _together(rank: Int, segment: Int, segments: int) -> tuple[Int, Int, Int]:
-    """(segments,) each: ranks that are in it, the most rows of one of them, and which that is.
+def _together(rank: Int, segment: Int, segments: int) -> tuple[Int, Int, Int, Int]:
+    """(segments,) each: ranks that are in it, the most rows of one of them, which that is, and the
+    sum of the squares of their rows.
 
     `rank` ascends, so a piece of ranks is a piece of the rows, and no sort is needed.
     """
-    distinct, most, whose = (np.zeros(segments, np.int64) for _ in range(3))
+    distinct, most, whose, squares = (np.zeros(segments, np.int64) for _ in range(4))
     last = int(rank[-1]) if len(rank) else -1
     step = max(1, _PIECE // segments)
     for low in range(0, last + 1, step):
@@ -252,7 +283,8 @@ def _together(rank: Int, segment: Int, segments: int) -> tuple[Int, Int, Int]:
         key = (rank[start:end] - low) * segments + segment[start:end]
         rows = np.bincount(key, minlength=wide * segments).reshape(wide, segments)
         distinct += np.count_nonzero(rows, axis=0)
+        squares += np.einsum("ij,ij->j", rows, rows)
         here = rows.max(axis=0)
         whose = np.where(here > most, rows.argmax(axis=0) + low, whose)
         most = np.maximum(most, here)
-    return distinct, most, whose
+    return distinct, most, whose, squares

@@ -13,7 +13,16 @@ from typing import Any
 import numpy as np
 
 from batch.quality import dwell_bins, title_sample
-from batch.quality.counts import DWELL_AT, FIELDS, HOURS_AT, LOCATIONS_AT, WIDTH, Counts
+from batch.quality.counts import (
+    BY_HOUR,
+    BY_HOUR_AT,
+    DWELL_AT,
+    FIELDS,
+    HOURS_AT,
+    LOCATIONS_AT,
+    WIDTH,
+    Counts,
+)
 from batch.quality.segments import ALL, GROUPINGS, OTHER, UNKNOWN, Segment
 from batch.quality.title_sample import Hashes
 from impressions.core.decay import Int
@@ -39,7 +48,9 @@ class DayRow:
     Attributes:
         largest: impressions of the profile `largest_profile`, which has most.
         top_location: impressions of the location that has most.
+        squares: of the impressions of each profile, added.
         hours: (24,) impressions by the hour of their event time, UTC.
+        by_hour: name of BY_HOUR -> (24,) by the hour of ingest, UTC.
         titles, new_titles: of the day, and those that none of the days before had; of `all` only.
         rejected: reason -> rows.
     """
@@ -54,12 +65,15 @@ class DayRow:
     clamped: int = 0
     late: int = 0
     zero_dwell: int = 0
+    squares: int = 0
+    again: int = 0
     dwell_median_s: float = float("nan")
     dwell_p99_s: float = float("nan")
     largest: int = 0
     largest_profile: int = 0
     top_location: int = 0
     hours: tuple[int, ...] = (0,) * 24
+    by_hour: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     titles: int = 0
     new_titles: int = 0
     rejected: Mapping[str, int] = field(default_factory=dict)
@@ -202,8 +216,13 @@ def _row(
         dwell_p99_s=dwell_bins.quantile_s(dwell, 0.99),
         largest_profile=largest[0],
         largest=largest[1],
-        top_location=int(sums[LOCATIONS_AT:DWELL_AT].max(initial=0)),
-        hours=tuple(int(n) for n in sums[HOURS_AT:LOCATIONS_AT]),
+        top_location=int(sums[LOCATIONS_AT:BY_HOUR_AT].max(initial=0)),
+        hours=_hours(sums, HOURS_AT),
+        by_hour={name: _hours(sums, BY_HOUR_AT + 24 * i) for i, name in enumerate(BY_HOUR)},
         rejected=dict(sorted(rejected.items())),
         files=files,
     )
+
+
+def _hours(sums: Int, at: int) -> tuple[int, ...]:
+    return tuple(sums[at : at + 24].tolist())

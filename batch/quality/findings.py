@@ -31,6 +31,8 @@ class Finding:
         basis: what `expected` rests on, in words.   weeks: of history; 0: an absolute rule, or the
             days right before.
         blocks: whether a generation with these days is held back.
+        since_hour: of the first day, UTC.   until_hour: of the last one. 0 and 24: all day, or the
+            hours do not tell (since.py).
     """
 
     day: int
@@ -44,6 +46,8 @@ class Finding:
     weeks: int
     basis: str
     blocks: bool = True
+    since_hour: int = 0
+    until_hour: int = 24
 
     @property
     def id(self) -> str:
@@ -58,14 +62,21 @@ class Finding:
     @property
     def sentence(self) -> str:
         """`2026-11-17 app version 8.14 on tv: impressions_per_profile 9.3, expected 3.0 (3.1
-        times; median of 8 Tuesdays); look at: ...`."""
+        times; median of 8 Tuesdays), since 14:00; look at: ...`."""
         ratio = ""
         if self.expected > 0 and self.found > 0 and not self.measure.startswith("share_"):
             ratio = f"{self.found / self.expected:.2g} times; "
         return (
             f"{self.days} {self.segment.words}: {self.measure} {number(self.found)}, expected "
-            f"{number(self.expected)} ({ratio}{self.basis}); look at: {look_at(self)}"
+            f"{number(self.expected)} ({ratio}{self.basis}){self.hours}; look at: {look_at(self)}"
         )
+
+    @property
+    def hours(self) -> str:
+        """`, since 14:00`; UTC."""
+        since = f", since {self.since_hour:02}:00" if self.since_hour else ""
+        until = f" until {self.until_hour:02}:00" if self.until_hour < 24 else ""
+        return since + until if since else until and f",{until}"
 
     def as_dict(self) -> dict[str, Any]:
         return {
@@ -78,6 +89,8 @@ class Finding:
             "expected": finite(self.expected),
             "weeks": self.weeks,
             "basis": self.basis,
+            "since_hour": self.since_hour,
+            "until_hour": self.until_hour,
             "blocks": self.blocks,
             "look_at": look_at(self),
             "sentence": self.sentence,
@@ -110,6 +123,7 @@ def finite(value: float) -> float | None:
 _CAUSES = {
     "impressions": "whether landing and topic lack events, or producers stopped sending",
     "share_repeated": "what was landed twice under other log ids: files, a replay, resends",
+    "share_again": "events that are sent or landed twice",
     "impressions_per_profile": "events sent or landed more than once, or a bot",
     "plays_per_impression": "how it sends plays",
     "dwell_median_s": "the unit and the meaning of its dwell",
@@ -148,6 +162,7 @@ def runs(found: Iterable[Finding]) -> list[Finding]:
                 current = replace(
                     current, last_day=one.last_day, low=min(current.low, one.low),
                     high=max(current.high, one.high), blocks=current.blocks or one.blocks,
+                    until_hour=one.until_hour,
                 )  # fmt: skip
                 joined[-1] = current
             else:

@@ -1,51 +1,96 @@
 """The profile of hours of a day against that of the same weekday of the weeks before. Pure.
 
-Their distance is the share of impressions that would have to lie in other hours (total variation):
-0 the same, 1 nothing in common. A clock that is 6 hours off moves a fifth to a half of them, half a
-day without events a half. It is compared with the distance that those weeks have themselves.
+Their distance is the share of impressions that lack in some hours and are too many in others (total
+variation): 0 the same, 1 nothing in common. A clock that is 6 hours off moves a fifth to a half of
+them, half a day without events a half. What also moves hours is no fault, and is not counted:
+
+    daylight saving     hours may lie one hour earlier or later, whichever is nearer
+    a holiday           a Monday may be like one of the seven days before, a Sunday
+    one great evening   hours with more events take none from the others: the distance is what lacks
+                        beside the expected number of events, not beside today's share
+
+It is compared with the distance that those weeks have themselves, and with that of so few people:
+somebody's events come at a stretch, so people are drawn, not events.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 
 import numpy as np
 
-from batch.quality.expected import TREND_WEEKS, known, median
+from batch.quality.expected import TREND_WEEKS, known, median, with_trend
 from batch.quality.findings import Finding, weekday
+from batch.quality.measures import people_of
+from batch.quality.segments import Segment
 from batch.quality.series import Series
 from impressions.core.decay import Float, Int
 from impressions.settings.sections import Quality
 
 RECENT_DAYS = 7
+_FEW_WEEKS = 1.5
+"""Times the bound, while a spread is not known."""
+_OF_PEOPLE = 3.5
+_OTHER_DAY = 0.7
+"""Times the bound: nearer to a day before, and it is a day like that one."""
+_PLACES = (-1, 0, 1)
 
 
-def hours_moved(series: Series, history: Float, day: int, limits: Quality) -> Iterator[Finding]:
-    """Segments of a day whose hours moved; `history`: (days, segments, 24), NaN left out."""
+def hours_moved(
+    series: Series, history: Float, volumes: Float, day: int, limits: Quality
+) -> Iterator[Finding]:
+    """Segments of a day whose hours moved.
+
+    Args:
+        history: (days, segments, 24) shares, NaN left out.
+        volumes: (days, segments) impressions, NaN left out.
+    """
     weeks = day - 7 * np.arange(1, limits.weeks + 1)
+    weeks = weeks[weeks >= 1]
     came = known(series["impressions"][day])
     judged = np.array([s.location is None and not s.is_pooled for s in series.segments])
     judged &= came >= limits.min_impressions
-    today, n = series.hours[day], np.maximum(came, 1.0)
-    own, own_bound, own_weeks = _moved(today, history[weeks[weeks >= 1]], n, limits)
-    near, near_bound, near_days = _moved(today, history[max(1, day - RECENT_DAYS) : day], n, limits)
-    few = own_weeks < TREND_WEEKS
-    # A Monday is not a Sunday: with few weeks the days before must say it too, with wide bounds.
-    wide = 1 + few
-    bad = (own > own_bound * wide) | (own_weeks == 0)
-    bad &= ~few | np.where(near_days >= 2, near > near_bound * wide, own_weeks > 0)
-    for i in np.flatnonzero(bad & judged).tolist():
-        basis = f"at most, by the hours of {own_weeks[i]} {weekday(series.first_day + day)}s"
-        basis += f" and {near_days[i]} days before" if few[i] else ""
-        distance, bound = (own, own_bound * wide) if own_weeks[i] else (near, near_bound * wide)
+    today = series.hours[day] * _more(series, volumes[weeks], day)[:, None]
+    own, own_bound, own_weeks = _moved(
+        today, history[weeks], known(people_of(series)[day], 1.0), limits
+    )
+    near = _nearest(today, history[max(1, day - RECENT_DAYS) : day])
+    bound = own_bound * np.where(own_weeks < TREND_WEEKS, _FEW_WEEKS, 1.0)
+    bad = judged & (own_weeks > 0) & (own > bound) & (near > _OTHER_DAY * own_bound)
+    for i in np.flatnonzero(bad).tolist():
+        name = weekday(series.first_day + day)
+        basis = f"at most, by the hours of {own_weeks[i]} {name}" + (
+            "s" if own_weeks[i] > 1 else ""
+        )
+        number, found = series.first_day + day, float(own[i])
         yield Finding(
-            series.first_day + day, series.first_day + day, series.segments[i], "hours_moved",
-            float(distance[i]), float(bound[i]), float(distance[i]), float(distance[i]),
+            number, number, series.segments[i], "hours_moved", found, float(bound[i]), found, found,
             int(own_weeks[i]), basis,
         )  # fmt: skip
 
 
-def _moved(today: Float, past: Float, came: Float, limits: Quality) -> tuple[Float, Float, Int]:
+def _more(series: Series, past: Float, day: int) -> Float:
+    """(segments,) how many times today's events are those expected, at least 1.
+
+    What is known of everything and of a device type; an app version grows as it is released.
+    """
+    by = with_trend(past)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        ratio = np.where(by.weeks > 0, series["impressions"][day] / by.value, 1.0)
+    ratio = np.maximum(known(ratio, 1.0), 1.0)
+    return np.asarray(np.maximum(ratio[0], ratio[_device_of(series.segments)]))
+
+
+@lru_cache(maxsize=2)
+def _device_of(segments: tuple[Segment, ...]) -> Int:
+    """(segments,) the place of the device type that a segment is of; 0, `all`, for others."""
+    place = {segment: i for i, segment in enumerate(segments)}
+    of = [Segment(device_type=one.device_type) for one in segments]
+    return np.array([place.get(one, 0) for one in of], np.int64)
+
+
+def _moved(today: Float, past: Float, people: Float, limits: Quality) -> tuple[Float, Float, Int]:
     """(segments,) each: the distance from the past, the bound that the past sets for it, and of how
     many days that past is."""
     days = np.asarray((~np.isnan(past[..., 0])).sum(axis=0))
@@ -53,6 +98,21 @@ def _moved(today: Float, past: Float, came: Float, limits: Quality) -> tuple[Flo
     usual = usual / np.maximum(usual.sum(axis=1, keepdims=True), 1e-9)
     spread = known(median(np.abs(past - usual).sum(axis=2) / 2))
     spread = np.where(days >= TREND_WEEKS, spread, 0.0)
-    noise = 6 / np.sqrt(came)  # of events that come in groups of some ten, over 24 hours
-    bound = np.maximum(np.maximum(2.5 * spread, noise + spread), limits.hours_moved)
-    return known(np.abs(today - usual).sum(axis=1) / 2), bound, days
+    noise = _OF_PEOPLE / np.sqrt(np.maximum(people, 1.0))
+    bound = np.maximum(np.maximum(2.5 * spread, noise + spread / 2), limits.hours_moved)
+    return _distance(today, usual), bound, days
+
+
+def _nearest(today: Float, days: Float) -> Float:
+    """(segments,) the distance from the day before that is most like it; infinite for none."""
+    near = [np.full(len(today), np.inf)]
+    near += [known(_distance(today, one), np.inf) for one in days]
+    return np.asarray(np.min(near, axis=0))
+
+
+def _distance(today: Float, usual: Float) -> Float:
+    """(segments,) what lacks of the usual hours; `today` adds to 1, or to more. Where another place
+    of the hours explains most of it, it is the distance from there."""
+    lacks = [np.maximum(np.roll(usual, by, axis=1) - today, 0).sum(axis=1) for by in _PLACES]
+    at_place, elsewhere = lacks[1], np.minimum(lacks[0], lacks[2])
+    return np.asarray(np.where(elsewhere < at_place / 2, elsewhere, at_place))

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from batch.quality import expected as what
 from batch.quality.absolute import absolute_rules
 from batch.quality.acceptance import Acceptance, covered
-from batch.quality.attribution import narrowed
+from batch.quality.attribution import drifts_narrowed, narrowed
 from batch.quality.day_rows import DayRow
 from batch.quality.drift import drifts
 from batch.quality.expected import Expected
@@ -32,6 +32,7 @@ from batch.quality.findings import Finding, runs, weekday
 from batch.quality.hours import hours_moved
 from batch.quality.measures import Measure, measures_of
 from batch.quality.series import Series, series_of
+from batch.quality.since import with_hours
 from impressions.core.decay import Float, Int
 from impressions.settings.sections import Quality
 
@@ -39,6 +40,10 @@ RECENT_DAYS = 7
 Mask = NDArray[np.bool_]
 STEADY_WEEKS, UNSTEADY = 5, 1.4
 """With fewer weeks the bounds of volume are so much wider, in logarithms: 0.55 instead of 0.65."""
+_NO_WEEKS = 2.0
+"""Times the bound, in logarithms, where the days before are all there is: other weekdays."""
+_SURE_OF_NOISE = 0.6
+"""With so many weeks their spread says how restless a segment is; noise matters less."""
 FOREIGN_RATIO, FOREIGN_SHARE = 12.0, 0.5
 """Bounds of a segment without history of its own, compared with everything."""
 
@@ -65,10 +70,12 @@ def judge(
     if not rows:
         return Verdict((), (), 0)
     series = series_of(rows, until_day)
-    found = [one for one in findings_of(series, limits, accepted) if one.day >= from_day]
+    every = findings_of(series, limits, accepted)
+    found = with_hours([one for one in every if one.day >= from_day], rows, every)
     well = [one for one in found if covered(one, accepted)]
     stand = [one for one in found if not covered(one, accepted)]
-    named = [one for one in drifts(series, limits) if not covered(one, accepted)]
+    slow = drifts_narrowed(list(drifts(series, limits)))
+    named = [one for one in slow if not covered(one, accepted)]
     judged = max(0, until_day - max(series.first_day, from_day))
     return Verdict((*runs(stand), *named), tuple(runs(well)), judged)
 
@@ -76,7 +83,8 @@ def judge(
 def findings_of(series: Series, limits: Quality, accepted: Collection[Acceptance]) -> list[Finding]:
     """Findings of single days, each day's narrowed to where its fault lies."""
     measures = measures_of(series, limits)
-    clean = [measure.value.copy() for measure in measures]
+    absent = np.isnan(series["impressions"])
+    clean = [np.where(absent, np.nan, measure.value) for measure in measures]
     hours = series.hours.copy()
     result: list[Finding] = []
     for day in range(series.days):
@@ -85,7 +93,8 @@ def findings_of(series: Series, limits: Quality, accepted: Collection[Acceptance
             for measure, history in zip(measures, clean, strict=True)
             for one in _of_day(series, measure, history, day, limits)
         ]
-        found += hours_moved(series, hours, day, limits)
+        volumes = next(h for m, h in zip(measures, clean, strict=True) if m.kind == "volume")
+        found += hours_moved(series, hours, volumes, day, limits)
         found += _absolute(series, day, limits, measures, clean, found)
         _forget(series, [f for f in found if not covered(f, accepted)], measures, clean, hours, day)
         result += narrowed(found)
@@ -124,10 +133,11 @@ def _of_day(
     own = _deviates(measure, usual, day, limits)
     if measure.kind == "volume":  # a line through few or restless weeks leads anywhere
         own &= _deviates(measure, _last(history[weeks]), day, limits) | (usual.weeks == 0)
-    near = _deviates(measure, recent, day, limits)
+    near = _deviates(measure, recent, day, limits, np.where(usual.weeks == 0, _NO_WEEKS, 1.0))
     few, some_days = usual.weeks < what.TREND_WEEKS, recent.weeks >= 2
     first = np.where(some_days, near & (own | (usual.weeks == 0)), own)
     bad = np.where(few, first, own) & _enough(series, measure, usual, recent, day, limits)
+    bad &= _unlike_days(measure, history, day)
     foreign = _foreign(measure, usual, recent, day, limits, series)
     for i in np.flatnonzero(bad | foreign).tolist():
         segment = series.segments[i]
@@ -146,9 +156,12 @@ def _finding(
     series: Series, measure: Measure, day: int, i: int, value: float, weeks: int, basis: str
 ) -> Finding:
     found, number = float(what.known(measure.value[day, i])), series.first_day + day
+    segment = series.segments[i]
+    of_device = segment.location is None and not segment.is_all
+    surely = measure.blocks_from is not None and found - value > measure.blocks_from
     return Finding(
-        number, number, series.segments[i], measure.name, found, value, found, found, weeks, basis,
-        measure.blocks,
+        number, number, segment, measure.name, found, value, found, found, weeks, basis,
+        measure.blocks or (of_device and surely),
     )  # fmt: skip
 
 
@@ -183,13 +196,30 @@ def _recent(measure: Measure, history: Float, day: int) -> Expected:
     return what.from_weeks(days) if measure.kind == "share" else what.from_weeks_log(days)
 
 
-def _deviates(measure: Measure, by: Expected, day: int, limits: Quality) -> Mask:
-    """(segments,) beyond the bound, the spread and the noise."""
+def _unlike_days(measure: Measure, history: Float, day: int) -> Mask:
+    """(segments,) not like any of the days right before, by half of the bound: a Monday that is a
+    holiday is like a Sunday. Volume is judged without it."""
+    unlike = np.ones(history.shape[1], np.bool_)
+    if measure.kind == "volume":
+        return unlike
+    high, low = (bound / 2 for bound in _bounds(measure))
+    for before in history[max(1, day - RECENT_DAYS) : day]:
+        moved = _moved(measure, measure.value[day], before)
+        with np.errstate(invalid="ignore"):
+            unlike &= np.isnan(moved) | (moved > high) | (moved < -low)
+    return unlike
+
+
+def _deviates(
+    measure: Measure, by: Expected, day: int, limits: Quality, times: float | Float = 1.0
+) -> Mask:
+    """(segments,) beyond the bound (so many times it), the spread and the noise."""
     moved = _moved(measure, measure.value[day], by.value)
     spread = np.where(by.weeks >= what.TREND_WEEKS, by.spread, 0.0)
     noise = measure.noise(what.known(measure.rests_on[day]), what.known(by.value))
-    slack = limits.sigmas * np.maximum(what.known(spread), noise)
-    high, low = _bounds(measure)
+    sure = np.where(by.weeks >= STEADY_WEEKS, _SURE_OF_NOISE, 1.0)
+    slack = limits.sigmas * np.maximum(what.known(spread), sure * noise)
+    high, low = (bound * times for bound in _bounds(measure))
     if measure.kind == "volume":
         wide = np.where(by.weeks < STEADY_WEEKS, UNSTEADY, 1.0)
         high, low = high * wide, low * wide
@@ -265,7 +295,7 @@ def _forget(
     place = {segment: i for i, segment in enumerate(series.segments)}
     for one in found:
         for measure, history in zip(measures, clean, strict=True):
-            if one.measure == measure.name and measure.blocks:
+            if one.measure == measure.name and one.blocks:
                 history[day, place[one.segment]] = np.nan
         if one.measure == "hours_moved":
             hours[day, place[one.segment]] = np.nan

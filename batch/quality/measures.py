@@ -7,8 +7,11 @@
     shape    the share of impressions that lie in other hours of the day than usual
 
 To be a finding, a deviation exceeds three things: the bound, `quality.sigmas` times the spread of
-the weeks before, and as many times the noise of counts so small. The noise of a count of n events
-that come in groups, a profile's, is that of n / group of them.
+the weeks before, and as many times the noise of counts so small. Noise is that of people, for
+somebody's events are alike: with n impressions, of which profile p has k_p, it is that of
+n^2 / sum(k_p^2) people of equal weight (Kish's effective size). Few heavy profiles are few people,
+however many events they have. Where a person's events are alike only in part (what is played, how
+long), it is that of something between the people and the events.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ from typing import Literal
 
 import numpy as np
 
+from batch.quality.expected import known, median
 from batch.quality.segments import ALL, Segment
 from batch.quality.series import Series
 from impressions.core.decay import Float
@@ -26,7 +30,13 @@ from impressions.settings.sections import Quality
 
 Kind = Literal["volume", "ratio", "share"]
 _FEW = 0.2  # so many times the usual share of other locations than the largest
-_OF_A_PERSON = 20  # impressions: five times as many may be one busy day of somebody
+_MONTH = 28
+_OF_A_PERSON = (100, 500)  # impressions: may be one busy day of somebody, in a small lake; in any
+_OF_OTHERS = 6  # times what a heavy profile among the others has
+_OF_BUSIEST = 2.5
+_A_CLOCK = 0.5  # of a device's events late, and it is its clock, or nobody knows their time
+_PART = 1.5  # of a device type the bounds of volume are so much wider, in logarithms
+_ALIKE = 1 / 3  # how far a person's events agree in what is played, where, and how long
 
 
 @dataclass(frozen=True)
@@ -41,6 +51,7 @@ class Measure:
         low, high: bounds, of the ratio or of the difference; None: not judged that way.
         of: whether a segment is judged by it.
         blocks: else a finding is named and holds nothing back.
+        blocks_from: of devices; a change from which it blocks all the same.
     """
 
     name: str
@@ -52,6 +63,7 @@ class Measure:
     high: float | None
     of: Callable[[Segment], bool] = lambda segment: True
     blocks: bool = True
+    blocks_from: float | None = None
 
 
 def measures_of(series: Series, limits: Quality) -> list[Measure]:
@@ -64,38 +76,68 @@ def measures_of(series: Series, limits: Quality) -> list[Measure]:
     ]
 
 
+def people_of(series: Series) -> Float:
+    """(days, segments) people of equal weight that would vary as much; NaN where nothing came."""
+    return _over(series["impressions"], _weight(series))
+
+
+def _weight(series: Series) -> Float:
+    """(days, segments) impressions of the profile that a random impression is of, on average."""
+    came, squares = series["impressions"], series["squares"]
+    mean = _over(came, series["profiles"])
+    weight = np.where(squares > 0, _over(squares, came), mean)  # rows that do not say it
+    return np.where(np.isnan(weight), weight[:, :1], weight)
+
+
+def _events_of(series: Series) -> Float:
+    """(days, segments) events that would vary as much, where people's are alike in part."""
+    return series["impressions"] / (1 + (np.maximum(_weight(series), 1.0) - 1) * _ALIKE)
+
+
+def _came(series: Series, least: int) -> Float:
+    """(days, segments) impressions, at most, of segments that were pooled that day as well."""
+    came = series["impressions"].copy()
+    for grouping in {one.grouping for one in series.segments}:
+        mine = [i for i, one in enumerate(series.segments) if one.grouping == grouping]
+        pooled = [i for i in mine if series.segments[i].is_pooled]
+        others = known(came[:, pooled]).sum(axis=1)
+        most = np.minimum(others, least - 1)[:, None]
+        came[:, mine] = np.where(np.isnan(came[:, mine]), most, came[:, mine])
+    return came
+
+
 def _volumes(series: Series, limits: Quality) -> list[Measure]:
-    came = series["impressions"]
-    with np.errstate(invalid="ignore", divide="ignore"):
-        group = np.nan_to_num(np.nanmax(came / series["profiles"], initial=1.0), posinf=1.0)
+    weight, came = _weight(series), _came(series, limits.min_impressions)
 
     def noise(n: Float, expected: Float) -> Float:
-        return np.sqrt(2 * (1 + min(float(group), 50.0)) / np.maximum(expected, 1))
-
-    def whole(segment: Segment) -> bool:
-        return segment.grouping in ((), ("device_type",)) and not segment.is_pooled
+        return np.sqrt(1.2 * np.maximum(n, 1) / np.maximum(expected, 1))
 
     def place(segment: Segment) -> bool:
         return segment.grouping == ("location",) and not segment.is_pooled
 
+    def kind(segment: Segment) -> bool:
+        return segment.grouping == ("device_type",) and not segment.is_pooled
+
     low, high = limits.volume_min_ratio, limits.volume_max_ratio
     return [
-        Measure("impressions", "volume", came, came, noise, low, high, whole),
-        Measure("impressions", "volume", came, came, noise, 0.05, None, place),
+        Measure("impressions", "volume", came, weight, noise, low, high, lambda s: s.is_all),
+        Measure("impressions", "volume", came, weight, noise, low**_PART, high**_PART, kind),
+        Measure("impressions", "volume", came, weight, noise, 0.05, None, place),
     ]
 
 
 def _ratios(series: Series, limits: Quality) -> list[Measure]:
     came, profiles = series["impressions"], series["profiles"]
+    people, events = people_of(series), _events_of(series)
 
     def by_profile(n: Float, expected: Float) -> Float:
-        return 2 / np.sqrt(np.maximum(n, 1))
+        return 1.5 / np.sqrt(np.maximum(n, 1))
 
     def by_play(n: Float, expected: Float) -> Float:
-        return np.sqrt(3 / np.maximum(n * expected, 1))
+        return np.sqrt(1.3 * np.maximum(1 - expected, 0.1) / np.maximum(n * expected, 0.1))
 
     def by_dwell(n: Float, expected: Float) -> Float:
-        return 3 / np.sqrt(np.maximum(n, 1))
+        return 2 / np.sqrt(np.maximum(n, 1))
 
     def by_tail(n: Float, expected: Float) -> Float:
         return 12 / np.sqrt(np.maximum(n, 1))
@@ -106,52 +148,77 @@ def _ratios(series: Series, limits: Quality) -> list[Measure]:
     often, bound = _over(came, profiles), limits.per_profile_ratio
     result = [
         Measure(
-            "impressions_per_profile", "ratio", often, profiles, by_profile, 1 / bound, bound,
+            "impressions_per_profile", "ratio", often, people, by_profile, 1 / bound, bound,
             of=_is_no_location,
         ),
-        both("dwell_median_s", series["dwell_median_s"], came, by_dwell, limits.dwell_ratio),
-        both("dwell_p99_s", series["dwell_p99_s"], came, by_tail, limits.dwell_p99_ratio),
+        both("dwell_median_s", series["dwell_median_s"], events, by_dwell, limits.dwell_ratio),
+        both("dwell_p99_s", series["dwell_p99_s"], events, by_tail, limits.dwell_p99_ratio),
     ]  # fmt: skip
     others = _over(came - series["top_location"], came)
     result.append(
-        Measure("other_locations", "ratio", others, came, by_play, _FEW, None, _is_no_location)
+        Measure("other_locations", "ratio", others, events, by_play, _FEW, None, _is_no_location)
     )
     if limits.expect_plays:
         plays = _over(series["plays"], came)
-        result.append(both("plays_per_impression", plays, came, by_play, limits.plays_ratio))
+        result.append(both("plays_per_impression", plays, events, by_play, limits.plays_ratio))
     return result
 
 
 def _shares(series: Series, limits: Quality) -> list[Measure]:
     came, read = series["impressions"], series["read"]
+    people, events = people_of(series), _events_of(series)
+    weight = np.maximum(_weight(series), 1.0)
 
     def noise(n: Float, expected: Float) -> Float:
         sure = np.clip(expected, 0.02, 0.98)
-        return np.sqrt(3 * sure * (1 - sure) / np.maximum(n, 1))
+        return np.sqrt(1.3 * sure * (1 - sure) / np.maximum(n, 1))
 
     def by_person(n: Float, expected: Float) -> Float:
-        return _OF_A_PERSON / np.maximum(n, 1)
+        return n / limits.sigmas
 
-    def rise(name: str, count: str, of: Float, bound: float, blocks: bool = True) -> Measure:
+    def rise(
+        name: str, count: str, of: Float, rests_on: Float, bound: float, blocks: bool = True
+    ) -> Measure:
         value = _over(series[count], of)
-        return Measure(f"share_{name}", "share", value, of, noise, None, bound, blocks=blocks)
+        return Measure(f"share_{name}", "share", value, rests_on, noise, None, bound, blocks=blocks)
 
     change = limits.share_change
     zero = _over(series["zero_dwell"], came)
     return [
-        replace(rise("repeated", "repeated", came, change), of=_is_no_location),
-        rise("clamped", "clamped", came, change),
-        rise("late", "late", came, change, blocks=False),
-        rise("duplicates", "duplicates", read, 2 * change),
-        rise("rejected", "rejected_rows", read, limits.rejected_change),
-        rise("top_location", "top_location", came, limits.location_change),
+        replace(rise("repeated", "repeated", came, people, change), of=_is_no_location),
+        replace(rise("again", "again", came, people, change), of=_is_no_location),
+        rise("clamped", "clamped", came, people, change),
+        replace(rise("late", "late", came, people, change, blocks=False), blocks_from=_A_CLOCK),
+        rise("duplicates", "duplicates", read, read / weight, 2 * change),
+        rise("rejected", "rejected_rows", read, _over(read, 1 + (weight - 1) * _ALIKE),
+             limits.rejected_change),
+        rise("top_location", "top_location", came, events, limits.location_change),
         replace(
-            rise("largest_profile", "largest", came, limits.largest_profile_share),
+            rise("largest_profile", "largest", came, _heavy(series, limits.largest_profile_share),
+                limits.largest_profile_share),
             noise=by_person,
             of=_is_no_location,
         ),
-        Measure("share_zero_dwell", "share", zero, came, noise, -2 * change, 2 * change),
-    ]
+        Measure("share_zero_dwell", "share", zero, events, noise, -2 * change, 2 * change),
+    ]  # fmt: skip
+
+
+def _heavy(series: Series, bound: float) -> Float:
+    """(days, segments) the share that a person may have beside what is usual, the largest of:
+
+    100 impressions; so many as are the bound of the whole day, and 500 at most; six times what a
+    heavy profile among the others has; 2.5 times what the busiest of a day usually has.
+    """
+    came, largest = series["impressions"], series["largest"]
+    others = np.maximum(series["squares"] - largest**2, 0.0)
+    weight = _over(others, came - largest)
+    busiest = np.array([
+        [median(known(largest[max(0, day - _MONTH) : day, 0])[:, None])[0]]
+        for day in range(len(came))
+    ]).reshape(-1, 1)  # fmt: skip
+    person = np.clip(bound * known(came[:, :1]), *_OF_A_PERSON)
+    person = np.fmax(person, np.fmax(_OF_OTHERS * known(weight), _OF_BUSIEST * busiest))
+    return _over(person, came)
 
 
 def _is_no_location(segment: Segment) -> bool:

@@ -13,6 +13,7 @@ small to be judged by itself and is pooled, so every grouping still adds up to t
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 OTHER = "other"
 UNKNOWN = "unknown"
@@ -34,7 +35,7 @@ class Segment:
     device_type: str | None = None
     app_version: str | None = None
 
-    @property
+    @cached_property
     def grouping(self) -> tuple[str, ...]:
         """Which of GROUPINGS it is of."""
         fields = ("location", "device_type", "app_version")

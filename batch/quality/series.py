@@ -17,8 +17,8 @@ from impressions.core.decay import Float
 
 _PLAIN = (
     "impressions", "profiles", "plays", "duplicates", "repeated", "clamped", "late", "zero_dwell",
-    "dwell_median_s", "dwell_p99_s", "largest", "top_location", "titles", "new_titles",
-    "rejected_rows", "read",
+    "squares", "again", "dwell_median_s", "dwell_p99_s", "largest", "top_location", "titles",
+    "new_titles", "rejected_rows", "read",
 )  # fmt: skip
 
 

@@ -34,9 +34,19 @@ if TYPE_CHECKING:
 
 _COUNTS = (
     "impressions", "profiles", "plays", "duplicates", "repeated", "clamped", "late", "zero_dwell",
-    "largest", "largest_profile", "top_location", "titles", "new_titles", "rejected_rows",
+    "squares", "again", "largest", "largest_profile", "top_location", "titles", "new_titles",
+    "rejected_rows",
 )  # fmt: skip
 _FLOATS = ("dwell_median_s", "dwell_p99_s")
+_DIVIDED = {
+    "impressions_per_profile": ("impressions", "profiles"),
+    "plays_per_impression": ("plays", "impressions"),
+    "share_zero_dwell": ("zero_dwell", "impressions"),
+    "share_clamped": ("clamped", "impressions"),
+    "share_late": ("late", "impressions"),
+    "share_largest_profile": ("largest", "impressions"),
+}
+"""Columns for people -> what is divided by what."""
 _SEGMENT = ("location", "device_type", "app_version")
 
 
@@ -117,10 +127,19 @@ def _arrow(rows: Sequence[DayRow], month: str) -> pa.Table:
         "title_sample": [row.title_sample.astype("<u8").tobytes() or None for row in rows],
         "rejected": [json.dumps(dict(row.rejected)) for row in rows],
         "hours": [json.dumps(row.hours) for row in rows],
+        "by_hour": [json.dumps(dict(row.by_hour)) for row in rows],
         "files": [row.files for row in rows],
+        **{
+            name: [_share(getattr(row, count), getattr(row, of)) for row in rows]
+            for name, (count, of) in _DIVIDED.items()
+        },
     }
     schema = arrow_schema(QUALITY_COLUMNS)
     return pa.table([pa.array(columns[f.name], f.type) for f in schema], schema=schema)
+
+
+def _share(count: int, of: int) -> float | None:
+    return count / of if of else None
 
 
 def _known(value: float) -> float | None:
@@ -141,6 +160,7 @@ def _day_row(said: Mapping[str, Any]) -> DayRow:
         segment=Segment(*(said[name] for name in _SEGMENT)),
         rejected=json.loads(said["rejected"] or "{}"),
         hours=tuple(json.loads(said["hours"])),
+        by_hour={k: tuple(v) for k, v in json.loads(said["by_hour"] or "{}").items()},
         title_sample=np.frombuffer(said["title_sample"] or b"", "<u8").astype(np.uint64),
         files=said["files"] or "",
         **numbers,

@@ -9,7 +9,9 @@ half-life weighs an event by its age, so five sums tell events apart that totals
        flush, a record, a slot, all of a layer; missing, or counted once too often
     2. all that raw has twice
     3. any two events, each missing or counted once too often
-    4. one event that nobody sent: its age, play and dwell are those of the difference
+    4. three to six events that need not follow each other, all missing or all too much: the last
+       two are looked up, the others tried, as long as that is bounded
+    5. one event that nobody sent: its age, play and dwell are those of the difference
 
 A layer that counts an event which must not count (a duplicate, one outside the window) is found as
 one that has it once too often. Where several solutions fit, all are returned.
@@ -20,6 +22,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 
@@ -32,6 +35,9 @@ _MOST = 20
 """Solutions that are returned."""
 _PAIRS_OF = 4_000
 """Of more events than this no pairs are tried."""
+_SET_MOST = 6
+_SET_WORK = 20_000
+"""Sets of all but two events that are tried."""
 
 
 @dataclass(frozen=True)
@@ -80,10 +86,20 @@ def explain(difference: Float, tolerance: Float, candidates: Candidates) -> list
         _runs(difference, tolerance, candidates, impressions),
         _doubled(difference, tolerance, candidates),
         _pairs(difference, tolerance, candidates, impressions),
+        _sets(difference, tolerance, candidates, impressions),
     ):
         if found := list(dict.fromkeys(_first(tried))):
             return found
     return []
+
+
+def possible(difference: Float, tolerance: Float, of: Candidates) -> Int:
+    """Positions of the events that may be among those that only lack, or are only too many: none
+    adds more than the whole difference in any column."""
+    lost = difference[0] < 0
+    wanted = -difference if lost else difference
+    fits = (of.vectors <= wanted + tolerance).all(axis=1)
+    return np.flatnonzero(fits & of.counts if lost else fits)
 
 
 def unknown(difference: Float, tolerance: Float, query_ms: int, spec: Spec) -> Unknown | None:
@@ -173,3 +189,42 @@ def _pairs(
                 lacks=tuple(e for sign, e in parts if sign < 0),
                 surplus=tuple(e for sign, e in parts if sign > 0),
             )
+
+
+def _sets(
+    difference: Float, tolerance: Float, of: Candidates, impressions: int
+) -> Iterator[Change]:
+    """A few events anywhere in the item, all missing or all too much."""
+    size, lost = abs(impressions), impressions < 0
+    which = possible(difference, tolerance, of)
+    if not 3 <= size <= min(_SET_MOST, len(which)):
+        return
+    if math.comb(len(which), size - 2) > _SET_WORK:
+        return
+    wanted = -difference if lost else difference
+    column = int(np.argmax(np.ptp(of.vectors[which], axis=0) / np.maximum(tolerance, 1e-300)))
+    which = which[np.argsort(of.vectors[which, column], kind="stable")]
+    vectors = of.vectors[which]
+    for first in combinations(range(len(which) - 2), size - 2):
+        rest = wanted - vectors[list(first)].sum(axis=0)
+        if (rest < -tolerance).any():
+            continue
+        for pair in _two_of(vectors[first[-1] + 1 :], rest, tolerance, column):
+            places = (*first, *(first[-1] + 1 + j for j in pair))
+            found = tuple(sorted(int(which[i]) for i in places))
+            yield Change(lacks=found) if lost else Change(surplus=found)
+
+
+def _two_of(
+    vectors: Float, wanted: Float, tolerance: Float, column: int
+) -> Iterator[tuple[int, int]]:
+    """Two rows that add up to what is wanted; rows ascend in the column."""
+    ranked = vectors[:, column]
+    rest = wanted[column] - ranked
+    lows = np.searchsorted(ranked, rest - tolerance[column])
+    highs = np.searchsorted(ranked, rest + tolerance[column], side="right")
+    lows = np.maximum(lows, np.arange(len(ranked)) + 1)
+    for i in np.flatnonzero(highs > lows).tolist():
+        sums = vectors[i] + vectors[lows[i] : highs[i]]
+        fits = (abs(sums - wanted) <= tolerance).all(axis=1)
+        yield from ((i, int(lows[i]) + int(j)) for j in np.flatnonzero(fits))

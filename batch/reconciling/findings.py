@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from batch.reconciling.events import DWELL_S, PLAYED
-from batch.reconciling.explaining import Candidates, Change, Unknown, explain, unknown
+from batch.reconciling.explaining import Candidates, Change, Unknown, explain, possible, unknown
 from batch.reconciling.judging import ItemDifference, Judged, Served
 from batch.reconciling.ownership import LAYERS, NOBODY, STREAM
 from impressions.core.item import location_of, title_of
@@ -139,7 +139,8 @@ def _difference(
     if not ways:
         nobodys = unknown(one.found - one.expected, one.tolerance, served.query_ms, spec)
     if not ways and nobodys is None:
-        named = dict.fromkeys(which[-_CANDIDATES_MOST:].tolist(), UNCLEAR)
+        may = which[possible(one.found - one.expected, one.tolerance, candidates)]
+        named = dict.fromkeys((may if len(may) else which)[-_CANDIDATES_MOST:].tolist(), UNCLEAR)
     events = tuple(name_event(judged, i, shard, word) for i, word in sorted(named.items()))
     item: Any = np.int64(one.item)
     differs = np.flatnonzero(abs(one.found - one.expected) > one.tolerance)
@@ -230,8 +231,8 @@ def _text(events: tuple[NamedEvent, ...], ways: int, nobodys: Unknown | None) ->
         )
     if not ways:
         return (
-            f"no one or two events, and no events that follow each other, explain it: all "
-            f"{len(events)} of the item are listed"
+            "neither a few events nor events that follow each other explain it: listed are the "
+            f"{len(events)} of the item, the newest at most, that may be among them"
         )
     said = "; ".join(dict.fromkeys(_verdict(event) for event in events))
     return said if ways == 1 else f"{ways} ways explain it, so not all of these: {said}"

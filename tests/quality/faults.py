@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from batch.quality.counts import HOUR_US
+from batch.quality.counts import DAY_US, HOUR_US
 from tests.quality.traffic import DEVICES, VERSIONS, Events, Fault
 
 TV, NEWEST = DEVICES.index("tv"), VERSIONS.index("8.14")
@@ -79,6 +79,23 @@ def dwell_times(factor: float, version: int = NEWEST) -> Fault:
     )
 
 
+def dwell_of_all(factor: float) -> Fault:
+    return lambda events, rng: events.having(dwell_s=events["dwell_s"] * factor)
+
+
+def since(hour: int, fault: Fault) -> Fault:
+    """The same from an hour of ingest on."""
+
+    def later(events: Events, rng: np.random.Generator) -> Events:
+        before = events["ingest_us"] % DAY_US < hour * HOUR_US
+        bad = fault(events.take(np.flatnonzero(~before)), rng)
+        good = events.take(np.flatnonzero(before))
+        columns = {k: np.concatenate([good[k], bad[k]]) for k in events.columns}
+        return replace(events, columns=columns, rejected=bad.rejected)
+
+    return later
+
+
 def clock_off(hours: float, device: int = TV) -> Fault:
     """The clock of a device type is behind (negative) or ahead; ahead, it is clamped to ingest."""
 
@@ -122,3 +139,25 @@ def new_titles(share: float = 1.0) -> Fault:
 
 def _n(events: Events) -> int:
     return len(events["profile_id"])
+
+
+CASES = {
+    "half a day is missing": (missing(0.5), ("all", "hours_moved")),
+    "the last six hours are missing": (missing(0.25), ("all", "hours_moved")),
+    "all titles null from one app version": (
+        titles_null(), ("app_version=8.14", "share_rejected"),
+    ),
+    "plays fired twice by one device type": (
+        plays_twice(), ("device_type=tv", "plays_per_impression"),
+    ),
+    "plays gone": (fewer_plays(1), ("all", "plays_per_impression")),
+    "dwell in milliseconds": (dwell_times(1000), ("app_version=8.14", "dwell_median_s")),
+    "a clock six hours behind": (clock_off(-6), ("device_type=tv", "hours_moved")),
+    "a clock six hours ahead": (clock_off(6), ("device_type=tv", "share_clamped")),
+    "locations all 0": (locations_zero(), ("all", "other_locations")),
+    "a bot with a tenth": (
+        bot(0.1), ("device_type=phone,app_version=8.12", "share_largest_profile"),
+    ),
+    "titles that never were": (new_titles(), ("all", "share_new_titles")),
+}  # fmt: skip
+"""Each fault of a day, and the segment and the measure that say it of generated traffic."""

@@ -8,7 +8,18 @@ import numpy as np
 import pytest
 
 from batch.quality import dwell_bins, title_sample
-from batch.quality.counts import DAY_US, FIELDS, HOUR_US, HOURS_AT, Counts, Rows, added, count
+from batch.quality.counts import (
+    BY_HOUR,
+    BY_HOUR_AT,
+    DAY_US,
+    FIELDS,
+    HOUR_US,
+    HOURS_AT,
+    Counts,
+    Rows,
+    added,
+    count,
+)
 from batch.quality.day_rows import rows_of_day
 from batch.quality.segments import ALL, Segment
 
@@ -41,7 +52,7 @@ def taken(rows: Rows, which: np.ndarray) -> Rows:
 def naive(rows: Rows, slot_us: int) -> dict[Segment, Counter[str]]:
     """Row by row."""
     found: dict[Segment, Counter[str]] = defaultdict(Counter)
-    pairs: dict[Segment, set[tuple[int, int]]] = defaultdict(set)
+    pairs: dict[Segment, Counter[tuple[int, int]]] = defaultdict(Counter)
     last: tuple[int, ...] = ()
     for i in range(len(rows.profile_id)):
         device = (*DEVICES, "unknown")[int(rows.device[i])]
@@ -49,6 +60,7 @@ def naive(rows: Rows, slot_us: int) -> dict[Segment, Counter[str]]:
         location = str(rows.location[i])
         key = int(rows.profile_id[i]), int(rows.title_id[i]), int(rows.event_us[i])
         repeats = key == last
+        again = key[:2] == last[:2] and key[2] - last[2] <= 60_000_000
         for segment in (ALL, Segment(location), Segment(None, device), Segment(None, None, version),
                         Segment(None, device, version)):  # fmt: skip
             said = found[segment]
@@ -58,15 +70,26 @@ def naive(rows: Rows, slot_us: int) -> dict[Segment, Counter[str]]:
             said["impressions"] += 1
             said["plays"] += int(rows.played[i])
             said["repeated"] += repeats
+            said["again"] += again
             said["clamped"] += int(rows.event_us[i] == rows.ingest_us[i])
             said["late"] += int(rows.ingest_us[i] - rows.event_us[i] > HOUR_US)
             said["zero_dwell"] += int(rows.dwell_s[i] == 0)
             said[f"hour {rows.event_us[i] % DAY_US // HOUR_US}"] += 1
-            pairs[segment].add((int(rows.profile_id[i]), int(rows.ingest_us[i]) // slot_us))
+            came = int(rows.ingest_us[i] % DAY_US // HOUR_US)
+            said[f"impressions {came}"] += 1
+            said[f"plays {came}"] += int(rows.played[i])
+            said[f"late {came}"] += int(rows.ingest_us[i] - rows.event_us[i] > HOUR_US)
+            said[f"location_0 {came}"] += int(rows.location[i] == 0)
+            said[f"dwell_bins {came}"] += int(dwell_bins.bins_of(rows.dwell_s[i : i + 1])[0])
+            pairs[segment][int(rows.profile_id[i]), int(rows.ingest_us[i]) // slot_us] += 1
         if not rows.duplicate[i]:
             last = key
     for segment, profiles in pairs.items():
         found[segment]["profiles"] = len(profiles)
+        of_profile: Counter[int] = Counter()
+        for (profile, _), n in profiles.items():
+            of_profile[profile] += n
+        found[segment]["squares"] = sum(n * n for n in of_profile.values())
     return found
 
 
@@ -78,6 +101,10 @@ def same(counts: Counts, expected: dict[Segment, Counter[str]]) -> None:
         assert said == {name: expected[segment][name] for name in FIELDS}, segment
         hours = dense[i, HOURS_AT : HOURS_AT + 24].tolist()
         assert hours == [expected[segment][f"hour {hour}"] for hour in range(24)]
+        for name in ("impressions", "plays", "late", "location_0", "dwell_bins"):
+            at = BY_HOUR_AT + 24 * BY_HOUR.index(name)
+            by_hour = dense[i, at : at + 24].tolist()
+            assert by_hour == [expected[segment][f"{name} {hour}"] for hour in range(24)], name
 
 
 @pytest.mark.parametrize("slot_us", [DAY_US, 6 * HOUR_US], ids=["a day", "six hours"])

@@ -10,12 +10,12 @@ from functools import cache
 
 import pytest
 
-from batch.quality.day_rows import DayRow
 from batch.quality.findings import ABSOLUTE, Finding, blocking, day_name
 from batch.quality.judge import judge
 from impressions.settings.sections import Quality
 from tests.quality import faults
 from tests.quality.traffic import FIRST_DAY, Fault, Traffic
+from tests.quality.weeks import Weeks
 
 LIMITS = Quality()
 WEEKS = 12
@@ -25,17 +25,13 @@ SEEDS = (1, 2)
 
 
 @cache
-def ordinary(seed: int) -> tuple[DayRow, ...]:
-    return tuple(Traffic(seed).rows(range(DAYS)))
+def weeks(seed: int) -> Weeks:
+    return Weeks(Traffic(seed), DAYS)
 
 
 def found(seed: int, bad: Mapping[int, Fault]) -> list[Finding]:
     """Findings of twelve weeks in which these days have faults."""
-    first = min(bad, default=DAYS)
-    with_faults = Traffic(seed).rows(range(max(0, first - 28), DAYS), bad)
-    rows = [row for row in ordinary(seed) if row.day < FIRST_DAY + first]
-    rows += [row for row in with_faults if row.day >= FIRST_DAY + first]
-    return list(judge(rows, FIRST_DAY + DAYS, LIMITS).findings)
+    return weeks(seed).found(bad)
 
 
 def told(some: list[Finding]) -> set[tuple[str, str]]:
@@ -48,33 +44,12 @@ def test_ordinary_weeks_pass(seed: int) -> None:
     assert [one.sentence for one in found(seed, {})] == []
 
 
-CASES = {
-    "half a day is missing": (faults.missing(0.5), ("all", "hours_moved")),
-    "the last six hours are missing": (faults.missing(0.25), ("all", "hours_moved")),
-    "all titles null from one app version": (
-        faults.titles_null(), ("app_version=8.14", "share_rejected"),
-    ),
-    "plays fired twice by one device type": (
-        faults.plays_twice(), ("device_type=tv", "plays_per_impression"),
-    ),
-    "plays gone": (faults.fewer_plays(1), ("all", "plays_per_impression")),
-    "dwell in milliseconds": (faults.dwell_times(1000), ("app_version=8.14", "dwell_median_s")),
-    "a clock six hours behind": (faults.clock_off(-6), ("device_type=tv", "hours_moved")),
-    "a clock six hours ahead": (faults.clock_off(6), ("device_type=tv", "share_clamped")),
-    "locations all 0": (faults.locations_zero(), ("all", "other_locations")),
-    "a bot with a tenth": (
-        faults.bot(0.1), ("device_type=phone,app_version=8.12", "share_largest_profile"),
-    ),
-    "titles that never were": (faults.new_titles(), ("all", "share_new_titles")),
-}  # fmt: skip
-
-
 @pytest.mark.parametrize("seed", SEEDS)
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", faults.CASES)
 def test_a_bad_day_is_found_where_its_fault_lies(name: str, seed: int) -> None:
     """The segment and the measure of the fault hold the generation back, on that day and no
     other."""
-    fault, expected = CASES[name]
+    fault, expected = faults.CASES[name]
     some = blocking(found(seed, {BAD: fault}))
     assert expected in told(some), [one.sentence for one in some]
     assert {(one.day, one.last_day) for one in some} == {(FIRST_DAY + BAD, FIRST_DAY + BAD)}
@@ -92,7 +67,7 @@ def test_missing_days_are_one_finding(days: int) -> None:
 
 def test_days_that_are_missing_at_the_end_are_found() -> None:
     """The window ends at the cutover, not at the last event."""
-    rows = [row for row in ordinary(1) if row.day < FIRST_DAY + BAD]
+    rows = [row for row in weeks(1).rows({}) if row.day < FIRST_DAY + BAD]
     [one] = judge(rows, FIRST_DAY + DAYS, LIMITS).findings
     assert (one.measure, one.last_day) == ("impressions", FIRST_DAY + DAYS - 1)
 
@@ -134,11 +109,7 @@ def test_a_holiday_peak_passes() -> None:
 @pytest.mark.parametrize("up", [1.02, 1 / 1.02], ids=["up", "down"])
 def test_a_slow_drift_is_named_and_not_blocked(up: float) -> None:
     """2 % a week for ten weeks, of dwell; no single day of it is a finding."""
-    bad = {}
-    for day in range(7, DAYS):
-        factor = up ** ((day - 7) / 7)
-        bad[day] = lambda events, rng, by=factor: events.having(dwell_s=events["dwell_s"] * by)
-    some = found(1, bad)
+    some = found(1, {d: faults.dwell_of_all(up ** ((d - 7) / 7)) for d in range(7, DAYS)})
     assert ("all", "dwell_median_s_drift") in told(some)
     assert blocking(some) == []
     assert "% a week for 10 weeks" in next(o.sentence for o in some if o.segment.is_all)
@@ -161,7 +132,7 @@ def test_first_weeks_are_judged_by_absolute_rules_and_say_so() -> None:
 def test_a_year_without_a_play_is_one_finding() -> None:
     """Days that are findings are no history, so the rule holds to the end."""
     rows = Traffic(6, impressions=1500).rows(
-        range(35), dict.fromkeys(range(35), CASES["plays gone"][0])
+        range(35), dict.fromkeys(range(35), faults.CASES["plays gone"][0])
     )
     some = blocking(list(judge(rows, FIRST_DAY + 35, LIMITS).findings))
     whole = [one for one in some if one.segment.is_all]
@@ -174,7 +145,7 @@ def test_a_new_app_version_is_compared_with_everything() -> None:
     def renamed(events, rng):  # type: ignore[no-untyped-def]
         return faults.dwell_times(1000)(events, rng)
 
-    rows = [row for row in ordinary(1) if row.segment.app_version != "8.14"]
+    rows = [row for row in weeks(1).rows({}) if row.segment.app_version != "8.14"]
     bad = Traffic(1).rows([BAD], {BAD: renamed})
     rows = [row for row in rows if row.day != FIRST_DAY + BAD] + bad
     some = judge(

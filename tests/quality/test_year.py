@@ -14,7 +14,10 @@ from batch.quality.day_rows import DayRow, rows_of_day
 from batch.quality.findings import blocking
 from batch.quality.judge import Verdict, judge
 from impressions.settings.sections import Quality
+from tests.quality.faults import CASES, dwell_of_all, landed_twice, missing
+from tests.quality.independent import DAYS, rows_of
 from tests.quality.traffic import DEVICE_SHARE, FIRST_DAY, VERSION_SHARE, Events, Traffic
+from tests.quality.weeks import Weeks
 
 REAL = Path(__file__).parents[3] / "shared" / "data" / "kuairand" / "impressions.parquet"
 
@@ -36,6 +39,15 @@ def test_no_day_of_a_year_is_blocked(seed: int) -> None:
     rows = Traffic(seed, impressions=4000, growth=1.01, peaks=peaks).rows(range(365))
     verdict = judge(rows, FIRST_DAY + 365, Quality())
     print(f"seed {seed}: {rate(verdict, rows)}")
+    assert [one.sentence for one in blocking(list(verdict.findings))] == []
+
+
+@pytest.mark.slow
+def test_no_day_of_a_population_is_blocked() -> None:
+    """People who come again, in sittings, on releases; holidays, New Year, great evenings, a dip,
+    daylight saving, a launch: traffic that no bound was chosen by."""
+    verdict = judge(rows_of(71, 6_000), FIRST_DAY + DAYS, Quality())
+    assert verdict.days == DAYS
     assert [one.sentence for one in blocking(list(verdict.findings))] == []
 
 
@@ -113,12 +125,47 @@ def _real_columns() -> dict[str, np.ndarray]:
     }
 
 
+@cache
+def real_weeks(kept: float) -> Weeks:
+    return Weeks(Repeated(1, kept=kept), 84)
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(not REAL.exists(), reason=f"{REAL} is not on this machine")
 @pytest.mark.parametrize("kept", [0.9, 0.5])
 def test_no_day_of_repeated_real_exposures_is_blocked(kept: float) -> None:
     """Twelve weeks in which an ordinary week and one with a public holiday take turns."""
-    rows = Repeated(1, kept=kept).rows(range(84))
+    rows = real_weeks(kept).rows({})
     verdict = judge(rows, FIRST_DAY + 84, Quality())
     print(f"KuaiRand, {kept} of the profiles: {rate(verdict, rows)}")
     assert [one.sentence for one in verdict.findings] == []
+
+
+BAD = 80
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not REAL.exists(), reason=f"{REAL} is not on this machine")
+@pytest.mark.parametrize("name", CASES)
+def test_a_bad_day_of_real_exposures_is_found_where_its_fault_lies(name: str) -> None:
+    """Each fault on one day of the repeated weeks: named with its segment, and on no other day."""
+    fault, expected = CASES[name]
+    some = blocking(real_weeks(0.9).found({BAD: fault}))
+    told = {(one.segment.key, one.measure) for one in some}
+    assert expected[1] in {measure for _, measure in told}, told
+    assert {one.day for one in some} == {FIRST_DAY + BAD}
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not REAL.exists(), reason=f"{REAL} is not on this machine")
+def test_bad_weeks_of_real_exposures_are_found() -> None:
+    """Half a week missing, a week landed twice; dwell that drifts by 2 % a week is named only."""
+    weeks = real_weeks(0.9)
+    gone = blocking(weeks.found(dict.fromkeys(range(76, 80), missing(1))))
+    assert ("all", "impressions") in {(one.segment.key, one.measure) for one in gone}
+    twice = blocking(weeks.found(dict.fromkeys(range(77, 84), landed_twice())))
+    assert ("all", "share_repeated") in {(one.segment.key, one.measure) for one in twice}
+    slow = {day: dwell_of_all(1.02 ** ((day - 7) / 7)) for day in range(7, 84)}
+    some = weeks.found(slow)
+    assert ("all", "dwell_median_s_drift") in {(one.segment.key, one.measure) for one in some}
+    assert blocking(some) == []

@@ -18,7 +18,7 @@ from tests.generations import SPEC
 from tests.seam.support import events_of
 
 PROFILE = 7
-CASES = scaled(100, 1_000)
+CASES = scaled(200, 2_000)
 EVENT = {"title": 3, "location": 1, "event_ms": OLD_MS, "played": 1, "dwell_s": 2.5}
 
 
