@@ -48,7 +48,7 @@ def run(world: World) -> Iterator[Row]:
 def published(world: World) -> tuple[float, int]:
     """The generation of the lake, compacted by the job itself: seconds, and peak memory."""
     data = lake.lake_of(world)
-    job = Compacting(data.spark, data.settings, CUTOVER_MS, start_run("compact"))
+    job = Compacting(data.settings, CUTOVER_MS, start_run("compact"))
     taken: list[float] = []
     peak = jvm.peak_rss_bytes(data.spark, lambda: taken.append(timed_s(lambda: run_compact(job))))
     return taken[0], peak

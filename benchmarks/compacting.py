@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from batch.compacting.window_branch import pin, survey
+
 from batch.lake import snapshots, tables
 from benchmarks.lake import Lake
 from benchmarks.peers.installed import python_of

@@ -16,7 +16,7 @@ from impressions.formats.generation_paths import MANIFEST
 from impressions.formats.manifest import Manifest, SstFile
 
 if TYPE_CHECKING:
-    from batch.exporting.sst_sink import Written
+    from batch.exporting.shards import Written
 
 
 def manifest_of(

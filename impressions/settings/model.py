@@ -27,6 +27,7 @@ from impressions.settings.paths import expanded
 from impressions.settings.sections import (
     Audits,
     Catalog,
+    Compact,
     Host,
     Kafka,
     Land,
@@ -77,6 +78,7 @@ class Settings(BaseSettings):
     kafka: Kafka = Kafka()
     stream: Stream = Stream()
     land: Land = Land()
+    compact: Compact = Compact()
     speed: Speed = Speed()
     host: Host = Host()
     serving: Serving = Serving()

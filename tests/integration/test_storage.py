@@ -10,9 +10,9 @@ import pyarrow.parquet as pq
 import pytest
 from pyarrow.fs import FileSystem
 
-from batch.exporting.ema_rows import complete_profiles_of
 from batch.exporting.generation_directory import below, open_directory, shown
 from batch.exporting.leftovers import sweep_unlisted
+from batch.lake.profile_merge import complete_profiles_of
 
 BUCKET = "lake"
 

@@ -8,6 +8,7 @@ import sys
 from dataclasses import replace
 
 import pytest
+from batch.compacting.refs import branch_of, set_branch
 from pyspark.sql import functions as F
 
 from batch import compact
@@ -17,7 +18,6 @@ from batch.compacting.auditing import audit
 from batch.compacting.computing import compute
 from batch.compacting.job import Compacting
 from batch.compacting.readiness import window_of_main
-from batch.compacting.refs import branch_of, set_branch
 from batch.lake import generations, tables
 from impressions.core.errors import AuditFailed
 from impressions.core.spec import DAY_MS
@@ -49,7 +49,7 @@ class Week:
 
     def job(self, limits: Audits = ONE_PROFILE) -> Compacting:
         settings = self.lake.settings.model_copy(update={"audits": limits})
-        return Compacting(self.spark, settings, NEXT_MS, start_run("compact"))
+        return Compacting(settings, NEXT_MS, start_run("compact"))
 
     def row(self, where: str = "tail_day IS NULL", sampled: bool = False) -> str:
         """A condition that holds for exactly one row, of a profile that is sampled or not."""
@@ -83,7 +83,7 @@ class Week:
 def week(lake):
     events = year(seed=5)
     write_closed(lake, events, valid_through_ms=NEXT_MS)
-    job = Compacting(lake.spark, lake.settings, CUTOVER_MS, start_run("compact"))
+    job = Compacting(lake.settings, CUTOVER_MS, start_run("compact"))
     compact.compact(job)
     return Week(lake)
 
