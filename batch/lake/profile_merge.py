@@ -115,20 +115,23 @@ class _File:
         self.place, self.last = place, -math.inf
         self.begins = _begins(file, at, groups, profiles)
         self._path, self._profiles = path, profiles
-        batches = _batches(file, groups, columns, batch_rows)
-        if sum(file.metadata.row_group(g).num_rows for g in groups) <= batch_rows:
-            batches = iter(list(batches))  # all of it: the file can be closed
+        self._batches = _batches(file, groups, columns, batch_rows)
+        self._is_read = sum(file.metadata.row_group(g).num_rows for g in groups) <= batch_rows
+        if self._is_read:
+            self._batches = iter(list(self._batches))
             file.close()
-        self._batches = batches
         self._held: list[pa.RecordBatch] = []
 
     def read(self) -> None:
-        """Hold one more batch."""
+        """Hold one more batch; all of a file that is read already, so it delays no other."""
         with _named(self._path):
-            batch = next(self._batches, None)
-        if batch is None:
-            self.last = math.inf
-            return
+            for batch in self._batches:
+                self._hold(batch)
+                if not self._is_read:
+                    return
+        self.last = math.inf
+
+    def _hold(self, batch: pa.RecordBatch) -> None:
         if batch.column(_PROFILE).null_count:
             raise CorruptData(f"{self._path}: nulls in {_PROFILE}, expected none")
         profiles = _profiles(batch)
