@@ -168,10 +168,7 @@ def _keys(pieces: Sequence[Columns]) -> list[tuple[int, int, int]]:
 def _numbers(pieces: Sequence[Columns]) -> np.ndarray:
     """(1 + M + M * H, n) last seen, totals and sums."""
     return np.concatenate(
-        [
-            np.vstack((p.rows.last_seen_ms, p.rows.totals, p.rows.sums.reshape(-1, len(p.rows))))
-            for p in pieces
-        ],
+        [np.vstack((p.rows.last_seen_ms, p.rows.totals, p.rows.flat_sums)) for p in pieces],
         axis=1,
     )
 

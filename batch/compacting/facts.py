@@ -105,7 +105,7 @@ def _bad_values(made: Columns, cutover_ms: int, spec: Spec) -> dict[str, int]:
         "tail_day": (made.days != NOT_TAIL) & ((made.days < tail.start) | (made.days >= tail.stop)),
         "last_seen": (seen < tail.start * DAY_MS) | (seen > newest_ms),
     }
-    numbers = [*rows.totals, *rows.sums.reshape(-1, len(rows))]
+    numbers = [*rows.totals, *rows.flat_sums]
     for name, values in zip((*spec.measure_names, *spec.decayed_names), numbers, strict=True):
         wrong[name] = ~((values >= 0) & (values < np.inf))  # neither holds of NaN
     return {name: count for name, rows in wrong.items() if (count := int(rows.sum()))}

@@ -112,7 +112,7 @@ def table_of(columns: Columns, shard: int, spec: Spec) -> pa.Table:
         m.name: x.astype(np.int64) if m.integral else x
         for m, x in zip(spec.measures, rows.totals, strict=True)
     }
-    sums = dict(zip(spec.decayed_names, rows.sums.reshape(-1, n), strict=True))
+    sums = dict(zip(spec.decayed_names, rows.flat_sums, strict=True))
     schema = arrow_schema(ema_columns(spec))
     arrays = {name: pa.array(values) for name, values in (keys | totals | sums).items()}
     return pa.table([arrays[field.name].cast(field.type) for field in schema], schema=schema)

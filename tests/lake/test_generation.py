@@ -13,7 +13,6 @@ import pytest
 
 from batch.compact import compact
 from batch.compacting import computing, part, planning
-from batch.compacting.facts import added
 from batch.compacting.job import Compacting
 from batch.export import export
 from batch.exporting.job import Exporting
@@ -260,17 +259,3 @@ def test_a_null_in_raw_is_refused_by_name(tmp_path: Path) -> None:
     pq.write_table(table.set_column(at, table.schema.field(at), pa.nulls(1, pa.int64())), path)
     with pytest.raises(ImpressionsError, match="1 nulls in title_id, expected 0"):
         run(lake)
-
-
-def test_facts_of_parts_add_up() -> None:
-    from batch.compacting.facts import PartFacts
-    from impressions.core.spec import Spec
-
-    one = PartFacts(
-        5, {"impressions": 4, "plays": 1, "dwell_s": 0.5}, {"impressions": 4}, 3, {"plays": 1},
-        1, 0, 2,
-    )  # fmt: skip
-    both = added([one, one], Spec())
-    assert (both.read, both.entries, both.shrinking, both.misplaced) == (10, 6, 2, 4)
-    assert both.raw == {"impressions": 8, "plays": 2, "dwell_s": 1.0}
-    assert both.bad_values == {"plays": 2}

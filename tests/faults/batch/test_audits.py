@@ -31,7 +31,7 @@ NEXT_MS = CUTOVER_MS + 7 * DAY_MS
 NEXT = "2026-11-22"
 BRANCH = "audit_2026_11_22"
 SPEC = Spec()
-PROFILES = range(101, 141)
+PROFILES = range(101, 501, 10)
 Damage = Callable[[Columns, int], Columns]
 
 
@@ -123,14 +123,16 @@ def failing(error: AuditFailed | None) -> list[str]:
     return re.findall(r"audit (\w+): found", error.message)
 
 
-def one_row(week: Week, change: Callable[[Columns, int], None], sampled: bool = False) -> Damage:
-    """Changes a row outside the tail, of one profile in shard 0 that is sampled or not."""
+def one_row(
+    week: Week, change: Callable[[Columns, int], None], sampled: bool = False, tail: bool = False
+) -> Damage:
+    """Changes a row outside the tail or in it, of one profile in shard 0 that is sampled or not."""
 
     def damage(made: Columns, shard: int) -> Columns:
         if shard != 0:
             return made
         wanted = np.isin(made.profiles, list(week.sampled)) == sampled
-        wanted &= (made.days == NOT_TAIL) & (made.profiles > 100) & (made.profiles < 200)
+        wanted &= ((made.days == NOT_TAIL) != tail) & (made.profiles > 100) & (made.profiles < 1000)
         change(made, int(np.flatnonzero(wanted & (made.rows.totals[1] > 0))[0]))
         return made
 
@@ -158,11 +160,9 @@ def seen(ms: int) -> Callable[[Columns, int], None]:
     return change
 
 
-def of_day(day: int) -> Callable[[Columns, int], None]:
-    def change(made: Columns, i: int) -> None:
-        made.days[i] = day
-
-    return change
+def no_tail_day(made: Columns, i: int) -> None:
+    """A row of the tail, under a day behind it."""
+    made.days[i] = NEXT_MS // DAY_MS - 20
 
 
 def longer(made: Columns, i: int) -> None:
@@ -180,14 +180,15 @@ def longer(made: Columns, i: int) -> None:
         (decayed(0, 0, -1e-30), "values"),
         (seen(CUTOVER_MS - 360 * DAY_MS), "values"),
         (seen(NEXT_MS + DAY_MS), "values"),
-        (of_day(NEXT_MS // DAY_MS - 20), "values"),
+        (no_tail_day, "values"),
         (longer, "half_lives"),
     ],
     ids=["a count", "dwell", "NaN", "infinite", "negative", "seen before the window", "seen later",
          "no tail day", "half-lives"],
 )  # fmt: skip
 def test_one_wrong_row_fails_its_audit_only(week: Week, change: Any, audit: str) -> None:
-    assert failing(week.compact(one_row(week, change))) == [audit]
+    of_tail = change is no_tail_day
+    assert failing(week.compact(one_row(week, change, tail=of_tail))) == [audit]
 
 
 def test_message_names_audit_numbers_and_branch(week: Week) -> None:
@@ -225,7 +226,7 @@ def test_repeated_key_fails_unique_keys(week: Week) -> None:
         if shard != 0:
             return made
         unsampled = ~np.isin(made.profiles, list(week.sampled)) & (made.profiles > 100)
-        i = int(np.flatnonzero(unsampled & (made.profiles < 200))[0])
+        i = int(np.flatnonzero(unsampled & (made.profiles < 1000))[0])
         twice = np.insert(np.arange(len(made.profiles)), i, i)
         again = Columns(made.profiles[twice], made.days[twice], made.rows.take(twice))
         again.rows.totals[:, i] = 0
@@ -287,7 +288,7 @@ def test_row_of_another_title_fails_sample(week: Week) -> None:
     """A title that was never seen: its key is named."""
 
     def damage(made: Columns, shard: int) -> Columns:
-        mine = np.isin(made.profiles, list(week.sampled)) & (made.days == NOT_TAIL)
+        mine = np.isin(made.profiles, list(week.sampled))
         if shard == 0:
             made.rows.items[np.flatnonzero(mine)[-1]] = 777 << 8
         return made
