@@ -6,8 +6,8 @@ what they consist of. pyspark is imported inside functions, so every module is l
     week          the steps of the weekly run, for `impressions week`
     land          verb: the topic, or files, into raw. No Java
     close         verb: slots that are over into their closed form. No Java
-    compact       verb: a year of raw into one audited, published generation of ema. Spark
-    export        verb: a published generation into SST files and a manifest. Spark
+    compact       verb: a year of raw into one audited, published generation of ema. No Java
+    export        verb: a published generation into SST files and a manifest. No Java
     importing     files into raw
     status        what the tables report: `impressions status`, `quality`, `accept`
     replay        files as live traffic: `impressions produce`
@@ -15,10 +15,10 @@ what they consist of. pyspark is imported inside functions, so every module is l
     housekeeping  what nobody needs any more goes: `impressions housekeeping`
     closing       slots of raw: sorted, duplicates decided
     landing       the topic into raw, exactly once
-    compacting    the window pinned, aggregated, audited, published
+    compacting    the window aggregated, audited, published; checked by Spark
     exporting     rows of ema into profile blocks, SST files, a generation directory
-    jobs          what the jobs have in common: context, tasks
-    spark         the session, its pinned settings, its progress, its errors
+    jobs          what the jobs have in common: context, tasks, the spec of tasks
+    spark         of `compact --recompute`: session, pinned settings, progress, errors
     lake          everything that is Iceberg, from Python
     files         Parquet, CSV and JSON lines of users, read once each
     mapping       a user's columns become ours

@@ -5,41 +5,49 @@ One argument decides everything, the cutover; the clock is never asked.
     1. ready       raw is complete up to the cutover and every slot of the window is closed
                    batch/compacting/readiness.py
                    and no finding about its days stands    batch/compacting/quality_gate.py
-    2. pin         the window as a branch of raw, its source tagged
-                   batch/compacting/window_branch.py
-    3. aggregate   one pass without an Exchange, onto an audit branch
-                   batch/compacting/computing.py, batch/rules/aggregate.py
-    4. audit       on that branch, before anybody can read it    batch/compacting/auditing.py
-    5. publish     sign, fast-forward main, tag gen_<date>       batch/compacting/publishing.py
+    2. compute     a task for each (shard, range of profiles): reads its sorted files, adds up,
+                   counts what the audits ask, writes its rows, onto an audit branch
+                   batch/compacting/computing.py, part.py
+    3. audit       before anybody can read it              batch/compacting/auditing.py
+    4. publish     sign, fast-forward main, tag gen_<date>  batch/compacting/publishing.py
+    5. export      with --export: the SST files that the same tasks packed get their manifest
 
-The same date again is a success that changes nothing, as long as the window's content is the same;
-another content is never published under the same name. Killed anywhere, a second run finishes.
+A plain process; spark-submitted, its tasks are those of a cluster. The same date again is a success
+that changes nothing, as long as the window's content is the same; another content is never
+published under the same name. Killed anywhere, a second run finishes.
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from typing import Annotated, Any
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from batch import export as exports
 from batch.closing.recording import record
 from batch.compacting import publishing, quality_gate, readiness
 from batch.compacting.auditing import Audited, audit, sign
-from batch.compacting.computing import compute
+from batch.compacting.computing import Computed, compute
 from batch.compacting.job import Compacting
 from batch.compacting.recompute import recompute as recomputed
-from batch.compacting.window_branch import Survey
+from batch.compacting.window import Window
+from batch.exporting.job import Exporting
+from batch.exporting.shards import Written
+from batch.exporting.verifying import manifest_there
 from batch.jobs.context import Context
-from batch.jobs.tasks import Runner
+from batch.jobs.tasks import runner_of_submission
 from batch.lake import generations, tables
-from batch.spark.progress import stages
 from impressions.core.slot import parse_logical_date
 from impressions.formats.generation_paths import generation_id
 from impressions.process.command import DryRun, Json, run, verb
 from impressions.settings.model import Settings
 from impressions.terminal.console import progress
 from impressions.terminal.report import Outcome, start_run
+
+if TYPE_CHECKING:
+    from pyiceberg.table import Table
+    from pyspark.sql import SparkSession
 
 
 @verb(job="compact")
@@ -48,8 +56,12 @@ def command(
     logical_date: Annotated[
         str, typer.Option(help="The cutover: a UTC date, or a slot's start; exclusive.")
     ],
+    export: Annotated[
+        bool, typer.Option("--export", help="Export it too, in the same pass over the rows.")
+    ] = False,
     recompute: Annotated[
-        bool, typer.Option("--recompute", help="Compute it again, compare, publish nothing.")
+        bool,
+        typer.Option("--recompute", help="Compute it again in Spark, compare, publish nothing."),
     ] = False,
     dry_run: DryRun = False,
     json: Json = False,
@@ -58,24 +70,32 @@ def command(
 
     \b
     Examples:
-      impressions compact --logical-date 2026-11-15
+      impressions compact --logical-date 2026-11-15 --export
       impressions compact --logical-date 2026-11-15 --recompute
     """
-    from batch.spark.session import using_spark
-
     cutover_ms = parse_logical_date(logical_date, settings.spec)
-    this = start_run(
-        "recompute" if recompute else "compact",
-        {"logical_date": logical_date, "recompute": recompute},
-    )
-    with using_spark(settings, f"compact {generation_id(cutover_ms)}") as spark:
-        job = Compacting(spark, settings, cutover_ms, this)
-        outcome = recompute_published(job) if recompute else compact(job, dry_run=dry_run)
+    said = {"logical_date": logical_date, "export": export, "recompute": recompute}
+    this = start_run("recompute" if recompute else "compact", said)
+    if recompute:
+        from batch.spark.session import using_spark
+
+        with using_spark(settings, f"compact {generation_id(cutover_ms)}") as spark:
+            outcome = recompute_published(Compacting(settings, cutover_ms, this), spark)
+    else:
+        runner = runner_of_submission()
+        job = Compacting(settings, cutover_ms, this, runner)
+        exporting = Exporting.of(settings, cutover_ms, this, runner) if export else None
+        outcome = compact(job, exporting, dry_run=dry_run)
     this.report(outcome).emit(json=json, summary=_summary(outcome))
 
 
-def compact(job: Compacting, *, dry_run: bool = False) -> Outcome:
+def compact(
+    job: Compacting, exporting: Exporting | None = None, *, dry_run: bool = False
+) -> Outcome:
     """Compute, audit and publish the generation, unless it is published already.
+
+    Args:
+        exporting: with it, the generation is exported too.
 
     Raises:
         NotReady: raw does not reach the cutover, or a slot is open.
@@ -85,36 +105,82 @@ def compact(job: Compacting, *, dry_run: bool = False) -> Outcome:
     """
     hint = "impressions land --from-files PATH... --map FILE"
     raw = tables.require(job.settings, tables.RAW, hint)
-    if not dry_run:
-        tables.create_if_missing(job.settings, tables.EMA)
-    known = generations.history(tables.find(job.settings, tables.EMA))
-    if not dry_run:
-        known = publishing.heal(job.spark, job.ema, known)
+    if dry_run:
+        ema = tables.find(job.settings, tables.EMA)
+    else:
+        [ema] = tables.create_if_missing(job.settings, tables.EMA)
+    known = generations.history(ema)
+    if ema is not None and not dry_run:
+        known = publishing.heal(ema, known)
     with progress(f"survey {job.name}", unit="time"):
         window = readiness.window_of_main(job, raw)
     if generation := known.of(job.cutover_ms):
         readiness.require_same(job, generation, window)
         job.run.note(f"generation {job.name} is already published, nothing to do")
-        return _outcome(job, "already published", window, generation.snapshot_id)
+        done = _outcome(job, "already published", window, generation.snapshot_id)
+        return _with_export(done, exporting, dry_run=dry_run)
     readiness.require_later(job, known)
     readiness.require_closed(job, window)
     accepted = _ordinary(job, writes=not dry_run)
-    if dry_run:
+    if ema is None or dry_run:
         return _outcome(job, "would compute", window)
-    with stages(job.spark, f"aggregate {job.name}"):
-        computed = compute(job, window)
-    with stages(job.spark, f"audit {job.name}"):
-        audited = audit(job, computed, known)
-    sign(job, window, audited, accepted)
+    return _computed(job, exporting, window, ema, known, accepted)
+
+
+def _computed(
+    job: Compacting,
+    exporting: Exporting | None,
+    window: Window,
+    ema: Table,
+    known: generations.History,
+    accepted: list[str],
+) -> Outcome:
+    """Computes, audits, publishes, and lists the SST files that were packed meanwhile."""
+    # What lies there already is compared with, not written over.
+    packs = exporting is not None and manifest_there(exporting) is None
+    packing = exporting.packing() if exporting is not None and packs else None
+    computed = compute(job, window, ema, packing)
+    audited = audit(job, computed, window, ema, known)
+    sign(job, window, ema, audited, accepted)
     with progress(f"publish {job.name}", unit="time"):
-        snapshot_id = publishing.publish(job.spark, job.ema, job.cutover_ms)
-    said = {"exchanges": computed.exchanges, "accepted": accepted} | _of_audits(audited)
-    return _outcome(job, "published", window, snapshot_id, said, audited.entries)
+        snapshot_id = publishing.publish(ema, job.cutover_ms)
+    said = {"parts": computed.parts, "accepted": accepted} | _of_audits(audited)
+    done = _outcome(job, "published", window, snapshot_id, said, audited.entries)
+    if exporting is None or not packs:
+        return _with_export(done, exporting)
+    return _joined(done, exports.publish(exporting, _written(computed), _entries(computed)))
+
+
+def _written(computed: Computed) -> list[Written]:
+    shards = sorted(computed.facts)
+    files = {s: tuple(file for file in computed.sst if file.shard == s) for s in shards}
+    return [Written(s, computed.facts[s].entries, files[s]) for s in shards]
+
+
+def _entries(computed: Computed) -> dict[int, int]:
+    return {s: facts.entries for s, facts in computed.facts.items() if facts.entries}
+
+
+def _with_export(done: Outcome, exporting: Exporting | None, *, dry_run: bool = False) -> Outcome:
+    if exporting is None or dry_run:
+        return done
+    return _joined(done, exports.export(exporting))
+
+
+def _joined(done: Outcome, exported: Outcome) -> Outcome:
+    """One report of both."""
+    keys = ("status", "uri")
+    return replace(
+        done,
+        changed=done.changed or exported.changed,
+        counts={**done.counts, **{f"sst_{k}": n for k, n in exported.counts.items()}},
+        extra={**done.extra, "export": {key: exported.extra[key] for key in keys}},
+    )
 
 
 def _ordinary(job: Compacting, *, writes: bool) -> list[str]:
     """Judges the days of the window; what somebody accepted of them. Raises AuditFailed."""
-    context = Context(job.settings, job.run, Runner(), lambda: job.cutover_ms)
+    context = Context(job.settings, job.run, job.runner, lambda: job.cutover_ms)
     recorded = record(context, until_ms=job.cutover_ms, everything=True, writes=writes)
     if recorded.days:
         job.run.note(
@@ -127,11 +193,13 @@ def _ordinary(job: Compacting, *, writes: bool) -> list[str]:
     return quality_gate.accepted_in(recorded.kept, verdict)
 
 
-def recompute_published(job: Compacting) -> Outcome:
+def recompute_published(job: Compacting, spark: SparkSession) -> Outcome:
     """Compute a published generation again, compare, publish nothing. Raises as `recompute`."""
-    with stages(job.spark, f"recompute {job.name}"):
-        same = recomputed(job)
-    said = {"exchanges": same.exchanges, "difference": asdict(same.difference)}
+    from batch.spark.progress import stages
+
+    with stages(spark, f"recompute {job.name}"):
+        same = recomputed(job, spark)
+    said = {"difference": asdict(same.difference)}
     return _outcome(job, "recomputed, the same", same.window, same.generation.snapshot_id, said)
 
 
@@ -142,12 +210,12 @@ def _of_audits(audited: Audited) -> dict[str, Any]:
 def _outcome(
     job: Compacting,
     status: str,
-    window: Survey,
+    window: Window,
     ema_id: int | None = None,
     said: dict[str, Any] | None = None,
     entries: int | None = None,
 ) -> Outcome:
-    counts = {"slots": len(window.slots), "files": window.files, "rows": window.rows}
+    counts = {"slots": len(window.slots), "files": len(window.files), "rows": window.rows}
     return Outcome(
         changed=status == "published",
         counts=({} if entries is None else {"entries": entries}) | counts,
@@ -170,6 +238,8 @@ def _summary(outcome: Outcome) -> str:
     )
     if "entries" in counts:
         text += f" -> {counts['entries']} entries, {len(extra['audits'])} audits passed"
+    if "export" in extra:
+        text += f"; export: {extra['export']['status']}, at {extra['export']['uri']}"
     return text
 
 

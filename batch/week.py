@@ -3,20 +3,18 @@
     land       the topic until raw is valid through the logical date; or files
     close      slots that are over
     quality    the days of the window are judged; a finding that blocks ends the run (exit code 6)
-    compact    the generation, unless it is published
-    export     its files, unless they are there
+    compact    the generation, unless it is published; its files are written in the same pass
+    export     its files, where they are not there
 
 A published generation is never computed again, also where raw has changed since: its files are
-made of it, and the next one has the change. Spark is started by the first step that needs it and
-ends with the run. Dates that earlier runs missed are not computed afterwards: a generation holds
-the whole year, so this one holds their events too; their slots are landed, closed and judged now.
+made of it, and the next one has the change. Dates that earlier runs missed are not computed
+afterwards: a generation holds the whole year, so this one holds their events too; their slots are
+landed, closed and judged now.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -42,8 +40,6 @@ from impressions.terminal.listening import tell
 from impressions.terminal.report import Outcome, Run, start_run
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
-
     from batch.landing.outcome import Round
 
 _EVERY_S = 10.0
@@ -166,15 +162,17 @@ def compact(week: Week) -> Done:
     """Compute, audit and publish the generation."""
     from batch.compact import compact as run_compact
     from batch.compacting.job import Compacting
+    from batch.exporting.job import Exporting
 
     known = _history(week)
     if week.cutover_ms in known.tagged:
         return Done(f"{week.name} is published", report={"status": "already published"})
     missed = _missed(week, known)
     run = start_run("compact", {"logical_date": week.name, "dry_run": week.dry_run})
-    with _spark(week, f"compact {week.name}") as spark:
-        job = Compacting(spark, week.settings, week.cutover_ms, run)
-        outcome = run_compact(job, dry_run=week.dry_run)
+    runner = runner_of_submission()
+    job = Compacting(week.settings, week.cutover_ms, run, runner)
+    exporting = Exporting.of(week.settings, week.cutover_ms, run, runner)
+    outcome = run_compact(job, exporting, dry_run=week.dry_run)
     if missed and outcome.changed:
         event(HEALED, "missed weekly run made up", ", ".join(missed))
     counts = outcome.counts
@@ -196,9 +194,8 @@ def export(week: Week) -> Done:
     if generation is None and week.dry_run:
         raise NotReady(f"generation {week.name} is not published", reason="not_published")
     run = start_run("export", {"generation": week.name, "dry_run": week.dry_run})
-    with _spark(week, f"export {week.name}") as spark:
-        job = Exporting.of(spark, week.settings, week.cutover_ms, run)
-        outcome = run_export(job, dry_run=week.dry_run)
+    job = Exporting.of(week.settings, week.cutover_ms, run, runner_of_submission())
+    outcome = run_export(job, dry_run=week.dry_run)
     line = f"{outcome.extra['status']} {week.name}: {outcome.counts['entries']:,} entries"
     return _done(run, outcome, line, changed=week.dry_run or outcome.changed)
 
@@ -244,18 +241,3 @@ def _done(run: Run, outcome: Outcome, line: str, *, changed: bool) -> Done:
     report = run.report(outcome)
     tell(report)
     return Done(line, changed, report.as_dict())
-
-
-@contextmanager
-def _spark(week: Week, app_name: str) -> Iterator[SparkSession]:
-    """A session on the one Spark of this run."""
-    from batch.spark.session import using_spark
-    from impressions.process.extras import require
-
-    require("pyspark", "spark")
-    from pyspark import SparkContext
-
-    if SparkContext._active_spark_context is None:
-        week.held.enter_context(using_spark(week.settings, f"week {week.name}"))
-    with using_spark(week.settings, app_name) as session:
-        yield session

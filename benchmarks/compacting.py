@@ -13,8 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from batch.compacting.window_branch import pin, survey
-from batch.lake import snapshots, tables
 from benchmarks.lake import Lake
 from benchmarks.peers.installed import python_of
 from benchmarks.world import CUTOVER_MS, SPEC
@@ -35,7 +33,7 @@ _DUCKDB = Path(__file__).parent / "peers" / "duckdb_job.py"
 
 @dataclass(frozen=True)
 class Window:
-    """The pinned window of the lake: its rows, its files, and what the sample must be."""
+    """The window of the lake: its rows, its files, and what the sample must be."""
 
     rows: DataFrame
     files: list[str]
@@ -44,10 +42,8 @@ class Window:
 
 
 def window_of(lake: Lake) -> Window:
-    """Pin the window as `compact` does, and let the oracle add up the sample."""
-    raw = tables.require(lake.settings, tables.RAW, hint="")
-    surveyed = survey(raw, snapshots.state(raw).snapshot_id or 0, CUTOVER_MS, SPEC)
-    rows = lake.spark.table(pin(lake.spark, lake.settings, surveyed, CUTOVER_MS))
+    """All slots of the lake are of the window; the oracle adds up the sample."""
+    rows = lake.spark.table(lake.raw)
     paths = lake.spark.sql(f"SELECT file_path FROM {lake.raw}.files").collect()
     files = [row[0].removeprefix("file:") for row in paths]
     profiles = [row[0] for row in rows.select("profile_id").limit(SAMPLED_PROFILES).collect()]

@@ -70,7 +70,7 @@ def run(world: World) -> Iterator[Row]:
 
 def _export(data: Lake, target: Path) -> None:
     settings = data.settings.model_copy(update={"generations_uri": str(target)})
-    run_export(Exporting.of(data.spark, settings, CUTOVER_MS, start_run("export")))
+    run_export(Exporting.of(settings, CUTOVER_MS, start_run("export")))
 
 
 def _copy(source: Path, target: Path) -> None:

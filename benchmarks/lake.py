@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from batch.compacting.publishing import writer
 from batch.lake import snapshots, tables
 from batch.spark.session import spark_session
 from benchmarks import cores
@@ -31,6 +30,7 @@ from impressions.core.shard import shards_of
 from impressions.core.spec import DAY_MS
 from impressions.settings.model import Settings
 from impressions.terminal.console import say
+from tests.spark import writer
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession

@@ -379,8 +379,8 @@ def synchronise(settings: Settings, dry_run: DryRun = False, json: Json = False)
     from impressions.steps.host import STEPS
 
     run = start_run("sync", {"dry_run": dry_run})
-    with Asked(settings, now_ms, dry_run) as asked:
-        gone = running.go(STEPS, asked, keeps_idle=False, said=report.say_gone)
+    asked = Asked(settings, now_ms, dry_run)
+    gone = running.go(STEPS, asked, keeps_idle=False, said=report.say_gone)
     _name_strays(settings)
     report.tell(run, gone, json=json)
 

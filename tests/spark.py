@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, DataFrameWriterV2, SparkSession
 
 from batch.spark.session import spark_session
 from impressions.settings.model import Settings
@@ -23,3 +23,11 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     session = spark_session(small_settings(tmp_path_factory.mktemp("spark")), "tests")
     yield session
     session.stop()
+
+
+def writer(rows: DataFrame, table: str, properties: Mapping[str, str]) -> DataFrameWriterV2:
+    """A writer of Spark's whose commit carries the properties."""
+    into = rows.writeTo(table)
+    for key, value in properties.items():
+        into = into.option(f"snapshot-property.{key}", value)
+    return into

@@ -13,7 +13,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,7 +21,7 @@ from numpy.typing import NDArray
 from batch.closing.duplicates import Earlier, Flushes, repeated
 from batch.lake import partitions
 from batch.lake.arrow_columns import integers
-from batch.lake.data_file_rows import ALL_PROFILES, Profiles, opened, rows_of
+from batch.lake.data_file_rows import ALL_PROFILES, Profiles, opened, rows_of, split
 from batch.lake.data_file_writer import Files, Target
 from batch.lake.data_files import LiveFile, Place
 from batch.lake.sort_order import in_order, sort_order
@@ -292,15 +291,6 @@ def ranges_of(rows: int, memory_bytes: int, sampled: Callable[[], Iterable[Int]]
     if parts <= 1:
         return [ALL_PROFILES]
     return split(np.concatenate([np.zeros(0, np.int64), *sampled()]), parts)
-
-
-def split(profiles: Int, parts: int) -> list[Profiles]:
-    """Half-open ranges of all profiles, each with about the same number of these."""
-    if not len(profiles):
-        return [ALL_PROFILES]
-    inner = np.unique(np.quantile(profiles, np.arange(1, parts) / parts, method="nearest"))
-    edges = [0, *(int(edge) for edge in inner if edge > 0), 1 << 63]
-    return list(pairwise(edges))
 
 
 def sampled(task: Task) -> Iterator[Int]:

@@ -1,162 +1,184 @@
-"""An independent recomputation: some profiles, from raw, in numpy instead of Spark.
+"""An independent recomputation: some profiles, from raw, in numpy instead of the compiled form.
 
-Spark's part ends at the plain rows of the chosen profiles. Window, tail, decay and what an
-impression adds are the core's (impressions/core/{window, decay, contribution}.py), so a mistake in
-the Spark expressions shows. The choice is a hash of profile and cutover: the same for a re-run,
-others next week.
+Both sides are read again from their files, and only the row groups that may hold the profiles: one
+range of profiles of each sampled shard, at a place that a hash of cutover and shard chooses. The
+same for a re-run, others next week. One shard is sampled for every half a million rows of raw, so
+that opening the files of a small year is no second pass over it.
 """
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from batch.compacting.audits import Sample
-from batch.lake.ema_columns import NOT_TAIL, Columns, columns_of
-from impressions.core import item, window
-from impressions.core.contribution import contributions
-from impressions.core.decay import Float, Int, weights
+from batch.compacting.job import Compacting
+from batch.compacting.part import impressions_of
+from batch.compacting.plain_sums import plain_sums
+from batch.compacting.planning import by_shard
+from batch.compacting.window import Window
+from batch.jobs.same_spec import SpecOf
+from batch.lake.data_file_rows import Profiles
+from batch.lake.data_files import LiveFile
+from batch.lake.ema_columns import NOT_TAIL, Columns, column_names, columns_of
+from batch.lake.profile_merge import complete_profiles_of, open_parquet
 from impressions.core.errors import CorruptData
 from impressions.core.item import MAX_LOCATION
-from impressions.core.rows import Rows
-from impressions.core.spec import DAY_MS, ITEM_LOCATION_BITS, Spec
-from impressions.settings.sections import Audits
+from impressions.core.spec import ITEM_LOCATION_BITS, Spec
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-    from pyspark.sql import DataFrame
+    from pyiceberg.table import Table
 
 _SHOWN = 10
+_LEAST_SHARDS, _ROWS_A_SHARD = 8, 500_000
 
 
-def recompute(
-    raw: DataFrame, ema: DataFrame, cutover_ms: int, spec: Spec, limits: Audits
-) -> Sample:
+@dataclass(frozen=True)
+class Range:
+    """What to compare in a shard; travels to Spark's executors.
+
+    Attributes:
+        raw, ema: paths of files.   chosen: a number that says where the range lies.
+        profiles, events: how many, at most; one profile may have more events.
+    """
+
+    raw: tuple[str, ...]
+    ema: tuple[str, ...]
+    storage: Mapping[str, str]
+    cutover_ms: int
+    spec: SpecOf
+    chosen: int
+    profiles: int
+    events: int
+    sum_tolerance: float
+
+
+def recompute(job: Compacting, window: Window, ema: Table, files: Sequence[LiveFile]) -> Sample:
     """Compare the sampled profiles' rows of the audit branch with a recomputation.
 
     Args:
-        raw: the window's branch.   ema: the audit branch.
+        files: of the audit branch.
     """
-    from pyspark.sql import functions as F
-
-    profiles = choose(ema, cutover_ms, limits)
-    if not profiles:
-        return Sample(0, ())
-    chosen = F.col("profile_id").isin(profiles)
-    events = raw.where(chosen & ~F.col("duplicate")).select(
-        "profile_id", "title_id", "location", F.unix_millis("event_time").alias("event_ms"),
-        *(F.col(name).cast("double").alias(name) for name in spec.added_columns),
-    )  # fmt: skip
-    expected = expected_columns(events.toArrow(), cutover_ms, spec)
-    try:
-        found = sort(columns_of(ema.where(chosen).toArrow(), spec))
-    except CorruptData as error:
-        return Sample(len(profiles), (error.message,))
-    return Sample(len(profiles), differences(found, expected, spec, limits.sum_tolerance))
-
-
-def choose(ema: DataFrame, cutover_ms: int, limits: Audits) -> list[int]:
-    """Profiles by the hash of (cutover, profile), as many as the limits allow."""
-    from pyspark.sql import functions as F
-
-    order = F.xxhash64(F.lit(cutover_ms), F.col("profile_id"))
-    per_profile = ema.where("profile_id IS NOT NULL").groupBy("shard", "profile_id")
-    rows = (
-        per_profile.agg(F.sum("impressions").alias("events"))
-        .orderBy(order, "profile_id")
-        .limit(limits.sample_profiles)
-        .collect()
+    ranges = ranges_of(job, window, ema, files)
+    samples: list[Sample] = job.runner.run(f"sample {job.name}", compare, ranges)
+    return Sample(
+        sum(sample.profiles for sample in samples),
+        tuple(words for sample in samples for words in sample.differences)[:_SHOWN],
     )
-    chosen: list[int] = []
-    events = 0
-    for row in rows:
-        events += row["events"] or 0
-        if chosen and events > limits.sample_events:
-            break
-        chosen.append(int(row["profile_id"]))
-    return chosen
 
 
-def expected_columns(events: pa.Table, cutover_ms: int, spec: Spec) -> Columns:
-    """What the aggregate table must hold for these events (of one or many profiles).
-
-    Args:
-        events: profile_id, title_id, location, event_ms and `spec.added_columns`; not null.
-    """
-
-    def numbers(name: str) -> NDArray[np.generic]:
-        values: NDArray[np.generic] = events.column(name).to_numpy()
-        return values
-
-    event_ms = numbers("event_ms").astype(np.int64)
-    event_day = event_ms // DAY_MS
-    keep = np.flatnonzero(event_day >= window.first_day(cutover_ms, spec))
-    items = item.pack(numbers("title_id").astype(np.int64), numbers("location").astype(np.int64))
-    days = np.where(event_day < window.tail_days(cutover_ms, spec).stop, event_day, NOT_TAIL)
-    added = {name: numbers(name) for name in spec.added_columns}
-    x = contributions(added, len(event_ms), spec)
-    return _sum_by_key(
-        numbers("profile_id").astype(np.int64)[keep], days[keep], items[keep], event_ms[keep],
-        x[:, keep], cutover_ms, spec,
-    )  # fmt: skip
-
-
-def _sum_by_key(
-    profiles: Int, days: Int, items: Int, event_ms: Int, x: Float, cutover_ms: int, spec: Spec
-) -> Columns:
-    """(n,) events and (M, n) measures become one row per (profile, day, item), ascending."""
-    order = np.lexsort((items, days, profiles))
-    profiles, days, items, event_ms = (a[order] for a in (profiles, days, items, event_ms))
-    x = x[:, order]
-    new = (np.diff(profiles) != 0) | (np.diff(days) != 0) | (np.diff(items) != 0)
-    starts = np.flatnonzero(np.concatenate((np.ones(min(len(items), 1), np.bool_), new)))
-    decayed = weights(cutover_ms - event_ms, spec)
-    # One (M, H, n) array of all events would be large; a measure and half-life at a time is not.
-    sums = np.stack([[_add(m * w, starts) for w in decayed] for m in x])
-    last_seen_ms = np.maximum.reduceat(event_ms, starts) if len(starts) else event_ms
-    totals = np.stack([_add(m, starts) for m in x])
-    return Columns(profiles[starts], days[starts], Rows(items[starts], last_seen_ms, totals, sums))
+def ranges_of(
+    job: Compacting, window: Window, ema: Table, files: Sequence[LiveFile]
+) -> list[Range]:
+    """The ranges of this cutover, of shards with rows on both sides."""
+    if not job.limits.sample_profiles:
+        return []
+    raw, made = by_shard(window.files), dict[int, list[str]]()
+    for file in files:
+        made.setdefault(file.partition["shard"], []).append(file.path)
+    most = max(_LEAST_SHARDS, window.rows // _ROWS_A_SHARD)
+    shards = sorted(made.keys() & raw.keys(), key=lambda s: _hash(job.cutover_ms, s))[:most]
+    return [
+        Range(
+            raw=tuple(file.path for file in raw[shard]),
+            ema=tuple(sorted(made[shard])),
+            storage=dict(ema.io.properties),
+            cutover_ms=job.cutover_ms,
+            spec=SpecOf.of(job.spec),
+            chosen=_hash(job.cutover_ms, shard),
+            profiles=-(-job.limits.sample_profiles // len(shards)),
+            events=-(-job.limits.sample_events // len(shards)),
+            sum_tolerance=job.limits.sum_tolerance,
+        )
+        for shard in shards
+    ]
 
 
-def sort(columns: Columns) -> Columns:
-    """The same rows ascending by (profile, day, item)."""
-    order = np.lexsort((columns.rows.items, columns.days, columns.profiles))
-    return Columns(columns.profiles[order], columns.days[order], columns.rows.take(order))
+def compare(task: Range) -> Sample:
+    """One range: rows of ema as they were written, and as they follow from raw."""
+    spec = task.spec.known()
+    profiles, count = _range(task)
+    if not count:
+        return Sample(0, ())
+    try:
+        read = complete_profiles_of(task.ema, column_names(spec), task.storage, profiles=profiles)
+        found = [columns_of(piece, spec) for piece in read]
+    except CorruptData as error:
+        return Sample(count, (error.message,))
+    columns = ("profile_id", "title_id", "location", "event_time", "duplicate")
+    events = complete_profiles_of(
+        task.raw, (*columns, *spec.added_columns), task.storage, profiles=profiles
+    )
+    expected = [plain_sums(impressions_of(e, spec), task.cutover_ms, spec) for e in events]
+    return Sample(count, tuple(differences(found, expected, spec, task.sum_tolerance)))
 
 
-def differences(found: Columns, expected: Columns, spec: Spec, tolerance: float) -> list[str]:
+def _range(task: Range) -> tuple[Profiles, int]:
+    """The profiles of a row group, from a place in it on; and how many they are."""
+    files = [open_parquet(path, task.storage) for path in task.ema]
+    groups = [(file, g) for file in files for g in range(file.num_row_groups)]
+    file, group = groups[task.chosen % len(groups)]
+    rows = file.read_row_group(group, columns=["profile_id", "impressions"], use_threads=False)
+    if rows["profile_id"].null_count or rows["impressions"].null_count or not rows.num_rows:
+        return (0, 0), 0
+    profiles, starts = np.unique(rows["profile_id"].to_numpy(), return_index=True)
+    events = np.add.reduceat(rows["impressions"].to_numpy(), starts)
+    begin = (task.chosen // len(groups)) % max(1, len(profiles) - task.profiles + 1)
+    within = np.cumsum(events[begin : begin + task.profiles]) <= task.events
+    count = max(1, int(within.sum()))
+    return (int(profiles[begin]), int(profiles[begin + count - 1]) + 1), count
+
+
+def differences(
+    found: Sequence[Columns], expected: Sequence[Columns], spec: Spec, tolerance: float
+) -> list[str]:
     """The first differences, in words; empty when the rows are the same."""
     keys, wanted = _keys(found), _keys(expected)
     if keys != wanted:
         words = [f"{_words(key)}: not in raw" for key in sorted(set(keys) - set(wanted))]
         words += [f"{_words(key)}: missing" for key in sorted(set(wanted) - set(keys))]
-        return words[:_SHOWN] or ["rows repeated"]
-    pairs = {"last_seen": (found.rows.last_seen_ms, expected.rows.last_seen_ms, 0.0)}
-    for m, measure in enumerate(spec.measures):
-        exact = 0.0 if measure.integral else tolerance
-        pairs[measure.name] = (found.rows.totals[m], expected.rows.totals[m], exact)
-        for h, half_life in enumerate(spec.half_lives_days):
-            name = spec.decayed_name(measure.name, half_life)
-            pairs[name] = (found.rows.sums[m, h], expected.rows.sums[m, h], tolerance)
+        return words[:_SHOWN] or ["rows repeated, or out of order"]
+    if not keys:
+        return []
+    got, want = _numbers(found), _numbers(expected)
+    names = ("last_seen", *spec.measure_names, *spec.decayed_names)
+    relative = [0.0, *(0.0 if m.integral else tolerance for m in spec.measures)]
+    relative += [tolerance] * len(spec.decayed_names)
     out = []
-    for name, (got, want, relative) in pairs.items():
-        for i in np.flatnonzero(~np.isclose(got, want, rtol=relative, atol=0))[:_SHOWN].tolist():
-            out.append(f"{_words(keys[i])} {name}: {got[i]!r}, recomputed {want[i]!r}")
+    for name, one, other, limit in zip(names, got, want, relative, strict=True):
+        for i in np.flatnonzero(~np.isclose(one, other, rtol=limit, atol=0))[:_SHOWN].tolist():
+            out.append(f"{_words(keys[i])} {name}: {one[i]!r}, recomputed {other[i]!r}")
     return out[:_SHOWN]
 
 
-def _add(values: Float, starts: NDArray[np.intp]) -> Float:
-    return np.add.reduceat(values, starts) if len(starts) else values
+def _keys(pieces: Sequence[Columns]) -> list[tuple[int, int, int]]:
+    return [
+        key
+        for piece in pieces
+        for key in zip(
+            piece.profiles.tolist(), piece.rows.items.tolist(), piece.days.tolist(), strict=True
+        )
+    ]
 
 
-def _keys(columns: Columns) -> list[tuple[int, int, int]]:
-    parts = (columns.profiles.tolist(), columns.days.tolist(), columns.rows.items.tolist())
-    return list(zip(*parts, strict=True))
+def _numbers(pieces: Sequence[Columns]) -> np.ndarray:
+    """(1 + M + M * H, n) last seen, totals and sums."""
+    return np.concatenate(
+        [np.vstack((p.rows.last_seen_ms, p.rows.totals, p.rows.flat_sums)) for p in pieces],
+        axis=1,
+    )
 
 
 def _words(key: tuple[int, int, int]) -> str:
-    profile, day, of = key
+    profile, of, day = key
     where = f"profile {profile} title {of >> ITEM_LOCATION_BITS} location {of & MAX_LOCATION}"
     return where if day == NOT_TAIL else f"{where} tail day {day}"
+
+
+def _hash(cutover_ms: int, shard: int) -> int:
+    digest = hashlib.sha256(f"{cutover_ms} {shard}".encode()).digest()
+    return int.from_bytes(digest[:7], "big")

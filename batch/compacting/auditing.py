@@ -7,11 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from batch.compacting import audits, publishing, refs
+from batch.compacting import audit_sample, audits, publishing
 from batch.compacting.computing import Computed, origin
+from batch.compacting.facts import added
 from batch.compacting.job import Compacting
-from batch.compacting.window_branch import Survey
-from batch.lake import generations, tables
+from batch.compacting.window import Window
+from batch.lake import generations, refs, snapshots, tables
+from batch.lake.data_files import live_files
 from batch.lake.generations import History
 from batch.lake.imported_until import newest_of_files
 from impressions.core.slot import format_utc
@@ -35,36 +37,45 @@ class Audited:
     entries: int
 
 
-def audit(job: Compacting, computed: Computed, known: History) -> Audited:
+def audit(
+    job: Compacting, computed: Computed, window: Window, ema: Table, known: History
+) -> Audited:
     """Judges the audit branch.
 
     Raises:
         AuditFailed: naming the audits that failed, what they found and expected.
     """
-    from batch.compacting import audit_facts, audit_sample
-
-    rows, branch = computed.rows, ref_name("audit", job.cutover_ms)
+    branch = ref_name("audit", job.cutover_ms)
     hint = (
         f"its rows are kept in branch {branch} of {job.ema} for {refs.BRANCH_DAYS} days; "
-        f"drop it with: {refs.drop_statement(job.ema, branch)}"
+        f"drop it with: ALTER TABLE {job.ema} DROP BRANCH IF EXISTS `{branch}`"
     )
-    columns = [(field.name, field.dataType.simpleString()) for field in rows.schema.fields]
+    columns = tables.columns_there(ema)
     schema = audits.schema(columns, list(tables.ema_columns(job.spec).items()))
     audits.require_ok([schema], job.name, hint)
     earlier = known.before(job.cutover_ms, job.limits.volume_generations)
     impressions = [generation.totals["impressions"] for generation in earlier]
-    source, partitions = computed.source, job.settings.partitions
-    facts = audit_facts.gather(
-        source, rows, job.cutover_ms, partitions, impressions, job.spec, job.limits
+    files = live_files(ema, snapshots.refs(ema)[branch])
+    sample = audit_sample.recompute(job, window, ema, files)
+    whole = added(computed.facts.values(), job.spec)
+    facts = audits.Facts(
+        raw={shard: one.raw for shard, one in computed.facts.items()},
+        ema={shard: one.ema for shard, one in computed.facts.items()},
+        entries={shard: one.entries for shard, one in computed.facts.items()},
+        bad_values=whole.bad_values,
+        shrinking=whole.shrinking,
+        repeated=whole.repeated,
+        misplaced=whole.misplaced,
+        earlier_impressions=impressions,
     )
-    sample = audit_sample.recompute(source, rows, job.cutover_ms, job.spec, job.limits)
     findings = audits.judge(facts, sample, job.spec, job.limits)
     audits.require_ok(findings, job.name, hint)
-    totals = audits.totals(facts.ema, job.spec)
-    return Audited((schema, *findings), totals, sum(facts.entries.values()))
+    return Audited((schema, *findings), dict(whole.ema), whole.entries)
 
 
-def sign(job: Compacting, window: Survey, audited: Audited, accepted: Sequence[str] = ()) -> None:
+def sign(
+    job: Compacting, window: Window, ema: Table, audited: Audited, accepted: Sequence[str] = ()
+) -> None:
     """Commits what the audits found to the branch; without it, it is no generation.
 
     `accepted`: findings about its days that somebody accepted, a line each.
@@ -79,7 +90,7 @@ def sign(job: Compacting, window: Survey, audited: Audited, accepted: Sequence[s
     )
     if accepted:
         properties[generations.ACCEPTED] = json.dumps(list(accepted))
-    publishing.sign_off(job.spark, job.ema, job.cutover_ms, properties)
+    publishing.sign_off(ema, job.cutover_ms, properties)
 
 
 def _history_until_ms(raw: Table, snapshot_id: int | None, cutover_ms: int) -> int:

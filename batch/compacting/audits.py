@@ -12,8 +12,8 @@
     sample        profiles recomputed from raw in numpy have the same rows
                   (batch/compacting/audit_sample.py)
 
-Each audit is a pure function of numbers that Spark has counted (batch/compacting/audit_facts.py),
-so it can be read and tested without Spark. After `schema` all of them run, also when one fails.
+Each audit is a pure function of numbers that tasks have counted of the rows they read and made
+(batch/compacting/facts.py). After `schema` all of them run, also when one fails.
 """
 
 from __future__ import annotations

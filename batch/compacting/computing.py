@@ -1,20 +1,28 @@
-"""The window is pinned, and its aggregates are written to the audit branch."""
+"""The parts of a generation computed by tasks, and committed to the audit branch."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from batch.compacting import publishing, refs
+from batch.compacting import publishing
+from batch.compacting.facts import PartFacts, added
 from batch.compacting.job import Compacting
-from batch.compacting.window_branch import Survey, pin
-from batch.lake import generations, snapshots
+from batch.compacting.part import Made, make
+from batch.compacting.planning import parts_of
+from batch.compacting.window import Window
+from batch.exporting.sst_files import Packing
+from batch.lake import generations, refs, snapshots, tables
+from batch.lake.conflict import retried
+from batch.lake.guarded_commit import discard
+from impressions.core.errors import CorruptData
 from impressions.formats.generation_paths import ref_name
+from impressions.formats.manifest import SstFile
 from impressions.process.failpoint import failpoint
-from impressions.terminal.console import warn
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
+    from pyiceberg.table import Table
 
 
 @dataclass(frozen=True)
@@ -22,31 +30,46 @@ class Computed:
     """A generation that is written and not audited.
 
     Attributes:
-        source: the window's branch of raw.   rows: the audit branch of ema.
-        exchanges: how many times the plan shuffled; expected 0.
+        facts: shard -> what its tasks counted.
+        parts: how many tasks it took.
+        sst: files that were packed in the same pass, in no manifest yet.
     """
 
-    source: DataFrame
-    rows: DataFrame
-    exchanges: int
+    facts: Mapping[int, PartFacts]
+    parts: int
+    sst: tuple[SstFile, ...]
 
 
-def compute(job: Compacting, window: Survey) -> Computed:
-    """Pins the window and writes its aggregates to the audit branch."""
-    from batch.rules.aggregate import aggregate, exchanges
+def compute(job: Compacting, window: Window, ema: Table, packing: Packing | None) -> Computed:
+    """Tags the source, computes all parts, commits their files to the audit branch.
 
-    refs.set_tag(job.spark, job.raw, ref_name("src", job.cutover_ms), at=window.source_id)
-    source = job.spark.table(pin(job.spark, job.settings, window, job.cutover_ms))
+    Raises:
+        CorruptData: a file of raw cannot be read, or has not the rows it should have.
+        InjectedFailure, or whatever a task raises: nothing is committed.
+    """
+    raw = tables.require(job.settings, tables.RAW, hint="impressions land")
+    tag = ref_name("src", job.cutover_ms)
+    retried(
+        lambda: refs.set_tag(
+            tables.require(job.settings, tables.RAW, hint="impressions land"),
+            tag,
+            window.source_id,
+        )
+    )
     failpoint("after-window")
-    rows = aggregate(source, job.cutover_ms, job.spec)
-    count = exchanges(rows)
-    if count:
-        warn(f"the plan shuffles {count} times; expected 0: is raw partitioned by shard?")
-    branch = publishing.write(rows, job.ema, job.cutover_ms, origin(job, window))
-    return Computed(source, job.spark.table(branch), count)
+    parts = parts_of(job, window, raw, ema, packing)
+    made: list[Made] = job.runner.run(
+        f"aggregate {job.name}", make, parts,
+        discard=lambda done: discard(ema, [file for one in done for file in one.files]),
+    )  # fmt: skip
+    facts = _by_shard(job, made)
+    _check_read(sum(one.read for one in facts.values()), window)
+    files = [file for one in made for file in one.files]
+    publishing.write(ema, files, job.cutover_ms, origin(job, window))
+    return Computed(facts, len(parts), tuple(file for one in made for file in one.sst))
 
 
-def origin(job: Compacting, window: Survey) -> dict[str, str]:
+def origin(job: Compacting, window: Window) -> dict[str, str]:
     """Snapshot properties of both commits of a generation: what it is computed from."""
     return {
         snapshots.RUN_ID: job.run.id,
@@ -55,3 +78,19 @@ def origin(job: Compacting, window: Survey) -> dict[str, str]:
         generations.WINDOW: window.digest,
         generations.SPEC: job.spec.fingerprint,
     }
+
+
+def _by_shard(job: Compacting, made: list[Made]) -> dict[int, PartFacts]:
+    shards = sorted({one.shard for one in made})
+    return {s: added((one.facts for one in made if one.shard == s), job.spec) for s in shards}
+
+
+def _check_read(read: int, window: Window) -> None:
+    """Every row of every file was read by exactly one part."""
+    if read != window.rows:
+        raise CorruptData(
+            f"{read:,} rows of raw were read in the window's {len(window.files):,} files, expected "
+            f"{window.rows:,}, as their metadata say: nothing was published",
+            hint="run compact again; if it stays so, a file was replaced by hand",
+            reason="rows_differ",
+        )

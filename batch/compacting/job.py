@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
 
+from batch.jobs.tasks import Runner
 from batch.lake import tables
 from impressions.core.spec import Spec
 from impressions.formats.generation_paths import generation_id
@@ -12,18 +12,15 @@ from impressions.settings.model import Settings
 from impressions.settings.sections import Audits
 from impressions.terminal.report import Run
 
-if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
-
 
 @dataclass(frozen=True)
 class Compacting:
     """One compact. There is no clock in it: the cutover decides everything."""
 
-    spark: SparkSession
     settings: Settings
     cutover_ms: int
     run: Run
+    runner: Runner = field(default_factory=Runner)
 
     @property
     def raw(self) -> str:
@@ -44,3 +41,8 @@ class Compacting:
     @property
     def name(self) -> str:
         return generation_id(self.cutover_ms)
+
+    @property
+    def task_bytes(self) -> int:
+        """What each of the tasks that run at a time may hold of rows."""
+        return self.runner.share(self.settings.compact.memory_mb << 20)

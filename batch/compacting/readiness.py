@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from batch.compacting import refs
 from batch.compacting.job import Compacting
-from batch.compacting.window_branch import Survey, survey
-from batch.lake import snapshots
+from batch.compacting.window import Window, survey
+from batch.lake import refs, snapshots
 from batch.lake.generations import Generation, History
 from impressions.core.errors import NotReady, Refused
 from impressions.core.slot import format_utc
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
     from pyiceberg.table import Table
 
 
-def window_of_main(job: Compacting, raw: Table) -> Survey:
+def window_of_main(job: Compacting, raw: Table) -> Window:
     """The window in raw's newest snapshot, which reaches the cutover. Raises NotReady."""
     now = snapshots.state(raw)
     through_ms = now.valid_through_ms
@@ -33,7 +32,7 @@ def window_of_main(job: Compacting, raw: Table) -> Survey:
     return survey(raw, now.snapshot_id, job.cutover_ms, job.spec)
 
 
-def window_of_source(job: Compacting, raw: Table, generation: Generation) -> Survey:
+def window_of_source(job: Compacting, raw: Table, generation: Generation) -> Window:
     """The window in the snapshot that a generation was computed from.
 
     Raises:
@@ -51,7 +50,7 @@ def window_of_source(job: Compacting, raw: Table, generation: Generation) -> Sur
     return window
 
 
-def require_same(job: Compacting, generation: Generation, window: Survey) -> None:
+def require_same(job: Compacting, generation: Generation, window: Window) -> None:
     """Raises Refused where a generation was published from another content of its window."""
     if window.digest != generation.window_digest:
         raise Refused(
@@ -74,7 +73,7 @@ def require_later(job: Compacting, known: History) -> None:
         )
 
 
-def require_closed(job: Compacting, window: Survey) -> None:
+def require_closed(job: Compacting, window: Window) -> None:
     """Raises NotReady, naming slots of the window that are open."""
     if not window.open_slots:
         return

@@ -1,13 +1,11 @@
 """Rows of the aggregate table become (key, profile block) pairs: the content of an SST file.
 
-In: Arrow batches of `impressions.ema`. Out: one `Packed` per profile, ascending by profile.
+In: numpy columns of whole profiles. Out: one `Packed` per profile, ascending by profile.
 
-    1. complete   a batch's last profile may go on in the next batch, so its rows are held back
-    2. columns    the rows of complete profiles become numpy columns, without a loop over rows
-    3. order      (profile, tail day with null first, title, location): put so where that is asked
-                  for, and checked over all rows at once, because a reader trusts it; so is that
-                  sums have a total, as blocks store no others
-    4. blocks     each profile is a slice of those columns: [start, tail) and [tail, end)
+    1. order      (profile, tail day with null first, title, location): put so, and checked over all
+                  rows at once, because a reader trusts it; so is that sums have a total, as blocks
+                  store no others
+    2. blocks     each profile is a slice of those columns: [start, tail) and [tail, end)
 
 The bytes themselves are made by impressions/formats/profile_block.py alone. No I/O.
 """
@@ -16,22 +14,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
-from batch.lake.ema_columns import NOT_TAIL, Columns, columns_of, days_of, integers_of, items_of
+from batch.lake.ema_columns import NOT_TAIL, Columns
 from impressions.core.decay import Int
 from impressions.core.errors import CorruptData
 from impressions.core.item import profile_key
-from impressions.core.rows import ALL
 from impressions.core.sort_key import sort_key
 from impressions.core.spec import Spec
 from impressions.formats import profile_block
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 
 @dataclass(frozen=True)
@@ -43,56 +35,37 @@ class Packed:
     entries: int
 
 
-def pack(
-    pieces: Iterable[pa.Table | pa.RecordBatch], cutover_ms: int, spec: Spec, *, sort: bool
-) -> Iterator[Packed]:
+def pack(pieces: Iterable[Columns], cutover_ms: int, spec: Spec) -> Iterator[Packed]:
     """Pack rows, profile by profile.
 
     Args:
-        pieces: complete profiles, profiles ascending; columns as in `columns_of`.
+        pieces: complete profiles, profiles ascending.
         cutover_ms: what the decayed sums are relative to.
-        sort: whether the rows of a piece are in any order.
 
     Raises:
-        CorruptData: a null where none may be, rows out of order or repeated, or sums of nothing.
+        CorruptData: rows out of order or repeated, or sums of nothing.
     """
     last = -1
     for piece in pieces:
-        columns = columns_of(piece, spec, in_order(piece) if sort else ALL)
+        columns = in_order(piece)
         check_order(columns, after=last)
         check_sums(columns, spec)
         last = int(columns.profiles[-1])
         yield from _blocks(columns, cutover_ms, spec)
 
 
-def complete_profiles(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
-    """The same rows in pieces that end where a profile ends; none is empty."""
-    import pyarrow as pa
-
-    held: list[pa.RecordBatch] = []  # rows of one profile, the last one seen
-    for batch in batches:
-        if not batch.num_rows:
-            continue
-        profiles = batch.column("profile_id").to_numpy(zero_copy_only=False)
-        cut = int(np.flatnonzero(profiles == profiles[-1])[0])
-        goes_on = bool(held) and held[0].column("profile_id")[0].as_py() == profiles[0]
-        if cut == 0 and goes_on:
-            held.append(batch)
-            continue
-        if held or cut:
-            yield pa.Table.from_batches([*held, batch.slice(0, cut)])
-        held = [batch.slice(cut)]
-    if held:
-        yield pa.Table.from_batches(held)
-
-
-def in_order(batch: pa.Table | pa.RecordBatch) -> NDArray[np.intp]:
+def in_order(columns: Columns) -> Columns:
     """The rows by (profile, tail day with null first, title, location)."""
-    profiles, days, items = integers_of(batch, "profile_id"), days_of(batch), items_of(batch)
-    rank = ranks(profiles, days, items)
-    if rank is None:
-        return np.lexsort((items, days, profiles))
-    return np.argsort(rank, kind="stable")
+    profiles, days, rows = columns.profiles, columns.days, columns.rows
+    rank = ranks(profiles, days, rows.items)
+    if rank is not None and (rank[1:] > rank[:-1]).all():
+        return columns
+    order = (
+        np.lexsort((rows.items, days, profiles))
+        if rank is None
+        else np.argsort(rank, kind="stable")
+    )
+    return Columns(profiles[order], days[order], rows.take(order))
 
 
 def ranks(profiles: Int, days: Int, items: Int) -> Int | None:

@@ -16,7 +16,7 @@ from impressions.formats.manifest import Manifest, SstFile
 from impressions.storage.directory import shown
 
 if TYPE_CHECKING:
-    from batch.exporting.sst_sink import Written
+    from batch.exporting.shards import Written
 
 
 def manifest_of(

@@ -25,8 +25,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from batch.compacting.refs import BRANCH_DAYS, TAG_DAYS
 from batch.lake.generations import Generation, History
+from batch.lake.refs import BRANCH_DAYS, TAG_DAYS
 from batch.lake.snapshots import MAIN, Snapshot, ancestry, state_of
 from impressions.core.spec import DAY_MS
 from impressions.formats.generation_paths import is_generation, ref_name

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from batch.lake import deletes
 from batch.lake.data_files import LiveFile
+from impressions.core.decay import Int
 from impressions.core.errors import CorruptData
 
 if TYPE_CHECKING:
@@ -132,3 +134,12 @@ def _shaped(rows: pa.Table, columns: Sequence[str], schema: Schema) -> pa.Table:
         kind = schema_to_pyarrow(schema.find_field(name).field_type)
         rows = rows.append_column(name, pa.nulls(rows.num_rows, kind))
     return rows.select(list(columns))
+
+
+def split(profiles: Int, parts: int) -> list[Profiles]:
+    """Half-open ranges of all profiles, each with about the same number of these."""
+    if not len(profiles):
+        return [ALL_PROFILES]
+    inner = np.unique(np.quantile(profiles, np.arange(1, parts) / parts, method="nearest"))
+    edges = [0, *(int(edge) for edge in inner if edge > 0), 1 << 63]
+    return list(pairwise(edges))

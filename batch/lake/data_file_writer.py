@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pyiceberg.table import Table
     from pyiceberg.table.metadata import TableMetadata
 
-_ROW_GROUP_ROWS = 1 << 18
+_ROW_GROUP_ROWS = 1 << 16
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Rows of the aggregate table as numpy columns: what a row is, for export and audits."""
+"""Rows of the aggregate table as numpy columns, and back: what a row is, for compact and export."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from batch.lake.tables import arrow_schema, ema_columns
 from impressions.core.decay import Int
 from impressions.core.errors import CorruptData
+from impressions.core.item import location_of, title_of
 from impressions.core.item import pack as pack_items
 from impressions.core.rows import ALL, Index, Rows
 from impressions.core.spec import Spec
@@ -91,3 +93,26 @@ def _numbers(batch: pa.Table | pa.RecordBatch, name: str, kind: pa.DataType) -> 
         raise CorruptData(f"aggregate table: {column.null_count} nulls in {name}, expected 0")
     values: NDArray[np.generic] = column.cast(kind).to_numpy(zero_copy_only=False)
     return values
+
+
+def table_of(columns: Columns, shard: int, spec: Spec) -> pa.Table:
+    """Rows of `impressions.ema`; the opposite of `columns_of`."""
+    import pyarrow as pa
+
+    rows, n = columns.rows, len(columns.rows)
+    keys = {
+        "shard": pa.repeat(pa.scalar(shard, pa.int32()), n),
+        "profile_id": columns.profiles,
+        "title_id": title_of(rows.items),
+        "location": pa.array(location_of(rows.items).astype(np.int32)),
+        "tail_day": pa.array(columns.days.astype(np.int32), mask=columns.days == NOT_TAIL),
+        "last_seen": (rows.last_seen_ms * 1000).view("datetime64[us]"),
+    }
+    totals = {
+        m.name: x.astype(np.int64) if m.integral else x
+        for m, x in zip(spec.measures, rows.totals, strict=True)
+    }
+    sums = dict(zip(spec.decayed_names, rows.flat_sums, strict=True))
+    schema = arrow_schema(ema_columns(spec))
+    arrays = {name: pa.array(values) for name, values in (keys | totals | sums).items()}
+    return pa.table([arrays[field.name].cast(field.type) for field in schema], schema=schema)

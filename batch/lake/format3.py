@@ -72,12 +72,15 @@ def allow(table: Table) -> None:
     TableMetadataV3.model_dump_json = IcebergBaseModel.model_dump_json  # type: ignore[method-assign]
 
 
-def producer(transaction: Transaction, properties: dict[str, str], overwrites: bool) -> Any:
-    """What `transaction.update_snapshot(properties)` gives for version 2, by `.overwrite()` or by
-    `.merge_append()`."""
+def producer(
+    transaction: Transaction, properties: dict[str, str], overwrites: bool, branch: str | None
+) -> Any:
+    """What `transaction.update_snapshot(properties, branch)` gives for version 2, by `.overwrite()`
+    or by `.merge_append()`."""
     operation = Operation.OVERWRITE if overwrites else Operation.APPEND
     make = _Overwrite3 if overwrites else _Append3
-    return make(operation, transaction, transaction._table.io, snapshot_properties=properties)
+    io = transaction._table.io
+    return make(operation, transaction, io, snapshot_properties=properties, branch=branch)
 
 
 class _Manifest3(ManifestWriterV2):
@@ -160,14 +163,17 @@ class _Producer3(_SnapshotProducer[Any]):
         return self._updates(snapshot.model_copy(update={"added_rows": taken}))
 
     def _updates(self, snapshot: Snapshot) -> Any:
-        from pyiceberg.table.refs import MAIN_BRANCH, SnapshotRefType
+        from pyiceberg.table.refs import SnapshotRefType
         from pyiceberg.table.update import AssertRefSnapshotId, SetSnapshotRefUpdate
 
-        main = SetSnapshotRefUpdate(  # type: ignore[call-arg]  # what is left out has a default
-            snapshot_id=snapshot.snapshot_id, ref_name=MAIN_BRANCH, type=SnapshotRefType.BRANCH
+        branch = self._target_branch
+        if branch is None:
+            return (AddSnapshotUpdate(snapshot=snapshot),), ()
+        head = SetSnapshotRefUpdate(  # type: ignore[call-arg]  # what is left out has a default
+            snapshot_id=snapshot.snapshot_id, ref_name=branch, type=SnapshotRefType.BRANCH
         )
-        guard = AssertRefSnapshotId(snapshot_id=self._parent_snapshot_id, ref=MAIN_BRANCH)
-        return (AddSnapshotUpdate(snapshot=snapshot), main), (guard,)
+        guard = AssertRefSnapshotId(snapshot_id=self._parent_snapshot_id, ref=branch)
+        return (AddSnapshotUpdate(snapshot=snapshot), head), (guard,)
 
 
 class _Overwrite3(_Producer3, _OverwriteFiles):

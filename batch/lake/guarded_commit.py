@@ -2,9 +2,9 @@
 
 Iceberg's libraries rebase an append silently when another commit came first. For rows that carry
 offsets this would be wrong: two landers that read the same records would both be in. A commit is a
-list of updates and of requirements, one of them the id of main's snapshot; the catalog checks them
-and swaps one pointer. So the guard is the commit itself, as long as nobody repeats it elsewhere:
-this module hands it to the catalog once.
+list of updates and of requirements, one of them the id of the branch's snapshot; the catalog checks
+them and swaps one pointer. So the guard is the commit itself, as long as nobody repeats it
+elsewhere: this module hands it to the catalog once.
 
 An answer that never came is no failure: whether the snapshot is there is looked up.
 
@@ -20,8 +20,9 @@ import contextlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from batch.lake import durable
+from batch.lake import durable, refs
 from batch.lake.conflict import Conflict
+from batch.lake.snapshots import MAIN
 from impressions.process.failpoint import failpoint
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ def commit(
     removed: Collection[DataFile] = (),
     reached_ms: int | None = None,
     table_properties: Mapping[str, str] | None = None,
+    branch: str = MAIN,
 ) -> int:
     """Adds and removes data files on top of the snapshot `table` was loaded at.
 
@@ -44,12 +46,13 @@ def commit(
         properties: of the snapshot.
         reached_ms: a time that another clock than this host's has seen; None: there is no other.
         table_properties: of the table, set in the same commit.
+        branch: whose head it becomes; other branches than main keep the age at which they expire.
 
     Returns:
         The new snapshot's id.
 
     Raises:
-        Conflict: main has moved, or a file to remove is gone; nothing was published.
+        Conflict: the branch has moved, or a file to remove is gone; nothing was published.
     """
     from pyiceberg.exceptions import CommitFailedException, ValidationException
     from pyiceberg.table.update import AssertTableUUID
@@ -58,15 +61,23 @@ def commit(
     transaction = table.transaction()
     if table_properties:
         transaction.set_properties(dict(table_properties))
+    # pyiceberg writes a branch of a table without snapshots only where that is main.
+    head = None if branch != MAIN and branch not in table.metadata.refs else branch
     try:
-        with _producer(transaction, dict(properties), overwrites=bool(removed)) as producer:
+        with _producer(transaction, dict(properties), bool(removed), head) as producer:
             for file in removed:
                 producer.delete_data_file(file)
             for file in added:
                 producer.append_data_file(file)
         failpoint("before-publish")
         requirements = (*transaction._requirements, AssertTableUUID(uuid=table.metadata.table_uuid))
-        updates = tuple(_in_order(update, table, reached_ms) for update in transaction._updates)
+        updates = tuple(
+            _expiring(_in_order(update, table, reached_ms), table)
+            for update in transaction._updates
+        )
+        if head is None:
+            requirements = (*requirements, refs.guard(table, MAIN))
+            updates = (*updates, refs.branch_at(branch, producer.snapshot_id))
         _publish(table, requirements, updates, producer.snapshot_id)
     except (CommitFailedException, ValidationException) as error:
         producer._clean_all_uncommitted()  # manifests of a commit that certainly did not happen
@@ -75,14 +86,16 @@ def commit(
     return int(producer.snapshot_id)
 
 
-def _producer(transaction: Transaction, properties: dict[str, str], overwrites: bool) -> Any:
+def _producer(
+    transaction: Transaction, properties: dict[str, str], overwrites: bool, branch: str | None
+) -> Any:
     """pyiceberg's; for tables of format version 3, which it does not write, ours."""
     if transaction.table_metadata.format_version >= 3:
         from batch.lake import format3
 
         format3.allow(transaction._table)
-        return format3.producer(transaction, properties, overwrites)
-    update = transaction.update_snapshot(snapshot_properties=properties)
+        return format3.producer(transaction, properties, overwrites, branch)
+    update = transaction.update_snapshot(snapshot_properties=properties, branch=branch)
     return update.overwrite() if overwrites else update.merge_append()
 
 
@@ -97,6 +110,17 @@ def _in_order(update: Any, table: Table, reached_ms: int | None) -> Any:
     # One that equals the last update is none to pyiceberg: it would say the host's clock again.
     stamp = {"timestamp_ms": max(seen_ms, table.metadata.last_updated_ms + 1)}
     return update.model_copy(update={"snapshot": update.snapshot.model_copy(update=stamp)})
+
+
+def _expiring(update: Any, table: Table) -> Any:
+    """The same update; a branch that expires keeps its age, which pyiceberg would drop."""
+    from pyiceberg.table.update import SetSnapshotRefUpdate
+
+    if not isinstance(update, SetSnapshotRefUpdate):
+        return update
+    there = table.metadata.refs.get(update.ref_name)
+    age_ms = None if there is None else there.max_ref_age_ms
+    return update.model_copy(update={"max_ref_age_ms": age_ms})
 
 
 def discard(table: Table | None, files: Iterable[DataFile]) -> None:

@@ -7,7 +7,7 @@
 A partition is named by its start; with slots of a day the two are the same. What a slot is does not
 change: duplicates are decided by the slot number of each row's ingest time (closing/duplicates.py),
 and a cutover that would cut through a day of history is refused
-(batch/compacting/window_branch.py).
+(batch/compacting/window.py).
 """
 
 from __future__ import annotations

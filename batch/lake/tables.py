@@ -144,11 +144,12 @@ _REPEATING = {
     RAW: "ingest_slot,shard,profile_id,location,row,position,log_index,source,device_type,"
     "app_version",
     REJECTED: "source,file,reason,ingest_slot,shard,log_index,device_type,app_version",
+    EMA: "shard,profile_id,location,tail_day,impressions,plays",
 }
 _PROPERTIES = {
     RAW: _COMMON | _WITH_SOURCE | {DICTIONARY_PROPERTY: _REPEATING[RAW]},
     REJECTED: _COMMON | _WITH_SOURCE | {DICTIONARY_PROPERTY: _REPEATING[REJECTED]},
-    EMA: _COMMON,
+    EMA: _COMMON | {DICTIONARY_PROPERTY: _REPEATING[EMA]},
     QUALITY: _COMMON,
 }
 _LAYOUT = {
@@ -179,6 +180,13 @@ def columns_of(table: str, spec: Spec) -> dict[str, str]:
     if table == EMA:
         return ema_columns(spec)
     return {RAW: RAW_COLUMNS, REJECTED: REJECTED_COLUMNS, QUALITY: QUALITY_COLUMNS}[table]
+
+
+def columns_there(table: Table) -> list[tuple[str, str]]:
+    """(name, Spark SQL type) of a table's columns, in order."""
+    words = {"long": "bigint", "timestamptz": "timestamp", "timestamp": "timestamp_ntz"}
+    kinds = [(field.name, str(field.field_type)) for field in table.schema().fields]
+    return [(name, words.get(kind, kind)) for name, kind in kinds]
 
 
 def full_name(settings: Settings, table: str) -> str:
@@ -293,7 +301,7 @@ def _made(catalog: Catalog, settings: Settings, table: str) -> Table:
     columns = arrow_schema(columns_of(table, settings.spec))
     if there := _load(catalog, table):
         _check_fits(settings, there)
-        return _with_new_columns(there, columns)
+        return _with_dictionaries(_with_new_columns(there, columns), table)
     schema = _numbered(columns)
     partition, order = _LAYOUT[table]
     try:
@@ -316,6 +324,15 @@ def _with_new_columns(table: Table, columns: pa.Schema) -> Table:
         with table.update_schema() as update:
             update.union_by_name(pa.schema(new))
     return table
+
+
+def _with_dictionaries(there: Table, table: str) -> Table:
+    """Says which columns have a dictionary, in a table that an earlier version made without."""
+    wanted = {k: v for k, v in _PROPERTIES[table].items() if k == DICTIONARY_PROPERTY}
+    if wanted.keys() - there.properties.keys() and there.metadata.format_version < 3:
+        with there.transaction() as transaction:
+            transaction.set_properties(wanted)
+    return there
 
 
 def _load(catalog: Catalog, table: str) -> Table | None:

@@ -8,16 +8,12 @@ group-by:
     columns   undecayed totals, last seen, and sum(x * exp(-(cutover - t) * ln 2 / h)) per measure
               and half-life, in double
 
-The shard is a key although the profile implies it: raw is partitioned by it, so rows of a group
-already stand in one task and the plan holds no Exchange (`exchanges`). Nothing here may look at
-`ingest_slot`: a partition column that is read, be it only by a filter, joins the grouping of the
-scan and brings the Exchange back.
+It is the form to read and a check of the compiled one that `compact` runs: `--recompute`.
 """
 
 from __future__ import annotations
 
 import math
-import re
 from typing import TYPE_CHECKING
 
 from impressions.core import window
@@ -40,7 +36,7 @@ def counted(raw: DataFrame, cutover_ms: int, spec: Spec) -> DataFrame:
 
 
 def aggregate(raw: DataFrame, cutover_ms: int, spec: Spec) -> DataFrame:
-    """One row per key; columns of `impressions.ema`, in order. The table sorts what it is given."""
+    """One row per key; columns of `impressions.ema`."""
     from pyspark.sql import functions as F
 
     tail = window.tail_days(cutover_ms, spec)
@@ -76,12 +72,6 @@ def _added(measure: Measure) -> Column:
 
     x = F.lit(1) if measure.adds is Adds.ONE else F.col(measure.adds.column)
     return x.cast("bigint") if measure.integral else x
-
-
-def exchanges(plan_of: DataFrame) -> int:
-    """How many times the plan moves rows between tasks (shuffles and broadcasts)."""
-    plan = plan_of._jdf.queryExecution().executedPlan().toString()
-    return len(re.findall(r"\b\w*Exchange\b", plan))
 
 
 def _weights(event_ms: Column, cutover_ms: int, spec: Spec) -> dict[int, Column]:

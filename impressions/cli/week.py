@@ -90,7 +90,7 @@ def command(
     run = start_run("week", {"logical_date": name, "dry_run": dry_run})
     files = {"paths": from_files, "mapping": mapping} if from_files else None
     week = Week(settings, now_ms, dry_run, cutover_ms=cutover_ms, from_files=files)
-    with registered(settings, "week"), week:
+    with registered(settings, "week"):
         gone = running.go(steps, week, said=report.say_gone)
     report.tell(run, gone, json=json)
 

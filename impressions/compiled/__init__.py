@@ -1,4 +1,4 @@
-"""The two things that are done most often, compiled with numba.
+"""The three things that are done most often, compiled with numba.
 
 A read of one profile:
 
@@ -13,9 +13,15 @@ Records of the source topic as columns:
     flushes            values of records to columns; what land and the stream call
     flush_kernels      the compiled form of impressions/formats/device_flushes.py
 
+Impressions of a year as rows of a generation:
+
+    sums               columns of raw to sums by profile, title, location and tail day
+    sum_kernels        the compiled form of batch/compacting/plain_sums.py
+
     cache              where compiled code is kept, and when it is compiled again
 
 Nothing here is a definition: formats and core define, and tests hold both equal
-(tests/unit/test_compiled.py, tests/kafka/test_records_compiled.py). Python's lock is released while
-compiled code runs. It is compiled once per machine; numba is imported only where it is used.
+(tests/unit/test_compiled.py, test_compiled_sums.py, tests/kafka/test_records_compiled.py). Python's
+lock is released while compiled code runs. It is compiled once per machine; numba is imported only
+where it is used.
 """

@@ -30,7 +30,7 @@ _SOURCES = (
     "core/decay.py", "core/event.py", "core/item.py", "core/rows.py", "core/spec.py",
     "formats/columns.py", "formats/delta_block.py", "formats/flush_framing.py",
     "formats/profile_block.py", "compiled/flush_kernels.py", "compiled/profile_kernels.py",
-    "compiled/runs.py", "compiled/table.py", "compiled/wanted.py",
+    "compiled/runs.py", "compiled/sum_kernels.py", "compiled/table.py", "compiled/wanted.py",
 )  # fmt: skip
 
 

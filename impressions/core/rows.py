@@ -43,6 +43,11 @@ class Rows:
     def __len__(self) -> int:
         return len(self.items)
 
+    @property
+    def flat_sums(self) -> Float:
+        """(M * H, n) decayed sums, measure by measure."""
+        return self.sums.reshape(self.sums.shape[0] * self.sums.shape[1], len(self))
+
     def take(self, index: Index) -> Rows:
         return Rows(
             self.items[index],

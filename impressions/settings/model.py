@@ -28,6 +28,7 @@ from impressions.settings.sections import (
     Alerts,
     Audits,
     Catalog,
+    Compact,
     Console,
     Exporter,
     History,
@@ -83,6 +84,7 @@ class Settings(BaseSettings):
     kafka: Kafka = Kafka()
     stream: Stream = Stream()
     land: Land = Land()
+    compact: Compact = Compact()
     speed: Speed = Speed()
     week: Week = Week()
     host: Host = Host()

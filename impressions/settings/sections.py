@@ -276,6 +276,19 @@ class Land(BaseModel):
     )
 
 
+class Compact(BaseModel):
+    """Raw into a generation."""
+
+    model_config = _FROZEN
+
+    memory_mb: int = Field(
+        2048,
+        ge=64,
+        description="MiB that compact may hold of rows, shared by the tasks of one process; "
+        "a spark-submitted task may hold it alone",
+    )
+
+
 class Speed(BaseModel):
     """The streaming worker."""
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any
 
 from impressions.clock import Clock
 from impressions.core.errors import ImpressionsError
@@ -19,7 +18,6 @@ class Asked:
     """One run of several steps.
 
     Attributes:
-        held: what a step opens and later ones use, such as Spark; closed when the run ends.
         unhealed: generations of this host that are rotten and stay so, with the reason.
         would_load: of a dry run, the generation that this host would load; empty: none.
     """
@@ -27,15 +25,8 @@ class Asked:
     settings: Settings
     clock: Clock
     dry_run: bool = False
-    held: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
     unhealed: dict[str, ImpressionsError] = field(default_factory=dict)
     would_load: list[str] = field(default_factory=list)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.held.close()
 
 
 @dataclass(frozen=True, kw_only=True)

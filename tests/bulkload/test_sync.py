@@ -39,8 +39,7 @@ NEXT = generation_id(NEXT_MS)
 
 
 def sync(world: World, *, dry_run: bool = False, now_ms: int = NEXT_MS) -> list[Gone]:
-    with Asked(world.settings, FixedClock(now_ms), dry_run) as asked:
-        return running.go(STEPS, asked)
+    return running.go(STEPS, Asked(world.settings, FixedClock(now_ms), dry_run))
 
 
 def states(gone: list[Gone]) -> dict[str, str]:

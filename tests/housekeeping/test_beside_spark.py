@@ -1,4 +1,4 @@
-"""After a compact by Spark: housekeeping, and all that reads the lake goes on as before."""
+"""After compact: housekeeping, and all that reads the lake goes on as before, Spark too."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from pyspark.sql import SparkSession
 
 from batch.compact import compact, recompute_published
 from batch.compacting.job import Compacting
-from batch.compacting.refs import refs
 from batch.housekeeping import removed as report
 from batch.housekeeping.run import run
 from batch.jobs.context import Context
@@ -28,7 +27,7 @@ WEEK_MS = 7 * DAY_MS
 
 
 def job(lake: Lake, cutover_ms: int) -> Compacting:
-    return Compacting(lake.spark, lake.settings, cutover_ms, start_run("compact"))
+    return Compacting(lake.settings, cutover_ms, start_run("compact"))
 
 
 @pytest.mark.spark
@@ -51,12 +50,12 @@ def test_a_generation_is_the_same_when_it_is_computed_again(
     done = run(Context(settings, start_run("housekeeping"), Runner(), now_ms))
     assert rules(done)[report.GENERATIONS, "ema"] == 1
     assert rules(done)[report.FREED, "ema"] > 0
-    ema = tables.full_name(settings, tables.EMA)
-    assert refs(lake.spark, ema).keys() == {"main", "gen_2026_11_08", "gen_2026_11_15"}
+    ema = tables.require(settings, tables.EMA, hint="")
+    assert snapshots.refs(ema).keys() == {"main", "gen_2026_11_08", "gen_2026_11_15"}
     for name in (tables.RAW, tables.EMA):
         table = tables.require(settings, name, hint="")
         keys = {file.key for file in listed(table) or ()}
         assert NeededFiles().of(table, snapshots.by_id(table).keys()) <= keys
-    again = recompute_published(job(lake, dates[1]))
+    again = recompute_published(job(lake, dates[1]), lake.spark)
     assert again.extra["difference"]["rows"] == published[1].counts["entries"]
     assert compact(job(lake, dates[1])).extra["status"] == "already published"

@@ -26,6 +26,11 @@ class Lake:
     spark: SparkSession
 
 
+def plain_lake(home: Path) -> Any:
+    """A warehouse for tests in which nobody asks Spark."""
+    return Lake(small_settings(home), None)  # type: ignore[arg-type]
+
+
 def new_lake(home: Path) -> Lake:
     """For tests that need more than one warehouse; needs the `spark` fixture to run."""
     settings = small_settings(home)
@@ -70,5 +75,5 @@ def published_year(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory
 
     lake, events = new_lake(tmp_path_factory.mktemp("year")), year(YEAR_SEED)
     write_closed(lake, events, duplicates=events[::9])
-    job = Compacting(lake.spark, lake.settings, CUTOVER_MS, start_run("compact"))
+    job = Compacting(lake.settings, CUTOVER_MS, start_run("compact"))
     return PublishedYear(lake, events, job.run.report(compact(job)).as_dict())

@@ -7,10 +7,13 @@
 import random
 from collections.abc import Iterable
 
-from pyspark.sql import functions as F
+import pyarrow as pa
 
-from batch.compacting.publishing import writer
 from batch.lake import snapshots, tables
+from batch.lake.data_file_rows import rows_of
+from batch.lake.data_file_writer import target_of, write
+from batch.lake.data_files import live_files
+from batch.lake.guarded_commit import commit
 from impressions.core.shard import shard_of
 from impressions.core.spec import DAY_MS
 from impressions.formats.generation_paths import generation_id
@@ -22,12 +25,6 @@ FIRST_DAY_MS = CUTOVER_MS - 364 * DAY_MS
 """Midnight at which the window of CUTOVER_MS begins."""
 YEAR_SEED = 7
 """Of the year that several modules read (the fixture `published_year`)."""
-
-SCHEMA = (
-    "ingest_ms bigint, shard int, profile_id bigint, title_id bigint, location int, "
-    "event_ms bigint, played boolean, dwell_s double, log_id bigint, log_index int, "
-    "duplicate boolean"
-)
 
 
 def event(title: int, event_ms: int, played: int = 0, dwell_s: float = 1.5, location: int = 0):
@@ -102,46 +99,45 @@ def write_closed(
 ) -> None:
     """Append events to raw; `duplicates` with their flag set, all without one if `undecided`."""
     settings = lake.settings
-    tables.create_if_missing(settings, tables.RAW)
+    [raw] = tables.create_if_missing(settings, tables.RAW)
     flagged = [(row, False) for row in rows] + [(row, True) for row in duplicates]
-    values = [
-        (
-            ingest_ms, shard_of(profile, settings.partitions), profile, e["title"], e["location"],
-            e["event_ms"], bool(e["played"]), float(e["dwell_s"]), i, 0,
-            None if undecided else duplicate,
-        )
-        for i, ((profile, e, ingest_ms), duplicate) in enumerate(flagged)
-    ]  # fmt: skip
-    slot_ms = settings.spec.slot_ms
-    frame = lake.spark.createDataFrame(values, SCHEMA)
-    known = {
-        "ingest_slot": F.timestamp_millis(F.col("ingest_ms") - F.col("ingest_ms") % slot_ms),
-        "ingest_time": F.timestamp_millis("ingest_ms"),
-        "event_time": F.timestamp_millis("event_ms"),
-        "source": F.lit("file:test"),
-    }
-    given = {name: F.col(name) for name in frame.columns} | known
-    columns = [
-        given.get(name, F.lit(None)).cast(kind).alias(name)
-        for name, kind in tables.RAW_COLUMNS.items()
-    ]
-    writer(
-        frame.repartitionById(settings.partitions, "shard").select(*columns),
-        tables.full_name(settings, tables.RAW),
-        {snapshots.VALID_THROUGH: str(valid_through_ms)},
-    ).append()
+    slot_ms, places = settings.spec.slot_ms, {}
+    for i, ((profile, e, ingest_ms), duplicate) in enumerate(flagged):
+        place = (ingest_ms // slot_ms * slot_ms, shard_of(profile, settings.partitions))
+        places.setdefault(place, []).append(
+            {
+                "profile_id": profile, "title_id": e["title"], "location": e["location"],
+                "event_time": e["event_ms"] * 1000, "ingest_time": ingest_ms * 1000,
+                "played": bool(e["played"]), "dwell_s": float(e["dwell_s"]), "log_id": i,
+                "log_index": 0, "duplicate": None if undecided else duplicate,
+                "ingest_slot": place[0] * 1000, "shard": place[1], "source": "file:test",
+            }
+        )  # fmt: skip
+    target, schema = target_of(raw), tables.arrow_schema(tables.RAW_COLUMNS)
+    files = []
+    for (slot, shard), found in sorted(places.items()):
+        found.sort(key=lambda row: (row["profile_id"], row["title_id"], row["event_time"]))
+        arrays = pa.Table.from_pylist(found, schema)
+        files += write(target, {"ingest_slot": slot * 1000, "shard": shard}, arrays)
+    commit(raw, files, {snapshots.VALID_THROUGH: str(valid_through_ms)})
 
 
 def ema_rows(lake: Lake, version: str = "main") -> dict:
     """The aggregate table in the form of naive.answers, the tail days of a key added up."""
-    spec, name = lake.settings.spec, tables.full_name(lake.settings, tables.EMA)
-    table = lake.spark.read.option("versionAsOf", version).table(name)
-    rows = table.withColumn("last_seen_ms", F.unix_millis("last_seen")).drop("last_seen").collect()
+    spec, ema = lake.settings.spec, tables.find(lake.settings, tables.EMA)
+    columns = list(tables.ema_columns(spec))
+    read = [
+        row
+        for file in live_files(ema, snapshots.refs(ema)[version])
+        for table in rows_of(file, ema.io, ema.schema(), columns)
+        for row in table.to_pylist()
+    ]
     out: dict = {}
-    for row in rows:
+    for row in read:
         key = (row["profile_id"], row["title_id"], row["location"])
-        into = out.setdefault(key, {"last_seen_ms": row["last_seen_ms"]})
-        into["last_seen_ms"] = max(into["last_seen_ms"], row["last_seen_ms"])
+        seen_ms = round(row["last_seen"].timestamp() * 1000)
+        into = out.setdefault(key, {"last_seen_ms": seen_ms})
+        into["last_seen_ms"] = max(into["last_seen_ms"], seen_ms)
         for measure in spec.measure_names:
             into[measure] = into.get(measure, 0) + row[measure]
             for h in spec.half_lives_days:

@@ -13,7 +13,6 @@ from pyspark.sql import functions as F
 
 from batch.close import command
 from batch.closing import rewrite
-from batch.compacting.publishing import writer
 from batch.lake import snapshots, tables
 from batch.lake.slot_states import SlotState, slot_states
 from batch.rules.shard import shard_column
@@ -21,6 +20,7 @@ from impressions.core.errors import NotReady
 from oracle import naive
 from tests.integration.conftest import Lake, new_lake
 from tests.integration.history import DAY, START, Log, counting, expected, logs
+from tests.spark import writer
 
 pytestmark = pytest.mark.spark
 

@@ -64,7 +64,7 @@ def test_rows_that_spark_deleted_are_gone_for_good(closed: Lake, version: int) -
     closed.spark.sql(f"DELETE FROM {NAME} WHERE title_id IN (2, 9)")
     assert with_deletes(closed) == 2, "the engine did write deletes"
     with pytest.raises(NotReady) as refused:
-        compact(Compacting(closed.spark, closed.settings, CUTOVER_MS, start_run("compact")))
+        compact(Compacting(closed.settings, CUTOVER_MS, start_run("compact")))
     assert (refused.value.reason, refused.value.hint) == ("open_slots", "impressions close")
     assert close(closed).counts["rows"] == 8
     assert titles(closed) == [1, 3, 4, 5, 6, 7, 8, 10]
@@ -73,7 +73,7 @@ def test_rows_that_spark_deleted_are_gone_for_good(closed: Lake, version: int) -
     settings = closed.settings.model_copy(
         update={"audits": closed.settings.audits.model_copy(update={"sample_profiles": 0})}
     )
-    report = compact(Compacting(closed.spark, settings, CUTOVER_MS, start_run("compact")))
+    report = compact(Compacting(settings, CUTOVER_MS, start_run("compact")))
     assert report.extra["totals"]["impressions"] == 8
 
 

@@ -1,17 +1,14 @@
-"""Compact on real Spark and Iceberg: the numbers, the plan, and what may be published when."""
+"""Compact on Iceberg: the numbers, Spark's of the same rows, and what may be published when."""
 
 import json
 
 import pytest
-from pyspark.sql import functions as F
 
 from batch.compact import command, compact, recompute_published
 from batch.compacting.job import Compacting
-from batch.compacting.refs import branch_of, refs
-from batch.lake import tables
+from batch.lake import snapshots, tables
 from batch.lake.generations import history
 from batch.lake.snapshots import by_id
-from batch.rules.aggregate import aggregate, exchanges
 from impressions.core.errors import NotReady, Refused, UsageError
 from impressions.core.spec import DAY_MS
 from impressions.terminal.report import start_run
@@ -36,7 +33,11 @@ EVENTS = year(YEAR_SEED)
 
 
 def job(lake: Lake, cutover_ms: int = CUTOVER_MS) -> Compacting:
-    return Compacting(lake.spark, lake.settings, cutover_ms, start_run("compact"))
+    return Compacting(lake.settings, cutover_ms, start_run("compact"))
+
+
+def refs(lake: Lake, table: str) -> dict[str, int]:
+    return snapshots.refs(tables.find(lake.settings, table))
 
 
 def names(lake: Lake) -> tuple[str, str]:
@@ -70,32 +71,6 @@ def test_tail_days_are_kept_apart(lake, first):
     assert sorted(rows, key=str) == sorted([(first_day + 27, 2), (None, 1)], key=str)
 
 
-@pytest.mark.slow
-def test_plan_has_no_exchange_and_the_numbers_of_an_unpartitioned_copy(lake, first):
-    """What makes the weekly job a plain scan, and that it is not bought with wrong numbers."""
-    branch = branch_of(names(lake)[0], "window_2026_11_15")
-    source, spec = lake.spark.table(branch), lake.settings.spec
-    grouped = aggregate(source, CUTOVER_MS, spec)
-    copy = lake.spark.createDataFrame(source.collect(), source.schema).repartition(3)
-    shuffled = aggregate(copy, CUTOVER_MS, spec)
-    assert exchanges(grouped) == 0
-    assert exchanges(shuffled) > 0
-    # The same rows, be they summed in another order.
-    columns = [c for c in grouped.columns if c not in spec.decayed_names and c != "dwell_s"]
-    assert grouped.select(*columns).exceptAll(shuffled.select(*columns)).count() == 0
-    assert grouped.count() == shuffled.count()
-    totals = [F.sum(name) for name in spec.decayed_names]
-    assert list(grouped.agg(*totals).first()) == pytest.approx(
-        list(shuffled.agg(*totals).first()), rel=FLOAT64
-    )
-
-
-def test_a_filter_on_the_slot_would_bring_the_exchange_back(lake, first):
-    """Why the window is a branch: the reason for the layout stays true."""
-    raw = lake.spark.table(names(lake)[0]).where("ingest_slot < TIMESTAMP '2026-11-15 00:00:00Z'")
-    assert exchanges(aggregate(raw, CUTOVER_MS, lake.settings.spec)) > 0
-
-
 def test_rows_of_files_behind_the_cutover_are_known(lake, first):
     """No stream ever saw them, so the generation says until when answers lack some."""
     generation = history(tables.find(lake.settings, tables.EMA)).of(CUTOVER_MS)
@@ -103,7 +78,7 @@ def test_rows_of_files_behind_the_cutover_are_known(lake, first):
 
 
 def test_report_says_what_was_done(first):
-    assert (first["status"], first["changed"], first["exchanges"]) == ("published", True, 0)
+    assert (first["status"], first["changed"], first["parts"]) == ("published", True, 4)
     assert all(audit["ok"] for audit in first["audits"])
     assert [audit["name"] for audit in first["audits"]] == [
         "schema", "conservation", "values", "half_lives", "unique_keys", "shards", "partitioner",
@@ -116,26 +91,22 @@ def test_report_says_what_was_done(first):
 
 
 def test_refs_after_publication(lake, first):
-    """main and the tag are one snapshot, the audit branch is gone, raw keeps window and source."""
-    raw, ema = names(lake)
-    assert refs(lake.spark, ema) == {
+    """main and the tag are one snapshot, the audit branch is gone, raw keeps its source."""
+    assert refs(lake, tables.EMA) == {
         "main": first["snapshots"]["ema"],
         "gen_2026_11_15": first["snapshots"]["ema"],
     }
-    of_raw = refs(lake.spark, raw)
-    assert of_raw["src_2026_11_15"] == of_raw["main"] == first["snapshots"]["raw"]
-    assert (
-        by_id(tables.find(lake.settings, tables.RAW))[of_raw["window_2026_11_15"]].operation
-        == "delete"
-    )
+    of_raw = refs(lake, tables.RAW)
+    assert of_raw == {"main": of_raw["main"], "src_2026_11_15": first["snapshots"]["raw"]}
 
 
 def test_every_ref_expires(lake, first):
-    """A ref without RETAIN would hold its files for ever."""
-    for table in names(lake):
-        kept = lake.spark.sql(f"SELECT * FROM {table}.refs WHERE name <> 'main'").collect()
+    """A ref without an age would hold its files for ever."""
+    for name in (tables.RAW, tables.EMA):
+        kept = dict(tables.find(lake.settings, name).metadata.refs)
+        del kept["main"]
         assert kept
-        assert all(ref["max_reference_age_in_ms"] for ref in kept)
+        assert all(ref.max_ref_age_ms for ref in kept.values())
 
 
 def test_results_of_the_audits_are_properties_of_the_published_snapshot(lake, first):
@@ -147,15 +118,14 @@ def test_results_of_the_audits_are_properties_of_the_published_snapshot(lake, fi
     assert int(summary["total-records"]) == first["counts"]["entries"]
 
 
-def test_files_are_one_per_shard_and_sorted(lake, first):
+def test_spark_reads_what_was_committed(lake, first):
+    """Files, bounds and sort order as Iceberg's Java wants them."""
     ema = names(lake)[1]
-    files = lake.spark.table(f"{ema}.files").select("file_path", "partition.shard").collect()
-    assert sorted(file["shard"] for file in files) == sorted({file["shard"] for file in files})
-    for file in files:
-        rows = lake.spark.read.parquet(file["file_path"]).select(
-            "profile_id", "title_id", "location", F.coalesce(F.unix_date("tail_day"), F.lit(-1))
-        )
-        assert (found := [tuple(row) for row in rows.collect()]) == sorted(found)
+    files = lake.spark.table(f"{ema}.files").select("partition.shard", "sort_order_id").collect()
+    assert sorted(file["shard"] for file in files) == [0, 1, 2, 3]
+    assert {file["sort_order_id"] for file in files} == {1}
+    assert lake.spark.table(ema).count() == first["counts"]["entries"]
+    assert lake.spark.table(ema).where("profile_id = 3").count() == 2
 
 
 def test_same_date_again_does_nothing(lake, first):
@@ -169,12 +139,11 @@ def test_same_date_again_does_nothing(lake, first):
 
 @pytest.mark.slow
 def test_recompute_finds_the_same_and_publishes_nothing(lake, first):
-    ema = names(lake)[1]
-    before = refs(lake.spark, ema)
-    report = recompute_published(job(lake))
+    before = refs(lake, tables.EMA)
+    report = recompute_published(job(lake), lake.spark)
     assert report.extra["difference"]["rows"] == first["counts"]["entries"]
     assert report.extra["difference"]["largest"] <= 1e-12
-    assert refs(lake.spark, ema) == before
+    assert refs(lake, tables.EMA) == before
 
 
 def test_earlier_date_is_refused(lake, first):
@@ -245,13 +214,19 @@ def test_dry_run_changes_nothing(fresh):
     report = compact(job(fresh), dry_run=True)
     assert (report.extra["status"], report.counts["rows"]) == ("would compute", 1)
     assert tables.find(fresh.settings, tables.EMA) is None
-    assert set(refs(fresh.spark, names(fresh)[0])) == {"main"}
+    assert set(refs(fresh, tables.RAW)) == {"main"}
 
 
 def test_command_prints_one_json_line(fresh, capsys):
-    """Without slots outside the window: no delete is needed."""
     write_closed(fresh, [(1, event(1, CUTOVER_MS - 1), CUTOVER_MS - 1)])
-    command(settings=fresh.settings, logical_date=DATE, json=True, dry_run=False, recompute=False)
+    command(
+        settings=fresh.settings,
+        logical_date=DATE,
+        json=True,
+        dry_run=False,
+        recompute=False,
+        export=False,
+    )
     report = json.loads(capsys.readouterr().out)
     assert (report["generation"], report["counts"]["entries"]) == ("2026-11-15", 1)
     assert report["window"]["outside_files"] == 0

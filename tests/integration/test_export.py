@@ -1,4 +1,4 @@
-"""Export on real Spark: what is in the SST files, what the manifest lists, and doing it again."""
+"""Export: what is in the SST files, what the manifest lists, and doing it again."""
 
 import json
 import shutil
@@ -8,15 +8,12 @@ from dataclasses import replace
 import pytest
 
 from batch import compact, export
-from batch.compacting import refs
 from batch.compacting.job import Compacting
-from batch.compacting.publishing import writer
-from batch.exporting import sst_input
 from batch.exporting.job import Exporting
 from batch.exporting.leftovers import sweep_unlisted
 from batch.exporting.verifying import check_complete
-from batch.lake import snapshots, tables
-from batch.spark.session import spark_session
+from batch.lake import refs, snapshots, tables
+from batch.lake.guarded_commit import commit
 from impressions.core import merge
 from impressions.core.errors import CorruptData, NotReady, Refused, UsageError
 from impressions.core.item import profile_of_key
@@ -27,14 +24,12 @@ from impressions.formats import profile_block
 from impressions.formats.generation_paths import sst_path
 from impressions.formats.manifest import SstFile, content_digest
 from impressions.rocksdb import generation_store
-from impressions.settings.sections import Catalog
 from impressions.storage.directory import open_directory
 from impressions.terminal.report import start_run
 from oracle import naive
 from tests.compare import as_dict, differences
 from tests.integration.conftest import Lake, new_lake
 from tests.integration.raw_events import CUTOVER_MS, DATE, YEAR_SEED, counted, event, write_closed
-from tests.spark import small_settings
 from tests.tolerance import FLOAT32_STORED
 
 pytestmark = pytest.mark.spark
@@ -43,12 +38,12 @@ CREATED_MS = CUTOVER_MS + 5
 
 
 def export_job(lake: Lake, cutover_ms: int = CUTOVER_MS, **fields) -> Exporting:
-    job = Exporting.of(lake.spark, lake.settings, cutover_ms, start_run("export"))
+    job = Exporting.of(lake.settings, cutover_ms, start_run("export"))
     return replace(job, clock=lambda: CREATED_MS, **fields)
 
 
 def publish(lake: Lake, cutover_ms: int = CUTOVER_MS) -> None:
-    compact.compact(Compacting(lake.spark, lake.settings, cutover_ms, start_run("compact")))
+    compact.compact(Compacting(lake.settings, cutover_ms, start_run("compact")))
 
 
 def manifest_of(lake: Lake) -> manifests.Manifest:
@@ -154,45 +149,6 @@ def test_smaller_files_hold_the_same_pairs(lake, exported, tmp_path, spark):
     assert sum(file.rows for file in files) == len(whole)
 
 
-def test_spark_reads_the_same_content(lake, exported, monkeypatch):
-    """Where tasks cannot read the files by themselves; verifying compares all digests."""
-    assert exported["read"] == "data files"
-    monkeypatch.setattr(sst_input, "obstacle", lambda *_: "said so by this test")
-    report = export.export(export_job(lake))
-    assert (report.extra["status"], report.extra["read"]) == (
-        "already exported",
-        "said so by this test",
-    )
-
-
-def test_what_files_by_themselves_do_not_tell_is_left_to_spark(lake, exported):
-    ref = export_job(lake).tag
-    files = sst_input.data_files(lake.spark, export_job(lake).ema, ref)
-    java = sst_input.iceberg_table(lake.spark, export_job(lake).ema)
-    assert sst_input.obstacle(files, java, {}) == ""
-    for change, reason in (
-        ({"content": 1}, "1 delete files"),
-        ({"format": "ORC"}, "is ORC, expected PARQUET"),
-        ({"order": 0}, "sort order 0, expected one by profile_id"),
-        ({"order": None}, "sort order None"),
-        ({"order": 7}, "sort order 7"),
-        ({"path": "/gone.parquet"}, "/gone.parquet cannot be opened from Python"),
-    ):
-        assert reason in sst_input.obstacle([replace(files[0], **change)], java, {})
-
-
-def test_storage_settings_are_those_of_the_catalog(spark, tmp_path):
-    """Of Spark's catalog and of Python's, which wins; nothing else of them goes to tasks."""
-    both = {"s3.endpoint": "http://a", "s3.access-key-id": "k", "jdbc.password": "no"}
-    own = Catalog(properties=both, python_properties={"s3.region": "r"})
-    settings = small_settings(tmp_path).model_copy(update={"catalog": own})
-    lake = Lake(settings, spark_session(settings, "tests"))
-    tables.create_if_missing(lake.settings, tables.EMA)
-    java = sst_input.iceberg_table(lake.spark, export_job(lake).ema)
-    expected = {"s3.endpoint": "http://a", "s3.access-key-id": "k", "s3.region": "r"}
-    assert sst_input.storage_of(java, lake.settings) == expected
-
-
 @pytest.fixture(scope="module")
 def small(spark, tmp_path_factory) -> Lake:
     """One profile, so all other shards are empty; exported."""
@@ -246,7 +202,7 @@ def test_other_content_is_refused(own):
 
 @pytest.mark.slow
 def test_deleted_rows_are_not_exported(spark, tmp_path):
-    """Delete files in a signed snapshot, by somebody's own hands: Spark applies them."""
+    """Delete files in a signed snapshot, by somebody's own hands: a task applies them."""
     lake = new_lake(tmp_path)
     now_ms = CUTOVER_MS - 1
     write_closed(lake, [(i, event(title, now_ms), now_ms) for i in (1, 2) for title in (1, 2)])
@@ -257,11 +213,9 @@ def test_deleted_rows_are_not_exported(spark, tmp_path):
     lake.spark.sql(f"ALTER TABLE {job.ema} SET TBLPROPERTIES ('write.delete.mode'='merge-on-read')")
     lake.spark.sql(f"DELETE FROM {job.ema} WHERE profile_id = 1 AND title_id = 2")
     ours = {k: v for k, v in signed.summary.items() if k.startswith(("impressions.", "audit."))}
-    nothing = lake.spark.table(job.ema).limit(0)
-    writer(nothing, job.ema, ours).append()
-    refs.set_tag(lake.spark, job.ema, job.tag, refs.refs(lake.spark, job.ema)["main"])
-    report = export.export(export_job(lake))
-    assert (report.extra["read"], report.counts["entries"]) == ("1 delete files", 3)
+    ema = tables.find(lake.settings, tables.EMA)
+    refs.set_tag(ema, job.tag, commit(ema, (), ours))
+    assert export.export(export_job(lake)).counts["entries"] == 3
 
 
 def test_missing_file_is_refused_and_force_repairs(own):

@@ -85,7 +85,7 @@ def test_what_was_sent_is_in_raw_once_and_counts_as_the_oracle_says(
     close_all(lake)
     assert counting(lake) == expected_counting(sent, lake.settings.spec.slot_ms)
     assert counting(lake) != raw_rows(lake), "some logs were resent in time to be duplicates"
-    job = Compacting(lake.spark, lake.settings, cutover_ms, start_run("compact"))
+    job = Compacting(lake.settings, cutover_ms, start_run("compact"))
     compact.compact(job)
     applied = naive.accept(sent, lake.settings.spec.slot_ms)[0]
     assert differences(ema_rows(lake), naive.answers(applied, cutover_ms), FLOAT64) == []
@@ -213,7 +213,7 @@ def test_a_row_that_lands_in_a_closed_slot_opens_it_again(
     send(lake, [one_log(1, 1), one_log(2, 1)])
     land(lake, clock=ahead)
     close_all(lake)
-    job = Compacting(lake.spark, lake.settings, cutover_ms, start_run("compact"))
+    job = Compacting(lake.settings, cutover_ms, start_run("compact"))
     compact.compact(job)
     assert [g.lacks for g in read_lake(lake.settings).generations] == [0]
     send(lake, [one_log(1, 1), one_log(1, 2)])  # the first of them resent

@@ -37,7 +37,7 @@ def ours(empty: Lake, tmp_path: Path) -> Lake:
 
 def compacted(lake: Lake, *, dry_run: bool = False) -> Outcome:
     this = start_run("compact")
-    done = compact(Compacting(lake.spark, lake.settings, CUTOVER_MS, this), dry_run=dry_run)
+    done = compact(Compacting(lake.settings, CUTOVER_MS, this), dry_run=dry_run)
     if done.changed:  # a bound that is not the default is never silent
         assert any("quality.min_impressions = 100" in note for note in this.notes)
     return done

@@ -16,17 +16,24 @@ from typing import Any
 import pytest
 
 import batch
+from batch.compact import compact
+from batch.compacting.job import Compacting
 from batch.jobs.tasks import Runner
 from batch.lake import tables
 from batch.lake.slot_states import slot_states
 from impressions.clock import now_ms
+from impressions.formats import manifest as manifests
 from impressions.jvm.java import find_java
+from impressions.process.failpoint import VARIABLE, hits
 from impressions.settings.model import Settings
+from impressions.terminal.report import start_run
 from oracle import naive
 from tests.broker import TestBroker
+from tests.integration.conftest import plain_lake
 from tests.integration.history import MAPPING, logs, rows_of
 from tests.integration.live import arrived, expected_raw, send_bytes, wire
 from tests.integration.live import logs as live_logs
+from tests.integration.raw_events import CUTOVER_MS, DATE, edges, ema_rows, write_closed
 from tests.lake.rows import bring_in, file_of, rows
 
 pytestmark = pytest.mark.spark
@@ -34,7 +41,9 @@ pytestmark = pytest.mark.spark
 ROOT = Path(batch.__file__).parent.parent
 
 
-def submitted(verb: str, settings: Settings, *flags: str) -> dict[str, Any]:
+def submitted(
+    verb: str, settings: Settings, *flags: str, failpoint: str | None = None
+) -> dict[str, Any]:
     """Runs a verb on two workers of one core each; returns its run report."""
     chosen = settings.model_dump(mode="json", exclude_defaults=True)
     sets = [
@@ -46,7 +55,7 @@ def submitted(verb: str, settings: Settings, *flags: str) -> dict[str, Any]:
         "JAVA_HOME": str(find_java().home),
         "PYSPARK_PYTHON": sys.executable,
         "PYTHONPATH": str(ROOT),
-    }  # fmt: skip
+    } | ({VARIABLE: failpoint} if failpoint else {})  # fmt: skip
     ran = subprocess.run(
         [str(Path(sys.executable).with_name("spark-submit")), "--master",
          "local-cluster[2,1,1024]", "--conf", "spark.ui.enabled=false",
@@ -86,6 +95,33 @@ def test_an_import_on_a_cluster_is_the_import_of_one_process(tmp_path: Path) -> 
     assert report["counts"] == expected
     assert comparable(cluster) == comparable(alone)
     assert list((tmp_path / "cluster" / "warehouse").rglob("staging/*/*")) == []
+
+
+@pytest.mark.slow
+def test_a_generation_is_computed_and_exported_on_a_cluster(tmp_path: Path) -> None:
+    """Two tasks die after their file was uploaded; Spark tries them again, and the manifest lists
+    the files of the attempts that won. The rows are those of one process."""
+    lakes = [plain_lake(tmp_path / name) for name in ("alone", "cluster")]
+    for lake in lakes:
+        write_closed(lake, edges())
+    alone, cluster = lakes
+    compact(Compacting(alone.settings, CUTOVER_MS, start_run("compact")))
+    fired = tmp_path / "fired"
+    report = submitted(
+        "compact", cluster.settings, "--logical-date", DATE, "--export",
+        failpoint=f"sst-uploaded:raise:2:{fired}",
+    )  # fmt: skip
+    assert (report["status"], report["export"]["status"]) == ("published", "written")
+    assert hits(fired) == 2
+    assert ema_rows(cluster) == ema_rows(alone)
+    directory = cluster.settings.home_dir / "generations" / DATE
+    manifest = manifests.decode((directory / "manifest.json").read_bytes())
+    stored = {str(path.relative_to(directory)) for path in directory.rglob("*.sst")}
+    listed = {file.path for file in manifest.files}
+    assert listed < stored
+    assert submitted("export", cluster.settings, "--generation", DATE)["status"] == (
+        "already exported"
+    )
 
 
 @pytest.mark.slow

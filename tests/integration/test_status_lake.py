@@ -37,7 +37,7 @@ def test_slots_generations_and_late_rows(empty: Lake) -> None:
     settings = empty.settings.model_copy(
         update={"audits": empty.settings.audits.model_copy(update={"sample_profiles": 0})}
     )
-    outcome = compact(Compacting(empty.spark, settings, CUTOVER_MS, start_run("compact")))
+    outcome = compact(Compacting(settings, CUTOVER_MS, start_run("compact")))
     (generation,) = read_lake(settings).generations
     assert (generation.generation, generation.is_main, generation.lacks) == (DATE, True, 0)
     assert generation.entries == outcome.counts["entries"]

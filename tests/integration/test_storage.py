@@ -10,8 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 from pyarrow.fs import FileSystem
 
-from batch.exporting.ema_rows import complete_profiles_of
 from batch.exporting.leftovers import sweep_unlisted
+from batch.lake.profile_merge import complete_profiles_of
 from impressions.storage.directory import below, open_directory, shown
 
 BUCKET = "lake"

@@ -29,8 +29,7 @@ pytestmark = [
 
 def go(lake: Lake, cutover_ms: int) -> list[Gone]:
     """Up to the published generation."""
-    with Week(lake.settings, now_ms, cutover_ms=cutover_ms) as week:
-        return running.go(STEPS[:-1], week)
+    return running.go(STEPS[:-1], Week(lake.settings, now_ms, cutover_ms=cutover_ms))
 
 
 def test_the_topic_is_landed_until_the_date_and_gone_rows_are_back(

@@ -9,10 +9,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pytest
 
-from batch.compacting.audit_sample import expected_columns
+from batch.compacting.plain_sums import plain_sums
+from impressions.compiled import sums
+from impressions.compiled.sums import Impressions
 from impressions.core.contribution import contributions
 from impressions.core.spec import DAY_MS, Adds, Measure, Spec
 from speed.applying.slot_rows import rows_of
@@ -36,7 +37,8 @@ EXPECTED = {Adds.ONE: [1.0, 1.0, 1.0], Adds.PLAYED: [1.0, 0.0, 1.0], Adds.DWELL_
 CUTOVER_MS = 20_000 * DAY_MS
 USERS = {
     "batch/rules/aggregate.py": "measures",
-    "batch/compacting/audit_sample.py": "contributions",
+    "batch/compacting/plain_sums.py": "contributions",
+    "impressions/compiled/sums.py": "adds",
     "speed/applying/slot_rows.py": "contributions",
 }
 """All that compute x_m(e), each with what it takes it from."""
@@ -66,15 +68,17 @@ def test_the_stream_adds_what_the_spec_declares(spec: Spec) -> None:
 
 
 @pytest.mark.parametrize("spec", [SPEC, OTHER], ids=["the spec", "another spec"])
-def test_the_audit_recomputes_what_the_spec_declares(spec: Spec) -> None:
-    events = pa.table(
-        {
-            "profile_id": [7, 7, 7], "title_id": [1, 2, 3], "location": [0, 0, 0],
-            "event_ms": [CUTOVER_MS] * 3, "played": PLAYED.astype(np.float64), "dwell_s": DWELL_S,
-        }
+def test_a_generation_adds_what_the_spec_declares(spec: Spec) -> None:
+    """The numpy form, and the compiled one."""
+    columns = {"played": PLAYED.astype(np.float64), "dwell_s": DWELL_S}
+    of = Impressions(
+        profiles=np.array([7, 7, 7]), titles=np.array([1, 2, 3]),
+        locations=np.zeros(3, np.int32), event_us=np.full(3, CUTOVER_MS * 1000),
+        left_out=np.zeros(3, np.bool_), values=np.stack([columns[n] for n in spec.added_columns]),
     )  # fmt: skip
-    columns = expected_columns(events, CUTOVER_MS, spec)
-    assert columns.rows.totals.tolist() == expected(spec)
+    assert plain_sums(of, CUTOVER_MS, spec).rows.totals.tolist() == expected(spec)
+    made = sums.sums_of(sums.kernel(), of, CUTOVER_MS, spec)
+    assert made.numbers[: len(spec.measures)].tolist() == expected(spec)
 
 
 def test_no_other_place_says_what_a_measure_adds() -> None:

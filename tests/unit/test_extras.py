@@ -82,9 +82,7 @@ def test_every_extra_that_is_named_brings_the_package(package: str) -> None:
     [
         ("grpc", "get --profile 1", "client"),
         ("flask", "console", "console"),
-        pytest.param(
-            "pyiceberg", "compact --logical-date 2026-11-15", "spark", marks=pytest.mark.spark
-        ),
+        ("pyiceberg", "compact --logical-date 2026-11-15", "spark"),
         ("confluent_kafka", "topics check", "kafka"),
         ("grpc", "serve", "client"),
         ("prometheus_client", "serve", "serving"),

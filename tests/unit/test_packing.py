@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batch.exporting.profile_packing import complete_profiles, pack, ranks
-from batch.lake.ema_columns import NOT_TAIL
+from batch.exporting.profile_packing import check_order, pack, ranks
+from batch.lake.ema_columns import NOT_TAIL, columns_of
 from impressions.core import window
 from impressions.core.errors import CorruptData
 from impressions.core.item import location_of, profile_of_key, title_of
@@ -61,13 +61,10 @@ def random_keys(seed, profiles=30):
 
 
 def packed(rows, cuts=()):
-    edges = [0, *cuts, rows.num_rows]
-    pieces = [rows.slice(a, b - a) for a, b in pairwise(edges)]
-    batches = [
-        pa.RecordBatch.from_arrays([c.combine_chunks() for c in piece.columns], rows.column_names)
-        for piece in pieces
-    ]
-    return list(pack(complete_profiles(batches), CUTOVER_MS, SPEC, sort=False))
+    """The rows in pieces that end at these places, which must be those of profiles."""
+    pieces = [rows.slice(a, b - a) for a, b in pairwise([0, *cuts, rows.num_rows])]
+    columns = [columns_of(piece, SPEC) for piece in pieces if piece.num_rows]
+    return list(pack(columns, CUTOVER_MS, SPEC))
 
 
 def test_sums_without_a_total_are_refused():
@@ -109,10 +106,11 @@ def test_every_row_is_in_the_block_of_its_profile():
 
 @pytest.mark.parametrize("seed", range(20))
 def test_cut_anywhere_equals_whole(seed):
-    """Also cuts inside a profile, several in one profile, and empty batches."""
-    rows = table(random_keys(seed))
-    rng = random.Random(seed)
-    cuts = sorted(rng.randint(0, rows.num_rows) for _ in range(rng.randint(0, 60)))
+    """Where profiles end."""
+    rows, rng = table(random_keys(seed)), random.Random(seed)
+    profiles = rows.column("profile_id").to_pylist()
+    ends = [i for i in range(1, len(profiles)) if profiles[i] != profiles[i - 1]]
+    cuts = sorted(rng.sample(ends, rng.randint(0, len(ends))))
     assert packed(rows, cuts) == packed(rows)
 
 
@@ -125,20 +123,21 @@ def test_pieces_in_any_order_give_the_same_blocks(seed):
     pieces = []
     for part in (rows.slice(0, middle), rows.slice(middle)):
         order = rng.sample(range(part.num_rows), part.num_rows)
-        pieces += part.take(pa.array(order, pa.int64())).combine_chunks().to_batches()
-    assert list(pack(pieces, CUTOVER_MS, SPEC, sort=True)) == packed(rows)
+        pieces.append(columns_of(part.take(pa.array(order, pa.int64())), SPEC))
+    pieces = [piece for piece in pieces if len(piece.rows)]
+    assert list(pack(pieces, CUTOVER_MS, SPEC)) == packed(rows)
 
 
 def test_rows_that_come_twice_are_refused_also_when_sorted():
     rows = table([(1, None, 2, 0), (1, None, 1, 0), (1, None, 2, 0)])
     with pytest.raises(CorruptData, match="each once"):
-        list(pack([rows], CUTOVER_MS, SPEC, sort=True))
+        packed(rows)
 
 
-def test_one_profile_over_many_batches_is_one_block():
-    rows = table([(5, None, title, 0) for title in range(1, 301)])
-    (one,) = packed(rows, cuts=range(10, 300, 10))
-    assert one.entries == 300
+def test_profiles_that_come_again_in_a_later_piece_are_refused():
+    rows = table([(1, None, 1, 0), (1, None, 2, 0)])
+    with pytest.raises(CorruptData, match="profile 1 comes after profile 1"):
+        packed(rows, cuts=[1])
 
 
 def test_no_rows_no_blocks():
@@ -157,11 +156,10 @@ def test_no_rows_no_blocks():
     ],
     ids=["profiles", "titles", "locations", "repeated", "tail first", "tail days"],
 )
-@pytest.mark.parametrize("cuts", [(), (1,)], ids=["one batch", "two batches"])
-def test_rows_out_of_order_are_refused(keys, cuts):
+def test_rows_out_of_order_are_refused(keys):
     """A reader searches blocks by bisection, so order is not a detail."""
-    with pytest.raises(CorruptData, match=r"(not come|comes) after"):
-        packed(table(keys), cuts)
+    with pytest.raises(CorruptData, match="not come after"):
+        check_order(columns_of(table(keys), SPEC), after=-1)
 
 
 def test_null_is_refused():

@@ -59,8 +59,7 @@ def settings(tmp_path: Path) -> Settings:
 
 def go(settings: Settings, *whats: Done | Exception, dry_run: bool = False) -> list[Gone]:
     _WORLD.update(zip(("land", "close", "export"), whats, strict=True))
-    with Asked(settings, FixedClock(0), dry_run) as asked:
-        return running.go(STEPS, asked)
+    return running.go(STEPS, Asked(settings, FixedClock(0), dry_run))
 
 
 def states(gone: list[Gone]) -> list[str]:

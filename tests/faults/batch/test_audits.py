@@ -1,242 +1,342 @@
-"""Each audit against a branch damaged so that this audit, and no other, fails."""
+"""Each audit against rows damaged so that this audit, and no other, fails: by the whole command."""
+
+from __future__ import annotations
 
 import json
 import os
 import re
 import subprocess
 import sys
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from typing import Any
 
+import numpy as np
 import pytest
-from pyspark.sql import functions as F
 
-from batch import compact
-from batch.compacting import refs
-from batch.compacting.audit_sample import choose
-from batch.compacting.auditing import audit
-from batch.compacting.computing import compute
+from batch.compact import compact
+from batch.compacting import audit_sample, part, readiness
 from batch.compacting.job import Compacting
-from batch.compacting.readiness import window_of_main
-from batch.compacting.refs import branch_of, set_branch
-from batch.lake import generations, tables
+from batch.lake import refs, snapshots, tables
+from batch.lake.ema_columns import NOT_TAIL, Columns
+from batch.lake.generations import history
 from impressions.core.errors import AuditFailed
-from impressions.core.spec import DAY_MS
+from impressions.core.shard import shards_of
+from impressions.core.spec import DAY_MS, Spec
 from impressions.settings.sections import Audits
 from impressions.terminal.report import start_run
-from tests.integration.conftest import Lake, new_lake
-from tests.integration.raw_events import CUTOVER_MS, DATE, event, write_closed, year
-
-pytestmark = pytest.mark.spark
+from tests.integration.conftest import plain_lake
+from tests.integration.raw_events import CUTOVER_MS, DATE, edges, event, write_closed
 
 NEXT_MS = CUTOVER_MS + 7 * DAY_MS
 NEXT = "2026-11-22"
 BRANCH = "audit_2026_11_22"
-ONE_PROFILE = Audits(sample_profiles=1)
+SPEC = Spec()
+PROFILES = range(101, 501, 10)
+Damage = Callable[[Columns, int], Columns]
+
+
+def events() -> list[Any]:
+    """The edges, and 40 profiles of eight titles on three days."""
+    days = [CUTOVER_MS - n * DAY_MS for n in (1, 2, 340)]
+    return edges() + [
+        (profile, event(title, ms + profile, int(title % 3 == 0), 1.5 + title), ms + DAY_MS // 2)
+        for profile in PROFILES
+        for title in range(1, 9)
+        for ms in days
+    ]
 
 
 class Week:
-    """The second generation, computed but not audited; `damage` runs SQL on a fresh copy of it."""
+    """The second generation, of the same events a week later."""
 
-    def __init__(self, lake: Lake):
-        self.lake, self.spark = lake, lake.spark
-        self.ema = tables.full_name(lake.settings, tables.EMA)
-        self.branch = branch_of(self.ema, BRANCH)
-        self.known = generations.history(tables.find(lake.settings, tables.EMA))
-        window = window_of_main(self.job(), tables.find(lake.settings, tables.RAW))
-        self.computed = compute(self.job(), window)
-        self.good = refs.refs(lake.spark, self.ema)[BRANCH]
-        self.sampled = choose(self.computed.rows, NEXT_MS, ONE_PROFILE)
+    def __init__(self, lake: Any, monkeypatch: pytest.MonkeyPatch):
+        self.lake, self._patch = lake, monkeypatch
+        self.sampled = self._sampled()
 
-    def job(self, limits: Audits = ONE_PROFILE) -> Compacting:
-        settings = self.lake.settings.model_copy(update={"audits": limits})
-        return Compacting(self.spark, settings, NEXT_MS, start_run("compact"))
+    def compact(self, damage: Damage | None = None, **limits: float) -> AuditFailed | None:
+        """Computes it, with rows damaged between the kernel and everything after it."""
+        with self._patch.context() as patch:
+            if damage is not None:
+                patch.setattr(part, "_summed", damaging(part._summed, damage))
+            try:
+                done = compact(self._job(**limits))
+            except AuditFailed as error:
+                return error
+        assert all(audit["ok"] for audit in done.extra["audits"])
+        return None
 
-    def row(self, where: str = "tail_day IS NULL", sampled: bool = False) -> str:
-        """A condition that holds for exactly one row, of a profile that is sampled or not."""
-        (profile,) = self.sampled
-        rows = self.spark.table(self.branch).where(where)
-        rows = rows.where(
-            F.col("profile_id") == profile if sampled else F.col("profile_id") != profile
-        )
-        row = rows.orderBy("profile_id", "title_id", "location").first()
-        day = "IS NULL" if row["tail_day"] is None else f"= DATE '{row['tail_day']}'"
-        return (
-            f"profile_id = {row['profile_id']} AND title_id = {row['title_id']} "
-            f"AND location = {row['location']} AND tail_day {day}"
-        )
+    @property
+    def ema(self) -> Any:
+        return tables.find(self.lake.settings, tables.EMA)
 
-    def audit(self, limits: Audits = ONE_PROFILE) -> tuple[list[str], AuditFailed | None]:
-        """Names of the audits that fail, and what was raised."""
-        computed = replace(self.computed, rows=self.spark.table(self.branch))
-        try:
-            passed = audit(self.job(limits), computed, self.known)
-        except AuditFailed as error:
-            return re.findall(r"audit (\w+): found", error.message), error
-        assert all(finding.ok for finding in passed.findings)
-        return [], None
+    def _job(self, **limits: Any) -> Compacting:
+        audits = Audits(sample_profiles=1, **limits)
+        settings = self.lake.settings.model_copy(update={"audits": audits})
+        return Compacting(settings, NEXT_MS, start_run("compact"))
 
-    def reset(self) -> None:
-        set_branch(self.spark, self.ema, BRANCH, at=self.good)
+    def _sampled(self) -> set[int]:
+        """The profiles that the audit will sample, one a shard: those of the week before lie in the
+        same order, for the same events."""
+        job, ema = self._job(), self.ema
+        raw = tables.require(self.lake.settings, tables.RAW, hint="")
+        window = readiness.window_of_main(job, raw)
+        from batch.lake.data_files import live_files
+
+        files = live_files(ema, snapshots.main_id(ema))
+        ranges = audit_sample.ranges_of(job, window, ema, files)
+        return {audit_sample._range(one)[0][0] for one in ranges}
+
+
+def damaging(summed: Any, damage: Damage) -> Any:
+    """The function of a task, whose result of a shard is damaged."""
+
+    def wrapped(compiled: Any, of: Any, cutover_ms: int, spec: Spec) -> Columns:
+        made = summed(compiled, of, cutover_ms, spec)
+        return damage(made, int(shards_of(of.profiles[:1], 4)[0]))
+
+    return wrapped
 
 
 @pytest.fixture(scope="module")
-def week(lake):
-    events = year(seed=5)
-    write_closed(lake, events, valid_through_ms=NEXT_MS)
-    job = Compacting(lake.spark, lake.settings, CUTOVER_MS, start_run("compact"))
-    compact.compact(job)
-    return Week(lake)
+def lake(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """With one generation, and raw complete for the next."""
+    made = plain_lake(tmp_path_factory.mktemp("audits"))
+    write_closed(made, events(), valid_through_ms=NEXT_MS)
+    compact(Compacting(made.settings, CUTOVER_MS, start_run("compact")))
+    return made
 
 
 @pytest.fixture
-def damaged(week):
-    """The week with a fresh branch; afterwards main is as it was and the branch still there."""
-    week.reset()
-    before = refs.refs(week.spark, week.ema)
+def week(lake: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Week]:
+    """Afterwards main is as it was, there is no new generation, and the branch is kept."""
+    before = history(tables.find(lake.settings, tables.EMA))
+    week = Week(lake, monkeypatch)
     yield week
-    after = refs.refs(week.spark, week.ema)
-    assert after["main"] == before["main"] == week.known.main.snapshot_id
-    assert BRANCH in after
-    assert f"gen_{NEXT.replace('-', '_')}" not in after
+    after = week.ema
+    assert history(after) == before
+    assert BRANCH in snapshots.refs(after)
+    refs.drop_branch(after, BRANCH)
 
 
-@pytest.mark.slow
-@pytest.mark.representative
-def test_an_undamaged_branch_passes(damaged):
-    assert damaged.audit() == ([], None)
-    assert damaged.audit(Audits()) == ([], None)
+def failing(error: AuditFailed | None) -> list[str]:
+    assert error is not None
+    return re.findall(r"audit (\w+): found", error.message)
 
 
-@pytest.mark.slow
-def test_message_names_audit_numbers_and_branch(damaged):
+def one_row(
+    week: Week, change: Callable[[Columns, int], None], sampled: bool = False, tail: bool = False
+) -> Damage:
+    """Changes a row outside the tail or in it, of one profile in shard 0 that is sampled or not."""
+
+    def damage(made: Columns, shard: int) -> Columns:
+        if shard != 0:
+            return made
+        wanted = np.isin(made.profiles, list(week.sampled)) == sampled
+        wanted &= ((made.days == NOT_TAIL) != tail) & (made.profiles > 100) & (made.profiles < 1000)
+        change(made, int(np.flatnonzero(wanted & (made.rows.totals[1] > 0))[0]))
+        return made
+
+    return damage
+
+
+def added(m: int, by: float) -> Callable[[Columns, int], None]:
+    def change(made: Columns, i: int) -> None:
+        made.rows.totals[m, i] += by
+
+    return change
+
+
+def decayed(m: int, h: int, value: float) -> Callable[[Columns, int], None]:
+    def change(made: Columns, i: int) -> None:
+        made.rows.sums[m, h, i] = value
+
+    return change
+
+
+def seen(ms: int) -> Callable[[Columns, int], None]:
+    def change(made: Columns, i: int) -> None:
+        made.rows.last_seen_ms[i] = ms
+
+    return change
+
+
+def no_tail_day(made: Columns, i: int) -> None:
+    """A row of the tail, under a day behind it."""
+    made.days[i] = NEXT_MS // DAY_MS - 20
+
+
+def longer(made: Columns, i: int) -> None:
+    """The week weighs more than the month."""
+    made.rows.sums[0, 1, i] = made.rows.sums[0, 2, i] * 1.00001
+
+
+@pytest.mark.parametrize(
+    ("change", "audit"),
+    [
+        (added(0, 1), "conservation"),
+        (added(2, 0.01), "conservation"),
+        (decayed(1, 4, float("nan")), "values"),
+        (decayed(1, 4, float("inf")), "values"),
+        (decayed(0, 0, -1e-30), "values"),
+        (seen(CUTOVER_MS - 360 * DAY_MS), "values"),
+        (seen(NEXT_MS + DAY_MS), "values"),
+        (no_tail_day, "values"),
+        (longer, "half_lives"),
+    ],
+    ids=["a count", "dwell", "NaN", "infinite", "negative", "seen before the window", "seen later",
+         "no tail day", "half-lives"],
+)  # fmt: skip
+def test_one_wrong_row_fails_its_audit_only(week: Week, change: Any, audit: str) -> None:
+    of_tail = change is no_tail_day
+    assert failing(week.compact(one_row(week, change, tail=of_tail))) == [audit]
+
+
+def test_message_names_audit_numbers_and_branch(week: Week) -> None:
     """What an operator needs: which audit, both numbers, where to look, how to clean up."""
-    damaged.spark.sql(f"UPDATE {damaged.branch} SET plays = plays + 41 WHERE {damaged.row()}")
-    failing, error = damaged.audit()
-    sums = damaged.spark.table(damaged.branch).agg(F.sum("plays")).first()[0]
-    assert failing == ["conservation"]
+    error = week.compact(one_row(week, added(1, 41)))
+    assert failing(error) == ["conservation"]
+    assert error is not None
     assert (error.exit_code, error.reason) == (6, "audit_conservation")
     assert "generation 2026-11-22 was not published. audit conservation: found" in error.message
-    assert f"plays {sums}," in error.message
-    assert f"plays {sums - 41}," in error.message
-    assert "branch audit_2026_11_22" in error.hint
-    damaged.spark.sql(error.hint.partition("drop it with: ")[2])
-    assert BRANCH not in refs.refs(damaged.spark, damaged.ema)
-    damaged.reset()
+    found, expected = (int(n) for n in re.findall(r"plays (\d+)", error.message))
+    assert found == expected + 41
+    assert "branch audit_2026_11_22" in str(error.hint)
+    assert f"DROP BRANCH IF EXISTS `{BRANCH}`" in str(error.hint)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("change", "failing"),
-    [
-        pytest.param(
-            "impressions = impressions + 1", "conservation", marks=pytest.mark.representative
-        ),
-        ("dwell_s = dwell_s + 0.01", "conservation"),
-        ("plays_hl_365d = NULL", "values"),
-        ("plays_hl_365d = double('NaN')", "values"),
-        ("plays_hl_365d = double('Infinity')", "values"),
-        ("impressions_hl_1d = -1e-30", "values"),
-        ("last_seen = NULL", "values"),
-        ("last_seen = TIMESTAMP '2025-11-20 00:00:00Z'", "values"),
-        ("tail_day = DATE '2026-11-01'", "values"),
-        ("impressions_hl_7d = impressions_hl_30d * 1.00001", "half_lives"),
-        ("shard = (shard + 1) % 4", "partitioner"),
-    ],
-)
-def test_one_wrong_row_fails_its_audit_only(damaged, change, failing):
-    damaged.spark.sql(f"UPDATE {damaged.branch} SET {change} WHERE {damaged.row()}")
-    assert damaged.audit()[0] == [failing]
+def without(made: Columns, gone: Any) -> Columns:
+    kept = np.flatnonzero(~gone)
+    return Columns(made.profiles[kept], made.days[kept], made.rows.take(kept))
 
 
-@pytest.mark.slow
-def test_lost_row_fails_conservation(damaged):
-    damaged.spark.sql(f"DELETE FROM {damaged.branch} WHERE {damaged.row()}")
-    assert damaged.audit()[0] == ["conservation"]
+def test_lost_row_fails_conservation(week: Week) -> None:
+    def damage(made: Columns, shard: int) -> Columns:
+        unsampled = ~np.isin(made.profiles, list(week.sampled)) & (made.profiles > 100)
+        gone = np.zeros(len(made.profiles), np.bool_)
+        gone[np.flatnonzero(unsampled)[:1]] = shard == 0
+        return without(made, gone)
+
+    assert failing(week.compact(damage)) == ["conservation"]
 
 
-@pytest.mark.slow
-def test_repeated_key_fails_unique_keys(damaged):
+def test_repeated_key_fails_unique_keys(week: Week) -> None:
     """A second row of a key that adds nothing to any sum."""
-    numbers = {"impressions", "plays", "dwell_s", *damaged.lake.settings.spec.decayed_names}
-    columns = [
-        f"{name} * 0 AS {name}" if name in numbers else name
-        for name in damaged.spark.table(damaged.branch).columns
-    ]
-    damaged.spark.sql(
-        f"INSERT INTO {damaged.branch} SELECT {', '.join(columns)} FROM {damaged.branch} "
-        f"WHERE {damaged.row()}"
-    )
-    assert damaged.audit()[0] == ["unique_keys"]
+
+    def damage(made: Columns, shard: int) -> Columns:
+        if shard != 0:
+            return made
+        unsampled = ~np.isin(made.profiles, list(week.sampled)) & (made.profiles > 100)
+        i = int(np.flatnonzero(unsampled & (made.profiles < 1000))[0])
+        twice = np.insert(np.arange(len(made.profiles)), i, i)
+        again = Columns(made.profiles[twice], made.days[twice], made.rows.take(twice))
+        again.rows.totals[:, i] = 0
+        again.rows.sums[:, :, i] = 0
+        return again
+
+    assert failing(week.compact(damage)) == ["unique_keys"]
 
 
-@pytest.mark.slow
-def test_lost_shard_fails_shards(damaged):
+def test_lost_shard_fails_shards(week: Week) -> None:
     """A shard's totals moved to a row of another shard: the sums still balance."""
-    rows = damaged.spark.table(damaged.branch)
-    kept = rows.where(F.col("profile_id") == damaged.sampled[0]).first()["shard"]
-    lost = (kept + 1) % 4
-    sums = (F.sum(name) for name in ("impressions", "plays", "dwell_s"))
-    n, plays, dwell = rows.where(F.col("shard") == lost).agg(*sums).first()
-    victim = damaged.row(f"tail_day IS NULL AND shard = {kept}")
-    damaged.spark.sql(f"DELETE FROM {damaged.branch} WHERE shard = {lost}")
-    damaged.spark.sql(
-        f"UPDATE {damaged.branch} SET impressions = impressions + {n}, plays = plays + {plays}, "
-        f"dwell_s = dwell_s + {dwell!r}D WHERE {victim}"
-    )
-    assert damaged.audit()[0] == ["shards"]
+    lost: dict[str, Any] = {}
+
+    def find(made: Columns, shard: int) -> Columns:
+        if shard == 1:
+            lost["totals"] = made.rows.totals.sum(axis=1)
+        return made
+
+    assert week.compact(lambda made, shard: one_row(week, added(0, 1))(find(made, shard), shard))
+
+    def damage(made: Columns, shard: int) -> Columns:
+        if shard == 1:
+            return without(made, np.ones(len(made.profiles), np.bool_))
+
+        def change(of: Columns, i: int) -> None:
+            of.rows.totals[:, i] += lost["totals"]
+
+        return one_row(week, change)(made, shard)
+
+    assert failing(week.compact(damage)) == ["shards"]
 
 
-@pytest.mark.slow
-def test_wrong_formula_fails_sample(damaged):
+def test_a_profile_of_another_shard_fails_partitioner(week: Week) -> None:
+    """All rows of one that is not sampled; the new id keeps its place in the order."""
+
+    def damage(made: Columns, shard: int) -> Columns:
+        if shard == 0:
+            of = next(p for p in np.unique(made.profiles) if p > 100 and p not in week.sampled)
+            after = made.profiles[made.profiles > of].min(initial=2**62)
+            others = np.arange(of + 1, after)
+            made.profiles[made.profiles == of] = others[shards_of(others, 4) != 0][0]
+        return made
+
+    assert failing(week.compact(damage)) == ["partitioner"]
+
+
+def test_wrong_formula_fails_sample(week: Week) -> None:
     """Decayed sums that are a millionth too large break no other rule."""
-    changes = ", ".join(
-        f"{name} = {name} * 1.000001D" for name in damaged.lake.settings.spec.decayed_names
-    )
-    row = damaged.row(sampled=True)
-    damaged.spark.sql(f"UPDATE {damaged.branch} SET {changes} WHERE {row}")
-    failing, error = damaged.audit()
-    assert failing == ["sample"]
-    assert f"profile {damaged.sampled[0]} title" in error.message
+
+    def change(made: Columns, i: int) -> None:
+        made.rows.sums[:, :, i] *= 1.000001
+
+    error = week.compact(one_row(week, change, sampled=True))
+    assert failing(error) == ["sample"]
+    assert re.search(r"profile \d+ title \d+ location 0 \w+_hl_\d+d: ", str(error))
 
 
-@pytest.mark.slow
-def test_row_of_another_profile_fails_sample(damaged):
+def test_row_of_another_title_fails_sample(week: Week) -> None:
     """A title that was never seen: its key is named."""
-    row = damaged.row(sampled=True)
-    damaged.spark.sql(f"UPDATE {damaged.branch} SET title_id = 777 WHERE {row}")
-    failing, error = damaged.audit()
-    assert failing == ["sample"]
-    assert "title 777" in error.message
+
+    def damage(made: Columns, shard: int) -> Columns:
+        mine = np.isin(made.profiles, list(week.sampled))
+        if shard == 0:
+            made.rows.items[np.flatnonzero(mine)[-1]] = 777 << 8
+        return made
+
+    error = week.compact(damage)
+    assert failing(error) == ["sample"]
+    assert "title 777" in str(error)
 
 
-@pytest.mark.slow
-def test_unusual_volume_fails_volume(damaged):
+def test_unusual_volume_fails_volume(week: Week) -> None:
     """Against the generation before, with bounds that this week is out of."""
-    failing, error = damaged.audit(Audits(sample_profiles=1, volume_max_ratio=0.9))
-    assert failing == ["volume"]
-    assert "times the median of 1 earlier generations" in error.message
+    error = week.compact(volume_max_ratio=0.9)
+    assert failing(error) == ["volume"]
+    assert "times the median of 1 earlier generations" in str(error)
 
 
-@pytest.mark.slow
-def test_surplus_column_fails_schema(damaged):
-    damaged.spark.sql(f"ALTER TABLE {damaged.ema} ADD COLUMN note string")
+def test_surplus_column_fails_schema(week: Week) -> None:
+    from pyiceberg.types import StringType
+
+    with week.ema.update_schema() as update:
+        update.add_column("note", StringType())
     try:
-        failing, error = damaged.audit()
-        assert failing == ["schema"]
-        assert "found note string" in error.message
+        error = week.compact()
+        assert failing(error) == ["schema"]
+        assert "found note string" in str(error)
     finally:
-        damaged.spark.sql(f"ALTER TABLE {damaged.ema} DROP COLUMN note")
+        with week.ema.update_schema() as update:
+            update.delete_column("note")
+
+
+def test_an_undamaged_generation_passes(lake: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Last in this file: it publishes the week. With the defaults, so that all are sampled."""
+    done = compact(Compacting(lake.settings, NEXT_MS, start_run("compact")))
+    assert done.extra["status"] == "published"
+    sample = next(a for a in done.extra["audits"] if a["name"] == "sample")
+    profiles = len({row[0] for row in events() if row[1]["event_ms"] >= NEXT_MS - 364 * DAY_MS})
+    assert sample["found"] == f"0 differences in {profiles} profiles"
 
 
 @pytest.mark.slow
-def test_empty_window_is_never_published(spark, tmp_path):
+def test_empty_window_is_never_published(tmp_path: Any) -> None:
     """Through the real command: exit 6, JSON on stdout, nothing on main, the branch kept."""
-    lake = new_lake(tmp_path)
+    lake = plain_lake(tmp_path)
     write_closed(lake, [], duplicates=[(1, event(1, CUTOVER_MS - 1), CUTOVER_MS - 1)])
     done = subprocess.run(
         [
             sys.executable, "-m", "batch.compact", "--logical-date", DATE, "--json",
-            "--set", f"home={tmp_path}", "--set", "partitions=4", "--set", "spark.master=local[2]",
+            "--set", f"home={tmp_path}", "--set", "partitions=4",
         ],
         capture_output=True, text=True, timeout=800, env=os.environ, check=False,
     )  # fmt: skip
@@ -244,5 +344,6 @@ def test_empty_window_is_never_published(spark, tmp_path):
     assert done.returncode == error["exit_code"] == 6
     assert error["reason"] == "audit_volume"
     assert "found 0 impressions, expected at least 1 impression" in error["message"]
-    ema = tables.full_name(lake.settings, tables.EMA)
-    assert set(refs.refs(lake.spark, ema)) == {"audit_2026_11_15"}
+    ema = tables.find(lake.settings, tables.EMA)
+    assert ema is not None
+    assert set(snapshots.refs(ema)) == {"audit_2026_11_15"}

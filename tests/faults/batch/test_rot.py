@@ -4,26 +4,23 @@ from __future__ import annotations
 
 import random
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
 
 from batch import compact, export
-from batch.close import run_close
-from batch.closing.request import Request
 from batch.compacting.job import Compacting
 from batch.exporting.job import Exporting
 from batch.lake import snapshots, tables
 from batch.lake.data_files import live_files
 from batch.lake.locations import local_path
-from batch.spark.errors import rotten_files_named
 from impressions.core.errors import CorruptData
-from impressions.terminal.report import start_run
-from tests.context import local_context
-from tests.integration.conftest import Lake
-from tests.integration.raw_events import CUTOVER_MS, DATE, write_closed, year
+from impressions.core.spec import DAY_MS
+from impressions.terminal.report import Outcome, start_run
+from tests.integration.conftest import Lake, plain_lake
+from tests.integration.raw_events import CUTOVER_MS, DATE, event, write_closed
 
-pytestmark = [pytest.mark.spark, pytest.mark.slow]
 SEED = 20261128
 
 
@@ -57,14 +54,22 @@ def largest(lake: Lake, table: str) -> Path:
     return path
 
 
+def few(seed: int) -> list[Any]:
+    """Events of 30 profiles in two slots."""
+    pick, ms = random.Random(seed), CUTOVER_MS - DAY_MS
+    return [
+        (profile, event(title, ms - day * DAY_MS, title % 5 == 0, pick.random()), ms - day * DAY_MS)
+        for profile in range(30)
+        for title in range(20)
+        for day in (0, 1)
+    ]
+
+
 @pytest.fixture
-def published(empty: Lake) -> Lake:
-    write_closed(empty, year(5, profiles=30))
-    settings = empty.settings.model_copy(
-        update={"audits": empty.settings.audits.model_copy(update={"sample_profiles": 0})}
-    )
-    lake = Lake(settings, empty.spark)
-    compact.compact(Compacting(lake.spark, settings, CUTOVER_MS, start_run("compact")))
+def published(tmp_path: Path) -> Lake:
+    lake: Lake = plain_lake(tmp_path)
+    write_closed(lake, few(5))
+    compact.compact(Compacting(lake.settings, CUTOVER_MS, start_run("compact")))
     return lake
 
 
@@ -74,13 +79,11 @@ def test_of_ema_none_reaches_a_generation(published: Lake) -> None:
     target = Path(published.settings.generations) / DATE / "manifest.json"
 
     def exporting() -> None:
-        export.export(
-            Exporting.of(published.spark, published.settings, CUTOVER_MS, start_run("export"))
-        )
+        export.export(Exporting.of(published.settings, CUTOVER_MS, start_run("export")))
 
     for bit in pick.sample(pages(path, "dwell_s_hl_7d"), 8):
         whole = flip(path, bit)
-        with pytest.raises(CorruptData) as refused, rotten_files_named(published.settings):
+        with pytest.raises(CorruptData) as refused:
             exporting()
         assert path.name in refused.value.message, f"bit {bit}"
         assert not target.exists()
@@ -89,18 +92,23 @@ def test_of_ema_none_reaches_a_generation(published: Lake) -> None:
     assert target.exists()
 
 
-@pytest.mark.parametrize("by_spark", [True, False])
-def test_of_raw_none_reaches_ema(empty: Lake, by_spark: bool) -> None:
-    """Three bits in the largest file of raw, each compacted by Spark. Spark's own local files have
-    a second file of checksums beside them; those of `land` and `close` have page checksums."""
-    write_closed(empty, year(6, profiles=30))
-    if not by_spark:
-        run_close(local_context(empty.settings, "close"), Request(again=True))
-    path, pick = largest(empty, tables.RAW), random.Random(SEED)
-    for bit in pick.sample(pages(path, "dwell_s"), 3):
+def test_of_raw_none_reaches_ema(tmp_path: Path) -> None:
+    """Eight bits in the largest file of raw, each compacted: refused by name, and nothing on main;
+    the file restored, it goes on."""
+    lake = plain_lake(tmp_path)
+    write_closed(lake, few(6))
+    path, pick = largest(lake, tables.RAW), random.Random(SEED)
+
+    def compacting() -> Outcome:
+        return compact.compact(Compacting(lake.settings, CUTOVER_MS, start_run("compact")))
+
+    for bit in pick.sample(pages(path, "dwell_s"), 8):
         whole = flip(path, bit)
-        job = Compacting(empty.spark, empty.settings, CUTOVER_MS, start_run("compact"))
-        with pytest.raises(CorruptData) as refused, rotten_files_named(empty.settings):
-            compact.compact(job)
+        with pytest.raises(CorruptData) as refused:
+            compacting()
         assert path.name in refused.value.message, f"bit {bit}: {refused.value}"
+        ema = tables.find(lake.settings, tables.EMA)
+        assert ema is not None
+        assert snapshots.refs(ema) == {}
         path.write_bytes(whole)
+    assert compacting().changed

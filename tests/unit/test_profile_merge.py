@@ -7,8 +7,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from batch.exporting import ema_rows
-from batch.exporting.ema_rows import complete_profiles_of
+from batch.lake import profile_merge
+from batch.lake.profile_merge import complete_profiles_of
 from impressions.core.errors import CorruptData
 
 COLUMNS = ("profile_id", "title_id", "tail_day")
@@ -41,7 +41,7 @@ def written(path, table, rng):
     return str(path)
 
 
-def read(paths, batch_rows=ema_rows.BATCH_ROWS):
+def read(paths, batch_rows=profile_merge.BATCH_ROWS):
     return list(complete_profiles_of(paths, COLUMNS, {}, batch_rows))
 
 
@@ -81,9 +81,9 @@ def test_files_are_read_when_their_profiles_come(tmp_path, monkeypatch):
     for first, path in zip(range(0, 200, 10), paths, strict=True):
         ids = [first] * 30 + list(range(first + 1, first + 10)) + [first + 10] * 30
         pq.write_table(rows_of(ids), path)
-    largest, safe = [0], ema_rows._safe
+    largest, safe = [0], profile_merge._safe
     monkeypatch.setattr(
-        ema_rows, "_safe", lambda files: largest.append(len(list(files))) or safe(files)
+        profile_merge, "_safe", lambda files: largest.append(len(list(files))) or safe(files)
     )
     pieces = read(random.Random(5).sample(paths, len(paths)), batch_rows=16)
     assert sum(piece.num_rows for piece in pieces) == 20 * 69

@@ -1,18 +1,18 @@
-"""The rows of one shard, read straight from its data files: no Spark, no JVM.
+"""The rows of one shard, read straight from its data files, by profile.
 
-In: Parquet files of `impressions.ema`, each ascending by profile; their ranges may overlap. Out:
-the same rows in pieces of complete profiles, ascending by profile. Within a profile rows stand as
-in the file, by (title, location, tail day); blocks want the tail day first
-(batch/exporting/profile_packing.py).
+In: Parquet files of a table, each ascending by profile; their ranges may overlap. Out: the same
+rows, or those of a range of profiles, in pieces of complete profiles, ascending. Within a profile
+rows stand file by file, in the order the files were given, and within a file as they lie there.
 
     open    every file, for its footer, which says where its profiles begin
-    read    batch by batch, and only files that may hold a profile at hand
+    read    row groups that may hold the range, batch by batch, when their profiles are at hand
     cut     what is below `safe`, the first profile that may have more rows, is complete
 
 Memory: of each file at hand a batch and what its reader holds, and the rows of one profile, however
-large the shard. `compact` leaves disjoint files, so one is at hand, or two where the first ends
-within a profile. A reader holds a MiB a column of a local file, and of an object a row group
-(128 MiB as Iceberg writes them), which is fetched in parallel.
+large the shard. A file that one batch can hold is read at once and closed, so that a year of small
+ones takes no file descriptors. Where files are disjoint, as `compact` leaves them, one is at hand,
+or two where the first ends within a profile. A reader holds a MiB a column of a local file, and of
+an object a row group, which is fetched in parallel.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from batch.lake.data_file_rows import ALL_PROFILES, Profiles
 from batch.lake.locations import local_path
 from impressions.core.decay import Int
 from impressions.core.errors import CorruptData
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
 BATCH_ROWS = 65_536
 _BUFFER_BYTES = 1 << 20
+_SMALL_BYTES = 256 << 10
 _PROFILE = "profile_id"
 
 
@@ -42,20 +44,24 @@ def complete_profiles_of(
     columns: Sequence[str],
     storage: Mapping[str, str],
     batch_rows: int = BATCH_ROWS,
+    profiles: Profiles = ALL_PROFILES,
 ) -> Iterator[pa.RecordBatch]:
     """The rows of these files; see the module.
 
     Args:
-        columns: what to read, by name; a generation is one commit, so its files agree on names.
+        columns: what to read, by name, with the profile; nobody renames them.
         storage: as in `open_parquet`.
+        profiles: only these.
 
     Raises:
         CorruptData: a file cannot be read, lacks a column, or its profiles do not ascend.
     """
     files = []
-    for path in paths:
+    for place, path in enumerate(paths):
         with _named(path):
-            files.append(_File(path, open_parquet(path, storage), columns, batch_rows))
+            files.append(
+                _File(path, place, open_parquet(path, storage), columns, batch_rows, profiles)
+            )
     return _merged(sorted(files, key=lambda file: file.begins))
 
 
@@ -65,10 +71,14 @@ def open_parquet(path: str, storage: Mapping[str, str]) -> pq.ParquetFile:
     Args:
         storage: properties of pyiceberg's FileIO, such as `s3.endpoint`; local files need none.
     """
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
     # As a Path: in a text pyarrow takes `%20` for an escape.
     if (local := local_path(path)) is not None:
+        if local.stat().st_size <= _SMALL_BYTES:
+            data = pa.BufferReader(local.read_bytes())
+            return pq.ParquetFile(data, page_checksum_verification=True)
         return pq.ParquetFile(
             local, pre_buffer=False, buffer_size=_BUFFER_BYTES, page_checksum_verification=True
         )
@@ -82,31 +92,55 @@ class _File:
     """One file while it is merged: rows come in by `read` and leave by `take_below`.
 
     Attributes:
-        begins: its first profile, or less where the footer does not say.
+        place: among the files that were given.
+        begins: the first profile it may have in the range; infinite where it has none.
         last: the last profile that was read, which may go on; infinite after the last batch.
     """
 
-    def __init__(self, path: str, file: pq.ParquetFile, columns: Sequence[str], batch_rows: int):
-        missing = sorted(set(columns) - set(file.schema_arrow.names))
+    def __init__(
+        self,
+        path: str,
+        place: int,
+        file: pq.ParquetFile,
+        columns: Sequence[str],
+        batch_rows: int,
+        profiles: Profiles,
+    ):
+        known = file.schema_arrow.names
+        missing = sorted(set(columns) - set(known))
         if missing:
             raise CorruptData(f"{path}: no column {', '.join(missing)}; expected {len(columns)}")
-        self.begins, self.last = _begins(file), -math.inf
-        self._path, self._batches = path, _batches(file, columns, batch_rows)
+        at = known.index(_PROFILE)
+        groups = [g for g in range(file.num_row_groups) if _may_hold(file, at, g, profiles)]
+        self.place, self.last = place, -math.inf
+        self.begins = _begins(file, at, groups, profiles)
+        self._path, self._profiles = path, profiles
+        self._batches = _batches(file, groups, columns, batch_rows)
+        self._is_read = sum(file.metadata.row_group(g).num_rows for g in groups) <= batch_rows
+        if self._is_read:
+            self._batches = iter(list(self._batches))
+            file.close()
         self._held: list[pa.RecordBatch] = []
 
     def read(self) -> None:
-        """Hold one more batch."""
+        """Hold one more batch; all of a file that is read already, so it delays no other."""
         with _named(self._path):
-            batch = next(self._batches, None)
-        if batch is None:
-            self.last = math.inf
-            return
+            for batch in self._batches:
+                self._hold(batch)
+                if not self._is_read:
+                    return
+        self.last = math.inf
+
+    def _hold(self, batch: pa.RecordBatch) -> None:
         if batch.column(_PROFILE).null_count:
             raise CorruptData(f"{self._path}: nulls in {_PROFILE}, expected none")
         profiles = _profiles(batch)
         if profiles[0] < self.last or (profiles[1:] < profiles[:-1]).any():
             raise CorruptData(f"{self._path}: profiles do not ascend; expected a sorted file")
         self.last = int(profiles[-1])
+        if self._profiles != ALL_PROFILES:
+            start, end = (_first(profiles, bound) for bound in self._profiles)
+            batch = batch.slice(start, end - start)
         self._held.append(batch)
 
     def take_below(self, safe: float) -> list[pa.RecordBatch]:
@@ -115,7 +149,7 @@ class _File:
         for batch in self._held:
             cut = batch.num_rows
             if safe < math.inf:
-                cut = int(np.searchsorted(_profiles(batch), int(safe)))
+                cut = _first(_profiles(batch), int(safe))
             taken += [batch.slice(0, cut)] if cut else []
             held += [batch.slice(cut)] if cut < batch.num_rows else []
         self._held = held
@@ -137,7 +171,8 @@ def _merged(waiting: list[_File]) -> Iterator[pa.RecordBatch]:
             at_hand.append(waiting.pop(0))
             at_hand[-1].read()
         safe = _safe(at_hand)
-        if pieces := [piece for file in at_hand for piece in file.take_below(safe)]:
+        in_order = sorted(at_hand, key=lambda file: file.place)
+        if pieces := [piece for file in in_order for piece in file.take_below(safe)]:
             yield pa.concat_batches(pieces)
         at_hand = [file for file in at_hand if not file.is_spent]
         for file in at_hand:
@@ -153,7 +188,12 @@ def _named(path: str) -> Iterator[None]:
     try:
         yield
     except (pa.ArrowException, OSError) as error:
-        raise CorruptData(f"{path}: cannot be read: {error}") from error
+        raise CorruptData(
+            f"{path}: cannot be read: {error}",
+            hint="restore this file from a backup or another replica under the same name; rows of "
+            "ema come back with `impressions compact`",
+            reason="rotten_file",
+        ) from error
 
 
 def _safe(at_hand: Iterable[_File]) -> float:
@@ -161,24 +201,39 @@ def _safe(at_hand: Iterable[_File]) -> float:
     return min((file.last for file in at_hand), default=math.inf)
 
 
-def _begins(file: pq.ParquetFile) -> float:
+def _may_hold(file: pq.ParquetFile, at: int, group: int, profiles: Profiles) -> bool:
+    known = file.metadata.row_group(group).column(at).statistics
+    if profiles == ALL_PROFILES or known is None or not known.has_min_max:
+        return True
+    return bool(known.max >= profiles[0] and known.min < profiles[1])
+
+
+def _begins(file: pq.ParquetFile, at: int, groups: Sequence[int], profiles: Profiles) -> float:
     """The first profile of a sorted file; less than all where its footer does not say."""
-    if not file.num_row_groups:
+    if not groups:
         return -math.inf
-    at = file.schema_arrow.get_field_index(_PROFILE)
-    known = file.metadata.row_group(0).column(at).statistics
-    return int(known.min) if known is not None and known.has_min_max else -math.inf
+    known = file.metadata.row_group(groups[0]).column(at).statistics
+    if known is None or not known.has_min_max:
+        return -math.inf
+    return max(int(known.min), profiles[0])
 
 
 def _batches(
-    file: pq.ParquetFile, columns: Sequence[str], batch_rows: int
+    file: pq.ParquetFile, groups: Sequence[int], columns: Sequence[str], batch_rows: int
 ) -> Iterator[pa.RecordBatch]:
     """Row group by row group: a reader of several would fetch them all ahead."""
-    for group in range(file.num_row_groups):
+    for group in groups:
         batches = file.iter_batches(
             batch_rows, row_groups=[group], columns=list(columns), use_threads=False
         )
         yield from (batch for batch in batches if batch.num_rows)
+
+
+def _first(profiles: Int, bound: int) -> int:
+    """The place of the first profile that is not before the bound, of ascending ones."""
+    if bound > np.iinfo(np.int64).max:
+        return len(profiles)
+    return int(np.searchsorted(profiles, bound))
 
 
 def _profiles(batch: pa.RecordBatch) -> Int:

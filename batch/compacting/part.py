@@ -1,0 +1,174 @@
+"""One part of a generation: a range of a shard's profiles, from files of raw to files of ema.
+
+The task reads its sorted files, adds up whole profiles, counts what the audits ask, writes its
+rows, and packs them as SST files where the generation is exported in the same pass. Its files are
+in no table and in no manifest until the driver commits, so a task that fails or runs twice leaves
+files that nobody lists.
+
+Memory: rows of raw are at hand in steps of whole profiles, as many as fit into `memory_bytes`, and
+of one profile all.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from batch.compacting.facts import PartFacts, added, facts_of
+from batch.compacting.plain_sums import plain_sums
+from batch.exporting import sst_files
+from batch.exporting.sst_files import Packing
+from batch.jobs.same_spec import SpecOf
+from batch.lake.data_file_rows import Profiles
+from batch.lake.data_file_writer import Files, Target
+from batch.lake.ema_columns import Columns, table_of
+from batch.lake.profile_merge import complete_profiles_of
+from impressions.compiled import sums
+from impressions.compiled.sums import Impressions
+from impressions.core.errors import CorruptData
+from impressions.core.rows import Rows
+from impressions.core.spec import Spec
+from impressions.formats.manifest import SstFile
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from pyiceberg.manifest import DataFile
+
+ROW_BYTES = 400
+"""Memory that a row of raw takes: itself twice while files are merged, and at worst a row of ema,
+in numbers and in Parquet's buffers."""
+
+_KEYS = ("profile_id", "title_id", "location", "event_time", "duplicate")
+_LEAST_BATCH = 1_024
+_WRITTEN_ROWS = 1 << 17
+
+
+@dataclass(frozen=True)
+class Part:
+    """What to compute; travels to Spark's executors.
+
+    Attributes:
+        paths: files of raw that may hold the profiles, in the order in which rows are added.
+        storage: how to open them (`profile_merge.open_parquet`).
+        target: the table of the generation.
+        packing: where SST files go; None: not packed.
+    """
+
+    shard: int
+    partitions: int
+    profiles: Profiles
+    paths: tuple[str, ...]
+    storage: Mapping[str, str]
+    cutover_ms: int
+    spec: SpecOf
+    sum_tolerance: float
+    memory_bytes: int
+    target: Target
+    packing: Packing | None = None
+
+
+@dataclass(frozen=True)
+class Made:
+    """What a part has become: files that are written, not committed."""
+
+    shard: int
+    files: tuple[DataFile, ...]
+    facts: PartFacts
+    sst: tuple[SstFile, ...]
+
+
+def make(part: Part) -> Made:
+    """Computes and writes a part.
+
+    Raises:
+        CorruptData: a file of raw cannot be read, is not sorted, or has a null where none may be.
+        Refused: this process knows another spec than the driver.
+    """
+    spec = part.spec.known()
+    compiled = sums.kernel()
+    files, facts = Files(part.target, {"shard": part.shard}), []
+
+    def pieces() -> Iterator[Columns]:
+        for read in _read(part, spec):
+            made = _summed(compiled, read, part.cutover_ms, spec)
+            facts.append(_facts(part, read, made, spec))
+            if len(made.rows):
+                yield made
+
+    written = _written(pieces(), part.shard, files, spec)
+    sst: tuple[SstFile, ...] = ()
+    if part.packing is None:
+        deque(written, maxlen=0)
+    else:
+        with sst_files.files_of(part.packing, part.shard) as into:
+            sst_files.write(into, written, part.packing, spec)
+            sst = tuple(into.done)
+    return Made(part.shard, tuple(files.close()), added(facts, spec), sst)
+
+
+def _facts(part: Part, read: Impressions, made: Columns, spec: Spec) -> PartFacts:
+    return facts_of(
+        read, made, part.shard, part.partitions, part.cutover_ms, spec, part.sum_tolerance
+    )
+
+
+def _read(part: Part, spec: Spec) -> Iterator[Impressions]:
+    """The rows of raw, in steps of whole profiles."""
+    columns = (*_KEYS, *spec.added_columns)
+    rows = part.memory_bytes // ROW_BYTES // max(len(part.paths), 1)
+    batches = complete_profiles_of(
+        part.paths, columns, part.storage, max(rows, _LEAST_BATCH), part.profiles
+    )
+    return (impressions_of(batch, spec) for batch in batches)
+
+
+def impressions_of(batch: pa.RecordBatch, spec: Spec) -> Impressions:
+    """Numpy columns of rows of raw. Raises CorruptData for a null."""
+    import pyarrow as pa
+
+    def column(name: str, kind: pa.DataType) -> np.ndarray:
+        values = batch.column(name)
+        if values.null_count:
+            raise CorruptData(f"raw: {values.null_count} nulls in {name}, expected 0")
+        return np.asarray(values.cast(kind).to_numpy(zero_copy_only=False))
+
+    values = np.empty((len(spec.added_columns), batch.num_rows))
+    for name, row in zip(spec.added_columns, values, strict=True):
+        row[:] = column(name, batch.schema.field(name).type)
+    return Impressions(
+        profiles=column("profile_id", pa.int64()),
+        titles=column("title_id", pa.int64()),
+        locations=column("location", pa.int32()),
+        event_us=column("event_time", pa.int64()),
+        left_out=column("duplicate", pa.bool_()),
+        values=values,
+    )
+
+
+def _summed(compiled: object | None, of: Impressions, cutover_ms: int, spec: Spec) -> Columns:
+    if compiled is None:
+        return plain_sums(of, cutover_ms, spec)
+    made = sums.sums_of(compiled, of, cutover_ms, spec)
+    measures, half_lives = len(spec.measures), len(spec.half_lives_days)
+    decayed = made.numbers[measures:].reshape(measures, half_lives, len(made.items))
+    rows = Rows(made.items, made.last_seen_ms, made.numbers[:measures], decayed)
+    return Columns(made.profiles, made.days, rows)
+
+
+def _written(pieces: Iterable[Columns], shard: int, files: Files, spec: Spec) -> Iterator[Columns]:
+    """The same pieces, once they are written; row groups are filled over several of them."""
+    import pyarrow as pa
+
+    held: list[pa.Table] = []
+    for piece in pieces:
+        held.append(table_of(piece, shard, spec))
+        yield piece
+        if sum(table.num_rows for table in held) >= _WRITTEN_ROWS:
+            files.write(pa.concat_tables(held))
+            held = []
+    if held:
+        files.write(pa.concat_tables(held))
