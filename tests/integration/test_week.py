@@ -64,7 +64,7 @@ SET = {
 
 KILLED = [
     "after-rejected", "before-publish", "before-close", "before-quality", "before-compact",
-    "sst-uploaded", "after-write", "after-fast-forward", "before-export", "before-manifest",
+    "sst-uploaded", "after-write", "after-fast-forward", "before-manifest", "before-export",
     "before-load", "after-pointer", "before-gc",
 ]  # fmt: skip
 """In the order in which a run comes to them; more of a host's: tests/bulkload/test_sync.py."""
