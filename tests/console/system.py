@@ -98,7 +98,7 @@ class System:
         files = self.settings.home_dir.parent / "files"
         files.mkdir(parents=True)
         days = range(last - DAYS + 1, last + 1)
-        bad = {last - FAULT_DAYS_AGO: faults.plays_twice()}
+        bad = {last - FAULT_DAYS_AGO: faults.dwell_times(6)}
         bring_in(self.settings, *files_in(files, days, bad), flags=MAPPING)
 
     def _send_live(self) -> None:
