@@ -61,14 +61,16 @@ class Client:
         response: bytes = self._calls[0](request, timeout=_ANSWERED_WITHIN_S)
         return response
 
-    def closed(self, requests: Sequence[bytes], seconds: float) -> tuple[int, float]:
+    def closed(
+        self, requests: Sequence[bytes], seconds: float, callers: int = CALLERS
+    ) -> tuple[int, float]:
         """Requests answered within so many seconds, and how many per second that is."""
-        counts, failures = [0] * CALLERS, list[Exception]()
+        counts, failures = [0] * callers, list[Exception]()
         started_s = time.perf_counter()
 
         def caller(number: int) -> None:
             call = self._calls[number % _CHANNELS]
-            mine = itertools.cycle(requests[number::CALLERS])
+            mine = itertools.cycle(requests[number::callers])
             try:
                 while time.perf_counter() - started_s < seconds:
                     call(next(mine), timeout=_ANSWERED_WITHIN_S)
@@ -76,7 +78,7 @@ class Client:
             except grpc.RpcError as error:
                 failures.append(error)
 
-        threads = [threading.Thread(target=caller, args=(i,)) for i in range(CALLERS)]
+        threads = [threading.Thread(target=caller, args=(i,)) for i in range(callers)]
         for thread in threads:
             thread.start()
         for thread in threads:
