@@ -7,8 +7,8 @@
 Requests are bytes made before and responses stay bytes, so that the client's own parsing is in no
 figure.
 
-A server that holds more calls than its limit refuses at once; an open loop counts that. Any other
-failure ends the run.
+A server that holds more calls than its limit refuses at once, and gRPC cancels what does not fit in
+its queue; an open loop counts both. Any other failure ends the run.
 """
 
 from __future__ import annotations
@@ -27,11 +27,12 @@ import numpy as np
 CALLERS = 4
 _CHANNELS = 2
 _ANSWERED_WITHIN_S = 30.0
+_TURNED_AWAY = (grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.CANCELLED)
 
 
 @dataclass(frozen=True)
 class Latency:
-    """Percentiles over the calls that were answered, and the share a full server refused."""
+    """Percentiles over the calls that were answered, and the share a full server turned away."""
 
     p50_ms: float
     p99_ms: float
@@ -117,7 +118,7 @@ class _Answers:
         error = future.exception()
         if error is None:
             self._latencies_ms.append(taken_ms)
-        elif error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED:
+        elif error.code() in _TURNED_AWAY:
             self._refused += 1
         else:
             self._failures.append(error)
