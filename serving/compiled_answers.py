@@ -54,7 +54,7 @@ class CompiledAnswers:
         *,
         waits: bool = False,
     ):
-        """`waits`: other threads go on while a block is read, which takes long from a cold disk."""
+        """`waits`: while reads are cold, other threads go on while a block is read."""
         self._cold = cold
         self._spec, self._limits = settings.spec, settings.serving
         self._generations, self._clock, self._deltas_of = generations, clock, deltas_of
@@ -162,7 +162,7 @@ class CompiledAnswers:
             block = (
                 None
                 if generation is None
-                else generation.stored_in(shard, profile_id, waits=self._waits)
+                else generation.stored_in(shard, profile_id, waits=self._waits and self._cold.now)
             )
             deltas, stream = self._deltas_of(
                 shard, profile_id, 0 if generation is None else generation.cutover_ms
