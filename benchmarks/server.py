@@ -55,14 +55,29 @@ def of_host(settings: Settings, directory: Path) -> Iterator[Server]:
 @contextlib.contextmanager
 def live(world: World) -> Iterator[Server]:
     """The same service with the deltas of seven days in the store of the host."""
-    deltas = world.home / "deltas.pickle"
-    by_id = [world.profile(i).deltas for i in range(len(world.profiles))]
-    deltas.write_bytes(pickle.dumps((by_id, len(world.profile_ids))))
-    settings = world.loaded
-    arguments = [str(settings.home_dir), settings.generations, str(deltas)]
-    command = [sys.executable, "-m", "benchmarks.live_server", *arguments]
-    with started(command, world.home) as server:
+    with started(_of_world(world, str(_deltas(world))), world.home) as server:
         yield server
+
+
+@contextlib.contextmanager
+def handlers(world: World, *, live: bool) -> Iterator[Server]:
+    """The same service by grpcio's own handlers, with answers from protobuf and numpy."""
+    path = str(_deltas(world)) if live else "-"
+    with started([*_of_world(world, path), "handlers"], world.home) as server:
+        yield server
+
+
+def _of_world(world: World, deltas: str) -> list[str]:
+    settings = world.loaded
+    command = [sys.executable, "-m", "benchmarks.live_server", str(settings.home_dir)]
+    return [*command, settings.generations, deltas]
+
+
+def _deltas(world: World) -> Path:
+    path = world.home / "deltas.pickle"
+    by_id = [world.profile(i).deltas for i in range(len(world.profiles))]
+    path.write_bytes(pickle.dumps((by_id, len(world.profile_ids))))
+    return path
 
 
 @contextlib.contextmanager

@@ -39,7 +39,7 @@ def run(world: World) -> Iterator[Row]:
         _RUNS,
     )
     yield row("start-up", "import of the client; limit: grpc, protobuf and numpy alone",
-              found["ours"], "s", limit=found["limit"], goal=Goal("ours", "<=", 0.3))  # fmt: skip
+              found["ours"], "s", limit=found["limit"], goal=Goal("ours", "<=", 0.2))  # fmt: skip
     found = in_turns(
         {"ours": partial(import_s, world, _HELP), "limit": partial(import_s, world, _TYPER)}, _RUNS
     )
@@ -48,7 +48,7 @@ def run(world: World) -> Iterator[Row]:
     ready_s(world)
     seconds = in_turns({"ours": partial(ready_s, world)}, _RUNS)["ours"]
     measure = f"server ready, {world.manifest.size_bytes / 1e6:,.0f} MB in the page cache"
-    yield row("start-up", measure, seconds, "s", goal=Goal("ours", "<=", 2))
+    yield row("start-up", measure, seconds, "s", goal=Goal("ours", "<=", 1))
 
 
 def import_s(world: World, statement: str) -> float:

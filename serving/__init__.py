@@ -14,7 +14,11 @@ Processes:
 
 From a request to its answer:
 
-    calls                gRPC handlers: bytes to a request, a permit to compute, errors to statuses
+    front                one thread takes single reads and batches, computes and answers
+    compiled_answers     bytes of a request to bytes of its response, by compiled code
+    answer_contexts      the part of compiled answers that stays the same
+    cold_reads           whether reads wait for the disk just now
+    calls                what else is asked: a permit to compute, errors to statuses
     service              the four methods
     requests             a request to a query: every field checked
     reads                a profile of the generation merged with its deltas
@@ -34,10 +38,10 @@ Who may call, and how much:
     auth                 bearer tokens and TLS
     call_limits          all limits on the calls of a server, as one object
     admission            admission control: refuse on arrival when the pool of calls is full
-    acceptor             CPU time for the thread that accepts calls
     call_pool            thread pools that count the calls they hold
     refusal              handlers that refuse a call at once
     concurrency          the concurrency limit: a permit for each request that is computed
+    caller               what is asked about a call
     deadline             whether the caller still waits
     large_answers        large answers one at a time
     connections          limits of connections and health watchers

@@ -1,11 +1,10 @@
-"""All limits on the calls of one server, as one object: the parts share the acceptor's priority."""
+"""All limits on the calls of one server, as one object."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from impressions.settings.sections import Serving
-from serving.acceptor import AcceptorPriority
 from serving.call_pool import CallPool
 from serving.concurrency import ConcurrencyLimit
 from serving.unread_answers import UnreadAnswers
@@ -18,24 +17,20 @@ class CallLimits:
     Attributes:
         calls, streams: the pools that hold calls and streams; a full one refuses.
         permits: how many requests are computed at the same time.
-        acceptor: CPU time for the thread that accepts calls.
         unread: answers that callers have not read.
     """
 
     calls: CallPool
     streams: CallPool
     permits: ConcurrencyLimit
-    acceptor: AcceptorPriority
     unread: UnreadAnswers
 
 
 def call_limits(serving: Serving) -> CallLimits:
     """The limits of a server with these settings."""
-    acceptor = AcceptorPriority()
     return CallLimits(
         calls=CallPool(serving.max_concurrent, "call"),
         streams=CallPool(serving.max_concurrent, "stream"),
-        permits=ConcurrencyLimit(serving.threads, acceptor),
-        acceptor=acceptor,
+        permits=ConcurrencyLimit(serving.threads),
         unread=UnreadAnswers(),
     )

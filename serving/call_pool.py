@@ -30,10 +30,6 @@ class CallPool(ThreadPoolExecutor):
         return self._held == 0
 
     @property
-    def half_full(self) -> bool:
-        return 2 * self._held >= self.capacity
-
-    @property
     def full(self) -> bool:
         return self._held >= self.capacity
 

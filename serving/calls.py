@@ -18,7 +18,8 @@ from grpc_status import rpc_status
 from impressions.core.errors import ImpressionsError
 from impressions.terminal import log
 from serving.call_limits import CallLimits
-from serving.call_pool import on_pool
+from serving.call_pool import CallPool, on_pool
+from serving.caller import Caller
 from serving.concurrency import Permit
 from serving.deadline import Deadline
 from serving.error_status import code_of, status_of
@@ -28,6 +29,12 @@ from serving.refusal import Handler
 from serving.requests import InvalidField
 
 Request = TypeVar("Request", bound=Message)
+CompiledForm = Callable[[bytes, Callable[[], None]], bytes | None]
+"""(bytes of a request, what to call before each profile) -> bytes of the response, or None."""
+
+
+Respond = Callable[[bytes, Caller], "bytes | grpc.Status"]
+"""(bytes of a request, its caller) -> bytes of the response, or the status that ends the call."""
 
 
 def parse(kind: type[Request], data: bytes) -> Request:
@@ -40,32 +47,48 @@ def parse(kind: type[Request], data: bytes) -> Request:
         ) from None
 
 
-def unary(
+def answering(
     method: Callable[[Request, Permit], Any],
     kind: type[Request],
     limits: CallLimits,
     count: CountCode,
-) -> Handler:
-    """The gRPC handler of a method with one request and one response."""
+    compiled: CompiledForm | None = None,
+) -> Respond:
+    """One request to one response, or to the status of what was wrong.
 
-    def call(data: bytes, context: grpc.ServicerContext) -> Any:
+    Args:
+        compiled: tried first; the method answers what it leaves.
+    """
+
+    def respond(data: bytes, caller: Caller) -> bytes | grpc.Status:
         try:
-            peer = context.peer()
+            peer = caller.peer()
             limits.unread.check(peer)
-            with limits.permits.permit(Deadline(context, limits.acceptor)) as permit:
-                request = parse(kind, data)
-                log.debug("call", kind=kind.DESCRIPTOR.name, request=request)
-                response = method(request, permit)
-            answer = _serialize(response)
-            limits.unread.hold(peer, context, len(answer))
+            with limits.permits.permit(Deadline(caller)) as permit:
+                answer = None if compiled is None else compiled(data, permit.check)
+                if answer is None:
+                    request = parse(kind, data)
+                    log.debug("call", kind=kind.DESCRIPTOR.name, request=request)
+                    answer = _serialize(method(request, permit))
+            limits.unread.hold(peer, caller, len(answer))
             count(grpc.StatusCode.OK)
             return answer
         except Exception as error:  # every call ends with a status; gRPC would answer UNKNOWN
-            failure = error
-        count(code_of(failure))
-        return abort(context, failure)
+            count(code_of(error))
+            log_unexpected(error)
+            return rpc_status.to_status(status_of(error))
 
-    return grpc.unary_unary_rpc_method_handler(on_pool(limits.calls, call))
+    return respond
+
+
+def unary(respond: Respond, pool: CallPool) -> Handler:
+    """The gRPC handler of a method with one request and one response."""
+
+    def call(data: bytes, context: grpc.ServicerContext) -> Any:
+        response = respond(data, context)
+        return response if isinstance(response, bytes) else context.abort_with_status(response)
+
+    return grpc.unary_unary_rpc_method_handler(on_pool(pool, call))
 
 
 def stream(
@@ -93,7 +116,7 @@ def stream(
             return refused(request, error)
 
     def call(requests: Iterable[bytes], context: grpc.ServicerContext) -> Iterator[Any]:
-        deadline = Deadline(context, limits.acceptor)
+        deadline = Deadline(context)
         with streams.opened(context) as busy:
             for data in requests:
                 with busy:
@@ -102,12 +125,6 @@ def stream(
     return grpc.stream_stream_rpc_method_handler(
         on_pool(limits.streams, call), response_serializer=_serialize
     )
-
-
-def abort(context: grpc.ServicerContext, error: Exception) -> Any:
-    """End the call with the status of an error."""
-    log_unexpected(error)
-    return context.abort_with_status(rpc_status.to_status(status_of(error)))
 
 
 def log_unexpected(error: Exception) -> None:

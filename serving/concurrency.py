@@ -13,45 +13,27 @@ import contextlib
 import threading
 from collections.abc import Iterator
 
-from serving.acceptor import AcceptorPriority
 from serving.deadline import Deadline
 from serving.large_answers import LARGE_ENTRIES, LargeAnswers
 
-_FEW = 2
-
 
 class ConcurrencyLimit:
-    """At most `threads` permits at the same time, and only a few while the acceptor is busy.
+    """At most `threads` permits at the same time."""
 
-    A few keep a core busy. More would only delay the acceptor: it gets the CPU when all threads
-    that hold a permit have paused.
-    """
-
-    def __init__(self, threads: int, acceptor: AcceptorPriority):
-        self._permits = threading.BoundedSemaphore(threads)
-        self._few, self._acceptor = threading.BoundedSemaphore(min(_FEW, threads)), acceptor
+    def __init__(self, threads: int):
+        self.permits = threading.BoundedSemaphore(threads)
         self.large_answers = LargeAnswers()
 
     def permit(self, deadline: Deadline) -> Permit:
         """A permit, acquired when its context is entered, with a wait up to the deadline."""
         return Permit(self, deadline)
 
-    def acquire(self, held: list[threading.Semaphore], deadline: Deadline) -> None:
-        """Acquire what a permit needs, and note it in `held`: the caller must release all of that,
-        also after an error."""
-        deadline.acquire(self._permits)
-        held.append(self._permits)
-        if self._acceptor.busy:
-            deadline.acquire(self._few)
-            held.append(self._few)
-
 
 class Permit:
     """The permit of one request: a context, which releases it at its end."""
 
     def __init__(self, limit: ConcurrencyLimit, deadline: Deadline):
-        self._limit, self._deadline = limit, deadline
-        self._held: list[threading.Semaphore] = []
+        self._limit, self._deadline, self._is_held = limit, deadline, False
 
     def __enter__(self) -> Permit:
         self._acquire()
@@ -82,8 +64,9 @@ class Permit:
 
     def _acquire(self) -> None:
         """Wait for the permit, then see whether to go on; see `Deadline.check`."""
+        self._deadline.acquire(self._limit.permits)
+        self._is_held = True
         try:
-            self._limit.acquire(self._held, self._deadline)
             self._deadline.check()
         except BaseException:  # the permit is released, whatever ends the wait for it
             self._release()
@@ -91,8 +74,9 @@ class Permit:
 
     def _release(self) -> None:
         """Harmless if nothing is held."""
-        while self._held:
-            self._held.pop().release()
+        if self._is_held:
+            self._is_held = False
+            self._limit.permits.release()
 
 
 _NOTHING = contextlib.nullcontext()

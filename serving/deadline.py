@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import threading
 
-import grpc
-
 from impressions.core.errors import NotReady
-from serving.acceptor import AcceptorPriority
+from serving.caller import Caller
 
 _LONGEST_WAIT_S = 3600.0
 
@@ -15,23 +13,22 @@ _LONGEST_WAIT_S = 3600.0
 class Deadline:
     """The deadline of one call."""
 
-    def __init__(self, context: grpc.ServicerContext, acceptor: AcceptorPriority):
-        self._context, self._acceptor = context, acceptor
+    def __init__(self, caller: Caller):
+        self._caller = caller
 
     def remaining_s(self) -> float:
         """Seconds until the deadline; an hour where there is none."""
-        remaining = self._context.time_remaining()
+        remaining = self._caller.time_remaining()
         return _LONGEST_WAIT_S if remaining is None else min(remaining, _LONGEST_WAIT_S)
 
     def check(self) -> None:
-        """Let the acceptor run first, then see whether the caller still waits.
+        """See whether the caller still waits.
 
         Raises NotReady, reason `deadline_exceeded` or `cancelled`, if the caller is gone.
         """
-        self._acceptor.pause()
         if self.remaining_s() <= 0:
-            raise NotReady("the deadline of the call has passed", reason="deadline_exceeded")
-        if not self._context.is_active():
+            raise too_late()
+        if not self._caller.is_active():
             raise NotReady("the caller has cancelled", reason="cancelled")
 
     def acquire(self, semaphore: threading.Semaphore) -> None:
@@ -43,3 +40,8 @@ class Deadline:
             return
         while not semaphore.acquire(timeout=max(0.0, self.remaining_s())):
             self.check()
+
+
+def too_late() -> NotReady:
+    """The error of a call whose deadline has passed."""
+    return NotReady("the deadline of the call has passed", reason="deadline_exceeded")

@@ -58,12 +58,26 @@ class GenerationSwitch:
         Raises:
             NotReady: none is loaded yet, and one is needed.
         """
-        generation = self._acquire()
+        generation = self.acquire()
         try:
             yield generation
         finally:
             if generation is not None:
                 generation.release()
+
+    def acquire(self) -> ServedGeneration | None:
+        """`lease` for a caller that releases the generation itself. Raises NotReady as it does."""
+        while (generation := self._current) is not None:
+            if generation.acquire():
+                return generation
+            # It was closed by a swap between the two lines: the next one is served already.
+        if self._optional:
+            return None
+        raise NotReady(
+            "no generation is loaded on this host, expected an active one",
+            hint="impressions bulkload activate <generation>",
+            reason="no_generation",
+        )
 
     def start(self) -> None:
         """Read the pointer once, then go on in a thread."""
@@ -99,19 +113,6 @@ class GenerationSwitch:
         pointer = self._pointer()
         if pointer is not None and not self._serves(pointer.generation):
             self._swap(self._open(pointer.generation))
-
-    def _acquire(self) -> ServedGeneration | None:
-        while (generation := self._current) is not None:
-            if generation.acquire():
-                return generation
-            # It was closed by a swap between the two lines: the next one is served already.
-        if self._optional:
-            return None
-        raise NotReady(
-            "no generation is loaded on this host, expected an active one",
-            hint="impressions bulkload activate <generation>",
-            reason="no_generation",
-        )
 
     def _watch(self) -> None:
         while not self._stopping.wait(self._settings.serving.poll_s):

@@ -13,22 +13,26 @@ from impressions.core.errors import Refused, SettingsError
 from impressions.settings.sections import Serving
 from impressions.v1 import impressions_service_pb2 as pb
 from serving import calls, connections
-from serving.admission import AdmissionControl, RpcLimit
-from serving.auth import RequireToken, read_tokens, server_credentials
+from serving.admission import AdmissionControl
+from serving.auth import RequireToken, Tokens, server_credentials
 from serving.call_limits import CallLimits
+from serving.calls import CompiledForm, Respond
 from serving.health import HEALTH_SERVICE, SERVICE, Health
 from serving.metrics import CountCode
 from serving.open_streams import OpenStreams
-from serving.refusal import Handler
 from serving.service import ImpressionsService
 from serving.shared_port import port_taken, reserve
 
 Counts = Mapping[str, CountCode]
 """For each full method name, the function that counts its calls."""
 
+CompiledForms = Mapping[str, CompiledForm]
+"""By the name of the method; those that are not in it have none."""
+Responds = Mapping[str, Respond]
+"""The methods with one request and one response, by name."""
+
 _REFLECTION_THREADS = 4
 _QUEUED_CALLS = 256  # that gRPC holds until they are accepted; soon above that it cancels calls
-_RPC_LIMIT_FACTOR = 4  # grpcio's own limit, in multiples of ours: it would refuse health checks too
 
 
 def grpc_server(
@@ -38,15 +42,20 @@ def grpc_server(
     streams: OpenStreams,
     limits: CallLimits,
     counts: Counts,
+    responds: Responds,
+    tokens: Tokens | None,
     *,
     share_port: bool,
 ) -> grpc.Server:
-    """A server with our service, health and reflection; not bound to a port yet."""
-    rpc_limit = RpcLimit(_RPC_LIMIT_FACTOR * serving.max_concurrent + 1_000)
+    """A server with our service, health and reflection; not bound to a port yet.
+
+    Args:
+        responds: the methods that it takes besides StreamProfiles.
+    """
     server = grpc.server(
         ThreadPoolExecutor(_REFLECTION_THREADS),  # for methods that have no pool of their own
         handlers=[health.handlers()],
-        interceptors=_interceptors(serving, limits, rpc_limit, counts),
+        interceptors=_interceptors(tokens, limits, counts),
         options=[
             ("grpc.so_reuseport", int(share_port)),
             ("grpc.max_receive_message_length", int(serving.max_request_bytes)),
@@ -54,10 +63,17 @@ def grpc_server(
             ("grpc.server.max_pending_requests_hard_limit", 2 * _QUEUED_CALLS),
             *connections.options(serving),
         ],
-        maximum_concurrent_rpcs=rpc_limit,
     )
     # A registered method has a queue of its own: a flood of calls does not delay health checks.
-    methods = _method_handlers(service, limits, streams, counts)
+    methods = {name: calls.unary(respond, limits.calls) for name, respond in responds.items()}
+    methods["StreamProfiles"] = calls.stream(
+        service.stream_profile,
+        pb.StreamProfilesRequest,
+        service.refused,
+        limits,
+        counts[full_name("StreamProfiles")],
+        streams,
+    )
     server.add_registered_method_handlers(SERVICE, methods)
     reflection.enable_server_reflection((SERVICE, HEALTH_SERVICE, reflection.SERVICE_NAME), server)
     return server
@@ -84,52 +100,44 @@ def bind(server: grpc.Server, serving: Serving) -> int:
         raise port_taken(serving.listen) from None
 
 
-def _full(method: str) -> str:
+def full_name(method: str) -> str:
+    """The full name of a method of our service."""
     return f"/{SERVICE}/{method}"
 
 
 METHODS = tuple(
-    _full(method.name) for method in pb.DESCRIPTOR.services_by_name["ImpressionsService"].methods
+    full_name(method.name)
+    for method in pb.DESCRIPTOR.services_by_name["ImpressionsService"].methods
 )
 """The full names of the methods of our service."""
 
 
-def _method_handlers(
-    service: ImpressionsService, limits: CallLimits, streams: OpenStreams, counts: Counts
-) -> dict[str, Handler]:
-    """The methods of our service by name, each on its pool."""
+def responds_of(
+    service: ImpressionsService, limits: CallLimits, counts: Counts, compiled: CompiledForms
+) -> Responds:
+    """The methods of the service that have one request and one response."""
 
-    def unary(name: str, method: Callable[..., Any], request: type[Any]) -> Handler:
-        return calls.unary(method, request, limits, counts[_full(name)])
+    def respond(name: str, method: Callable[..., Any], request: type[Any]) -> Respond:
+        return calls.answering(method, request, limits, counts[full_name(name)], compiled.get(name))
 
     return {
-        "GetProfile": unary("GetProfile", service.get_profile, pb.GetProfileRequest),
-        "BatchGetProfiles": unary(
+        "GetProfile": respond("GetProfile", service.get_profile, pb.GetProfileRequest),
+        "BatchGetProfiles": respond(
             "BatchGetProfiles", service.batch_get_profiles, pb.BatchGetProfilesRequest
         ),
-        "StreamProfiles": calls.stream(
-            service.stream_profile,
-            pb.StreamProfilesRequest,
-            service.refused,
-            limits,
-            counts[_full("StreamProfiles")],
-            streams,
-        ),
-        "Describe": unary("Describe", service.describe, pb.DescribeRequest),
+        "Describe": respond("Describe", service.describe, pb.DescribeRequest),
     }
 
 
 def _interceptors(
-    serving: Serving, limits: CallLimits, rpc_limit: RpcLimit, counts: Counts
+    tokens: Tokens | None, limits: CallLimits, counts: Counts
 ) -> list[grpc.ServerInterceptor]:
-    stream = _full("StreamProfiles")
+    stream = full_name("StreamProfiles")
     pools = {name: limits.streams if name == stream else limits.calls for name in METHODS}
     # Tokens first: a call without a token takes no capacity.
-    interceptors: list[grpc.ServerInterceptor] = [
-        AdmissionControl(pools, limits.acceptor, rpc_limit, counts)
-    ]
-    if serving.token_file is not None:
-        interceptors.insert(0, RequireToken(read_tokens(serving.token_file), counts))
+    interceptors: list[grpc.ServerInterceptor] = [AdmissionControl(pools, counts)]
+    if tokens is not None:
+        interceptors.insert(0, RequireToken(tokens, counts))
     return interceptors
 
 

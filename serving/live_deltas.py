@@ -5,9 +5,10 @@ a RocksDB secondary, and one thread catches up every `serving.catch_up_s`; reque
 shard, profile, the first slot wanted. Out: the delta blocks, and the state of the stream that is
 true for them.
 
-The state is read before the blocks and again after them. The first reading says what the stream is
-complete *through*, because the blocks are as new or newer. The second says what is *missing*,
-because the follower writes down dropped slots, and the restart of a copy, before it deletes data.
+A secondary changes only while it catches up. What it shows between two catch-ups is a view of one
+moment: blocks and the state that is true for them, so each shard's state is read and decoded once
+for a view, by the first request that asks. The follower writes down dropped slots, and the restart
+of a copy, before it deletes data, so no view has less than its state says.
 
 While a secondary catches up, and where that fails, blocks may be missing although the state is
 newer (impressions/rocksdb/file_list.py). So no request reads during a catch-up, and a copy that
@@ -39,7 +40,7 @@ from impressions.deltas.store import (
     readers_dir,
     store_dir,
 )
-from impressions.deltas.stream_state import between, stream_state
+from impressions.deltas.stream_state import stream_state
 from impressions.formats import heartbeat
 from impressions.kafka import client
 from impressions.process.registry import birth_of
@@ -60,6 +61,14 @@ def is_configured(settings: Settings) -> bool:
     return wanted == "on" or (wanted == "auto" and client.find_bootstrap(settings) is not None)
 
 
+class _View:
+    """What an open copy shows between two catch-ups; the states that were asked for, by shard."""
+
+    def __init__(self, store: DeltaStore):
+        self.store = store
+        self.states: dict[int, StreamState] = {}
+
+
 class LiveDeltas:
     """A reader of the host's copy; a `DeltasOf` (serving/reads.py).
 
@@ -73,10 +82,9 @@ class LiveDeltas:
         self.on_refresh: Callable[[], None] = lambda: None
         self._readers = readers_dir(settings)
         self._own = self._readers / f"{os.getpid()}-{next(_numbers)}"
-        self._store: DeltaStore | None = None
+        self._view: _View | None = None
         self._catching_up, self._catch_ups = threading.Lock(), 0
         self._identity: tuple[int, ...] | None = None
-        self._decoded: dict[int, tuple[bytes, StreamState]] = {}
         self._shards = settings.host_shards
         self._refreshed_s = self._changed_s = monotonic_s()
         self._seen: list[bytes | None] = []
@@ -91,27 +99,22 @@ class LiveDeltas:
         Raises:
             CorruptData: they cannot be read.
         """
-        return self._at_rest(lambda store: self._read(store, shard, profile_id, from_slot_ms))
+        return self._at_rest(lambda view: self._read(view, shard, profile_id, from_slot_ms))
 
-    def _at_rest(self, read: Callable[[DeltaStore | None], T]) -> T:
+    def _at_rest(self, read: Callable[[_View | None], T]) -> T:
         """What `read` finds where no catch-up comes into it: `_catch_ups` is odd during one."""
         catch_ups = self._catch_ups
         if not catch_ups % 2:
-            found = read(self._store)
+            found = read(self._view)
             if catch_ups == self._catch_ups:
                 return found
         with self._catching_up:
-            return read(self._store)
+            return read(self._view)
 
-    def _read(
-        self, store: DeltaStore | None, shard: int, profile_id: int, from_slot_ms: int
-    ) -> Deltas:
-        if store is None:
+    def _read(self, view: _View | None, shard: int, profile_id: int, from_slot_ms: int) -> Deltas:
+        if view is None:
             return Deltas((), UNKNOWN)
-        before = self._state(store, shard)
-        blocks = store.blocks(profile_id, from_slot_ms)
-        after = self._state(store, shard)
-        return Deltas(blocks, before if before is after else between(before, after))
+        return Deltas(view.store.blocks(profile_id, from_slot_ms), self._state(view, shard))
 
     @property
     def staleness_s(self) -> float:
@@ -120,7 +123,7 @@ class LiveDeltas:
 
     def state(self, shard: int) -> StreamState:
         """The stream state of a shard in the copy. Raises CorruptData if it cannot be read."""
-        return self._at_rest(lambda s: UNKNOWN if s is None else self._state(s, shard))
+        return self._at_rest(lambda view: self._state(view, shard))
 
     def start(self) -> None:
         """Refresh once, then go on in a thread."""
@@ -133,19 +136,19 @@ class LiveDeltas:
         self._stopping.set()
         if self._thread.is_alive():
             self._thread.join()
-        store, self._store = self._store, None
-        if store is not None:
-            store.close()
+        view, self._view = self._view, None
+        if view is not None:
+            view.store.close()
         shutil.rmtree(self._own, ignore_errors=True)
 
     def refresh(self) -> None:
         """Catch up with the follower; an error is logged once."""
         try:
-            identity, store = _identity(self._path), self._store
-            stays = store is not None and identity == self._identity and not self._is_stuck(store)
-            if store is None or not stays or not self._caught_up(store):
-                # Reads under way keep the store they began with.
-                self._store = open_secondary(self._path, self._own)
+            identity, view = _identity(self._path), self._view
+            stays = identity == self._identity and view is not None and not self._is_stuck(view)
+            if view is None or not stays or not self._caught_up(view.store):
+                # Reads under way keep the view they began with.
+                self._view = _View(open_secondary(self._path, self._own))
                 self._identity = identity
             self._refreshed_s, self._problem = monotonic_s(), None
         except (ImpressionsError, OSError) as error:
@@ -157,18 +160,18 @@ class LiveDeltas:
         error, the store is not read any more."""
         with self._catching_up:
             self._catch_ups += 1
-            self._store = None
+            self._view = None
             try:
                 store.catch_up()
                 if _identity(self._path) == self._identity:
-                    self._store = store
+                    self._view = _View(store)
             finally:
                 self._catch_ups += 1
-            return self._store is not None
+            return self._view is not None
 
-    def _is_stuck(self, store: DeltaStore) -> bool:
+    def _is_stuck(self, view: _View) -> bool:
         """Whether no state has changed for so long that the copy must be opened again."""
-        states = [store.state_bytes(shard) for shard in self._shards]
+        states = [view.store.state_bytes(shard) for shard in self._shards]
         now_s = monotonic_s()
         if states != self._seen:
             self._seen, self._changed_s, self._reopen_after_s = states, now_s, UNCHANGED_S
@@ -185,15 +188,14 @@ class LiveDeltas:
             except Exception as error:  # no error may end the thread
                 self._note(error)
 
-    def _state(self, store: DeltaStore, shard: int) -> StreamState:
-        data = store.state_bytes(shard)
-        if data is None:
+    def _state(self, view: _View | None, shard: int) -> StreamState:
+        if view is None:
             return UNKNOWN
-        known = self._decoded.get(shard)
-        if known is not None and known[0] == data:
-            return known[1]
-        state = stream_state(decode_state(data), self._spec)
-        self._decoded[shard] = data, state
+        state = view.states.get(shard)
+        if state is None:
+            data = view.store.state_bytes(shard)
+            state = UNKNOWN if data is None else stream_state(decode_state(data), self._spec)
+            view.states[shard] = state
         return state
 
     def _note(self, error: Exception) -> None:

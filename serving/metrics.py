@@ -8,12 +8,15 @@ how many shards an answer at this moment would be flagged, by reason.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterator
+from itertools import accumulate
 
 import grpc
-from prometheus_client import CollectorRegistry, Counter, Histogram
-from prometheus_client.metrics_core import GaugeMetricFamily, Metric
+from prometheus_client import CollectorRegistry, Counter
+from prometheus_client.metrics_core import GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
+from prometheus_client.utils import floatToGoString
 
 from impressions.core.completeness import Incomplete
 from impressions.formats.seam_record import SeamRecord
@@ -27,34 +30,47 @@ _READ_BUCKETS_S = (
 )  # fmt: skip
 
 
+class Seconds:
+    """How long something took, counted by bucket: a histogram that one thread at a time adds to,
+    without a lock, for a tenth of the cost of prometheus' own."""
+
+    def __init__(self) -> None:
+        self.counts, self.sum_s = [0] * (len(_READ_BUCKETS_S) + 1), 0.0
+
+    def add(self, seconds: float) -> None:
+        self.counts[bisect_left(_READ_BUCKETS_S, seconds)] += 1
+        self.sum_s += seconds
+
+
+class ReadTimes:
+    """What one thread at a time counts of its reads: getting what is stored, and merging."""
+
+    def __init__(self) -> None:
+        self.get, self.merge = Seconds(), Seconds()
+
+    def add(self, get_s: float, merge_s: float) -> None:
+        """Count one profile."""
+        self.get.add(get_s)
+        self.merge.add(merge_s)
+
+
 class ServerMetrics:
     """The metrics of one server.
 
     Attributes:
         registry: all of them, for /metrics.
         calls: by method and gRPC code.
-        store_get_s, merge_s: per profile.
         corruption: profiles that could not be answered because of damaged data.
     """
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        self._read_times: list[ReadTimes] = []
+        self.registry.register(_Reads(self._read_times))
         self.calls = Counter(
             "impressions_requests",
             "Calls answered, by method and gRPC code; one per request of a stream.",
             ["method", "code"],
-            registry=self.registry,
-        )
-        self.store_get_s = Histogram(
-            "impressions_store_get_seconds",
-            "Reading and decoding what is stored of one profile: generation and deltas.",
-            buckets=_READ_BUCKETS_S,
-            registry=self.registry,
-        )
-        self.merge_s = Histogram(
-            "impressions_merge_seconds",
-            "Merging one profile's generation and deltas.",
-            buckets=_READ_BUCKETS_S,
             registry=self.registry,
         )
         self.corruption = Counter(
@@ -74,11 +90,44 @@ class ServerMetrics:
 
         return count
 
+    def read_times(self) -> ReadTimes:
+        """For a thread of its own to count in; /metrics shows the sum of all."""
+        self._read_times.append(ReadTimes())
+        return self._read_times[-1]
+
     def describe(
         self, report: Callable[[], SelfReport], staleness_s: Callable[[], float] | None
     ) -> None:
         """Add the metrics that are computed on request; `staleness_s` is None without a stream."""
         self.registry.register(_OnRequest(report, staleness_s))
+
+
+class _Reads(Collector):
+    """The histograms of all threads that read."""
+
+    def __init__(self, times: list[ReadTimes]):
+        self._times = times
+
+    def collect(self) -> Iterator[Metric]:
+        yield _histogram(
+            "impressions_store_get_seconds",
+            "Reading and decoding what is stored of one profile: generation and deltas.",
+            [times.get for times in self._times],
+        )
+        yield _histogram(
+            "impressions_merge_seconds",
+            "Merging one profile's generation and deltas; by compiled code, answering too.",
+            [times.merge for times in self._times],
+        )
+
+
+def _histogram(name: str, help_text: str, parts: list[Seconds]) -> Metric:
+    counts = [sum(column) for column in zip(*(part.counts for part in parts), strict=True)]
+    bounds = (*map(floatToGoString, _READ_BUCKETS_S), "+Inf")
+    buckets = zip(bounds, accumulate(counts or [0] * len(bounds)), strict=True)
+    metric = HistogramMetricFamily(name, help_text)
+    metric.add_metric([], list(buckets), sum(part.sum_s for part in parts))
+    return metric
 
 
 class _OnRequest(Collector):

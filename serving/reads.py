@@ -7,6 +7,7 @@ read. Without a stream there are no deltas; without a generation there are only 
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from time import perf_counter
 from typing import NamedTuple
@@ -67,6 +68,7 @@ class Reader:
         self._spec, self._partitions = settings.spec, settings.partitions
         self._shards, self._owned = settings.host_shards, frozenset(settings.host_shards)
         self._deltas_of, self._metrics = deltas_of, metrics
+        self._times, self._counting = metrics.read_times(), threading.Lock()
         self._merge = merge_stored(settings.spec, compiled=settings.serving.compiled)
 
     def profile(
@@ -99,7 +101,7 @@ class Reader:
             begun_s = perf_counter()
             block = None if generation is None else generation.stored_in(shard, profile_id)
             deltas = self._deltas_of(shard, profile_id, cutover_ms or 0)
-            self._metrics.store_get_s.observe(perf_counter() - begun_s)
+            get_s = perf_counter() - begun_s
             budget.check_before(block, deltas.blocks, times)
             with permit.computing(_entries(block, deltas.blocks, selection)):
                 begun_s = perf_counter()
@@ -107,7 +109,9 @@ class Reader:
                     query_ms, cutover_ms, block, deltas.blocks, selection,
                     by_title=not query.by_location,
                 )  # fmt: skip
-                self._metrics.merge_s.observe(perf_counter() - begun_s)
+                merge_s = perf_counter() - begun_s
+                with self._counting:
+                    self._times.add(get_s, merge_s)
                 return AnswerAndStream(present(rows, query, self._spec), deltas.stream)
         except CorruptData:
             self._metrics.corruption.inc()

@@ -81,8 +81,12 @@ def incomplete_reasons(
     if generation is not None:  # imported files hold events that the stream never had
         since_ms = max(stream.since_ms, generation.manifest.history_until_ms)
         stream = replace(stream, since_ms=since_ms)
-    max_lag_ms = round(1000 * settings.serving.max_stream_lag_s)
-    return reasons + completeness.stream_reasons(stream, cutover_ms, now_ms, max_lag_ms)
+    return reasons + completeness.stream_reasons(stream, cutover_ms, now_ms, max_lag_ms(settings))
+
+
+def max_lag_ms(settings: Settings) -> int:
+    """How far the stream may lie behind the clock."""
+    return round(1000 * settings.serving.max_stream_lag_s)
 
 
 def self_report(

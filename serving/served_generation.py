@@ -66,10 +66,11 @@ class ServedGeneration:
         data = self.stored_in(self._owned_shard(profile_id), profile_id)
         return None if data is None else profile_block.decode(data, self._spec)
 
-    def stored_in(self, shard: int, profile_id: int) -> bytes | None:
-        """The stored bytes of that block, for a caller that knows the shard, one of `shards`."""
+    def stored_in(self, shard: int, profile_id: int, *, waits: bool = False) -> bytes | None:
+        """The stored bytes of that block, for a caller that knows the shard, one of `shards`;
+        `waits`: see `GenerationStore.get`."""
         try:
-            return self._store.get(shard, profile_key(profile_id))
+            return self._store.get(shard, profile_key(profile_id), waits=waits)
         except Exception as error:  # rocksdict raises bare Exceptions
             raise self._unreadable(error) from error
 

@@ -17,6 +17,7 @@ import grpc
 
 from impressions.settings.sections import Serving
 from serving.call_limits import CallLimits
+from serving.front import Front
 from serving.generation_switch import GenerationSwitch
 from serving.health import Health
 from serving.live_deltas import LiveDeltas
@@ -39,6 +40,7 @@ class Server:
     def __init__(
         self,
         server: grpc.Server,
+        front: Front | None,
         port: int,
         generations: GenerationSwitch,
         health: Health,
@@ -49,7 +51,7 @@ class Server:
         serving: Serving,
     ):
         self.port, self.generations, self.live, self.metrics = port, generations, live, metrics
-        self._server, self.health = server, health
+        self._server, self._front, self.health = server, front, health
         self._streams, self._limits, self._grace_s = streams, limits, serving.grace_s
         self.address = f"{serving.listen.rpartition(':')[0]}:{port}"
 
@@ -66,6 +68,8 @@ class Server:
             self.live.start()
             self.health.listening()
         self._server.start()
+        if self._front is not None:
+            self._front.start()
 
     def stop(self, drain_s: float = DRAIN_S) -> None:
         """Stop in the order of the module's docstring; returns when everything has ended."""
@@ -77,6 +81,8 @@ class Server:
         while not stopped.wait(_POLL_S) and not self.idle:
             pass
         self._server.stop(None)
+        if self._front is not None:
+            self._front.stop()
         self.generations.stop()
         if self.live is not None:
             self.live.stop()

@@ -19,15 +19,16 @@ from impressions.settings.model import Settings
 from impressions.v1 import impressions_service_pb2 as pb
 from serving import frames
 from serving.answer_budget import AnswerBudget
+from serving.answer_contexts import context_at
 from serving.calls import log_unexpected
 from serving.concurrency import Permit
 from serving.error_status import code_of, reason_of, text_of
 from serving.frames import Frame
 from serving.generation_switch import GenerationSwitch
-from serving.messages import answer_frame, context_bytes, reason_value, spec_message
+from serving.messages import answer_frame, reason_value, spec_message
 from serving.reads import AnswerAndStream, Reader, check_time
 from serving.requests import batch_ids_of, profile_id_of, query_of, query_time_of, selection_of
-from serving.self_report import SelfReport, ShardReport, incomplete_reasons
+from serving.self_report import SelfReport, ShardReport
 from serving.served_generation import ServedGeneration
 
 
@@ -88,7 +89,7 @@ class ImpressionsService:
             )
             for (profile_id, at), read in zip(positions.items(), results, strict=True):
                 if isinstance(read, AnswerAndStream):
-                    context = self._context(generation, query_ms, read.stream, now_ms)
+                    context = context_at(self._settings, generation, query_ms, read.stream, now_ms)
                     answer = answer_frame(profile_id, read.answer, context)
                     result = result_frame(profile_id, answer)
                 else:
@@ -140,23 +141,10 @@ class ImpressionsService:
             read = self._reader.profile(
                 generation, profile_id, query, selection, query_ms, permit, budget
             )
-            context = self._context(generation, query_ms, read.stream, now_ms)
+            context = context_at(self._settings, generation, query_ms, read.stream, now_ms)
             answer = answer_frame(profile_id, read.answer, context)
             budget.add(answer.size)
             return answer
-
-    def _context(
-        self,
-        generation: ServedGeneration | None,
-        query_ms: int,
-        stream: StreamState | None,
-        now_ms: int,
-    ) -> bytes:
-        reasons = incomplete_reasons(query_ms, generation, stream, now_ms, self._settings)
-        through_ms = None if stream is None else stream.through_ms
-        if generation is None:
-            return context_bytes("", 0, query_ms, through_ms, reasons)
-        return context_bytes(generation.name, generation.cutover_ms, query_ms, through_ms, reasons)
 
 
 def generation_message(generation: ServedGeneration, spec: Spec) -> pb.ServedGeneration:

@@ -10,9 +10,8 @@ from __future__ import annotations
 import threading
 from collections import Counter
 
-import grpc
-
 from impressions.core.errors import NotReady
+from serving.caller import Caller
 
 LIMIT_BYTES = 32 << 20
 
@@ -35,13 +34,14 @@ class UnreadAnswers:
                 reason="overloaded",
             )
 
-    def hold(self, peer: str, context: grpc.ServicerContext, size: int) -> None:
+    def hold(self, peer: str, context: Caller, size: int) -> None:
         """Count the bytes of an answer until the end of its call."""
-        self._add(peer, size)
-        if not context.add_callback(lambda: self._add(peer, -size)):
-            self._add(peer, -size)
+        self.add(peer, size)
+        if not context.add_callback(lambda: self.add(peer, -size)):
+            self.add(peer, -size)
 
-    def _add(self, peer: str, size: int) -> None:
+    def add(self, peer: str, size: int) -> None:
+        """Count bytes, or, negative, leave them out again."""
         with self._lock:
             self._bytes[peer] += size
             if not self._bytes[peer]:

@@ -3,12 +3,30 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import grpc
 
 from impressions.clock import Clock, now_ms
+from impressions.compiled.profiles import can_answer
 from impressions.settings.model import Settings
-from serving.call_limits import call_limits
+from impressions.settings.sections import Serving
+from impressions.terminal import log
+from serving.auth import Tokens, read_tokens
+from serving.call_limits import CallLimits, call_limits
+from serving.cold_reads import ColdReads
+from serving.front import AtOnce, Front, Method, missing
 from serving.generation_switch import GenerationSwitch
-from serving.grpc_server import METHODS, bind, grpc_server
+from serving.grpc_server import (
+    METHODS,
+    CompiledForms,
+    Counts,
+    Responds,
+    bind,
+    full_name,
+    grpc_server,
+    responds_of,
+)
 from serving.health import Health
 from serving.live_deltas import LiveDeltas, is_configured
 from serving.metrics import ServerMetrics
@@ -18,6 +36,11 @@ from serving.self_report import SelfReport, self_report
 from serving.server import Server
 from serving.service import ImpressionsService
 
+if TYPE_CHECKING:
+    from serving.compiled_answers import SharedAnswers
+
+FRONT = ("GetProfile", "BatchGetProfiles")
+"""The methods that the front takes."""
 _HEALTH_THREADS = 4
 
 
@@ -55,10 +78,78 @@ def create_server(
     metrics.describe(report, (lambda: live.staleness_s) if live else None)
     if live is not None:
         live.on_refresh = lambda: health.stream(fresh=report().is_fresh)
-    reader = Reader(settings, deltas_of or live or no_deltas, metrics)
+    reading = deltas_of or live or no_deltas
+    reader = Reader(settings, reading, metrics)
     service = ImpressionsService(settings, generations, clock, reader, report)
     counts = {name: metrics.counter_of(name.rpartition("/")[2]) for name in METHODS}
     limits = call_limits(serving)
-    server = grpc_server(serving, service, health, streams, limits, counts, share_port=share_port)
+    tokens = None if serving.token_file is None else read_tokens(serving.token_file)
+    cold = ColdReads()
+    shared = _shared_answers(settings, generations, clock, reading, metrics, cold)
+    responds = dict(responds_of(service, limits, counts, _compiled_forms(shared)))
+    of_front = {name: responds.pop(name) for name in FRONT} if _has_front(serving) else {}
+    server = grpc_server(
+        serving, service, health, streams, limits, counts, responds, tokens, share_port=share_port
+    )
+    # Deltas from outside may wait, so the thread of the front does not ask for them.
+    soon = shared if deltas_of is None else None
+    front = _front(server, of_front, soon, cold, counts, limits, tokens) if of_front else None
     port = bind(server, serving)
-    return Server(server, port, generations, health, live, metrics, streams, limits, serving)
+    return Server(server, front, port, generations, health, live, metrics, streams, limits, serving)
+
+
+def _has_front(serving: Serving) -> bool:
+    if serving.front == "grpc":
+        return False
+    lacks = missing()
+    if lacks is not None:
+        log.warning("front", because=lacks, instead="grpcio's own handlers, slower")
+    return lacks is None
+
+
+def _shared_answers(
+    settings: Settings,
+    generations: GenerationSwitch,
+    clock: Clock,
+    deltas_of: DeltasOf,
+    metrics: ServerMetrics,
+    cold: ColdReads,
+) -> SharedAnswers | None:
+    """None where reads are not compiled."""
+    if not (settings.serving.compiled and can_answer(settings.spec)):
+        return None
+    from serving.compiled_answers import SharedAnswers  # numba is an optional package
+
+    return SharedAnswers(settings, generations, clock, deltas_of, metrics, cold)
+
+
+def _compiled_forms(shared: SharedAnswers | None) -> CompiledForms:
+    if shared is None:
+        return {}
+    return {"GetProfile": shared.get_profile, "BatchGetProfiles": shared.batch_get_profiles}
+
+
+def _front(
+    server: grpc.Server,
+    responds: Responds,
+    shared: SharedAnswers | None,
+    cold: ColdReads,
+    counts: Counts,
+    limits: CallLimits,
+    tokens: Tokens | None,
+) -> Front:
+    """The front of a server, before it is started; `shared` is None if all calls go to the pool."""
+    at_once = None if shared is None else _unless_cold(shared.new(waits=False).get_profile, cold)
+    methods = [
+        Method(
+            full_name(name), at_once if name == "GetProfile" else None, respond,
+            counts[full_name(name)],
+        )
+        for name, respond in responds.items()
+    ]  # fmt: skip
+    return Front(server, methods, limits, tokens)
+
+
+def _unless_cold(at_once: AtOnce, cold: ColdReads) -> AtOnce:
+    """Leaves reads to the pool while they may wait for the disk."""
+    return lambda data: None if cold.now else at_once(data)

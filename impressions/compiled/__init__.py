@@ -1,8 +1,14 @@
 """The three things that are done most often, compiled with numba.
 
-A read of one profile:
+A read of one profile, from the bytes of a request to those of its response:
 
-    profiles           stored bytes of a profile to merged rows; what serving calls
+    request            bytes of a request to numbers
+    answer             those and stored bytes to the bytes of the response
+    wire               protobuf written by compiled code
+
+The merge of the plain form, and what both share:
+
+    profiles           stored bytes of a profile to merged rows; which forms there are here
     profile_kernels    the compiled form of impressions/core/merge.py
     table              columns of a stored table, read where they lie
     runs               the order of rows that come as a few sorted runs

@@ -27,10 +27,12 @@ from impressions.terminal import log
 
 _PACKAGE = Path(impressions.__file__).parent
 _SOURCES = (
-    "core/decay.py", "core/event.py", "core/item.py", "core/rows.py", "core/spec.py",
-    "formats/columns.py", "formats/delta_block.py", "formats/flush_framing.py",
-    "formats/profile_block.py", "compiled/flush_kernels.py", "compiled/profile_kernels.py",
-    "compiled/runs.py", "compiled/sum_kernels.py", "compiled/table.py", "compiled/wanted.py",
+    "core/decay.py", "core/event.py", "core/item.py", "core/rows.py", "core/shard.py",
+    "core/spec.py", "formats/columns.py", "formats/delta_block.py", "formats/flush_framing.py",
+    "formats/profile_block.py", "compiled/answer.py", "compiled/flush_kernels.py",
+    "compiled/profile_kernels.py", "compiled/request.py", "compiled/runs.py",
+    "compiled/sum_kernels.py", "compiled/table.py", "compiled/wanted.py", "compiled/wire.py",
+    "v1/impressions_service_pb2.py",
 )  # fmt: skip
 
 
@@ -57,7 +59,8 @@ def _passing() -> Path:
 def kept(signature: Any) -> Any:
     """A decorator: compiled for `signature` when it is defined, or loaded from the cache.
 
-    Where code cannot be kept (no room, no place that may be written), it is compiled each time.
+    Where code cannot be kept or read (no room, no place that may be written, files that are not
+    numba's), it is compiled each time.
     """
     from numba import njit  # an optional package
 
@@ -65,8 +68,8 @@ def kept(signature: Any) -> Any:
         options: Any = {"nogil": True, "error_model": "numpy"}
         try:
             return njit(signature, cache=True, **options)(function)
-        except (OSError, RuntimeError) as error:
-            log.once("not-cached", because=error)
+        except Exception as error:  # whatever is wrong with the cache, no server waits for it
+            log.once("not-cached", because=repr(error))
             return njit(signature, **options)(function)
 
     return compiled

@@ -42,7 +42,7 @@ from impressions.formats.columns import F32, F64
 _P_HEADER, _P_VERSION = profile_block.HEADER_BYTES, profile_block.VERSION
 _D_HEADER, _D_VERSION = delta_block.HEADER_BYTES, delta_block.VERSION
 _BITS, _LOCATION = np.int64(ITEM_LOCATION_BITS), np.int64(MAX_LOCATION)
-_NEVER = np.int64(-(2**63))
+NEVER = np.int64(-(2**63))
 _KIND_P, _KIND_D = ord("P"), ord("D")
 
 _INTS, _FLAGS = types.int64[::1], types.boolean[::1]
@@ -159,13 +159,13 @@ def _uint32(data, at):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _part(p, block, deltas, edges):  # type: ignore[no-untyped-def]
+def part_of(p, block, deltas, edges):  # type: ignore[no-untyped-def]
     """The bytes that part p lies in: 0 body, 1 tail, 2.. the delta blocks."""
     return block if p < 2 else deltas[edges[p - 2] : edges[p - 1]]
 
 
 @compiled
-def _describe(  # type: ignore[no-untyped-def]
+def describe(  # type: ignore[no-untyped-def]
     block, deltas, edges, times, half_lives, integral, tag, limits, where, about
 ):  # fmt: skip
     """Fill places and facts of every part; the first tail row that counts, BAD if one is wrong."""
@@ -175,7 +175,7 @@ def _describe(  # type: ignore[no-untyped-def]
         if first_tail_row == BAD:
             return BAD
     for p in range(2, len(about)):
-        data = _part(p, block, deltas, edges)
+        data = part_of(p, block, deltas, edges)
         if not _delta(data, integral, half_lives, tag, limits, where[p], about[p]):
             return BAD
         if about[p, 2] < times[3]:  # the generation holds it
@@ -184,7 +184,7 @@ def _describe(  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _choose_all(  # type: ignore[no-untyped-def]
+def choose_all(  # type: ignore[no-untyped-def]
     block, deltas, edges, first_tail_row, where, about,
     titles, any_title, locations, any_location, by_title,
 ):  # fmt: skip
@@ -197,7 +197,7 @@ def _choose_all(  # type: ignore[no-untyped-def]
     at = 0
     for p in range(len(about)):
         if about[p, 0]:
-            data = _part(p, block, deltas, edges)
+            data = part_of(p, block, deltas, edges)
             items = integers(data, where[p, 0, 0], about[p, 0], where[p, 0, 1])
             if p != 1 and not _ascend(items):
                 return keys[:0], chosen[:0], bounds[:0]
@@ -227,13 +227,13 @@ def _add_part(  # type: ignore[no-untyped-def]
             places, into = among_counted(data, start, n, code, rows, slots)
         sums = numbers[measures + m * half_lives : measures + (m + 1) * half_lives]
         if exact:
-            _add_exact(data, of_sums, with_sums, places, into, factors, sums)
+            _add_exact_sums(data, of_sums, with_sums, places, into, factors, sums)
         else:
-            _add_stored(data, of_sums, with_sums, places, into, factors, rooted, sums)
+            _add_stored_sums(data, of_sums, with_sums, places, into, factors, rooted, sums)
 
 
 @compiled
-def _add_stored(data, start, n, rows, slots, factors, rooted, sums):  # type: ignore[no-untyped-def]
+def _add_stored_sums(data, start, n, rows, slots, factors, rooted, sums):  # type: ignore[no-untyped-def]
     """The sums of a measure in a profile block: float32, of some half-lives the fourth root.
 
     One view and one call for all of them: a part of a hundred rows would else take longer to begin
@@ -241,25 +241,35 @@ def _add_stored(data, start, n, rows, slots, factors, rooted, sums):  # type: ig
     """
     stored = data[start : start + 4 * n * len(sums)].view(np.float32)
     for h in range(len(sums)):
-        factor, base, out = factors[h], np.uint64(n * h), sums[h]
-        if rooted[h]:
-            for i in range(len(rows)):
-                root = np.float64(stored[base + rows[i]])
-                square = root * root
-                out[slots[i]] += square * square * factor
-        else:
-            for i in range(len(rows)):
-                out[slots[i]] += np.float64(stored[base + rows[i]]) * factor
+        add_stored(stored, np.uint64(n * h), rows, slots, factors[h], rooted[h], sums[h])
 
 
 @compiled
-def _add_exact(data, start, n, rows, slots, factors, sums):  # type: ignore[no-untyped-def]
+def add_stored(stored, base, rows, slots, factor, rooted, out):  # type: ignore[no-untyped-def]
+    """out[slots[i]] += stored[base + rows[i]] * factor, of a fourth root its fourth power."""
+    if rooted:
+        for i in range(len(rows)):
+            root = np.float64(stored[base + rows[i]])
+            square = root * root
+            out[slots[i]] += square * square * factor
+    else:
+        for i in range(len(rows)):
+            out[slots[i]] += np.float64(stored[base + rows[i]]) * factor
+
+
+@compiled
+def _add_exact_sums(data, start, n, rows, slots, factors, sums):  # type: ignore[no-untyped-def]
     """The sums of a measure in a delta block: float64."""
     stored = data[start : start + 8 * n * len(sums)].view(np.float64)
     for h in range(len(sums)):
-        factor, base, out = factors[h], np.uint64(n * h), sums[h]
-        for i in range(len(rows)):
-            out[slots[i]] += stored[base + rows[i]] * factor
+        add_exact(stored, np.uint64(n * h), rows, slots, factors[h], sums[h])
+
+
+@compiled
+def add_exact(stored, base, rows, slots, factor, out):  # type: ignore[no-untyped-def]
+    """out[slots[i]] += stored[base + rows[i]] * factor."""
+    for i in range(len(rows)):
+        out[slots[i]] += stored[base + rows[i]] * factor
 
 
 @kept(_SIGNATURE)
@@ -289,12 +299,12 @@ def merge_bytes(  # type: ignore[no-untyped-def]
     where = np.zeros((parts, 2 + 2 * measures, 2), np.int64)  # of each column, see `places`
     about = np.zeros((parts, 3), np.int64)  # rows, newest and reference of each part
     nothing = np.empty(0, np.int64), np.empty(0, np.int64), np.empty((0, 0), np.float64)
-    first_tail_row = _describe(
+    first_tail_row = describe(
         block, deltas, edges, times, half_lives, integral, tag, limits, where, about
     )
     if first_tail_row == BAD:
         return False, nothing[0], nothing[1], nothing[2]
-    keys, chosen, bounds = _choose_all(
+    keys, chosen, bounds = choose_all(
         block, deltas, edges, first_tail_row, where, about,
         titles, any_title, locations, any_location, by_title,
     )  # fmt: skip
@@ -302,7 +312,7 @@ def merge_bytes(  # type: ignore[no-untyped-def]
         return False, nothing[0], nothing[1], nothing[2]
     small = keys[bounds[1] :]
     names, of_body, of_small = slots_of(keys[: bounds[1]], small, order_of(small))
-    last_seen = np.full(len(names), _NEVER)
+    last_seen = np.full(len(names), NEVER)
     numbers = np.zeros((measures + measures * half_lives, len(names)), np.float64)
     factors = np.empty(half_lives, np.float64)
     for p in range(parts):
@@ -312,7 +322,7 @@ def merge_bytes(  # type: ignore[no-untyped-def]
                 factors[h] = np.exp2((about[p, 2] - times[0]) / half_lives_ms[h])
             slots = of_body if p == 0 else of_small[lower - bounds[1] : upper - bounds[1]]
             _add_part(
-                _part(p, block, deltas, edges), chosen[lower:upper], slots, where[p], about[p],
+                part_of(p, block, deltas, edges), chosen[lower:upper], slots, where[p], about[p],
                 factors, rooted, p > 1, last_seen, numbers,
             )  # fmt: skip
     return True, names, last_seen, numbers

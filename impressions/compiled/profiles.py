@@ -49,13 +49,25 @@ def can_compile() -> bool:
     return sys.byteorder == "little" and find_spec("numba") is not None
 
 
+def can_answer(spec: Spec) -> bool:
+    """Whether impressions/compiled/answer.py, which was made for the measures and half-lives of the
+    default spec, answers for this one."""
+    made_for = Spec()
+    return can_compile() and (
+        (spec.measures, spec.half_lives_days, spec.window_days)
+        == (made_for.measures, made_for.half_lives_days, made_for.window_days)
+    )
+
+
 def prepare() -> None:
-    """Compile now what this machine has never compiled, and say so: it takes some ten seconds.
+    """Compile now what this machine has never compiled, and say so: it takes half a minute.
 
     For a caller that is about to start several processes, which would each do it.
     """
-    if can_compile() and not cache.is_filled("merge_bytes"):
+    if can_compile() and not all(map(cache.is_filled, ("merge_bytes", "parse", "answer"))):
         log.info("compiling", what="reads, once on this machine", to=cache.directory())
+        from impressions.compiled import answer  # noqa: F401  compiled when it is imported
+
         Compiled(Spec()).warm()
 
 

@@ -20,19 +20,42 @@ _SPREAD = np.uint64(0x9E3779B97F4A7C15)
 def wanted_of(titles):  # type: ignore[no-untyped-def]
     """A table of 2^n places, at most a quarter full: the titles, none of them negative, else -1;
     and 64 - n."""
-    bits = 6
-    while 1 << bits < 4 * len(titles):
-        bits += 1
-    table, shift = np.full(1 << bits, _NONE), np.uint64(64 - bits)
+    table, shift = _empty_for(len(titles))
     for i in range(len(titles)):
         table[_place_of(titles[i], table, shift)] = titles[i]
     return table, shift
 
 
 @compiled
+def numbered(titles):  # type: ignore[no-untyped-def]
+    """The same table, and beside it the position of each title in `titles`."""
+    table, shift = _empty_for(len(titles))
+    numbers = np.empty(len(table), np.uint32)
+    for i in range(len(titles)):
+        place = _place_of(titles[i], table, shift)
+        table[place], numbers[place] = titles[i], i
+    return table, numbers, shift
+
+
+@compiled
+def number_of(title, table, numbers, shift):  # type: ignore[no-untyped-def]
+    """The position of the title, which is not negative, among those in the table; -1 for none."""
+    place = _place_of(title, table, shift)
+    return np.int64(numbers[place]) if table[place] == title else np.int64(-1)
+
+
+@compiled
 def is_wanted(title, table, shift):  # type: ignore[no-untyped-def]
     """Whether the title is in the table."""
     return title >= 0 and table[_place_of(title, table, shift)] == title
+
+
+@compiled
+def _empty_for(titles):  # type: ignore[no-untyped-def]
+    bits = 6
+    while 1 << bits < 4 * titles:
+        bits += 1
+    return np.full(1 << bits, _NONE), np.uint64(64 - bits)
 
 
 @compiled

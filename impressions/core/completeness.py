@@ -83,7 +83,12 @@ def stream_reasons(
         found.append(Incomplete.RESTORING)
     elif stream.through_ms is None or (cutover_ms is not None and cutover_ms < stream.since_ms):
         found.append(Incomplete.DELTAS_MISSING)
-    # A stream of the future means that clocks differ, and then nobody knows how far it is.
-    if stream.through_ms is not None and abs(now_ms - stream.through_ms) > max_lag_ms:
+    if is_behind(stream, now_ms, max_lag_ms):
         found.append(Incomplete.STREAM_BEHIND)
     return tuple(found)
+
+
+def is_behind(stream: StreamState, now_ms: int, max_lag_ms: int) -> bool:
+    """Whether the stream is further from the clock than it may be; a stream of the future means
+    that clocks differ, and then nobody knows how far it is."""
+    return stream.through_ms is not None and abs(now_ms - stream.through_ms) > max_lag_ms

@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 
 from impressions.core.decay import Int
 
-_SEED = 0x9747B28C
-_M = np.uint32(0x5BD1E995)
+SEED, MULTIPLIER = 0x9747B28C, 0x5BD1E995
+_M = np.uint32(MULTIPLIER)
 
 
 def murmur2(data: bytes) -> int:
     """Kafka's murmur2 of any bytes, as an unsigned 32-bit integer."""
-    mask, m, length = 0xFFFFFFFF, int(_M), len(data)
-    h = (_SEED ^ length) & mask
+    mask, m, length = 0xFFFFFFFF, MULTIPLIER, len(data)
+    h = (SEED ^ length) & mask
     for i in range(0, length - length % 4, 4):
         k = int.from_bytes(data[i : i + 4], "little") * m & mask
         k = (k ^ k >> 24) * m & mask
@@ -41,7 +41,7 @@ def shard_of(profile_id: int, partitions: int) -> int:
 def shards_of(profile_ids: Int, partitions: int) -> NDArray[np.int32]:
     """(n,) int32 shards of (n,) int64 profiles; equal to `shard_of` one by one."""
     words = profile_ids.astype(">i8").view("<u4").reshape(-1, 2)
-    h = np.full(len(profile_ids), _SEED ^ 8, np.uint32)
+    h = np.full(len(profile_ids), SEED ^ 8, np.uint32)
     for column in range(2):
         k = words[:, column].astype(np.uint32) * _M
         k = (k ^ (k >> np.uint32(24))) * _M

@@ -14,13 +14,3 @@ def stream_state(state: PartitionState, spec: Spec) -> StreamState:
         return StreamState(None, state.floor_ms, state.restoring)
     beat = heartbeat.decode(state.heartbeat, spec)
     return StreamState(beat.through_ms, max(beat.since_ms, state.floor_ms), state.restoring)
-
-
-def between(before: StreamState, after: StreamState) -> StreamState:
-    """The stream state for blocks that were read between these two: the worse of each field."""
-    known = before.through_ms is not None and after.through_ms is not None
-    return StreamState(
-        min(before.through_ms or 0, after.through_ms or 0) if known else None,
-        max(before.since_ms, after.since_ms),
-        before.restoring or after.restoring,
-    )

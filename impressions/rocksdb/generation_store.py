@@ -86,17 +86,19 @@ class GenerationStore:
     def __init__(self, databases: dict[int, Rdict], verifying: dict[int, Rdict]):
         self._databases, self._verifying = databases, verifying
 
-    def get(self, shard: int, key: bytes) -> bytes | None:
+    def get(self, shard: int, key: bytes, *, waits: bool = False) -> bytes | None:
         """The value of a key of this shard; None if it is not there.
+
+        Args:
+            waits: the disk may have to be read, and Python's lock is released meanwhile, which
+                rocksdict does for several keys but not for one.
 
         Raises:
             Exception: RocksDB's error for a damaged block or index, or because no descriptor is
                 left (impressions/process/descriptors.py, `exhausted`, tells them apart).
         """
-        value: bytes | None = self._databases[shard].get(key)
-        if value is None:
-            value = self._verifying[shard].get(key)
-        return value
+        value = _value(self._databases[shard], key, waits)
+        return _value(self._verifying[shard], key, waits) if value is None else value
 
     def rows(self, shard: int) -> int:
         """The number of rows of a shard, as its files record it."""
@@ -139,6 +141,15 @@ def open_read_only(path: Path, shards: Iterable[int]) -> GenerationStore:
                 raise full from error
             raise CorruptData(f"store {directory} cannot be opened ({error})") from error
     return GenerationStore(plain, verifying)
+
+
+def _value(database: Rdict, key: bytes, waits: bool) -> bytes | None:
+    value: bytes | None
+    if waits:
+        (value,) = database.get([key]) or (None,)
+    else:
+        value = database.get(key)
+    return value
 
 
 def _open_shard(directory: Path, options: Options) -> Rdict:

@@ -479,7 +479,12 @@ class Serving(BaseModel):
     threads: int = Field(8, ge=1, le=1024, description="request threads per worker")
     compiled: bool = Field(
         True,
-        description="reads compiled at the first start (10 s); false = numpy, many times slower",
+        description="reads compiled at the first start (30 s); false = numpy, many times slower",
+    )
+    front: Literal["loop", "grpc"] = Field(
+        "loop",
+        description="who takes the calls of single reads and batches: one thread, or grpcio's own "
+        "handlers, slower",
     )
     max_concurrent: int = Field(
         64,

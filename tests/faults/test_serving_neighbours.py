@@ -8,7 +8,6 @@ from types import SimpleNamespace
 import pytest
 
 from impressions.core.errors import NotReady
-from serving.acceptor import AcceptorPriority
 from serving.concurrency import ConcurrencyLimit
 from serving.deadline import Deadline
 from serving.large_answers import LARGE_ENTRIES
@@ -85,8 +84,8 @@ def test_the_others_are_answered_within_the_bound(usual, name, asked, callers):
 def test_large_answers_are_computed_one_at_a_time_and_hold_no_permit_while_they_wait():
     """Two permits. One large answer is computed, seven more wait; a small one gets a permit at
     once; the ninth large one is refused."""
-    limit = ConcurrencyLimit(2, AcceptorPriority())
-    deadline = Deadline(SimpleNamespace(**ALIVE), AcceptorPriority())
+    limit = ConcurrencyLimit(2)
+    deadline = Deadline(SimpleNamespace(**ALIVE))
     done, computing, most = threading.Event(), [], []
 
     def large() -> None:

@@ -7,6 +7,7 @@ result_rows(result)           an answer in the oracle's form
 """
 
 import contextlib
+import os
 import time
 from pathlib import Path
 
@@ -22,6 +23,8 @@ from serving.wiring import create_server
 from tests import patience
 from tests.generations import CUTOVER_MS, blocks_of, publish, random_events
 
+FRONT = os.environ.get("IMPRESSIONS_SERVING__FRONT", "loop")
+"""Who takes the calls: tests/serving/test_both_fronts.py runs this folder with the other, too."""
 SEED = 7
 EVENTS = random_events(SEED, CUTOVER_MS + 7 * DAY_MS)
 WEEK_2_MS = CUTOVER_MS + 7 * DAY_MS
@@ -32,7 +35,9 @@ def settings_in(home: Path, host: dict | None = None, **serving) -> Settings:
     return Settings(
         home=home,
         host=Host(reserve_bytes=0, **(host or {})),
-        serving=Serving(**{"listen": "127.0.0.1:0", "poll_s": 0.02, "grace_s": 5, **serving}),
+        serving=Serving(
+            **{"listen": "127.0.0.1:0", "poll_s": 0.02, "grace_s": 5, "front": FRONT, **serving}
+        ),
     )
 
 

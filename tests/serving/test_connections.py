@@ -181,7 +181,7 @@ def test_without_a_descriptor_a_read_is_no_damage(tmp_path):
     install(settings)
     with serving(settings) as server, client_of(server, retries=False) as client:
 
-        def get(*_):
+        def get(*_, **__):
             raise Exception(
                 "IO error: While open a file for random read: x.sst: Too many open files"
             )

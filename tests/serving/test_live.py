@@ -4,8 +4,6 @@ The test writes the copy of the deltas instead of the follower, so that every st
 can be in is met; tests/serving/test_live_processes.py has the real follower and the real broker.
 """
 
-from dataclasses import replace
-
 import grpc
 import pytest
 
@@ -384,17 +382,3 @@ def test_metrics_report_how_the_activation_compared_what_is_served(settings, cop
     assert until(lambda: value(profiles, {"outcome": "alike"}) == len(PROFILES), "the second has")
     assert value(profiles, {"outcome": "differing"}) == 0
     assert value(profiles, {"outcome": "not_compared"}) == 0
-
-
-def test_what_was_dropped_while_an_answer_was_read_is_not_silently_missing(settings, copy):
-    """The state is read before the blocks and after them: the floor that rose in between counts."""
-    from impressions.deltas.stream_state import between, stream_state
-
-    held = PartitionState(bytes(16), 1, False, heartbeat=beat_of(settings, 0, THROUGH_MS))
-    before = stream_state(held, SPEC)
-    after = stream_state(replace(held, floor_ms=CUTOVER_MS, restoring=True, heartbeat=None), SPEC)
-    assert between(before, after) == replace(
-        before, through_ms=None, since_ms=CUTOVER_MS, restoring=True
-    )
-    later = stream_state(replace(held, heartbeat=beat_of(settings, 0, THROUGH_MS + 9)), SPEC)
-    assert between(before, later) == before

@@ -5,7 +5,13 @@ import threading
 import pytest
 
 from impressions.core.errors import NotReady
-from impressions.deltas.store import PartitionState, open_primary, open_secondary, store_dir
+from impressions.deltas.store import (
+    PartitionState,
+    decode_state,
+    open_primary,
+    open_secondary,
+    store_dir,
+)
 from impressions.formats.delta_block import key
 from serving import live_deltas
 from tests.deltas.late_list import LateList
@@ -139,3 +145,20 @@ def test_a_copy_that_a_follower_opens_during_a_catch_up_is_opened_again_before_i
     deltas.refresh()
     assert len(opened) == 2
     assert deltas(0, 1, 0).blocks == [b"1", b"2"]
+
+
+def test_a_state_is_read_once_between_two_catch_ups(monkeypatch, writer, opened, deltas):
+    """Ten requests decode it once; after the next catch-up it is read again."""
+    decoded = []
+
+    def counting(data):
+        decoded.append(data)
+        return decode_state(data)
+
+    monkeypatch.setattr(live_deltas, "decode_state", counting)
+    for n in (2, 3):
+        writer.write(n)
+        deltas.refresh()
+        found = {deltas(0, 1, 0).stream.through_ms for _ in range(10)}
+        assert found == {THROUGH_MS + n}
+        assert len(decoded) == n - 1

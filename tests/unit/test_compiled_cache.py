@@ -58,13 +58,16 @@ def test_what_was_compiled_is_known_by_name():
     assert not cache.is_filled("scan_")
 
 
-def test_where_code_cannot_be_kept_it_is_compiled_all_the_same(monkeypatch):
-    """numba refuses to cache where it may not write."""
+@pytest.mark.parametrize(
+    "error", [RuntimeError("no locator available"), OSError("full"), EOFError(), ValueError()]
+)
+def test_where_code_cannot_be_kept_it_is_compiled_all_the_same(monkeypatch, error):
+    """numba refuses to cache where it may not write, and stumbles over files that are not its."""
     import numba
 
     def njit(signature, *, cache=False, **options):
         if cache:
-            raise RuntimeError("no locator available")
+            raise error
         return lambda function: (function, options)
 
     monkeypatch.setattr(numba, "njit", njit)
