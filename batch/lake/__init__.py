@@ -11,8 +11,9 @@ partitions        which partition of raw a row lies in, and which stand right be
 imported_until    the newest ingest time of a row that came from a file
 deletes           row-level deletes of other engines, applied to the rows of a file
 data_file_rows    rows of data files, page checksums verified
+profile_merge     rows of several sorted files, by profile
 arrow_columns     values as columns of the tables, and columns as numbers
-ema_columns       rows of ema as numpy columns
+ema_columns       rows of ema as numpy columns, and back
 sort_order        the order of rows in a file of raw
 data_file_writer  sorted rows to data files: statistics, sort order, bounded sizes
 guarded_commit    one snapshot on exactly the one it was computed from, or a conflict
@@ -20,6 +21,7 @@ removal           refs and snapshots taken out of the metadata: guarded, and wit
 needed_files      every file that a table's metadata names
 stored_files      the files that lie below a table's location
 times_in_names    when a file was begun, as its name says
+refs              branches and tags, each with an age at which it expires
 conflict          a step repeated from the newest state when another commit came first
 durable           a FileIO that reports nothing as written before the disk has it
 locations         locations of Iceberg and local paths

@@ -20,7 +20,7 @@ import contextlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from batch.lake import durable, refs
+from batch.lake import refs
 from batch.lake.conflict import Conflict
 from batch.lake.snapshots import MAIN
 from impressions.process.failpoint import failpoint
@@ -56,6 +56,8 @@ def commit(
     """
     from pyiceberg.exceptions import CommitFailedException, ValidationException
     from pyiceberg.table.update import AssertTableUUID
+
+    from batch.lake import durable
 
     durable.sync(file.file_path for file in added)
     transaction = table.transaction()

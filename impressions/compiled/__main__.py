@@ -3,10 +3,11 @@
 For images and machines that are prepared before they work; does nothing the second time.
 """
 
-from impressions.compiled import flushes, profiles
+from impressions.compiled import flushes, profiles, sums
 from impressions.terminal import log
 
 if __name__ == "__main__":
     log.configure()
     profiles.prepare()
     flushes.reader()
+    sums.kernel()
