@@ -11,5 +11,5 @@ table        one table: refs and snapshots go, then files that nothing names any
 files        which files below a table nobody needs. Pure
 old_rows     rows of raw and rejected beyond their time, whole files at a time
 published    exported generations in `generations_uri`, and what dead exports left there
-leftovers    directories of killed imports, event logs of Spark
+leftovers    directories of killed imports
 """

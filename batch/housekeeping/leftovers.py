@@ -1,4 +1,6 @@
-"""What dead processes left in this home: directories of imports, event logs of Spark."""
+"""What dead processes left in this home: directories of imports.
+
+Spark's event logs go by themselves: batch/spark/event_logs.py."""
 
 from __future__ import annotations
 
@@ -11,8 +13,6 @@ from batch.housekeeping.removed import Removed
 from batch.housekeeping.table import Keeping
 from impressions.core.spec import DAY_MS
 
-_RUNS_MS = 7 * DAY_MS
-
 
 def imports(job: Keeping) -> Removed:
     """Directories in which nothing was written for `orphan_days`."""
@@ -20,21 +20,6 @@ def imports(job: Keeping) -> Removed:
     old_ms = job.at.now_ms - settings.housekeeping.orphan_days * DAY_MS
     found = (settings.home_dir / "tmp").glob("import-*")
     return _removed(job, report.IMPORTS, [p for p in found if _newest_ms(p) <= old_ms])
-
-
-def event_logs(job: Keeping) -> Removed:
-    """All but the newest (rolled ones are directories); none of an application that may run."""
-    settings = job.context.settings
-    home = settings.home_dir / "logs" / "spark-events"
-    found = (path for path in home.glob("*") if not path.name.startswith("."))
-    logs = sorted(found, key=lambda path: (_newest_ms(path), path.name), reverse=True)
-    newest_ms = max(map(_newest_ms, logs), default=0)
-    beyond = logs[settings.housekeeping.keep_event_logs :]
-    return _removed(job, report.EVENT_LOGS, [p for p in beyond if not _runs(p, newest_ms)])
-
-
-def _runs(path: Path, newest_ms: int) -> bool:
-    return path.name.endswith(".inprogress") and _newest_ms(path) > newest_ms - _RUNS_MS
 
 
 def _removed(job: Keeping, rule: str, paths: list[Path]) -> Removed:

@@ -22,7 +22,6 @@ ROWS = "rows beyond their time"
 PUBLISHED = "old exported generations"
 EXPORTS = "files of dead exports"
 IMPORTS = "directories of dead imports"
-EVENT_LOGS = "old event logs"
 
 
 @dataclass(frozen=True)

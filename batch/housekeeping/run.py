@@ -5,7 +5,7 @@
     3  raw, then ema: refs and snapshots, then files                                table.py
     4  rejected and quality: snapshots, then files
     5  rows of raw and rejected rows beyond their time                              old_rows.py
-    6  directories of dead imports, old event logs                                  leftovers.py
+    6  directories of dead imports                                                  leftovers.py
 
 Raw comes before ema: killed between them, a generation that goes has lost its source's tag, and the
 next run drops the generation by the same count. Each commit is guarded by what it was computed
@@ -65,7 +65,7 @@ def run(context: Context, *, dry_run: bool = False) -> Outcome:
         failpoint(f"after-{name}")
     if tables.RAW in there:
         removed += _old_rows(job, exported, on_hosts, tables.REJECTED in there)
-    removed += [leftovers.imports(job), leftovers.event_logs(job)]
+    removed += [leftovers.imports(job)]
     return outcome_of(removed, at, dry_run=dry_run)
 
 

@@ -77,7 +77,7 @@ class Spark(BaseModel):
     event_log_uri: str | None = Field(
         None,
         description="directory of Spark's event logs, which must exist in an object store; "
-        '"off" writes none; default: <home>/logs/spark-events',
+        '"off" writes none; default: logs/spark-events in home',
     )
     event_logs: int = Field(
         50, ge=1, description="event logs kept on a local disk, the newest ones; one for each job"
@@ -196,9 +196,6 @@ class Housekeeping(BaseModel):
     )
     orphan_days: float = Field(
         7, ge=1, description="days after which a file that nothing names is of a dead attempt"
-    )
-    keep_event_logs: int = Field(
-        60, ge=1, description="newest event logs of Spark below <home>/logs that stay"
     )
 
 

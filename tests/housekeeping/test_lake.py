@@ -10,7 +10,7 @@ import pytest
 
 from batch.close import run_close
 from batch.closing.request import Request
-from batch.compacting.window_branch import survey
+from batch.compacting.window import survey
 from batch.housekeeping import removed as report
 from batch.jobs.context import Context
 from batch.jobs.tasks import Runner
@@ -384,33 +384,26 @@ def test_an_export_into_a_directory_that_is_being_removed_keeps_its_files(
     }
 
 
-def test_dead_exports_imports_and_event_logs_go(world: World) -> None:
-    """An SST file without a manifest, an unfinished manifest, a directory of runs, all but two
-    logs; those that are young, or whose application may run, stay."""
+def test_dead_exports_and_imports_go(world: World) -> None:
+    """An SST file without a manifest, an unfinished manifest, a directory of runs; those that are
+    young stay."""
     home, exported = world.home, Path(world.settings.generations)
     directory = exported / generation_id(day(37))
     made = {
         directory / "shard=0/00000-dead.sst": 20, directory / "shard=0/00000-young.sst": 36,
         directory / ".manifest.json.123": 20, exported / "2026-01-03/shard=1/00000-dead.sst": 20,
         home / "tmp/import-a/run.parquet": 20, home / "tmp/import-b/run.parquet": 36,
-        home / "logs/spark-events/app-1": 20, home / "logs/spark-events/app-2.inprogress": 36,
-        home / "logs/spark-events/eventlog_v2_3/events_1": 36.5,
-        home / "logs/spark-events/app-4": 37, home / "logs/spark-events/app-0.inprogress": 10,
     }  # fmt: skip
     for path, written in made.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"x")
         for one in (path, path.parent):
             os.utime(one, (day(written) / 1000,) * 2)
-    said = rules(world.clean(NOW, dry_run=True, keep_event_logs=2))
-    assert rules(world.clean(NOW, keep_event_logs=2)) == said
-    assert {key: n for key, n in said.items() if key[1] == "home"} == {
-        (report.IMPORTS, "home"): 1, (report.EVENT_LOGS, "home"): 2
-    }  # fmt: skip
+    said = rules(world.clean(NOW, dry_run=True))
+    assert rules(world.clean(NOW)) == said
+    assert {key: n for key, n in said.items() if key[1] == "home"} == {(report.IMPORTS, "home"): 1}
     assert said[report.EXPORTS, "generations_uri"] == 3
-    assert {path.name for path in made if path.exists()} == {
-        "00000-young.sst", "run.parquet", "app-2.inprogress", "events_1", "app-4"
-    }  # fmt: skip
+    assert {path.name for path in made if path.exists()} == {"00000-young.sst", "run.parquet"}
     assert not (home / "tmp/import-a").exists()
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from batch.close import run_close
 from batch.closing.request import Request
-from batch.compacting.window_branch import survey
+from batch.compacting.window import survey
 from batch.housekeeping import removed as report
 from batch.jobs.context import Context
 from batch.jobs.tasks import Runner
