@@ -2,7 +2,7 @@
 
 For any query time after the later cutover, the generation that answers plus its deltas and the one
 that is to answer plus its deltas hold the same events. The days between the cutovers came from raw
-through Spark in one of them and through the stream in the other, so comparing them compares batch,
+in one of them and through the stream in the other, so comparing them compares batch,
 stream and what is served.
 
     difference          what differs between two answers of one profile, and the tolerance
