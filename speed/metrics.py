@@ -1,4 +1,4 @@
-"""The worker's metrics for Prometheus: names and units of docs/operations.md.
+"""The worker's metrics for Prometheus: names and units of docs/monitoring.md.
 
 Lag is in seconds of ingest time as well as in offsets; a partition that stands still shows in
 `progress_offset` beside `end_offset`, though the process is up. No profile or title is a label.

@@ -1,4 +1,4 @@
-"""The metrics of the service: names of docs/operations.md. No profile is a label."""
+"""The metrics of the service: names of docs/monitoring.md. No profile is a label."""
 
 from __future__ import annotations
 

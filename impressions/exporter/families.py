@@ -1,4 +1,4 @@
-"""What `status` found, as families of metrics. Pure; the names are those of docs/operations.md.
+"""What `status` found, as families of metrics. Pure; the names are those of docs/monitoring.md.
 
 Nothing is asked here and nothing is judged twice: facts and verdicts are those of
 impressions/status. What could not be asked has no metrics but `impressions_exporter_question_up` 0.

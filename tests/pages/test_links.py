@@ -16,6 +16,7 @@ LINKED = [
     "README.md",
     "docs/architecture.md",
     "docs/operations.md",
+    "docs/monitoring.md",
     "docs/querying.md",
     "docs/runbook/README.md",
 ]
