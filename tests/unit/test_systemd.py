@@ -36,7 +36,7 @@ def commands() -> dict[str, list[str]]:
 
 
 def test_every_unit_starts_a_command_that_exists() -> None:
-    assert len(commands()) == 6
+    assert len(commands()) == 8
     assert {name: wrong_with(words) for name, words in commands().items()} == dict.fromkeys(
         commands()
     )
@@ -44,7 +44,11 @@ def test_every_unit_starts_a_command_that_exists() -> None:
 
 def test_a_timer_has_its_service() -> None:
     timers = [path for path in UNITS if path.suffix == ".timer"]
-    assert [path.stem for path in timers] == ["impressions-sync", "impressions-week"]
+    assert [path.stem for path in timers] == [
+        "impressions-housekeeping",
+        "impressions-sync",
+        "impressions-week",
+    ]
     for path in timers:
         assert path.with_suffix(".service") in UNITS
         assert unit(path)["Timer"]["Persistent"] == "true", "a missed start is made up"
