@@ -1,5 +1,5 @@
 # Everything a person runs, one target each; `make` alone prints this list.
-# Needs: python >= 3.11, make, and Java 17 or 21 for whatever starts Spark. npm is optional (proto lint).
+# Needs: python >= 3.11, make, and Java 17 or 21 for the local Kafka and for Spark. npm is optional (proto lint).
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c

@@ -1,13 +1,14 @@
 """The batch path: topic and files become raw impressions, raw becomes aggregates, these SST files.
 
-Four verbs on top, each a file that runs by itself or under `spark-submit`; below them, by layer,
-what they consist of. pyspark is imported inside functions, so every module is light to import.
+On top the weekly run and its four verbs, each verb a file that runs by itself or under
+`spark-submit`; below them, by layer, what they consist of. Of the verbs only `compact --recompute`
+needs Java. pyspark is imported inside functions, so every module is light to import.
 
     week          the steps of the weekly run, for `impressions week`
-    land          verb: the topic, or files, into raw. No Java
-    close         verb: slots that are over into their closed form. No Java
-    compact       verb: a year of raw into one audited, published generation of ema. No Java
-    export        verb: a published generation into SST files and a manifest. No Java
+    land          verb: the topic, or files, into raw
+    close         verb: slots that are over into their closed form
+    compact       verb: a year of raw into one audited, published generation of ema
+    export        verb: a published generation into SST files and a manifest
     importing     files into raw
     status        what the tables report: `impressions status`, `quality`, `accept`
     replay        files as live traffic: `impressions produce`

@@ -17,7 +17,7 @@ CLEANED = "cleaned"
 
 @verb(job="housekeeping")
 def command(settings: Settings, dry_run: DryRun = False, json: Json = False) -> None:
-    """Remove what nobody needs any more: old generations, snapshots, files, rows, logs.
+    """Remove what nobody needs any more: old generations, snapshots, files, rows.
 
     Safe beside every other command. What stays is set by housekeeping.keep_...; killed anywhere,
     the next run finishes it. It needs no Java. On hosts: impressions bulkload gc.

@@ -1,4 +1,4 @@
-"""Spark: one session for all jobs.
+"""Spark, for `compact --recompute`, `doctor --deep` and SQL by hand: one session for all.
 
 session     the session factory: jars, Java, catalog, properties
 pinned      properties that change numbers, refused with another value

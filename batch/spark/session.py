@@ -1,4 +1,4 @@
-"""The one Spark session factory: every job of `batch/` gets its session here.
+"""The one Spark session factory: whatever needs Spark gets its session here.
 
 Three ways in, one result (a session whose catalog is that of the settings):
 
@@ -13,7 +13,7 @@ What is set, and why:
     python of the workers     this one; any other has no pyarrow
     pinned                    what changes numbers, refused with another value (pinned.py)
     zstd                      Parquet as the tables have it
-    preserve-data-grouping    scans of raw stay grouped by shard: the weekly plan has no Exchange
+    preserve-data-grouping    scans of raw stay grouped by shard, as its files are
     shuffle.partitions        max(P, 2 x cores); 200 small tasks hurt on few cores
 
 Precedence: what was submitted > settings `spark.conf` > the table above, but for what is pinned.

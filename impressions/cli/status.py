@@ -38,8 +38,10 @@ def command(
     ] = False,
     json: Json = False,
 ) -> None:
-    """Show both paths end to end: topic, landed, closed, generations, loaded, active, worker,
-    deltas, serving, each with its age.
+    """Show both paths end to end, each stage with its age, and who keeps them going.
+
+    Stages: topic, landed, closed, quality, generations, loaded, active, worker, deltas, serving;
+    then jobs, reconciled, disk.
 
     \b
     Examples:
@@ -47,7 +49,7 @@ def command(
       impressions status --watch
       impressions status --json          one document; with --watch one line per look
 
-    Reads only, and needs no Spark. A stage is ok, none (not there yet, no fault), look (somebody
+    Reads only, and needs no Java. A stage is ok, none (not there yet, no fault), look (somebody
     should) or bad. Exit code, so that a probe can use it: 0 nothing is bad, 4 damaged data on this
     host, 8 a server's answers are incomplete or it gives none, 7 something else is bad.
     """

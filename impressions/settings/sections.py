@@ -60,12 +60,12 @@ class Catalog(BaseModel):
     )
     python_properties: Properties = Field(
         {},
-        description="further properties of pyiceberg's catalog; export opens data files with them",
+        description="further properties of pyiceberg's catalog; all jobs open tables with them",
     )
 
 
 class Spark(BaseModel):
-    """How the batch jobs start Spark, unless spark-submit already has."""
+    """How `compact --recompute` and `doctor --deep` start Spark, unless it was submitted."""
 
     model_config = _FROZEN
 
