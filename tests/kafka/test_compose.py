@@ -36,7 +36,7 @@ def test_the_verbs_in_the_comments_exist() -> None:
     """Whoever copies a line from the head of the file runs something that is there."""
     head = (ROOT / "docker-compose.yml").read_text("utf-8").partition("x-impressions")[0]
     named = re.findall(r"(?:--rm land|exec serve impressions) (\w+)", head)
-    assert len(named) == 5
+    assert named == ["week", "bulkload"]
     assert set(named) <= VERBS.keys()
 
 
