@@ -51,13 +51,12 @@ def _read(settings: Settings) -> QualityDays:
     columns = [series.segments.index(one) for one in segments]
     stand = [_finding(one, accepted=False) for one in verdict.findings]
     accepted = [_finding(one, accepted=True) for one in verdict.accepted]
+    values = {one.name: one.value for one in measures_of(series, settings.quality)}
+    values["impressions"] = series["impressions"]  # judged is the most that it can have been
     return QualityDays(
         days=tuple(day_name(day) for day in range(first, newest + 1)),
         segments=tuple((one.key, one.words) for one in segments),
-        measures={
-            measure.name: measure.value[from_row:, columns]
-            for measure in measures_of(series, settings.quality)
-        },
+        measures={name: value[from_row:, columns] for name, value in values.items()},
         findings=tuple(sorted([*stand, *accepted], key=lambda one: one.last_day, reverse=True)),
     )
 
