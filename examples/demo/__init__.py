@@ -7,7 +7,6 @@
     check           what the server answers, beside the same numbers recomputed from the raw file
     clients         readers under load: latency from event to answer, two servers compared
     shell           runs `impressions` as a person would, its output in files
-    spark_process   keeps Spark for the batch verbs
     screen          what a person sees: stages, commands, a bar, and what was proven
 
 Run by `make demo`. It uses the product only through its command line and its gRPC client, and the

@@ -6,24 +6,17 @@ below it. `StepFailed` says which file holds the reason.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shlex
 import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Collection
 from pathlib import Path
 
 from examples.demo.screen import Screen
-from examples.demo.spark_process import SparkProcess
-from impressions.cli.main import build_app
-from impressions.process.command import main as run_app
 
 COMMAND = [sys.executable, "-m", "impressions.cli.main"]
-SPARK_VERBS = ("land", "close", "compact", "export")
-"""Run in the one process that keeps Spark (examples/demo/spark_process.py)."""
 TAIL_LINES = 20
 _END_S = 40
 
@@ -89,21 +82,13 @@ class Background:
 class Shell:
     """Commands of one demo directory, all with its own `impressions.toml`."""
 
-    def __init__(self, directory: Path, screen: Screen, inside: Collection[str] = ()):
-        """`inside`: verbs to run in this process, where it has a JVM that they can share."""
-        self.directory, self.screen, self._inside = directory, screen, inside
+    def __init__(self, directory: Path, screen: Screen):
+        self.directory, self.screen = directory, screen
         self.logs = directory / "logs"
         self.logs.mkdir(exist_ok=True)
         self.environment = {**os.environ, "PYTHONPATH": os.getcwd(), "PYTHONUNBUFFERED": "1"}
         self._backgrounds: list[Background] = []
-        self._spark: SparkProcess | None = None
         self._commands = 0
-
-    def start_spark(self) -> None:
-        """Start Spark beside whatever comes next, unless all that needs it runs in this process."""
-        if not set(SPARK_VERBS) <= set(self._inside):
-            log = self.logs / "spark-process.log"
-            self._spark = SparkProcess(self.directory, self.environment, log)
 
     def run(self, *words: str) -> str:
         """Run one command to its end; returns what it printed on stdout."""
@@ -119,14 +104,6 @@ class Shell:
         return text
 
     def _code(self, words: tuple[str, ...], out: Path, err: Path) -> int:
-        if words[0] in self._inside:
-            with contextlib.chdir(self.directory):
-                return run_app(build_app(), list(words), prog="impressions")
-        if self._spark is not None and words[0] in SPARK_VERBS:
-            code = self._spark.run(words, out, err)
-            if code is None:
-                raise StepFailed("the process that keeps Spark has ended", self._spark.log)
-            return code
         with out.open("wb") as stdout, err.open("wb") as stderr:
             return subprocess.run(
                 [*COMMAND, *words],
@@ -146,9 +123,6 @@ class Shell:
             background = self._backgrounds.pop()
             if (code := background.stop()) != 0:
                 bad.append(f"{background.label} ended with {code}: see {background.log}")
-        if self._spark is not None:
-            self._spark.stop()
-            self._spark = None
         return bad
 
 

@@ -8,8 +8,6 @@
                                      closed, generation 2 swapped in under load
 6  rollback                          generation 1 again, nothing changes in the answers
 
-Batch verbs share one Spark process, which starts beside Kafka (examples/demo/spark_process.py).
-
 After each step every answer is compared with the raw events (examples/demo/check.py). `generations`
 above two repeat step 5; the rollback then goes back one by one.
 """
@@ -53,12 +51,6 @@ listen = "{address}"
 
 [audits]
 volume_max_ratio = 1000   # one's own events may begin anywhere
-
-[spark]                   # small data, a short life: what the JVM spends on speed does not pay
-driver_memory = "1g"
-
-[spark.conf]
-"spark.driver.extraJavaOptions" = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 """
 
 OWN_EVENTS = """
@@ -77,7 +69,6 @@ class Options:
         events: one's own file, mapped by `mapping`; None to generate a year from `seed`.
         generations: how many are computed, at least 2.
         profiles: take only so many of one's own file, drawn by the seed; None for all.
-        inside: verbs that run in this process (examples/demo/shell.py).
         partitions: shards, of the topics as of the tables.
         two_hosts: at the end, whether a second host on the newest generation answers the same as
             the first, which was rolled back, while traffic flows.
@@ -89,7 +80,6 @@ class Options:
     seed: int
     generations: int = 2
     profiles: int | None = None
-    inside: tuple[str, ...] = ()
     partitions: int = 2
     two_hosts: bool = False
 
@@ -110,13 +100,12 @@ class Story:
 
     def __init__(self, options: Options, screen: Screen):
         self.options, self.screen = options, screen
-        self.shell = Shell(options.directory, screen, options.inside)
+        self.shell = Shell(options.directory, screen)
         self.address = free_address()
         config = options.directory / "impressions.toml"
         settings = SETTINGS.format(partitions=options.partitions, address=self.address)
         config.write_text(settings + (OWN_EVENTS if options.events else ""))
         shutil.copyfile(options.mapping, options.directory / "mapping.toml")
-        self.shell.start_spark()
         home = f"home={options.directory / '.impressions'}"
         self.settings: Settings = load(config, [home])
         with screen.waiting("raw events"):

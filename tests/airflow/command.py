@@ -3,8 +3,7 @@
     python command.py DIRECTORY WORDS...
 
 Every call is a line of DIRECTORY/calls. DIRECTORY/faults.json holds for a verb how many of its next
-calls get which flags added; the command then fails by itself. Batch verbs go to the one process
-that keeps Spark (tests/airflow/one_session.py), all others are processes of their own.
+calls get which flags added; the command then fails by itself.
 """
 
 from __future__ import annotations
@@ -12,26 +11,16 @@ from __future__ import annotations
 import json
 import os
 import sys
-from multiprocessing.connection import Client
 from pathlib import Path
 
-BATCH_VERBS = ("land", "close", "quality", "compact", "export")
 
-
-def main(directory: Path, words: list[str]) -> int:
+def main(directory: Path, words: list[str]) -> None:
     with (directory / "calls").open("a") as calls:
         calls.write(json.dumps(words) + "\n")
     verb = words[0] if words[0] != "--set" else words[2]
     words = [*words, *_fault(directory / "faults.json", verb)]
-    if verb not in BATCH_VERBS:
-        program = Path(sys.executable).with_name("impressions")
-        os.execv(program, [str(program), *words])
-    with Client(str(directory / "session")) as session:
-        session.send(words)
-        code, out, err = session.recv()
-    sys.stdout.write(out)
-    sys.stderr.write(err)
-    return int(code)
+    program = Path(sys.executable).with_name("impressions")
+    os.execv(program, [str(program), *words])
 
 
 def _fault(path: Path, verb: str) -> list[str]:
@@ -44,4 +33,4 @@ def _fault(path: Path, verb: str) -> list[str]:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1]), sys.argv[2:]))
+    main(Path(sys.argv[1]), sys.argv[2:])

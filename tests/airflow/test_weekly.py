@@ -23,7 +23,6 @@ from impressions.formats.generation_paths import generation_id
 from impressions.settings.model import Settings, load
 from oracle import naive
 from tests.airflow.environment import NoPackages, airflow_python
-from tests.airflow.one_session import OneSession
 from tests.airflow.scheduler import Scheduler
 from tests.broker import TestBroker, stream_settings
 from tests.compare import differences
@@ -219,32 +218,28 @@ def test_a_month_of_weekly_runs(scheduler: Scheduler, broker: TestBroker, tmp_pa
     fails, which no retry would mend: nothing is exported, and hosts stay where they are."""
     print(f"seed {SEED}")
     lake = Lake(tmp_path, broker)
-    session = OneSession(tmp_path)
-    try:
-        lake.fault("land", "--set", "kafka.topic=not-there-yet")
-        for week in range(1, WEEKS + 1):
-            lake.send(SEED + week)
-            hosts = ("first",) if week < WEEKS else ("first", "second")
-            ran = scheduler.ask("run", variable=lake.variable(*hosts), logical_date=None)
-            assert ran["state"] == "success", (ran, scheduler.log)
-            tries = {task: number for task, _, _, number in ran["tasks"]}
-            assert tries["land"] == (2 if week == 1 else 1)
-            assert tries["compact"] == 1
-            verbs = lake.verbs()
-            assert verbs.count("land") == tries["land"]
-            assert verbs.count("bulkload") == 4 * len(hosts)
-        cutover_ms = parse_logical_date(ran["cutover"], lake.settings.spec)
-        assert lake.differs("first", cutover_ms) == []
-        assert lake.differs("second", cutover_ms) == []
+    lake.fault("land", "--set", "kafka.topic=not-there-yet")
+    for week in range(1, WEEKS + 1):
+        lake.send(SEED + week)
+        hosts = ("first",) if week < WEEKS else ("first", "second")
+        ran = scheduler.ask("run", variable=lake.variable(*hosts), logical_date=None)
+        assert ran["state"] == "success", (ran, scheduler.log)
+        tries = {task: number for task, _, _, number in ran["tasks"]}
+        assert tries["land"] == (2 if week == 1 else 1)
+        assert tries["compact"] == 1
+        verbs = lake.verbs()
+        assert verbs.count("land") == tries["land"]
+        assert verbs.count("bulkload") == 4 * len(hosts)
+    cutover_ms = parse_logical_date(ran["cutover"], lake.settings.spec)
+    assert lake.differs("first", cutover_ms) == []
+    assert lake.differs("second", cutover_ms) == []
 
-        lake.send(SEED)
-        lake.fault("compact", "--set", "audits.volume_max_ratio=0.001")
-        ran = scheduler.ask("run", variable=lake.variable("first"), logical_date=None)
-        states = {task: (state, number) for task, _, state, number in ran["tasks"]}
-        assert ran["state"] == "failed"
-        assert states["compact"] == ("failed", 1)
-        assert states["export"] == ("upstream_failed", 0)
-        assert lake.verbs().count("compact") == 1
-        assert lake.differs("first", cutover_ms) == []
-    finally:
-        session.stop()
+    lake.send(SEED)
+    lake.fault("compact", "--set", "audits.volume_max_ratio=0.001")
+    ran = scheduler.ask("run", variable=lake.variable("first"), logical_date=None)
+    states = {task: (state, number) for task, _, state, number in ran["tasks"]}
+    assert ran["state"] == "failed"
+    assert states["compact"] == ("failed", 1)
+    assert states["export"] == ("upstream_failed", 0)
+    assert lake.verbs().count("compact") == 1
+    assert lake.differs("first", cutover_ms) == []

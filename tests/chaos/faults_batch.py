@@ -42,7 +42,7 @@ def kill_lander(system: System, pick: random.Random) -> str:
     _due(system)
     system.driver.warm()
     after_s = pick.uniform(0.1, 2.5)
-    timer = threading.Timer(after_s, system.driver.kill_python)
+    timer = threading.Timer(after_s, system.driver.kill)
     timer.start()
     try:
         system.driver.run("land", "--once")
@@ -75,18 +75,18 @@ def step_lander_clock(system: System, pick: random.Random) -> str:
     return f"by {spelled(seconds)}: {refused or 'a generation was made'}"
 
 
-def kill_spark(system: System, pick: random.Random) -> str:
-    """kill -9 of the JVM at any moment of the weekly run, which is started again."""
+def kill_weekly_run(system: System, pick: random.Random) -> str:
+    """kill -9 at any moment of the weekly run, of which the verb is started again."""
     _due(system)
     system.driver.warm()
-    after_s, killed = pick.uniform(0.3, 8), []
-    timer = threading.Timer(after_s, lambda: killed.append(system.driver.kill_jvm()))
+    after_s, under_way = pick.uniform(0.1, 6), []
+    timer = threading.Timer(after_s, lambda: under_way.append(system.driver.kill()))
     timer.start()
     system.generation()
     timer.join()
-    if not sum(killed):
-        raise Skip(f"nothing ran any more after {after_s:.1f} s")
-    return f"after {after_s:.1f} s"
+    if under_way == [None]:
+        raise Skip(f"no verb ran any more after {after_s:.1f} s")
+    return f"in {under_way[0]}, after {after_s:.1f} s"
 
 
 def corrupt_before_load(system: System, pick: random.Random) -> str:
@@ -155,6 +155,6 @@ def _damaged(good: bytes, pick: random.Random) -> bytes:
 
 
 ALL = (
-    swap, rollback, kill_lander, step_lander_clock, kill_spark, corrupt_before_load, kill_load,
+    swap, rollback, kill_lander, step_lander_clock, kill_weekly_run, corrupt_before_load, kill_load,
     kill_activate,
 )  # fmt: skip

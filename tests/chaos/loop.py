@@ -32,7 +32,7 @@ from tests.chaos.watcher import Watcher
 LOGS_PER_S = 60
 _ASKED_AGAIN = 4
 _WEIGHTS = {
-    "swap": 0.8, "kill_spark": 0.4, "kill_lander": 0.4, "step_lander_clock": 0.6,
+    "swap": 0.8, "kill_weekly_run": 0.4, "kill_lander": 0.4, "step_lander_clock": 0.6,
     "corrupt_before_load": 0.3, "kill_load": 0.3, "kill_activate": 0.3,
 }  # fmt: skip
 """Of 1: a weekly run takes as long as five other rounds."""

@@ -166,7 +166,7 @@ class System:
         assert code == 0, f"impressions {' '.join(words)} exited with {code}: {said}"
 
     def batch(self, *words: str) -> None:
-        """A Spark verb, tried again where the driver has died under it."""
+        """A batch verb, tried again where the driver has died under it."""
         for _ in range(3):
             try:
                 code = self.driver.run(*words)
@@ -174,7 +174,6 @@ class System:
                 continue
             if code == 0:
                 return
-            self.driver.kill()  # a driver whose JVM is gone lives on, and can do nothing
         raise AssertionError(f"impressions {' '.join(words)} failed; see logs/driver.log")
 
     def is_due(self) -> bool:

@@ -1,4 +1,4 @@
-"""The whole system as a person runs it: real Kafka, Spark, Iceberg, Faust, RocksDB, gRPC over TCP.
+"""The whole system as a person runs it: real Kafka, Iceberg, Faust, RocksDB, gRPC over TCP.
 
 The story of `make demo` on a generated year with live traffic, and on real exposures of which one
 half is imported and the other replayed live. After each step every (profile, title, location)
@@ -15,23 +15,20 @@ KUAIRAND = Path(__file__).parents[3] / "shared" / "data" / "kuairand" / "impress
 HERE = Path(__file__).parent
 PROFILES = 2_000
 SOME = 5_000
-BATCH = ("land", "close", "compact", "export")
-"""Run with the JVM of all tests; `make demo` has a process for them."""
 
 pytestmark = [
-    pytest.mark.spark, pytest.mark.kafka, pytest.mark.slow, pytest.mark.alone,
-    pytest.mark.timeout(1_800),
+    pytest.mark.kafka, pytest.mark.slow, pytest.mark.alone, pytest.mark.timeout(1_800),
 ]  # fmt: skip
 
 
-def test_a_generated_year_and_live_traffic(tmp_path, spark):
+def test_a_generated_year_and_live_traffic(tmp_path):
     """Three generations whose slots really passed; rolled back by one and by two; then two hosts,
     one on the first and one on the third, answer the same while traffic flows."""
     mapping = HERE.parents[1] / "examples" / "demo" / "mapping.toml"
     outcome = tell(
         Options(
             tmp_path, None, mapping, seed=7,
-            generations=3, partitions=4, inside=BATCH, two_hosts=True,
+            generations=3, partitions=4, two_hosts=True,
         )
     )  # fmt: skip
     assert outcome.differ == [], "seed 7"
@@ -39,13 +36,11 @@ def test_a_generated_year_and_live_traffic(tmp_path, spark):
 
 
 @pytest.mark.skipif(not KUAIRAND.exists(), reason=f"real exposures not present: {KUAIRAND.name}")
-def test_real_exposures_half_as_history_and_half_live(tmp_path, spark):
+def test_real_exposures_half_as_history_and_half_live(tmp_path):
     """Some of the 25,156 profiles; rows that share (profile, title, time) are one impression, as
     mapped."""
     mapping = HERE / "kuairand.toml"
-    outcome = tell(
-        Options(tmp_path, KUAIRAND, mapping, seed=0, profiles=SOME, partitions=4, inside=BATCH)
-    )
+    outcome = tell(Options(tmp_path, KUAIRAND, mapping, seed=0, profiles=SOME, partitions=4))
     assert outcome.differ == []
     assert outcome.profiles >= PROFILES
     assert outcome.counts["duplicate"] > 200
