@@ -12,6 +12,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 
 import grpc
 
@@ -55,7 +56,8 @@ class Server:
         self.port, self.generations, self.live, self.metrics = port, generations, live, metrics
         self._server, self._front, self.health = server, front, health
         self._streams, self._limits, self._grace_s = streams, limits, serving.grace_s
-        self.failed, self.on_failure = False, lambda: None
+        self.failed = False
+        self.on_failure: Callable[[], None] = lambda: None
         if front is not None:
             front.on_failure = self._fail
         self.address = f"{serving.listen.rpartition(':')[0]}:{port}"
