@@ -38,7 +38,7 @@ from impressions.terminal import log
 from serving.admission import full
 from serving.auth import NO_TOKEN, Tokens
 from serving.call_limits import CallLimits
-from serving.calls import Respond
+from serving.calls import Respond, log_unexpected
 from serving.deadline import too_late
 from serving.error_status import code_of, status_of
 from serving.metrics import CountCode
@@ -157,13 +157,13 @@ class Front:
         front has stopped: gRPC would abort the process."""
         with self._open:
             if self._is_open:
-                core.start_server_batch(operations, then)
+                _accepted(core.start_server_batch(operations, then))
 
     def _next(self, method: Method) -> None:
         with self._open:
             if self._is_open and self._accepts:
                 queue = self._queue
-                self._core.request_registered_call(queue, queue, method.name, method)
+                _accepted(self._core.request_registered_call(queue, queue, method.name, method))
 
     def _serve(self) -> None:
         try:
@@ -229,7 +229,7 @@ class Call:
     def __init__(self, front: Front, method: Method, event: Any):
         self._front, self.method, self._core = front, method, event.call
         self._deadline_s: float = event.call_details.deadline
-        self._peer: str = event.call.peer()
+        self._peer: str = event.call.peer().decode()
         self._size, self._ended, self._watched = 0, False, False
         self._callbacks: list[Callable[[], None]] = []
         self._lock: threading.Lock | None = None
@@ -307,11 +307,14 @@ class Call:
 
     def respond(self, data: bytes) -> None:
         """Answer, by the handler of the method."""
-        response = self.method.respond(data, self)
-        if isinstance(response, bytes):
-            self._answer(response)
-        else:
-            self.end(response)
+        try:
+            response = self.method.respond(data, self)
+            if isinstance(response, bytes):
+                self._answer(response)
+            else:
+                self.end(response)
+        except Exception as error:  # nobody asks the pool how its tasks have ended
+            log_unexpected(error)
 
     def peer(self) -> str:
         return self._peer
@@ -342,6 +345,12 @@ class Call:
             self._ended = True
         for callback in self._callbacks:
             callback()
+
+
+def _accepted(error: int) -> None:
+    """See what gRPC says of operations: it has begun either all of them or none."""
+    if error:
+        raise RuntimeError(f"gRPC does not begin operations: error {error}")
 
 
 def _sent(_: Any) -> None:

@@ -90,3 +90,17 @@ def test_a_front_whose_thread_has_ended_is_not_healthy(tmp_path, monkeypatch):
         channel.unary_unary(GET).future(REQUEST)
         until(lambda: check(health_pb2.HealthCheckRequest()).status != serves, "health turns red")
         assert server.failed
+
+
+def test_a_connection_has_the_same_name_on_both_ways(tmp_path):
+    """Its unread answers are one sum, whoever takes the call."""
+    settings = settings_in(tmp_path, front="loop", compiled=False)
+    install(settings)
+    with serving(settings) as server, grpc.insecure_channel(server.address) as channel:
+        unread, peers = server._limits.unread, []
+        check = unread.check
+        unread.check = lambda peer: (peers.append(peer), check(peer))
+        for method, request in ((GET, REQUEST), (DESCRIBE, b"")):
+            assert channel.unary_unary(method)(request, timeout=30)
+    assert len(peers) == 2
+    assert peers[0] == peers[1]
