@@ -7,8 +7,10 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from impressions.core.errors import ServiceError
 from impressions.v1 import impressions_service_pb2 as pb
 from serving import front
+from serving.server_process import run
 from serving.wiring import create_server
 from tests.generations import CUTOVER_MS
 from tests.serving.support import install, serving, settings_in, until
@@ -87,9 +89,10 @@ def test_a_front_whose_thread_has_ended_is_not_healthy(tmp_path, monkeypatch):
             raise MemoryError("no next call")
 
         monkeypatch.setattr(server._front, "_next", broken)
-        channel.unary_unary(GET).future(REQUEST)
+        call = channel.unary_unary(GET).future(REQUEST)
         until(lambda: check(health_pb2.HealthCheckRequest()).status != serves, "health turns red")
         assert server.failed
+        call.cancel()
 
 
 def test_a_connection_has_the_same_name_on_both_ways(tmp_path):
@@ -104,3 +107,22 @@ def test_a_connection_has_the_same_name_on_both_ways(tmp_path):
             assert channel.unary_unary(method)(request, timeout=30)
     assert len(peers) == 2
     assert peers[0] == peers[1]
+
+
+def test_a_process_whose_front_has_ended_ends_with_an_error(tmp_path):
+    """So that whoever runs it starts it again."""
+    settings = settings_in(tmp_path, front="loop", compiled=False, metrics_listen="127.0.0.1:0")
+    stopping = threading.Event()
+
+    def break_it(server):
+        def broken(method):
+            raise MemoryError("no next call")
+
+        server._front._next = broken
+        with grpc.insecure_channel(server.address) as channel:
+            call = channel.unary_unary(GET).future(REQUEST)
+            assert stopping.wait(30)
+            call.cancel()
+
+    with pytest.raises(ServiceError, match="thread that answers calls has ended"):
+        run(settings, stopping, break_it)
