@@ -38,7 +38,7 @@ from impressions.terminal import log
 from serving.admission import full
 from serving.auth import NO_TOKEN, Tokens
 from serving.call_limits import CallLimits
-from serving.calls import Respond
+from serving.calls import Respond, log_unexpected
 from serving.deadline import too_late
 from serving.error_status import code_of, status_of
 from serving.metrics import CountCode
@@ -61,6 +61,9 @@ _NAMES = (
 )  # fmt: skip
 _SERVER_NAMES = ("register_completion_queue", "register_method", "request_registered_call")
 _POLL_S, _NO_FLAGS = 1.0, 0
+_MOST_WAITING = 256
+"""Calls that have begun and whose message has not come. They are in no pool, so nothing else limits
+them; a message comes right behind the beginning of its call, unless it is large or never sent."""
 _OK = grpc.StatusCode.OK.value[0]
 
 AtOnce = Callable[[bytes], "bytes | None"]
@@ -93,7 +96,14 @@ class Method:
 
 
 class Front:
-    """The completion queue of these methods, and the thread that serves it."""
+    """The completion queue of these methods, and the thread that serves it.
+
+    Attributes:
+        waiting, held: calls without their message; calls that have not ended. Only the thread
+            counts.
+        on_failure: called if the thread ends although the server does not: no call would be
+            answered any more.
+    """
 
     def __init__(
         self,
@@ -111,14 +121,28 @@ class Front:
             self._core.register_method(method.name)
         self._refused = {method: refusal(full(limits.calls)) for method in methods}
         self._no_token = refusal(NO_TOKEN)
+        self._too_many = refusal(_TOO_MANY)
+        self.on_failure: Callable[[], None] = lambda: None
         self._thread = threading.Thread(target=self._serve, name="front", daemon=True)
-        self._open, self._is_open = threading.Lock(), True
+        self._open, self._is_open, self._accepts = threading.Lock(), True, True
+        self.waiting = self.held = 0
+
+    @property
+    def idle(self) -> bool:
+        """Whether no call is held: every answer was read, or its caller is gone."""
+        return self.held == 0 or not self._thread.is_alive()
 
     def start(self) -> None:
         """After the server was started."""
         for method in self._methods:
             self._next(method)
         self._thread.start()
+
+    def drain(self) -> None:
+        """Before the server is stopped: accept no further call. grpcio raises where a stopping
+        server is asked for one, and the call that has come just now would not be answered."""
+        with self._open:
+            self._accepts = False
 
     def stop(self) -> None:
         """After the server has stopped: every call has ended, though the pool may not know yet."""
@@ -133,15 +157,22 @@ class Front:
         front has stopped: gRPC would abort the process."""
         with self._open:
             if self._is_open:
-                core.start_server_batch(operations, then)
+                _accepted(core.start_server_batch(operations, then))
 
     def _next(self, method: Method) -> None:
         with self._open:
-            if self._is_open:
+            if self._is_open and self._accepts:
                 queue = self._queue
-                self._core.request_registered_call(queue, queue, method.name, method)
+                _accepted(self._core.request_registered_call(queue, queue, method.name, method))
 
     def _serve(self) -> None:
+        try:
+            self._poll()
+        except BaseException as error:  # whatever it was: nobody polls any more
+            log.LOGGER.critical("%s", log.line("deaf", error=repr(error)), exc_info=error)
+            self.on_failure()
+
+    def _poll(self) -> None:
         poll, shutdown = self._queue.poll, cygrpc.CompletionType.queue_shutdown
         while True:
             event = poll(now_ms() / 1000 + _POLL_S)
@@ -150,6 +181,10 @@ class Front:
                 if event.completion_type == shutdown:
                     return
                 continue
+            if type(tag) is Method:
+                if not event.success:  # the server stops
+                    continue
+                self._next(tag)  # not in the `try`: without it, no call of the method would come
             try:
                 if type(tag) is Method:
                     self._called(tag, event)
@@ -161,14 +196,16 @@ class Front:
             event = tag = None
 
     def _called(self, method: Method, event: Any) -> None:
-        if not event.success:  # the server stops
-            return
-        self._next(method)
         call = Call(self, method, event)
+        self.held += 1
         if self._tokens is not None and not self._tokens.are_in(event.invocation_metadata):
             method.count(grpc.StatusCode.UNAUTHENTICATED)
             call.end(self._no_token)
+        elif self.waiting >= _MOST_WAITING:
+            method.count(grpc.StatusCode.RESOURCE_EXHAUSTED)
+            call.end(self._too_many)
         else:
+            self.waiting += 1
             call.receive()
 
     def pooled(self, call: Call, data: bytes) -> None:
@@ -192,7 +229,7 @@ class Call:
     def __init__(self, front: Front, method: Method, event: Any):
         self._front, self.method, self._core = front, method, event.call
         self._deadline_s: float = event.call_details.deadline
-        self._peer: str = event.call.peer()
+        self._peer: str = event.call.peer().decode()
         self._size, self._ended, self._watched = 0, False, False
         self._callbacks: list[Callable[[], None]] = []
         self._lock: threading.Lock | None = None
@@ -203,6 +240,7 @@ class Call:
         self._front.begin(self._core, (message,), self._received)
 
     def _received(self, event: Any) -> None:
+        self._front.waiting -= 1
         data = event.batch_operations[0].message()
         if data is None:
             self.end(_NO_MESSAGE)
@@ -269,11 +307,14 @@ class Call:
 
     def respond(self, data: bytes) -> None:
         """Answer, by the handler of the method."""
-        response = self.method.respond(data, self)
-        if isinstance(response, bytes):
-            self._answer(response)
-        else:
-            self.end(response)
+        try:
+            response = self.method.respond(data, self)
+            if isinstance(response, bytes):
+                self._answer(response)
+            else:
+                self.end(response)
+        except Exception as error:  # nobody asks the pool how its tasks have ended
+            log_unexpected(error)
 
     def peer(self) -> str:
         return self._peer
@@ -294,6 +335,7 @@ class Call:
 
     def _closed(self, _: Any) -> None:
         """The answer was read, or the caller is gone."""
+        self._front.held -= 1
         if self._lock is None:
             self._ended = True
             if self._size:
@@ -305,6 +347,12 @@ class Call:
             callback()
 
 
+def _accepted(error: int) -> None:
+    """See what gRPC says of operations: it has begun either all of them or none."""
+    if error:
+        raise RuntimeError(f"gRPC does not begin operations: error {error}")
+
+
 def _sent(_: Any) -> None:
     """Nothing is left to do when the answer of a watched call was sent."""
 
@@ -313,5 +361,10 @@ def refusal(error: Exception) -> grpc.Status:
     return rpc_status.to_status(status_of(error))
 
 
+_TOO_MANY = NotReady(
+    f"full: {_MOST_WAITING} calls have begun whose message has not come, the limit",
+    hint="send the message with the call; retry later or elsewhere",
+    reason="overloaded",
+)
 _NO_MESSAGE = refusal(NotReady("the call has no message, expected one", reason="cancelled"))
 """Only a caller that has gone sees to it, or one that is no gRPC client."""

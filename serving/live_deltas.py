@@ -105,9 +105,13 @@ class LiveDeltas:
         """What `read` finds where no catch-up comes into it: `_catch_ups` is odd during one."""
         catch_ups = self._catch_ups
         if not catch_ups % 2:
-            found = read(self._view)
-            if catch_ups == self._catch_ups:
-                return found
+            try:
+                found = read(self._view)
+                if catch_ups == self._catch_ups:
+                    return found
+            except ImpressionsError:
+                if catch_ups == self._catch_ups:
+                    raise
         with self._catching_up:
             return read(self._view)
 

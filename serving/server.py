@@ -12,6 +12,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 
 import grpc
 
@@ -35,6 +36,8 @@ class Server:
         port: the one it listens on, also if it was configured with port 0.
         address: `serving.listen` with that port.
         generations, live, health, metrics: its parts; `live` is None without a stream.
+        failed: it cannot answer any more, though nobody has stopped it.
+        on_failure: called then.
     """
 
     def __init__(
@@ -53,12 +56,22 @@ class Server:
         self.port, self.generations, self.live, self.metrics = port, generations, live, metrics
         self._server, self._front, self.health = server, front, health
         self._streams, self._limits, self._grace_s = streams, limits, serving.grace_s
+        self.failed = False
+        self.on_failure: Callable[[], None] = lambda: None
+        if front is not None:
+            front.on_failure = self._fail
         self.address = f"{serving.listen.rpartition(':')[0]}:{port}"
 
     @property
     def idle(self) -> bool:
-        """Whether no call is held, running or queued."""
-        return self._limits.calls.idle and self._limits.streams.idle
+        """Whether no call is held: running, queued, or not read to its end."""
+        pools = self._limits.calls.idle and self._limits.streams.idle
+        return pools and (self._front is None or self._front.idle)
+
+    def _fail(self) -> None:
+        self.failed = True
+        self.health.stopping()
+        self.on_failure()
 
     def start(self) -> None:
         """Open the active generation and the live stream, then answer; if there is neither, calls
@@ -76,6 +89,8 @@ class Server:
         self.health.stopping()
         threading.Event().wait(min(drain_s, self._grace_s))
         self._streams.end()
+        if self._front is not None:
+            self._front.drain()
         stopped = self._server.stop(self._grace_s)
         # Only our calls get the grace period: a call that watches the health never ends.
         while not stopped.wait(_POLL_S) and not self.idle:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
+from impressions.core.errors import ServiceError
 from impressions.settings.model import Settings
 from impressions.terminal import log
 from serving.child_processes import Pids, registered
@@ -21,8 +22,13 @@ def run(
     kind: str = "serve",
     share_port: bool = False,
 ) -> None:
-    """Serve until `stopping` is set; the metrics of `children` are part of its /metrics."""
+    """Serve until `stopping` is set; the metrics of `children` are part of its /metrics.
+
+    Raises:
+        ServiceError: it could not answer any more; whoever runs it should start it again.
+    """
     server = create_server(settings, share_port=share_port)
+    server.on_failure = stopping.set
     registry = server.metrics.registry
     with registered(settings, kind, server.address, registry, children) as metrics_address:
         server.start()
@@ -38,3 +44,8 @@ def run(
         log.info("stopping", address=server.address)
         server.stop()
     log.info("stopped", address=server.address)
+    if server.failed:
+        raise ServiceError(
+            "the thread that answers calls has ended",
+            hint="its error stands in the log, as `deaf`; start the server again",
+        )

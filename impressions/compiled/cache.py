@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import impressions
-from impressions.settings.paths import cache_dir
+from impressions.settings.paths import cache_dir, temporary_dir
 from impressions.terminal import log
 
 _PACKAGE = Path(impressions.__file__).parent
@@ -37,15 +37,21 @@ _SOURCES = (
 
 
 def directory() -> Path:
-    """The directory for what is here; one that will not last where none can be made."""
-    path = cache_dir() / "compiled" / digest(_PACKAGE)
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=path):  # as numba asks: it reads only where it may write
-            return path
-    except OSError as error:
-        log.once("not-cached", path=path, because=error.strerror)
-        return _passing()
+    """The directory for what is here; one that may not last where none can be made or written.
+
+    That one is the same for all processes of this user: workers find what their parent compiled.
+    """
+    for root in (cache_dir(), temporary_dir()):
+        path = root / "compiled" / digest(_PACKAGE)
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(
+                dir=path
+            ):  # as numba asks: it reads only where it may write
+                return path
+        except OSError as error:
+            log.once("not-cached", path=path, because=error.strerror)
+    return _passing()
 
 
 @functools.cache

@@ -102,9 +102,16 @@ def _varint(data, at, end):  # type: ignore[no-untyped-def]
 
 
 @compiled
+def _short(data, at, end):  # type: ignore[no-untyped-def]
+    """A tag or a length: as `_varint`, but of at most 5 bytes; protobuf refuses longer ones."""
+    value, after = _varint(data, at, end)
+    return value, (after if after - at <= 5 else -1)
+
+
+@compiled
 def _length(data, at, end):  # type: ignore[no-untyped-def]
     """Where the content of a field begins and ends; -1 if not before `end`."""
-    size, at = _varint(data, at, end)
+    size, at = _short(data, at, end)
     if at < 0 or size < 0 or size > end - at:
         return -1, -1
     return at, at + size
@@ -146,7 +153,7 @@ def _chosen(info, order, count, number):  # type: ignore[no-untyped-def]
 def _top(data, at, end, info):  # type: ignore[no-untyped-def]
     info[TOP_MEASURE], info[TOP_HALF_LIFE] = -1, -1
     while at < end:
-        tag, at = _varint(data, at, end)
+        tag, at = _short(data, at, end)
         if at < 0:
             return _PLAIN
         if tag == _TOP_MEASURE:
@@ -154,6 +161,8 @@ def _top(data, at, end, info):  # type: ignore[no-untyped-def]
             if at < 0:
                 return _PLAIN
             info[TOP_MEASURE] = _measure(data, begin, at)
+            if info[TOP_MEASURE] < 0:  # another may follow, but this one may be no UTF-8
+                return _PLAIN
         elif tag == _K or tag == _TOP_HALF_LIFE:  # noqa: SIM109  numba
             value, at = _varint(data, at, end)
             if at < 0:
@@ -228,7 +237,7 @@ def _set(info, flag, value):  # type: ignore[no-untyped-def]
 @compiled
 def _projection(data, at, end, info, titles, locations):  # type: ignore[no-untyped-def]
     while at < end:
-        tag, at = _varint(data, at, end)
+        tag, at = _short(data, at, end)
         if at < 0:
             return _PLAIN
         if tag & 7 == _LENGTH:
@@ -324,7 +333,7 @@ def _fields(data, info, titles, locations, ids):  # type: ignore[no-untyped-def]
     batch = info[OF_BATCH] == 1
     at, end, has_projection = 0, len(data), False
     while at < end:
-        tag, at = _varint(data, at, end)
+        tag, at = _short(data, at, end)
         if at < 0:
             return _PLAIN
         if not batch and tag == _ID:

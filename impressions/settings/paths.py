@@ -21,7 +21,7 @@ def cache_dir() -> Path:
     says so.
     """
     usual, _ = _usual(os.environ)
-    return usual or _temporary()
+    return usual or temporary_dir()
 
 
 def why_elsewhere() -> str | None:
@@ -62,7 +62,7 @@ def _usual(environ: Mapping[str, str]) -> tuple[Path | None, str | None]:
 
 
 @cache
-def _temporary() -> Path:
+def temporary_dir() -> Path:
     """The same for every process of this user. One that others could have filled is not trusted:
     code is loaded from it."""
     path = Path(tempfile.gettempdir()) / f"impressions-cache-{os.getuid()}"

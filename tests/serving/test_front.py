@@ -227,14 +227,15 @@ def served_without_front(tmp_path):
 
 
 def test_reads_that_wait_for_the_disk_go_to_the_pool(monkeypatch):
-    """A slow read of which the kernel says that it read the disk; a second later, no more."""
+    """A slow read of which the kernel says that it read the disk; a second later, no more. So do
+    large requests."""
     seconds, blocks = [100.0], [0]
     monkeypatch.setattr(cold_reads, "monotonic_s", lambda: seconds[0])
     monkeypatch.setattr(
         cold_reads.resource, "getrusage", lambda _: type("Usage", (), {"ru_inblock": blocks[0]})
     )
     cold, asked = ColdReads(), []
-    at_once = wiring._unless_cold(lambda data: asked.append(data) or data, cold)
+    at_once = wiring._if_soon(lambda data: asked.append(data) or data, cold)
     cold.took(0.5)
     assert (cold.now, at_once(b"1")) == (False, b"1"), "slow, but it read no disk"
     blocks[0] = 8
@@ -244,4 +245,5 @@ def test_reads_that_wait_for_the_disk_go_to_the_pool(monkeypatch):
     assert (cold.now, at_once(b"2")) == (True, None)
     seconds[0] += 1.1
     assert (cold.now, at_once(b"3")) == (False, b"3")
+    assert at_once(bytes(65_537)) is None, "large, whether cold or not"
     assert asked == [b"1", b"3"]

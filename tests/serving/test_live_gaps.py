@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from impressions.core.errors import NotReady
+from impressions.core.errors import CorruptData, NotReady
 from impressions.deltas.store import (
     PartitionState,
     decode_state,
@@ -162,3 +162,29 @@ def test_a_state_is_read_once_between_two_catch_ups(monkeypatch, writer, opened,
         found = {deltas(0, 1, 0).stream.through_ms for _ in range(10)}
         assert found == {THROUGH_MS + n}
         assert len(decoded) == n - 1
+
+
+def test_an_error_that_a_catch_up_comes_into_is_not_answered(writer, opened, deltas):
+    """A file that the read had begun with is gone; what is there now can be read."""
+    writer.write(2)
+    blocks, times = opened[0].blocks, []
+
+    def moved_on(*asked):
+        times.append(asked)
+        if len(times) == 1:
+            deltas.refresh()
+            raise CorruptData("no such file")
+        return blocks(*asked)
+
+    opened[0].blocks = moved_on
+    assert deltas(0, 1, 0).blocks == [b"1", b"2"]
+    assert len(times) == 2
+
+
+def test_an_error_at_rest_is_answered(opened, deltas):
+    def damaged(*_):
+        raise CorruptData("damaged")
+
+    opened[0].blocks = damaged
+    with pytest.raises(CorruptData, match="damaged"):
+        deltas(0, 1, 0)

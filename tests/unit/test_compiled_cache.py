@@ -6,6 +6,7 @@ was not, and each of its servers compiled for ten seconds without a word.
 
 import os
 import shutil
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ import impressions
 pytest.importorskip("llvmlite")
 from impressions.compiled import cache
 from impressions.compiled.cache import digest
+from impressions.settings import paths
 
 HERE = Path(impressions.__file__).parent
 
@@ -74,11 +76,34 @@ def test_where_code_cannot_be_kept_it_is_compiled_all_the_same(monkeypatch, erro
     assert cache.kept("f8(f8)")(abs)[0] is abs
 
 
-def test_a_directory_that_cannot_be_made_is_replaced_for_this_process(monkeypatch, tmp_path):
-    """The same one each time, or what one module compiled another would not find."""
+@pytest.fixture
+def no_usual_place(monkeypatch, tmp_path):
+    """A cache that cannot be made; the temporary directory of this test."""
     (tmp_path / "file").touch()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    monkeypatch.setattr(paths, "_usual", lambda _: (tmp_path / "file", None))  # as if it were there
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    paths.temporary_dir.cache_clear()
+    cache._passing.cache_clear()
+    yield tmp_path
+    paths.temporary_dir.cache_clear()
+    cache._passing.cache_clear()
+
+
+def test_a_directory_that_cannot_be_made_is_replaced_by_one_that_processes_share(no_usual_place):
+    """Or each worker would compile for itself, and not be ready in time."""
     found = cache.directory()
     assert found.is_dir()
-    assert tmp_path not in found.parents
+    assert found.parent.parent == no_usual_place / f"impressions-cache-{os.getuid()}"
+    assert cache.directory() == found
+
+
+def test_where_no_directory_can_be_shared_there_is_one_for_this_process(
+    no_usual_place, monkeypatch
+):
+    """The same one each time, or what one module compiled another would not find."""
+    monkeypatch.setattr(cache, "temporary_dir", lambda: no_usual_place / "file")
+    found = cache.directory()
+    assert found.is_dir()
+    assert found.name.startswith("impressions-compiled-")
     assert cache.directory() == found

@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture(autouse=True)
 def own_temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    paths._temporary.cache_clear()
+    paths.temporary_dir.cache_clear()
 
 
 def test_the_usual_place_is_named_by_xdg_or_home(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -77,5 +77,5 @@ def test_a_temporary_place_that_others_may_write_is_not_trusted(
     place.unlink()
     place.mkdir()
     place.chmod(0o777)
-    paths._temporary.cache_clear()
+    paths.temporary_dir.cache_clear()
     assert paths.cache_dir() not in (place, first)
