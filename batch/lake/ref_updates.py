@@ -11,6 +11,7 @@ from typing import Any
 
 from pyiceberg.table.metadata import TableMetadata
 from pyiceberg.table.update import (
+    AssertRefSnapshotId,
     RemoveSnapshotRefUpdate,
     SetSnapshotRefUpdate,
     _apply_table_update,
@@ -24,6 +25,14 @@ class Pointing(SetSnapshotRefUpdate):
 
 class Dropping(RemoveSnapshotRefUpdate):
     """On the wire what it is derived from."""
+
+
+class Guard(AssertRefSnapshotId):
+    """Of a branch that begins with the first snapshot of a table, too: pyiceberg takes none then."""
+
+    def validate(self, base_metadata: TableMetadata | None) -> None:
+        if base_metadata is None or base_metadata.snapshots or self.snapshot_id is not None:
+            super().validate(base_metadata)
 
 
 @_apply_table_update.register(Pointing)

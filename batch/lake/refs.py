@@ -62,9 +62,9 @@ def branch_at(branch: str, snapshot_id: int) -> Any:
 
 def guard(table: Table, name: str) -> Any:
     """Iceberg's requirement that a ref is still what it was when the table was loaded."""
-    from pyiceberg.table.update import AssertRefSnapshotId
+    from batch.lake.ref_updates import Guard
 
-    return AssertRefSnapshotId(ref=name, **{"snapshot-id": snapshots.refs(table).get(name)})
+    return Guard(ref=name, **{"snapshot-id": snapshots.refs(table).get(name)})
 
 
 def _pointing(name: str, at: int, kind: str, days: int | None) -> Any:
