@@ -30,6 +30,7 @@ from batch.lake.profile_merge import complete_profiles_of
 from impressions.compiled import sums
 from impressions.compiled.sums import Impressions
 from impressions.core.errors import CorruptData
+from impressions.core.item import MAX_TITLE
 from impressions.core.rows import Rows
 from impressions.core.spec import Spec
 from impressions.formats.manifest import SstFile
@@ -127,7 +128,11 @@ def _read(part: Part, spec: Spec) -> Iterator[Impressions]:
 
 
 def impressions_of(batch: pa.RecordBatch, spec: Spec) -> Impressions:
-    """Numpy columns of rows of raw. Raises CorruptData for a null."""
+    """Numpy columns of rows of raw.
+
+    Raises:
+        CorruptData: a null, or a title that has no place in an item.
+    """
     import pyarrow as pa
 
     def column(name: str, kind: pa.DataType) -> np.ndarray:
@@ -139,11 +144,15 @@ def impressions_of(batch: pa.RecordBatch, spec: Spec) -> Impressions:
     values = np.empty((len(spec.added_columns), batch.num_rows))
     for name, row in zip(spec.added_columns, values, strict=True):
         row[:] = column(name, batch.schema.field(name).type)
+    titles = column("title_id", pa.int64())
+    if len(titles) and not 0 <= titles.min() <= titles.max() <= MAX_TITLE:
+        raise CorruptData(f"raw: a title is outside of 0..{MAX_TITLE}")  # shifted, another title
+    in_us = pa.timestamp("us", batch.schema.field("event_time").type.tz)
     return Impressions(
         profiles=column("profile_id", pa.int64()),
-        titles=column("title_id", pa.int64()),
+        titles=titles,
         locations=column("location", pa.int32()),
-        event_us=column("event_time", pa.int64()),
+        event_us=column("event_time", in_us).view(np.int64),
         left_out=column("duplicate", pa.bool_()),
         values=values,
     )

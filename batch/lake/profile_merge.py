@@ -92,7 +92,7 @@ class _File:
     """One file while it is merged: rows come in by `read` and leave by `take_below`.
 
     Attributes:
-        place: among the files that were given.
+        path: as Iceberg has it.   place: among the files that were given.
         begins: the first profile it may have in the range; infinite where it has none.
         last: the last profile that was read, which may go on; infinite after the last batch.
     """
@@ -114,7 +114,7 @@ class _File:
         groups = [g for g in range(file.num_row_groups) if _may_hold(file, at, g, profiles)]
         self.place, self.last = place, -math.inf
         self.begins = _begins(file, at, groups, profiles)
-        self._path, self._profiles = path, profiles
+        self.path, self._profiles = path, profiles
         self._batches = _batches(file, groups, columns, batch_rows)
         self._is_read = sum(file.metadata.row_group(g).num_rows for g in groups) <= batch_rows
         if self._is_read:
@@ -124,7 +124,7 @@ class _File:
 
     def read(self) -> None:
         """Hold one more batch; all of a file that is read already, so it delays no other."""
-        with _named(self._path):
+        with _named(self.path):
             for batch in self._batches:
                 self._hold(batch)
                 if not self._is_read:
@@ -133,10 +133,10 @@ class _File:
 
     def _hold(self, batch: pa.RecordBatch) -> None:
         if batch.column(_PROFILE).null_count:
-            raise CorruptData(f"{self._path}: nulls in {_PROFILE}, expected none")
+            raise CorruptData(f"{self.path}: nulls in {_PROFILE}, expected none")
         profiles = _profiles(batch)
         if profiles[0] < self.last or (profiles[1:] < profiles[:-1]).any():
-            raise CorruptData(f"{self._path}: profiles do not ascend; expected a sorted file")
+            raise CorruptData(f"{self.path}: profiles do not ascend; expected a sorted file")
         self.last = int(profiles[-1])
         if self._profiles != ALL_PROFILES:
             start, end = (_first(profiles, bound) for bound in self._profiles)
@@ -163,8 +163,6 @@ class _File:
 
 def _merged(waiting: list[_File]) -> Iterator[pa.RecordBatch]:
     """Pieces of complete profiles; the files stand in the order in which they begin."""
-    import pyarrow as pa
-
     at_hand: list[_File] = []
     while waiting or at_hand:
         while waiting and waiting[0].begins <= _safe(at_hand):
@@ -172,12 +170,30 @@ def _merged(waiting: list[_File]) -> Iterator[pa.RecordBatch]:
             at_hand[-1].read()
         safe = _safe(at_hand)
         in_order = sorted(at_hand, key=lambda file: file.place)
-        if pieces := [piece for file in in_order for piece in file.take_below(safe)]:
-            yield pa.concat_batches(pieces)
+        if pieces := [(file, piece) for file in in_order for piece in file.take_below(safe)]:
+            yield _joined(pieces)
         at_hand = [file for file in at_hand if not file.is_spent]
         for file in at_hand:
             if file.last == safe:
                 file.read()
+
+
+def _joined(pieces: Sequence[tuple[_File, pa.RecordBatch]]) -> pa.RecordBatch:
+    """All rows; CorruptData where files have other types of one column."""
+    import pyarrow as pa
+
+    try:
+        return pa.concat_batches([piece for _, piece in pieces])
+    except pa.ArrowInvalid as error:
+        first = pieces[0][1].schema
+        for file, piece in pieces:
+            for here, there in zip(piece.schema, first, strict=True):
+                if here.type != there.type:
+                    raise CorruptData(
+                        f"{file.path}: column {here.name} is {here.type}, expected {there.type}, "
+                        "as in other files of the table",
+                    ) from error
+        raise
 
 
 @contextlib.contextmanager
