@@ -74,19 +74,25 @@ class Part:
 
 @dataclass(frozen=True)
 class Made:
-    """What a part has become: files that are written, not committed."""
+    """What a part has become: files that are written, not committed.
+
+    Attributes:
+        packed: rows that are in SST files, as those who packed them count.
+    """
 
     shard: int
     files: tuple[DataFile, ...]
     facts: PartFacts
     sst: tuple[SstFile, ...]
+    packed: int = 0
 
 
 def make(part: Part) -> Made:
     """Computes and writes a part.
 
     Raises:
-        CorruptData: a file of raw cannot be read, is not sorted, or has a null where none may be.
+        CorruptData: a file of raw cannot be read, is not sorted, or has a null where none may be;
+            a profile came in two steps.
         Refused: this process knows another spec than the driver.
     """
     spec = part.spec.known()
@@ -94,7 +100,9 @@ def make(part: Part) -> Made:
     files, facts = Files(part.target, {"shard": part.shard}), []
 
     def pieces() -> Iterator[Columns]:
+        last = -1
         for read in _read(part, spec):
+            last = _after(last, read)
             made = _summed(compiled, read, part.cutover_ms, spec)
             facts.append(_facts(part, read, made, spec))
             if len(made.rows):
@@ -102,13 +110,25 @@ def make(part: Part) -> Made:
 
     written = _written(pieces(), part.shard, files, spec)
     sst: tuple[SstFile, ...] = ()
+    packed = 0
     if part.packing is None:
         deque(written, maxlen=0)
     else:
         with sst_files.files_of(part.packing, part.shard) as into:
-            sst_files.write(into, written, part.packing, spec)
+            packed = sst_files.write(into, written, part.packing, spec)
             sst = tuple(into.done)
-    return Made(part.shard, tuple(files.close()), added(facts, spec), sst)
+    return Made(part.shard, tuple(files.close()), added(facts, spec), sst, packed)
+
+
+def _after(last: int, read: Impressions) -> int:
+    """The last profile of a step. Keys are looked at step by step (facts.py), which is enough as
+    long as each profile is in one."""
+    if len(read.profiles) and int(read.profiles.min()) <= last:
+        raise CorruptData(
+            f"raw: profile {read.profiles.min()} comes after profile {last}, expected whole "
+            "profiles, ascending and not negative"
+        )
+    return int(read.profiles.max(initial=last))
 
 
 def _facts(part: Part, read: Impressions, made: Columns, spec: Spec) -> PartFacts:

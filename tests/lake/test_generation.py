@@ -259,3 +259,36 @@ def test_a_null_in_raw_is_refused_by_name(tmp_path: Path) -> None:
     pq.write_table(table.set_column(at, table.schema.field(at), pa.nulls(1, pa.int64())), path)
     with pytest.raises(ImpressionsError, match="1 nulls in title_id, expected 0"):
         run(lake)
+
+
+def test_rows_that_are_in_no_file_are_missed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Made and counted, and then not written: the files say how many rows they have."""
+    other, write = lake_in(tmp_path), part.Files.write
+    monkeypatch.setattr(part.Files, "write", lambda files, rows: write(files, rows.slice(1)))
+    with pytest.raises(CorruptData, match=r"rows are in its files, expected the .* made"):
+        run(other)
+    assert snapshots.refs(tables.require(other.settings, tables.EMA, hint="")) == {}
+
+
+def test_rows_that_are_in_no_sst_file_are_missed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The manifest is compared with what was packed, not with what was made."""
+    from batch.exporting import sst_files
+
+    other, pack = lake_in(tmp_path), sst_files.pack
+    monkeypatch.setattr(sst_files, "pack", lambda *given: list(pack(*given))[:-1])
+    with pytest.raises(ImpressionsError, match="rows of the table were written, expected") as found:
+        run(other, exports=True)
+    assert found.value.reason == "incomplete_export"
+    assert not list((tmp_path / "generations").rglob("manifest.json"))
+
+
+def test_a_profile_in_two_steps_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its rows would be there twice, in steps that are each without fault."""
+    other, read = lake_in(tmp_path), part._read
+    monkeypatch.setattr(part, "_read", lambda *given: [*read(*given), *read(*given)])
+    with pytest.raises(CorruptData, match="expected whole profiles, ascending"):
+        run(other)
