@@ -9,7 +9,7 @@ rows stand file by file, in the order the files were given, and within a file as
     cut     what is below `safe`, the first profile that may have more rows, is complete
 
 Memory: of each file at hand a batch and what its reader holds, and the rows of one profile, however
-large the shard. A file that one batch can hold is read at once and closed, so that a year of small
+large the shard; of a range, rows in it. A file that one batch can hold is read at once and closed, so that a year of small
 ones takes no file descriptors. Where files are disjoint, as `compact` leaves them, one is at hand,
 or two where the first ends within a profile. A reader holds a MiB a column of a local file, and of
 an object a row group, which is fetched in parallel.
@@ -115,20 +115,20 @@ class _File:
         self.place, self.last = place, -math.inf
         self.begins = _begins(file, at, groups, profiles)
         self.path, self._profiles = path, profiles
-        self._batches = _batches(file, groups, columns, batch_rows)
-        self._is_read = sum(file.metadata.row_group(g).num_rows for g in groups) <= batch_rows
-        if self._is_read:
-            self._batches = iter(list(self._batches))
-            file.close()
         self._held: list[pa.RecordBatch] = []
+        self._batches = _batches(file, groups, columns, batch_rows)
+        if sum(file.metadata.row_group(g).num_rows for g in groups) <= batch_rows:
+            for batch in self._batches:
+                self._hold(batch)
+            file.close()
 
     def read(self) -> None:
-        """Hold one more batch; all of a file that is read already, so it delays no other."""
+        """Hold one more batch; of a file that is read already there is none, so it delays no
+        other."""
         with _named(self.path):
             for batch in self._batches:
                 self._hold(batch)
-                if not self._is_read:
-                    return
+                return
         self.last = math.inf
 
     def _hold(self, batch: pa.RecordBatch) -> None:
@@ -140,7 +140,7 @@ class _File:
         self.last = int(profiles[-1])
         if self._profiles != ALL_PROFILES:
             start, end = (_first(profiles, bound) for bound in self._profiles)
-            batch = batch.slice(start, end - start)
+            batch = _part(batch, start, end)
         self._held.append(batch)
 
     def take_below(self, safe: float) -> list[pa.RecordBatch]:
@@ -243,6 +243,15 @@ def _batches(
             batch_rows, row_groups=[group], columns=list(columns), use_threads=False
         )
         yield from (batch for batch in batches if batch.num_rows)
+
+
+def _part(batch: pa.RecordBatch, start: int, end: int) -> pa.RecordBatch:
+    """Rows of a batch; a few are copied, for a slice holds all of the batch in memory."""
+    import pyarrow as pa
+
+    if 2 * (end - start) > batch.num_rows:
+        return batch.slice(start, end - start)
+    return batch.take(pa.array(np.arange(start, end)))
 
 
 def _first(profiles: Int, bound: int) -> int:
