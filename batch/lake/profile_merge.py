@@ -58,7 +58,7 @@ def complete_profiles_of(
     """
     files = []
     for place, path in enumerate(paths):
-        with _named(path):
+        with naming(path):
             files.append(
                 _File(path, place, open_parquet(path, storage), columns, batch_rows, profiles)
             )
@@ -125,7 +125,7 @@ class _File:
     def read(self) -> None:
         """Hold one more batch; of a file that is read already there is none, so it delays no
         other."""
-        with _named(self.path):
+        with naming(self.path):
             for batch in self._batches:
                 self._hold(batch)
                 return
@@ -197,7 +197,7 @@ def _joined(pieces: Sequence[tuple[_File, pa.RecordBatch]]) -> pa.RecordBatch:
 
 
 @contextlib.contextmanager
-def _named(path: str) -> Iterator[None]:
+def naming(path: str) -> Iterator[None]:
     """Names the file that must be repaired: pyarrow's errors do not say which."""
     import pyarrow as pa
 
