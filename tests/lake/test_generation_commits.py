@@ -9,13 +9,16 @@ import pytest
 from pyiceberg.table import Table
 from pyiceberg.table.update import AddSnapshotUpdate
 
+from batch import week as steps
 from batch.compact import compact
 from batch.compacting import computing, publishing
 from batch.compacting.job import Compacting
 from batch.lake import generations, refs, snapshots, tables
+from impressions.clock import FixedClock
 from impressions.core.errors import Refused
 from impressions.core.spec import DAY_MS
 from impressions.settings.model import Settings
+from impressions.steps.asked import Week
 from impressions.terminal.report import start_run
 from tests.integration.conftest import Lake
 from tests.integration.raw_events import CUTOVER_MS, event, write_closed
@@ -94,4 +97,18 @@ def test_a_tag_that_another_compact_sets_first_is_set(
 
     monkeypatch.setattr(refs, "fast_forward", then_healed)
     assert run(lake).extra["status"] == "published"
+    assert set(snapshots.refs(ema(lake))) == {"main", "gen_2026_11_15"}
+
+
+def test_a_week_takes_a_generation_that_a_crash_left_without_its_tag(tmp_path: Path) -> None:
+    """Also where raw has changed since: it is published, and only its finish is missing."""
+    lake = lake_in(tmp_path)
+    run(lake)
+    refs.drop_branch(ema(lake), "gen_2026_11_15")  # a ref like another
+    at_ms = CUTOVER_MS - DAY_MS
+    write_closed(lake, [(9, event(1, at_ms), at_ms)])
+    asked = Week(lake.settings, FixedClock(CUTOVER_MS), cutover_ms=CUTOVER_MS)
+    assert steps.quality(asked).line == "judged when the generation was published"
+    assert steps.compact(asked).line == "2026-11-15 is published"
+    assert steps.export(asked).changed
     assert set(snapshots.refs(ema(lake))) == {"main", "gen_2026_11_15"}
