@@ -114,7 +114,8 @@ def _check_written(made: Mapping[int, int], written: Mapping[int, int]) -> None:
     if wrong:
         raise CorruptData(
             f"shard {wrong[0]}: {written[wrong[0]]:,} rows are in its files, expected the "
-            f"{made[wrong[0]]:,} that were made ({len(wrong)} shards differ): nothing was published",
+            f"{made[wrong[0]]:,} that were made ({len(wrong)} shards differ): nothing was "
+            "published",
             hint="run compact again",
             reason="rows_differ",
         )

@@ -9,10 +9,10 @@ rows stand file by file, in the order the files were given, and within a file as
     cut     what is below `safe`, the first profile that may have more rows, is complete
 
 Memory: of each file at hand a batch and what its reader holds, and the rows of one profile, however
-large the shard; of a range, rows in it. A file that one batch can hold is read at once and closed, so that a year of small
-ones takes no file descriptors. Where files are disjoint, as `compact` leaves them, one is at hand,
-or two where the first ends within a profile. A reader holds a MiB a column of a local file, and of
-an object a row group, which is fetched in parallel.
+large the shard; of a range, rows in it. A file that one batch can hold is read at once and closed,
+so that a year of small ones takes no file descriptors. Where files are disjoint, as `compact`
+leaves them, one is at hand, or two where the first ends within a profile. A reader holds a MiB a
+column of a local file, and of an object a row group, which is fetched in parallel.
 """
 
 from __future__ import annotations
@@ -136,7 +136,12 @@ class _File:
             raise CorruptData(f"{self.path}: nulls in {_PROFILE}, expected none")
         profiles = _profiles(batch)
         if profiles[0] < self.last or (profiles[1:] < profiles[:-1]).any():
-            raise CorruptData(f"{self.path}: profiles do not ascend; expected a sorted file")
+            raise CorruptData(
+                f"{self.path}: profiles do not ascend; expected a sorted file",
+                hint="of raw, a file that another engine wrote, as rewrite_data_files does without "
+                "a sort order: impressions close --again --slot DATE sorts it",
+                reason="not_sorted",
+            )
         self.last = int(profiles[-1])
         if self._profiles != ALL_PROFILES:
             start, end = (_first(profiles, bound) for bound in self._profiles)

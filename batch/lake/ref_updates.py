@@ -1,4 +1,4 @@
-"""Iceberg's updates of refs, stamped with no clock's time: one millisecond more than the last commit.
+"""Iceberg's updates of refs with the time of no clock: one millisecond more than the last commit.
 
 pyiceberg stamps a change of refs, and main's line in the log of snapshots, with this host's clock.
 Where that is behind by a minute, Iceberg's Java refuses to read the table from then on
@@ -28,9 +28,9 @@ class Dropping(RemoveSnapshotRefUpdate):
 
 
 class Guard(AssertRefSnapshotId):
-    """Of a branch that begins with the first snapshot of a table, too: pyiceberg takes none then."""
+    """Of a branch that begins with the first snapshot of a table, too: pyiceberg has none then."""
 
-    def validate(self, base_metadata: TableMetadata | None) -> None:
+    def validate(self, base_metadata: TableMetadata | None) -> None:  # type: ignore[override]
         if base_metadata is None or base_metadata.snapshots or self.snapshot_id is not None:
             super().validate(base_metadata)
 

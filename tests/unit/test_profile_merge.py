@@ -107,8 +107,9 @@ def test_no_files_no_rows():
 @pytest.mark.parametrize("batch_rows", [2, 100])
 def test_a_file_that_is_not_sorted_is_refused(tmp_path, batch_rows):
     pq.write_table(rows_of([1, 2, 9, 3, 4, 5]), tmp_path / "1.parquet")
-    with pytest.raises(CorruptData, match=r"1\.parquet: profiles do not ascend"):
+    with pytest.raises(CorruptData, match=r"1\.parquet: profiles do not ascend") as refused:
         read([str(tmp_path / "1.parquet")], batch_rows)
+    assert "close --again" in str(refused.value.hint)  # what another engine compacted
 
 
 def test_a_missing_column_is_refused(tmp_path):

@@ -1,4 +1,4 @@
-"""Rows of raw as a task takes them: what other engines may have written is read right, or refused."""
+"""Rows of raw as a task takes them: what other engines may have written is right, or refused."""
 
 from __future__ import annotations
 
