@@ -65,7 +65,7 @@ def test_two_compacts_of_a_date_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, published: bool
 ) -> None:
     """The second one to commit is refused by name, and main is that of the first."""
-    lake, check, others = lake_in(tmp_path), computing._check_read, []
+    lake, check, others = lake_in(tmp_path), computing._check_read, list[int]()
 
     def meanwhile(read: int, window: Any) -> None:
         check(read, window)
