@@ -18,7 +18,6 @@ column of a local file, and of an object a row group, which is fetched in parall
 from __future__ import annotations
 
 import contextlib
-import errno
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -28,7 +27,7 @@ import numpy as np
 from batch.lake.data_file_rows import ALL_PROFILES, Profiles
 from batch.lake.locations import local_path
 from impressions.core.decay import Int
-from impressions.core.errors import CorruptData, ImpressionsError
+from impressions.core.errors import CorruptData
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -210,13 +209,6 @@ def naming(path: str) -> Iterator[None]:
     try:
         yield
     except (pa.ArrowException, OSError) as error:
-        if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
-            raise ImpressionsError(
-                f"{path}: {error}",
-                hint="nothing is wrong with it; allow more open files (ulimit -n), or give compact "
-                "more memory (compact.memory_mb), for files that fit are closed at once",
-                reason="open_files",
-            ) from error
         away = "" if local_path(path) else "where the store was away, run it again; else "
         raise CorruptData(
             f"{path}: cannot be read: {error}",

@@ -1,6 +1,5 @@
 """Rows of a shard out of its Parquet files: the same rows however they lie in files."""
 
-import errno
 import random
 from itertools import pairwise
 
@@ -10,7 +9,7 @@ import pytest
 
 from batch.lake import profile_merge
 from batch.lake.profile_merge import complete_profiles_of
-from impressions.core.errors import CorruptData, ImpressionsError
+from impressions.core.errors import CorruptData
 
 COLUMNS = ("profile_id", "title_id", "tail_day")
 
@@ -149,15 +148,6 @@ def test_a_file_whose_data_rotted_is_named(tmp_path):
 def test_a_file_that_is_gone_is_named(tmp_path):
     with pytest.raises(CorruptData, match=r"gone\.parquet: cannot be read: "):
         read([str(tmp_path / "gone.parquet")])
-
-
-def test_too_many_open_files_are_no_rotten_file(tmp_path, monkeypatch):
-    """Nobody shall restore a file that is well."""
-    full = OSError(errno.EMFILE, "Too many open files")
-    monkeypatch.setattr(profile_merge, "open_parquet", lambda *_: (_ for _ in ()).throw(full))
-    with pytest.raises(ImpressionsError, match=r"1\.parquet: .*Too many open files") as refused:
-        read([str(tmp_path / "1.parquet")])
-    assert refused.value.reason == "open_files"
 
 
 def test_of_a_range_only_its_rows_are_held(tmp_path):
