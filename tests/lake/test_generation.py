@@ -15,10 +15,12 @@ from batch.compact import compact
 from batch.compacting import computing, part, planning
 from batch.compacting.job import Compacting
 from batch.export import export
+from batch.exporting import profile_packing, sst_files
 from batch.exporting.job import Exporting
 from batch.jobs.tasks import Runner
 from batch.lake import snapshots, tables
 from batch.lake.data_file_rows import rows_of
+from batch.lake.data_file_writer import Files
 from batch.lake.data_files import live_files
 from batch.lake.locations import local_path
 from impressions.core.errors import CorruptData, ImpressionsError
@@ -265,8 +267,8 @@ def test_rows_that_are_in_no_file_are_missed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Made and counted, and then not written: the files say how many rows they have."""
-    other, write = lake_in(tmp_path), part.Files.write
-    monkeypatch.setattr(part.Files, "write", lambda files, rows: write(files, rows.slice(1)))
+    other, write = lake_in(tmp_path), Files.write
+    monkeypatch.setattr(Files, "write", lambda files, rows: write(files, rows.slice(1)))
     with pytest.raises(CorruptData, match=r"rows are in its files, expected the .* made"):
         run(other)
     assert snapshots.refs(tables.require(other.settings, tables.EMA, hint="")) == {}
@@ -276,10 +278,8 @@ def test_rows_that_are_in_no_sst_file_are_missed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The manifest is compared with what was packed, not with what was made."""
-    from batch.exporting import sst_files
-
-    other, pack = lake_in(tmp_path), sst_files.pack
-    monkeypatch.setattr(sst_files, "pack", lambda *given: list(pack(*given))[:-1])
+    other = lake_in(tmp_path)
+    monkeypatch.setattr(sst_files, "pack", lambda *given: list(profile_packing.pack(*given))[:-1])
     with pytest.raises(ImpressionsError, match="rows of the table were written, expected") as found:
         run(other, exports=True)
     assert found.value.reason == "incomplete_export"

@@ -13,10 +13,11 @@ from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
 
 import pytest
-from pyiceberg.table import update
+from pyiceberg.table import CommitTableRequest, TableIdentifier, update
 
 from batch.lake import refs, snapshots, tables
 from batch.lake.guarded_commit import commit
+from batch.lake.ref_updates import Dropping, Guard
 from impressions.settings.model import Settings
 from tests.integration.landing import one_row
 from tests.lake.rows import bring_in, file_of
@@ -76,3 +77,23 @@ class _DayBehind(datetime):
     @classmethod
     def now(cls, tz: tzinfo | None = None) -> _DayBehind:
         return super().now(tz) - timedelta(days=1)
+
+
+def test_behind_rest_they_are_the_updates_of_the_specification() -> None:
+    """What another server is sent does not show that they are stamped here."""
+    pointing = refs.branch_at("audit_2026_11_15", 7)
+    dropping, guard = Dropping(ref_name="a"), Guard(ref="a", **{"snapshot-id": None})
+    plain = update.SetSnapshotRefUpdate(**pointing.model_dump(by_alias=True))
+    ours, theirs = (
+        CommitTableRequest(
+            identifier=TableIdentifier(namespace=("n",), name="t"), requirements=needs, updates=of
+        ).model_dump_json()
+        for needs, of in (
+            ((guard,), (pointing, dropping)),
+            (
+                (update.AssertRefSnapshotId(ref="a", **{"snapshot-id": None}),),
+                (plain, update.RemoveSnapshotRefUpdate(ref_name="a")),
+            ),
+        )
+    )
+    assert ours == theirs
