@@ -154,11 +154,11 @@ def _computed(
 def _written(computed: Computed) -> list[Written]:
     shards = sorted(computed.facts)
     files = {s: tuple(file for file in computed.sst if file.shard == s) for s in shards}
-    return [Written(s, computed.facts[s].entries, files[s]) for s in shards]
+    return [Written(s, computed.packed[s], files[s]) for s in shards]
 
 
 def _entries(computed: Computed) -> dict[int, int]:
-    return {s: facts.entries for s, facts in computed.facts.items() if facts.entries}
+    return {shard: rows for shard, rows in computed.rows.items() if rows}
 
 
 def _with_export(done: Outcome, exporting: Exporting | None, *, dry_run: bool = False) -> Outcome:

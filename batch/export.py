@@ -106,7 +106,8 @@ def export(job: Exporting, *, force: bool = False, dry_run: bool = False) -> Out
     generation, ema = _published(job)
     files = by_shard(live_files(ema, generation.snapshot_id))
     target = target_of(ema)
-    entries = {shard: entries_of(of, target) for shard, of in files.items()}
+    counted = {shard: entries_of(of, target) for shard, of in files.items()}
+    entries = {shard: rows for shard, rows in counted.items() if rows}
     there = None if force else verifying.manifest_there(job)
     if dry_run:
         status = "would verify" if there else "would write"

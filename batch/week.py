@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from batch.closing.recording import record
 from batch.closing.request import Request
-from batch.compacting import quality_gate
+from batch.compacting import publishing, quality_gate
 from batch.jobs.context import Context
 from batch.jobs.tasks import runner_of_submission
 from batch.lake import generations, tables
@@ -218,7 +218,10 @@ def _is_exported(week: Week, generation: Generation) -> bool:
 
 
 def _history(week: Week) -> History:
-    return generations.history(tables.find(week.settings, tables.EMA))
+    """What is published, once what a crash left of a publication is finished."""
+    ema = tables.find(week.settings, tables.EMA)
+    known = generations.history(ema)
+    return known if ema is None or week.dry_run else publishing.heal(ema, known)
 
 
 def _published(week: Week) -> Generation | None:

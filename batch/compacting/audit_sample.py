@@ -25,7 +25,7 @@ from batch.jobs.same_spec import SpecOf
 from batch.lake.data_file_rows import Profiles
 from batch.lake.data_files import LiveFile
 from batch.lake.ema_columns import NOT_TAIL, Columns, column_names, columns_of
-from batch.lake.profile_merge import complete_profiles_of, open_parquet
+from batch.lake.profile_merge import complete_profiles_of, naming, open_parquet
 from impressions.core.errors import CorruptData
 from impressions.core.item import MAX_LOCATION
 from impressions.core.spec import ITEM_LOCATION_BITS, Spec
@@ -101,10 +101,11 @@ def ranges_of(
 def compare(task: Range) -> Sample:
     """One range: rows of ema as they were written, and as they follow from raw."""
     spec = task.spec.known()
-    profiles, count = _range(task)
-    if not count:
-        return Sample(0, ())
+    count = 0
     try:
+        profiles, count = _range(task)
+        if not count:
+            return Sample(0, ())
         read = complete_profiles_of(task.ema, column_names(spec), task.storage, profiles=profiles)
         found = [columns_of(piece, spec) for piece in read]
     except CorruptData as error:
@@ -119,10 +120,14 @@ def compare(task: Range) -> Sample:
 
 def _range(task: Range) -> tuple[Profiles, int]:
     """The profiles of a row group, from a place in it on; and how many they are."""
-    files = [open_parquet(path, task.storage) for path in task.ema]
-    groups = [(file, g) for file in files for g in range(file.num_row_groups)]
-    file, group = groups[task.chosen % len(groups)]
-    rows = file.read_row_group(group, columns=["profile_id", "impressions"], use_threads=False)
+    groups = []
+    for path in task.ema:
+        with naming(path):
+            file = open_parquet(path, task.storage)
+            groups += [(path, file, group) for group in range(file.num_row_groups)]
+    path, file, group = groups[task.chosen % len(groups)]
+    with naming(path):
+        rows = file.read_row_group(group, columns=["profile_id", "impressions"], use_threads=False)
     if rows["profile_id"].null_count or rows["impressions"].null_count or not rows.num_rows:
         return (0, 0), 0
     profiles, starts = np.unique(rows["profile_id"].to_numpy(), return_index=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -32,19 +33,24 @@ class Computed:
     Attributes:
         facts: shard -> what its tasks counted.
         parts: how many tasks it took.
+        rows: shard -> rows in the files that were committed, as these say.
         sst: files that were packed in the same pass, in no manifest yet.
+        packed: shard -> rows in them.
     """
 
     facts: Mapping[int, PartFacts]
     parts: int
+    rows: Mapping[int, int]
     sst: tuple[SstFile, ...]
+    packed: Mapping[int, int]
 
 
 def compute(job: Compacting, window: Window, ema: Table, packing: Packing | None) -> Computed:
     """Tags the source, computes all parts, commits their files to the audit branch.
 
     Raises:
-        CorruptData: a file of raw cannot be read, or has not the rows it should have.
+        CorruptData: a file of raw cannot be read, or has not the rows it should have; or files
+            were written that have not the rows that were made.
         InjectedFailure, or whatever a task raises: nothing is committed.
     """
     raw = tables.require(job.settings, tables.RAW, hint="impressions land")
@@ -64,9 +70,15 @@ def compute(job: Compacting, window: Window, ema: Table, packing: Packing | None
     )  # fmt: skip
     facts = _by_shard(job, made)
     _check_read(sum(one.read for one in facts.values()), window)
+    rows, packed = Counter[int](), Counter[int]()
+    for one in made:
+        rows[one.shard] += sum(file.record_count for file in one.files)
+        packed[one.shard] += one.packed
+    _check_written({shard: one.entries for shard, one in facts.items()}, rows)
     files = [file for one in made for file in one.files]
     publishing.write(ema, files, job.cutover_ms, origin(job, window))
-    return Computed(facts, len(parts), tuple(file for one in made for file in one.sst))
+    sst = tuple(file for one in made for file in one.sst)
+    return Computed(facts, len(parts), rows, sst, packed)
 
 
 def origin(job: Compacting, window: Window) -> dict[str, str]:
@@ -92,5 +104,18 @@ def _check_read(read: int, window: Window) -> None:
             f"{read:,} rows of raw were read in the window's {len(window.files):,} files, expected "
             f"{window.rows:,}, as their metadata say: nothing was published",
             hint="run compact again; if it stays so, a file was replaced by hand",
+            reason="rows_differ",
+        )
+
+
+def _check_written(made: Mapping[int, int], written: Mapping[int, int]) -> None:
+    """Every row that was made, and audited, is in a file."""
+    wrong = [shard for shard in made if made[shard] != written[shard]]
+    if wrong:
+        raise CorruptData(
+            f"shard {wrong[0]}: {written[wrong[0]]:,} rows are in its files, expected the "
+            f"{made[wrong[0]]:,} that were made ({len(wrong)} shards differ): nothing was "
+            "published",
+            hint="run compact again",
             reason="rows_differ",
         )

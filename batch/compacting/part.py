@@ -30,6 +30,7 @@ from batch.lake.profile_merge import complete_profiles_of
 from impressions.compiled import sums
 from impressions.compiled.sums import Impressions
 from impressions.core.errors import CorruptData
+from impressions.core.item import MAX_TITLE
 from impressions.core.rows import Rows
 from impressions.core.spec import Spec
 from impressions.formats.manifest import SstFile
@@ -73,19 +74,25 @@ class Part:
 
 @dataclass(frozen=True)
 class Made:
-    """What a part has become: files that are written, not committed."""
+    """What a part has become: files that are written, not committed.
+
+    Attributes:
+        packed: rows that are in SST files, as those who packed them count.
+    """
 
     shard: int
     files: tuple[DataFile, ...]
     facts: PartFacts
     sst: tuple[SstFile, ...]
+    packed: int = 0
 
 
 def make(part: Part) -> Made:
     """Computes and writes a part.
 
     Raises:
-        CorruptData: a file of raw cannot be read, is not sorted, or has a null where none may be.
+        CorruptData: a file of raw cannot be read, is not sorted, or has a null where none may be;
+            a profile came in two steps.
         Refused: this process knows another spec than the driver.
     """
     spec = part.spec.known()
@@ -93,7 +100,9 @@ def make(part: Part) -> Made:
     files, facts = Files(part.target, {"shard": part.shard}), []
 
     def pieces() -> Iterator[Columns]:
+        last = -1
         for read in _read(part, spec):
+            last = _after(last, read)
             made = _summed(compiled, read, part.cutover_ms, spec)
             facts.append(_facts(part, read, made, spec))
             if len(made.rows):
@@ -101,13 +110,25 @@ def make(part: Part) -> Made:
 
     written = _written(pieces(), part.shard, files, spec)
     sst: tuple[SstFile, ...] = ()
+    packed = 0
     if part.packing is None:
         deque(written, maxlen=0)
     else:
         with sst_files.files_of(part.packing, part.shard) as into:
-            sst_files.write(into, written, part.packing, spec)
+            packed = sst_files.write(into, written, part.packing, spec)
             sst = tuple(into.done)
-    return Made(part.shard, tuple(files.close()), added(facts, spec), sst)
+    return Made(part.shard, tuple(files.close()), added(facts, spec), sst, packed)
+
+
+def _after(last: int, read: Impressions) -> int:
+    """The last profile of a step. Keys are looked at step by step (facts.py), which is enough as
+    long as each profile is in one."""
+    if len(read.profiles) and int(read.profiles.min()) <= last:
+        raise CorruptData(
+            f"raw: profile {read.profiles.min()} comes after profile {last}, expected whole "
+            "profiles, ascending and not negative"
+        )
+    return int(read.profiles.max(initial=last))
 
 
 def _facts(part: Part, read: Impressions, made: Columns, spec: Spec) -> PartFacts:
@@ -127,7 +148,11 @@ def _read(part: Part, spec: Spec) -> Iterator[Impressions]:
 
 
 def impressions_of(batch: pa.RecordBatch, spec: Spec) -> Impressions:
-    """Numpy columns of rows of raw. Raises CorruptData for a null."""
+    """Numpy columns of rows of raw.
+
+    Raises:
+        CorruptData: a null, or a title that has no place in an item.
+    """
     import pyarrow as pa
 
     def column(name: str, kind: pa.DataType) -> np.ndarray:
@@ -139,11 +164,15 @@ def impressions_of(batch: pa.RecordBatch, spec: Spec) -> Impressions:
     values = np.empty((len(spec.added_columns), batch.num_rows))
     for name, row in zip(spec.added_columns, values, strict=True):
         row[:] = column(name, batch.schema.field(name).type)
+    titles = column("title_id", pa.int64())
+    if len(titles) and not 0 <= titles.min() <= titles.max() <= MAX_TITLE:
+        raise CorruptData(f"raw: a title is outside of 0..{MAX_TITLE}")  # shifted, another title
+    in_us = pa.timestamp("us", batch.schema.field("event_time").type.tz)
     return Impressions(
         profiles=column("profile_id", pa.int64()),
-        titles=column("title_id", pa.int64()),
+        titles=titles,
         locations=column("location", pa.int32()),
-        event_us=column("event_time", pa.int64()),
+        event_us=column("event_time", in_us).view(np.int64),
         left_out=column("duplicate", pa.bool_()),
         values=values,
     )

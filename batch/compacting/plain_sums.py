@@ -27,11 +27,12 @@ def plain_sums(of: Impressions, cutover_ms: int, spec: Spec) -> Columns:
     Raises:
         CorruptData: a location that is none.
     """
-    if len(of.locations) and not 0 <= of.locations.min() <= of.locations.max() <= MAX_LOCATION:
-        raise CorruptData(f"raw: a location is outside of 0..{MAX_LOCATION}")
     event_ms = of.event_us // 1000
     event_day = event_ms // DAY_MS
     keep = np.flatnonzero(~of.left_out & (event_day >= window.first_day(cutover_ms, spec)))
+    counted = of.locations[keep]
+    if len(counted) and not 0 <= counted.min() <= counted.max() <= MAX_LOCATION:
+        raise CorruptData(f"raw: a location is outside of 0..{MAX_LOCATION}")
     days = np.where(event_day < window.tail_days(cutover_ms, spec).stop, event_day, NOT_TAIL)
     items = item.pack(of.titles, of.locations.astype(np.int64))
     added = dict(zip(spec.added_columns, of.values, strict=True))

@@ -19,7 +19,7 @@ from batch.compacting.part import Part
 from batch.compacting.window import Window
 from batch.exporting.sst_files import Packing
 from batch.jobs.same_spec import SpecOf
-from batch.lake.data_file_rows import ALL_PROFILES, Profiles, opened, split
+from batch.lake.data_file_rows import ALL_PROFILES, Profiles, opened, read_group, split
 from batch.lake.data_file_writer import target_of
 from batch.lake.data_files import LiveFile
 from impressions.core.decay import Int
@@ -97,6 +97,6 @@ def _sampled(files: Sequence[LiveFile], io: FileIO) -> Iterator[Int]:
     large = sorted(files, key=lambda file: file.data.record_count)[len(files) // 2 :]
     for file in large[:: max(1, len(large) // _SAMPLED_GROUPS)]:
         with opened(file.path, io) as parquet:
-            groups = range(parquet.num_row_groups)
-            column = parquet.read_row_groups(groups, columns=["profile_id"], use_threads=False)
-            yield column["profile_id"].to_numpy()[::16]
+            for group in range(parquet.num_row_groups):
+                rows = read_group(parquet, file.path, group, ["profile_id"])
+                yield rows["profile_id"].to_numpy()[::16]

@@ -11,11 +11,12 @@ What was published is read by batch/lake/generations.py.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from batch.lake import refs, snapshots
-from batch.lake.conflict import Conflict
+from batch.lake.conflict import Conflict, retried
 from batch.lake.data_files import live_files
 from batch.lake.generations import History
 from batch.lake.guarded_commit import commit
@@ -35,35 +36,57 @@ def write(
 ) -> None:
     """Commits files in place of all others to the audit branch, which starts again from main."""
     branch, main = ref_name("audit", cutover_ms), snapshots.main_id(ema)
-    refs.set_branch(ema, branch, at=main)
-    before = [file.data for file in live_files(ema, main)]
-    commit(ema, files, properties, removed=before, branch=branch)
+    with _alone(ema, cutover_ms):
+        refs.set_branch(ema, branch, at=main)
+        before = [file.data for file in live_files(ema, main)]
+        commit(ema, files, properties, removed=before, branch=branch)
     failpoint("after-write")
 
 
 def sign_off(ema: Table, cutover_ms: int, properties: Mapping[str, str]) -> None:
     """Commit the results of the audits to the audit branch; no row changes."""
-    commit(ema, (), properties, branch=ref_name("audit", cutover_ms))
+    with _alone(ema, cutover_ms):
+        commit(ema, (), properties, branch=ref_name("audit", cutover_ms))
     failpoint("after-audit")
 
 
 def publish(ema: Table, cutover_ms: int) -> int:
     """Make the signed audit branch the generation; returns its snapshot."""
     branch, tag = ref_name("audit", cutover_ms), ref_name("gen", cutover_ms)
-    try:
+    with _alone(ema, cutover_ms):
         snapshot_id = refs.fast_forward(ema, branch)
+    failpoint("after-fast-forward")
+    _finished(ema, lambda: refs.set_tag(ema, tag, at=snapshot_id))
+    failpoint("after-tag")
+    _finished(ema, lambda: refs.drop_branch(ema, branch))
+    return snapshot_id
+
+
+@contextmanager
+def _alone(ema: Table, cutover_ms: int) -> Iterator[None]:
+    """Refused where main or the audit branch is not where this compact found or left it."""
+    try:
+        yield
     except Conflict as error:
         raise Refused(
-            f"main of {'.'.join(ema.name())} moved while {generation_id(cutover_ms)} was computed: "
-            "another compact published meanwhile",
+            f"main of {'.'.join(ema.name())} moved while {generation_id(cutover_ms)} was computed, "
+            f"or branch {ref_name('audit', cutover_ms)} did: another compact ran meanwhile",
             hint="run one compact at a time; running this one again starts from the new main",
             reason="main_moved",
         ) from error
-    failpoint("after-fast-forward")
-    refs.set_tag(ema, tag, at=snapshot_id)
-    failpoint("after-tag")
-    refs.drop_branch(ema, branch)
-    return snapshot_id
+
+
+def _finished(ema: Table, step: Callable[[], None]) -> None:
+    """A step that another process may take at the same time (`heal`): then it is taken."""
+
+    def attempt() -> None:
+        try:
+            step()
+        except Conflict:
+            ema.refresh()
+            raise
+
+    retried(attempt)
 
 
 def heal(ema: Table, known: History) -> History:
@@ -72,10 +95,11 @@ def heal(ema: Table, known: History) -> History:
     if main is None:
         return known
     if main.cutover_ms not in known.tagged:
-        refs.set_tag(ema, ref_name("gen", main.cutover_ms), at=main.snapshot_id)
+        tag = ref_name("gen", main.cutover_ms)
+        _finished(ema, lambda: refs.set_tag(ema, tag, at=main.snapshot_id))
         event(HEALED, "publication of a generation finished", main.name)
     branch = ref_name("audit", main.cutover_ms)
     # At another snapshot it is a computation that was kept to be looked at.
     if snapshots.refs(ema).get(branch) == main.snapshot_id:
-        refs.drop_branch(ema, branch)
+        _finished(ema, lambda: refs.drop_branch(ema, branch))
     return History({main.cutover_ms: main, **known.tagged}, main)

@@ -105,7 +105,8 @@ def _pieces(task: Shard) -> Iterator[pa.Table | pa.RecordBatch]:
 
     schema = task.target.metadata.schema()
     tables = [t for file in task.files for t in rows_of(file, task.target.io, schema, columns)]
-    yield pa.concat_tables(tables).sort_by("profile_id")
+    if any(table.num_rows for table in tables):
+        yield pa.concat_tables(tables).sort_by("profile_id")
 
 
 def _of_shard(

@@ -22,6 +22,7 @@ needed_files      every file that a table's metadata names
 stored_files      the files that lie below a table's location
 times_in_names    when a file was begun, as its name says
 refs              branches and tags, each with an age at which it expires
+ref_updates       Iceberg's updates of refs, stamped with no clock's time
 conflict          a step repeated from the newest state when another commit came first
 durable           a FileIO that reports nothing as written before the disk has it
 locations         locations of Iceberg and local paths

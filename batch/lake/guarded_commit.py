@@ -78,7 +78,7 @@ def commit(
             for update in transaction._updates
         )
         if head is None:
-            requirements = (*requirements, refs.guard(table, MAIN))
+            requirements = (*requirements, *(refs.guard(table, ref) for ref in (MAIN, branch)))
             updates = (*updates, refs.branch_at(branch, producer.snapshot_id))
         _publish(table, requirements, updates, producer.snapshot_id)
     except (CommitFailedException, ValidationException) as error:
@@ -142,5 +142,6 @@ def _publish(table: Table, requirements: tuple, updates: tuple, snapshot_id: int
     except CommitFailedException:
         raise
     except Exception:  # of any driver: the pointer may be swapped although no answer came
-        if table.catalog.load_table(table.name()).snapshot_by_id(snapshot_id) is None:
+        table.refresh()  # what comes next rests on this commit
+        if table.snapshot_by_id(snapshot_id) is None:
             raise

@@ -9,10 +9,10 @@ rows stand file by file, in the order the files were given, and within a file as
     cut     what is below `safe`, the first profile that may have more rows, is complete
 
 Memory: of each file at hand a batch and what its reader holds, and the rows of one profile, however
-large the shard. A file that one batch can hold is read at once and closed, so that a year of small
-ones takes no file descriptors. Where files are disjoint, as `compact` leaves them, one is at hand,
-or two where the first ends within a profile. A reader holds a MiB a column of a local file, and of
-an object a row group, which is fetched in parallel.
+large the shard; of a range, rows in it. A file that one batch can hold is read at once and closed,
+so that a year of small ones takes no file descriptors. Where files are disjoint, as `compact`
+leaves them, one is at hand, or two where the first ends within a profile. A reader holds a MiB a
+column of a local file, and of an object a row group, which is fetched in parallel.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def complete_profiles_of(
     """
     files = []
     for place, path in enumerate(paths):
-        with _named(path):
+        with naming(path):
             files.append(
                 _File(path, place, open_parquet(path, storage), columns, batch_rows, profiles)
             )
@@ -92,7 +92,7 @@ class _File:
     """One file while it is merged: rows come in by `read` and leave by `take_below`.
 
     Attributes:
-        place: among the files that were given.
+        path: as Iceberg has it.   place: among the files that were given.
         begins: the first profile it may have in the range; infinite where it has none.
         last: the last profile that was read, which may go on; infinite after the last batch.
     """
@@ -114,33 +114,38 @@ class _File:
         groups = [g for g in range(file.num_row_groups) if _may_hold(file, at, g, profiles)]
         self.place, self.last = place, -math.inf
         self.begins = _begins(file, at, groups, profiles)
-        self._path, self._profiles = path, profiles
-        self._batches = _batches(file, groups, columns, batch_rows)
-        self._is_read = sum(file.metadata.row_group(g).num_rows for g in groups) <= batch_rows
-        if self._is_read:
-            self._batches = iter(list(self._batches))
-            file.close()
+        self.path, self._profiles = path, profiles
         self._held: list[pa.RecordBatch] = []
-
-    def read(self) -> None:
-        """Hold one more batch; all of a file that is read already, so it delays no other."""
-        with _named(self._path):
+        self._batches = _batches(file, groups, columns, batch_rows)
+        if sum(file.metadata.row_group(g).num_rows for g in groups) <= batch_rows:
             for batch in self._batches:
                 self._hold(batch)
-                if not self._is_read:
-                    return
+            file.close()
+
+    def read(self) -> None:
+        """Hold one more batch; of a file that is read already there is none, so it delays no
+        other."""
+        with naming(self.path):
+            for batch in self._batches:
+                self._hold(batch)
+                return
         self.last = math.inf
 
     def _hold(self, batch: pa.RecordBatch) -> None:
         if batch.column(_PROFILE).null_count:
-            raise CorruptData(f"{self._path}: nulls in {_PROFILE}, expected none")
+            raise CorruptData(f"{self.path}: nulls in {_PROFILE}, expected none")
         profiles = _profiles(batch)
         if profiles[0] < self.last or (profiles[1:] < profiles[:-1]).any():
-            raise CorruptData(f"{self._path}: profiles do not ascend; expected a sorted file")
+            raise CorruptData(
+                f"{self.path}: profiles do not ascend; expected a sorted file",
+                hint="of raw, a file that another engine wrote, as rewrite_data_files does without "
+                "a sort order: impressions close --again --slot DATE sorts it",
+                reason="not_sorted",
+            )
         self.last = int(profiles[-1])
         if self._profiles != ALL_PROFILES:
             start, end = (_first(profiles, bound) for bound in self._profiles)
-            batch = batch.slice(start, end - start)
+            batch = _part(batch, start, end)
         self._held.append(batch)
 
     def take_below(self, safe: float) -> list[pa.RecordBatch]:
@@ -163,8 +168,6 @@ class _File:
 
 def _merged(waiting: list[_File]) -> Iterator[pa.RecordBatch]:
     """Pieces of complete profiles; the files stand in the order in which they begin."""
-    import pyarrow as pa
-
     at_hand: list[_File] = []
     while waiting or at_hand:
         while waiting and waiting[0].begins <= _safe(at_hand):
@@ -172,26 +175,45 @@ def _merged(waiting: list[_File]) -> Iterator[pa.RecordBatch]:
             at_hand[-1].read()
         safe = _safe(at_hand)
         in_order = sorted(at_hand, key=lambda file: file.place)
-        if pieces := [piece for file in in_order for piece in file.take_below(safe)]:
-            yield pa.concat_batches(pieces)
+        if pieces := [(file, piece) for file in in_order for piece in file.take_below(safe)]:
+            yield _joined(pieces)
         at_hand = [file for file in at_hand if not file.is_spent]
         for file in at_hand:
             if file.last == safe:
                 file.read()
 
 
+def _joined(pieces: Sequence[tuple[_File, pa.RecordBatch]]) -> pa.RecordBatch:
+    """All rows; CorruptData where files have other types of one column."""
+    import pyarrow as pa
+
+    try:
+        return pa.concat_batches([piece for _, piece in pieces])
+    except pa.ArrowInvalid as error:
+        first = pieces[0][1].schema
+        for file, piece in pieces:
+            for here, there in zip(piece.schema, first, strict=True):
+                if here.type != there.type:
+                    raise CorruptData(
+                        f"{file.path}: column {here.name} is {here.type}, expected {there.type}, "
+                        "as in other files of the table",
+                    ) from error
+        raise
+
+
 @contextlib.contextmanager
-def _named(path: str) -> Iterator[None]:
+def naming(path: str) -> Iterator[None]:
     """Names the file that must be repaired: pyarrow's errors do not say which."""
     import pyarrow as pa
 
     try:
         yield
     except (pa.ArrowException, OSError) as error:
+        away = "" if local_path(path) else "where the store was away, run it again; else "
         raise CorruptData(
             f"{path}: cannot be read: {error}",
-            hint="restore this file from a backup or another replica under the same name; rows of "
-            "ema come back with `impressions compact`",
+            hint=f"{away}restore this file from a backup or another replica under the same name; "
+            "rows of ema come back with `impressions compact`",
             reason="rotten_file",
         ) from error
 
@@ -227,6 +249,15 @@ def _batches(
             batch_rows, row_groups=[group], columns=list(columns), use_threads=False
         )
         yield from (batch for batch in batches if batch.num_rows)
+
+
+def _part(batch: pa.RecordBatch, start: int, end: int) -> pa.RecordBatch:
+    """Rows of a batch; a few are copied, for a slice holds all of the batch in memory."""
+    import pyarrow as pa
+
+    if 2 * (end - start) > batch.num_rows:
+        return batch.slice(start, end - start)
+    return batch.take(pa.array(np.arange(start, end)))
 
 
 def _first(profiles: Int, bound: int) -> int:

@@ -3,7 +3,8 @@ hold their snapshots.
 
 Names come from impressions/formats/generation_paths.py (`ref_name`). Creating replaces, dropping
 what is not there is no error: so each step of a job may be repeated after a crash. Each is one
-commit, on top of the refs the table was loaded with; `table` shows it afterwards.
+commit, on top of the refs the table was loaded with; `table` shows it afterwards. None is stamped
+with this host's clock (ref_updates.py).
 """
 
 from __future__ import annotations
@@ -34,10 +35,10 @@ def set_tag(table: Table, tag: str, at: int) -> None:
 
 
 def drop_branch(table: Table, branch: str) -> None:
-    from pyiceberg.table.update import RemoveSnapshotRefUpdate
+    from batch.lake.ref_updates import Dropping
 
     if branch in snapshots.refs(table):
-        _commit(table, branch, RemoveSnapshotRefUpdate(ref_name=branch))
+        _commit(table, branch, Dropping(ref_name=branch))
 
 
 def fast_forward(table: Table, branch: str) -> int:
@@ -61,17 +62,17 @@ def branch_at(branch: str, snapshot_id: int) -> Any:
 
 def guard(table: Table, name: str) -> Any:
     """Iceberg's requirement that a ref is still what it was when the table was loaded."""
-    from pyiceberg.table.update import AssertRefSnapshotId
+    from batch.lake.ref_updates import Guard
 
-    return AssertRefSnapshotId(ref=name, **{"snapshot-id": snapshots.refs(table).get(name)})
+    return Guard(ref=name, **{"snapshot-id": snapshots.refs(table).get(name)})
 
 
 def _pointing(name: str, at: int, kind: str, days: int | None) -> Any:
-    from pyiceberg.table.update import SetSnapshotRefUpdate
+    from batch.lake.ref_updates import Pointing
 
     fields = {"ref-name": name, "type": kind, "snapshot-id": at}
     age = {} if days is None else {"max-ref-age-ms": days * DAY_MS}
-    return SetSnapshotRefUpdate(**fields, **age)
+    return Pointing(**fields, **age)
 
 
 def _commit(table: Table, name: str, update: Any) -> None:

@@ -15,10 +15,12 @@ from batch.compact import compact
 from batch.compacting import computing, part, planning
 from batch.compacting.job import Compacting
 from batch.export import export
+from batch.exporting import profile_packing, sst_files
 from batch.exporting.job import Exporting
 from batch.jobs.tasks import Runner
 from batch.lake import snapshots, tables
 from batch.lake.data_file_rows import rows_of
+from batch.lake.data_file_writer import Files
 from batch.lake.data_files import live_files
 from batch.lake.locations import local_path
 from impressions.core.errors import CorruptData, ImpressionsError
@@ -259,3 +261,34 @@ def test_a_null_in_raw_is_refused_by_name(tmp_path: Path) -> None:
     pq.write_table(table.set_column(at, table.schema.field(at), pa.nulls(1, pa.int64())), path)
     with pytest.raises(ImpressionsError, match="1 nulls in title_id, expected 0"):
         run(lake)
+
+
+def test_rows_that_are_in_no_file_are_missed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Made and counted, and then not written: the files say how many rows they have."""
+    other, write = lake_in(tmp_path), Files.write
+    monkeypatch.setattr(Files, "write", lambda files, rows: write(files, rows.slice(1)))
+    with pytest.raises(CorruptData, match=r"rows are in its files, expected the .* made"):
+        run(other)
+    assert snapshots.refs(tables.require(other.settings, tables.EMA, hint="")) == {}
+
+
+def test_rows_that_are_in_no_sst_file_are_missed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The manifest is compared with what was packed, not with what was made."""
+    other = lake_in(tmp_path)
+    monkeypatch.setattr(sst_files, "pack", lambda *given: list(profile_packing.pack(*given))[:-1])
+    with pytest.raises(ImpressionsError, match="rows of the table were written, expected") as found:
+        run(other, exports=True)
+    assert found.value.reason == "incomplete_export"
+    assert not list((tmp_path / "generations").rglob("manifest.json"))
+
+
+def test_a_profile_in_two_steps_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its rows would be there twice, in steps that are each without fault."""
+    other, read = lake_in(tmp_path), part._read
+    monkeypatch.setattr(part, "_read", lambda *given: [*read(*given), *read(*given)])
+    with pytest.raises(CorruptData, match="expected whole profiles, ascending"):
+        run(other)

@@ -9,11 +9,15 @@ from __future__ import annotations
 
 import itertools
 import time
+from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
 
 import pytest
+from pyiceberg.table import CommitTableRequest, TableIdentifier, update
 
-from batch.lake import tables
+from batch.lake import refs, snapshots, tables
+from batch.lake.guarded_commit import commit
+from batch.lake.ref_updates import Dropping, Guard
 from impressions.settings.model import Settings
 from tests.integration.landing import one_row
 from tests.lake.rows import bring_in, file_of
@@ -43,3 +47,53 @@ def test_snapshots_are_stamped_in_order(tmp_path: Path, monkeypatch: pytest.Monk
     assert metadata.last_updated_ms >= stamps[-1]
     logged = [entry.timestamp_ms for entry in metadata.metadata_log]
     assert all(a <= b for a, b in itertools.pairwise(logged)), logged
+
+
+def test_refs_are_stamped_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a host whose clock is a day behind, a tag, a branch, its fast-forward and its end."""
+    settings = Settings(home=tmp_path)
+    bring_in(settings, file_of(tmp_path / "1.parquet", [one_row(user=1, batch=1)]))
+    raw = tables.require(settings, tables.RAW, hint="")
+    before = raw.metadata
+    true_s = time.time
+    monkeypatch.setattr(update, "datetime", _DayBehind)
+    monkeypatch.setattr(time, "time", lambda: true_s() - DAY_S)
+    head = snapshots.main_id(raw)
+    assert head is not None
+    stamps = []
+    refs.set_tag(raw, "src_2026_11_15", head)
+    stamps.append(raw.metadata.last_updated_ms)
+    refs.set_branch(raw, "audit_2026_11_15", head)
+    commit(raw, (), {}, branch="audit_2026_11_15")
+    refs.fast_forward(raw, "audit_2026_11_15")
+    stamps.append(raw.metadata.snapshot_log[-1].timestamp_ms)
+    refs.drop_branch(raw, "audit_2026_11_15")
+    stamps.append(raw.metadata.last_updated_ms)
+    assert len(raw.metadata.snapshot_log) == 2
+    assert before.last_updated_ms < stamps[0] < stamps[1] < stamps[2]
+
+
+class _DayBehind(datetime):
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> _DayBehind:
+        return super().now(tz) - timedelta(days=1)
+
+
+def test_behind_rest_they_are_the_updates_of_the_specification() -> None:
+    """What another server is sent does not show that they are stamped here."""
+    pointing = refs.branch_at("audit_2026_11_15", 7)
+    dropping, guard = Dropping(ref_name="a"), Guard(ref="a", **{"snapshot-id": None})
+    plain = update.SetSnapshotRefUpdate(**pointing.model_dump(by_alias=True))
+    ours, theirs = (
+        CommitTableRequest(
+            identifier=TableIdentifier(namespace=("n",), name="t"), requirements=needs, updates=of
+        ).model_dump_json()
+        for needs, of in (
+            ((guard,), (pointing, dropping)),
+            (
+                (update.AssertRefSnapshotId(ref="a", **{"snapshot-id": None}),),
+                (plain, update.RemoveSnapshotRefUpdate(ref_name="a")),
+            ),
+        )
+    )
+    assert ours == theirs

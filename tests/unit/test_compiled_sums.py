@@ -99,6 +99,12 @@ def test_a_location_that_is_none_is_refused_by_both(location: int) -> None:
             form()
 
 
+def test_a_location_of_a_duplicate_is_not_looked_at_by_either() -> None:
+    of = replace(drawn(2, SPEC), left_out=np.ones(len(drawn(2, SPEC).profiles), np.bool_))
+    bad = replace(of, locations=np.full(len(of.profiles), -1, np.int32))
+    assert len(compiled(bad, SPEC).items) == len(plain_sums(bad, CUTOVER_MS, SPEC).rows) == 0
+
+
 def test_no_rows_no_sums() -> None:
     none = Impressions(
         *(np.empty(0, np.int64) for _ in range(2)), np.empty(0, np.int32), np.empty(0, np.int64),

@@ -107,8 +107,9 @@ def test_no_files_no_rows():
 @pytest.mark.parametrize("batch_rows", [2, 100])
 def test_a_file_that_is_not_sorted_is_refused(tmp_path, batch_rows):
     pq.write_table(rows_of([1, 2, 9, 3, 4, 5]), tmp_path / "1.parquet")
-    with pytest.raises(CorruptData, match=r"1\.parquet: profiles do not ascend"):
+    with pytest.raises(CorruptData, match=r"1\.parquet: profiles do not ascend") as refused:
         read([str(tmp_path / "1.parquet")], batch_rows)
+    assert "close --again" in str(refused.value.hint)  # what another engine compacted
 
 
 def test_a_missing_column_is_refused(tmp_path):
@@ -147,3 +148,15 @@ def test_a_file_whose_data_rotted_is_named(tmp_path):
 def test_a_file_that_is_gone_is_named(tmp_path):
     with pytest.raises(CorruptData, match=r"gone\.parquet: cannot be read: "):
         read([str(tmp_path / "gone.parquet")])
+
+
+def test_of_a_range_only_its_rows_are_held(tmp_path):
+    """A year of files that are read at once: rows beside the range would be held until the end."""
+    paths = [str(tmp_path / f"{n}.parquet") for n in range(20)]
+    for path in paths:
+        pq.write_table(rows_of(range(20_000)), path)
+    before = pa.total_allocated_bytes()
+    pieces = complete_profiles_of(paths, COLUMNS, {}, profiles=(7, 9))
+    held = pa.total_allocated_bytes() - before
+    assert sorted(row["profile_id"] for p in pieces for row in p.to_pylist()) == [7] * 20 + [8] * 20
+    assert held < 20_000 * 20  # of one file

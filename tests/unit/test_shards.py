@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pyarrow.parquet as pq
 import pytest
 
-from batch.exporting import sst_files
+from batch.exporting import shards, sst_files
 from batch.exporting.shards import Shard, by_shard, pack_shard
 from batch.exporting.sst_files import Packing
 from batch.jobs.same_spec import SpecOf
@@ -95,3 +95,13 @@ def test_large_shards_come_first_and_empty_ones_not_at_all(tmp_path):
     assert [f.path for f in found[0]] == ["a", "b"]
     with pytest.raises(Refused, match="x is ORC, expected PARQUET"):
         by_shard([file(0, "x", 1, "ORC")])
+
+
+def test_a_shard_whose_rows_are_all_deleted_has_none(tmp_path, monkeypatch):
+    """By somebody's own DELETE: its file is there, and deletes of all of it."""
+    rows, file = rows_of_shard(2), file_of(rows_of_shard(2), tmp_path / "1.parquet")
+    file.deletes = ("all of it",)
+    task = task_of([file])
+    task.target.io, task.target.metadata = None, SimpleNamespace(schema=lambda: None)
+    monkeypatch.setattr(shards, "rows_of", lambda *_: iter([rows.slice(0, 0)]))
+    assert (pack_shard(task).entries, pack_shard(task).files) == (0, ())
