@@ -82,13 +82,13 @@ jars: venv ## download and verify the jars of Spark and Kafka, once per machine
 compiled: venv
 	@$(BIN)/python -m impressions.compiled
 
-test: lint jars compiled ## lint, then the quick tests and one slow one of each kind (8 minutes)
+test: lint jars compiled ## lint, then the quick tests and one slow one of each kind (10 minutes)
 	@$(PYTEST) $(LANES) $(SHOWN) -m "(not slow or representative) and not alone" $(PYTEST_ARGS)
 
 test-unit: venv compiled ## the quick tests that need neither Java nor jars (3 minutes)
 	@$(PYTEST) $(LANES) --without-java -m "not (spark or kafka or slow or alone)" $(PYTEST_ARGS)
 
-test-rest: jars compiled ## the tests that test leaves out (25 minutes)
+test-rest: jars compiled ## the tests that test leaves out (30 minutes)
 	@$(PYTEST) $(LANES) $(SHOWN) -m "slow and not representative and not alone" $(PYTEST_ARGS)
 	@$(PYTEST) $(SHOWN) -m alone $(PYTEST_ARGS)
 
