@@ -75,16 +75,24 @@ def of_metadata(table: Table) -> set[str]:
 def _listed(table: Table, snapshot: Snapshot) -> list[ManifestFile]:
     try:
         return snapshot.manifests(table.io)
-    except Exception as error:
+    except Exception as error:  # whatever a decoder raises
+        _raise_unless_damaged(error)
         raise _unreadable(table, snapshot.manifest_list, error) from error
 
 
 def _named(table: Table, manifest: ManifestFile) -> frozenset[str]:
     try:
         entries = manifest.fetch_manifest_entry(table.io)
-    except Exception as error:
+    except Exception as error:  # whatever a decoder raises
+        _raise_unless_damaged(error)
         raise _unreadable(table, manifest.manifest_path, error) from error
     return frozenset(_keys(entry.data_file.file_path for entry in entries))
+
+
+def _raise_unless_damaged(error: Exception) -> None:
+    """A store that does not answer says nothing about its files: that error goes on as it is."""
+    if isinstance(error, OSError) and not isinstance(error, FileNotFoundError):
+        raise error
 
 
 def _keys(locations: Iterator[str]) -> Iterator[str]:

@@ -94,7 +94,7 @@ def using_spark(settings: Settings, app_name: str) -> Iterator[SparkSession]:
     try:
         with rotten_files_named(settings):
             yield session
-    except Exception as error:
+    except Exception as error:  # each job that failed, whatever of; it goes on
         if line := event_logs.how_to_open(session):
             error.add_note(line)
         raise

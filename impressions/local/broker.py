@@ -105,7 +105,7 @@ class Broker:
             process, bootstrap = self._spawn(claim, port)
         try:
             self._await_answer(process, bootstrap, deadline_s)
-        except BaseException:
+        except BaseException:  # an interrupt too: no broker is left behind
             process.kill()
             process.wait()
             raise

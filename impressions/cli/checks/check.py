@@ -39,7 +39,7 @@ def run(area: str, name: str, check: Callable[[], str], *, required: bool = True
         return Check(area, name, "skip", str(skip), required=False)
     except ImpressionsError as error:
         return Check(area, name, "fix", error.message, error.hint, required)
-    except Exception as error:
+    except Exception as error:  # whatever a library raises is the answer of that one check
         return Check(area, name, "fix", f"{type(error).__name__}: {error}", None, required)
 
 
