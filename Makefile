@@ -82,7 +82,7 @@ jars: venv ## download and verify the jars of Spark and Kafka, once per machine
 compiled: venv
 	@$(BIN)/python -m impressions.compiled
 
-test: lint jars compiled ## lint, then the quick tests and one slow one of each kind (10 minutes)
+test: lint jars compiled ## lint, then the quick tests and one slow one of each kind (12 minutes)
 	@$(PYTEST) $(LANES) $(SHOWN) -m "(not slow or representative) and not alone" $(PYTEST_ARGS)
 
 test-unit: venv compiled ## the quick tests that need neither Java nor jars (3 minutes)
