@@ -68,6 +68,13 @@ class Chromium:
             self.problems.append(f"{status}: {url}")
 
 
+def follow(link: Any) -> None:
+    """Click what leads to a page, and wait for all of that page: `count` does not wait for what
+    the browser has not read yet."""
+    with link.page.expect_navigation(wait_until="load"):
+        link.click()
+
+
 @contextlib.contextmanager
 def browser() -> Iterator[Chromium]:
     sys.path.append(str(DRIVER))  # behind the project's own packages
