@@ -355,11 +355,11 @@ def test_refs_of_other_people_hold_what_they_name(world: World) -> None:
     table = world.table()
     oldest = min(table.metadata.snapshots, key=lambda s: s.timestamp_ms).snapshot_id
     manage = table.manage_snapshots()
-    manage.create_tag(oldest, "for-training").create_branch(oldest, "window_mine").commit()
+    manage.create_tag(oldest, "for-training").create_branch(oldest, "audit_mine").commit()
     with world.on(37.2):
         world.table().manage_snapshots().remove_tag("src_2026_01_02").commit()
     world.clean(NOW, **FEW)
-    assert {"for-training", "window_mine"} <= world.refs()
+    assert {"for-training", "audit_mine"} <= world.refs()
     assert oldest in world.ids()
     world.check_whole()
 
