@@ -11,7 +11,17 @@ from impressions.settings.model import Settings
 from impressions.settings.sections import Alerts
 from impressions.status.jobs import Job, Jobs
 from impressions.status.questions import Unknown
-from impressions.status.stage import Found, Problem, Stage, age_s, ago, plural, unknown
+from impressions.status.stage import (
+    Found,
+    Problem,
+    Stage,
+    State,
+    age_s,
+    ago,
+    deaths,
+    plural,
+    unknown,
+)
 from impressions.terminal.console import human_age, human_bytes
 
 SCHEDULED = (
@@ -35,7 +45,9 @@ def jobs(found: Found, settings: Settings) -> Stage:
     problems = [
         *(_failure(job, found.at_ms) for job in failed(known, found.at_ms, settings.alerts)),
         *(_slowness(job) for job in slow(known, settings.alerts)),
+        *deaths(found, "week", "reconcile", "exporter"),
     ]
+    ahead = [_ahead(name, n) for name, n in known.ahead.items()]
     facts = {
         "jobs": {
             job.name: {
@@ -50,10 +62,12 @@ def jobs(found: Found, settings: Settings) -> Stage:
         },
         "damaged_records": known.damaged,
     }
-    newest = max((job.last for job in known.by_name.values()), key=lambda run: run.ended_ms)
-    names = known.by_name
-    line = f"{len(names)} {plural('job', names)} in the history, last {_of(newest, found.at_ms)}"
-    return Stage("jobs", "bad" if problems else "ok", line, tuple(problems), facts)
+    lasts, names = [job.last for job in known.by_name.values()], known.by_name
+    line = f"{len(names)} {plural('job', names)} in the history"
+    if newest := max(lasts, key=lambda run: run.ended_ms, default=None):
+        line += f", last {_of(newest, found.at_ms)}"
+    state: State = "bad" if problems else "look" if ahead else "ok"
+    return Stage("jobs", state, line, (*problems, *ahead), facts)
 
 
 def failed(known: Jobs, at_ms: int, alerts: Alerts) -> list[Job]:
@@ -91,6 +105,14 @@ def _slowness(job: Job) -> Problem:
     took_s = 0.0 if job.work is None else job.work.seconds
     what = f"{job.name} took {human_age(took_s)}, usually {human_age(job.usual_s or 0)}"
     return what, "docs/runbook/job-slow.md"
+
+
+def _ahead(name: str, records: int) -> Problem:
+    what = f"{records:,} {plural('record', range(records))} of {name} say a time that has not come"
+    return (
+        what,
+        "its host's clock was ahead: they are left out, and may be removed from history.uri",
+    )
 
 
 def _of(run: RunRecord, at_ms: int) -> str:
