@@ -9,6 +9,7 @@ said, and does not keep the rest from being done:
                                         active, gc removes nothing, and the run ends with the reason
     the active one is rotten, no other  it stays: servers refuse what they cannot read, answer the
                                         rest
+    the store does not answer           what is loaded is checked, and activated if it is newer
 
 It never goes back to an older generation than the active one: that is a person's rollback.
 """
@@ -48,7 +49,10 @@ from impressions.terminal.report import Outcome
 def load_newest(asked: Asked) -> Done:
     """Load the newest published generation that can be used, if it is newer than what is here."""
     host = Host(asked.settings.host_dir)
-    wanted, left = _candidates(asked, _newest_here(host))
+    try:
+        wanted, left = _candidates(asked, _newest_here(host))
+    except ServiceError as error:
+        wanted, left = [], error
     for name in wanted:
         try:
             report = load(asked.settings, name, dry_run=asked.dry_run, clock=asked.clock)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,6 +15,7 @@ from batch.close import run_close
 from batch.closing.request import Request
 from batch.compacting.window import survey
 from batch.housekeeping import removed as report
+from batch.importing.run_directory import directory_of
 from batch.jobs.context import Context
 from batch.jobs.tasks import Runner
 from batch.lake import generations, removal, snapshots
@@ -26,6 +30,7 @@ from impressions.core.errors import CorruptData, Refused
 from impressions.formats.generation_paths import HostPaths, generation_id
 from impressions.formats.pointer import Pointer, encode_pointer
 from impressions.process.failpoint import VARIABLE, InjectedFailure, hits
+from impressions.storage.directory import Directory
 from impressions.terminal.report import start_run
 from tests.housekeeping.world import World, day, rules
 from tests.lake.rows import rows
@@ -405,6 +410,69 @@ def test_dead_exports_and_imports_go(world: World) -> None:
     assert said[report.EXPORTS, "generations_uri"] == 3
     assert {path.name for path in made if path.exists()} == {"00000-young.sst", "run.parquet"}
     assert not (home / "tmp/import-a").exists()
+
+
+def test_an_import_that_lives_keeps_its_directory_whatever_clocks_say(world: World) -> None:
+    """Its files look ten days old, as after a clock that was behind; it holds the lock. Neither
+    housekeeping nor another import takes it away; once it ended, both would."""
+    context = Context(world.settings, start_run("land"), Runner(), lambda: day(NOW))
+    with directory_of(context, None) as living:
+        (Path(living) / "run.parquet").write_bytes(b"x")
+        for path in (living, f"{living}/run.parquet"):
+            os.utime(path, (day(20) / 1000,) * 2)
+        assert (report.IMPORTS, "home") not in rules(world.clean(NOW))
+        with directory_of(context, None):
+            assert Path(living, "run.parquet").exists()
+        dead = world.home / "tmp/import-dead"
+        shutil.copytree(living, dead)
+        assert rules(world.clean(NOW))[report.IMPORTS, "home"] == 1
+        shutil.copytree(living, dead)
+        with directory_of(context, None):
+            assert not dead.exists()
+
+
+def test_a_directory_that_cannot_be_deleted_is_said_and_not_counted(
+    world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    dead = world.home / "tmp/import-dead"
+    dead.mkdir(parents=True)
+    os.utime(dead, (day(20) / 1000,) * 2)
+
+    def refuse(path: object, onerror: Any) -> None:
+        onerror(None, path, (OSError, OSError("not permitted"), None))
+
+    monkeypatch.setattr("batch.housekeeping.leftovers.shutil.rmtree", refuse)
+    outcome = world.clean(NOW)
+    assert (report.IMPORTS, "home") not in rules(outcome)
+    assert "not permitted" in capsys.readouterr().err
+
+
+def test_on_a_full_disk_an_old_export_goes_without_its_copy(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing can be written: room is made first, by what needs no commit."""
+    expected = rules(world.clean(NOW, dry_run=True, **FEW))[report.PUBLISHED, "generations_uri"]
+    old = Path(world.settings.generations) / generation_id(day(23))
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Directory, "replace", full)
+    monkeypatch.setattr("batch.housekeeping.table.remove", full)
+    with pytest.raises(OSError, match="No space left"):
+        world.clean(NOW, **FEW)
+    assert expected
+    assert not old.exists()
+
+
+def test_an_export_that_lacks_a_file_is_not_one_of_the_newest(world: World) -> None:
+    """Two are kept. The newest has lost a file, and no host could load it: the third stays too."""
+    names = sorted(path.name for path in Path(world.settings.generations).iterdir())
+    exports = Path(world.settings.generations)
+    next((exports / names[-1]).rglob("*.sst")).unlink()
+    world.clean(NOW, **FEW)
+    left = sorted(path.name for path in exports.iterdir() if (path / "manifest.json").exists())
+    assert left == names[-3:]
 
 
 def test_an_exported_generation_whose_manifest_is_damaged_is_left_alone(world: World) -> None:
