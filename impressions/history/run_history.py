@@ -10,7 +10,8 @@ job beyond `keep` are deleted: only files with exactly such a name, and never it
 Runs that began after the one that was added do not count as newer ones: a clock that was ahead once
 would otherwise delete what every other clock writes. Readers leave them out by `until_ms`.
 
-A file that does not decode is skipped and listed in `damaged`; what cannot be reached raises.
+A file that does not decode, or holds another run than its name says, is skipped and listed in
+`damaged`; what cannot be reached raises.
 """
 
 from __future__ import annotations
@@ -154,9 +155,16 @@ class RunHistory:
         if data is None:
             return  # deleted since it was listed
         try:
-            self._read[file.path] = decode(data, file.path)
-        except CorruptData:
+            record = decode(data, file.path)
+            if (record.job, name_of(record)) != (
+                file.job,
+                file.name,
+            ):  # the name decides what is read
+                raise CorruptData(f"{file.path}: holds {record.job}/{name_of(record)}")
+        except (CorruptData, ValueError):
             self.damaged.add(file.path)
+        else:
+            self._read[file.path] = record
 
 
 def name_of(record: RunRecord) -> str:

@@ -97,6 +97,16 @@ def test_a_damaged_file_is_skipped_and_counted(history: RunHistory, tmp_path: Pa
     assert len(reader.damaged) == 2
 
 
+def test_a_file_whose_name_says_another_end_is_damaged(history: RunHistory, tmp_path: Path) -> None:
+    """A failure called `-0.json` would pass for the last success, which names decide."""
+    history.append(record("close", 0, exit_code=7))
+    (file,) = (tmp_path / "history" / "close").iterdir()
+    file.rename(file.with_name(file.name.replace("-7.json", "-0.json")))
+    reader = RunHistory(history.uri)
+    assert reader.last_success("close") is None
+    assert len(reader.damaged) == 1
+
+
 def test_writers_at_the_same_moment_do_not_lose_runs(tmp_path: Path) -> None:
     """Eight threads, ten runs each: all eighty are there."""
     uri = str(tmp_path / "history")
