@@ -111,7 +111,7 @@ QUALITY_COLUMNS = {
     "largest_profile": "bigint",
     "top_location": "bigint",  # impressions of the location that has most
     "titles": "bigint",  # of the whole day only, as the next two
-    "new_titles": "bigint",  # that none of the 28 days before had
+    "new_titles": "bigint",  # that nobody had in the 28 days before
     "title_sample": "binary",  # batch/quality/title_sample.py, little-endian
     "rejected_rows": "bigint",
     "rejected": "string",  # JSON: reason -> rows
