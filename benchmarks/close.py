@@ -114,7 +114,7 @@ def _raw(data: Lake) -> Table:
 def _files(data: Lake) -> list[LiveFile]:
     """Data files of the slot."""
     raw = _raw(data)
-    return [f for f in live_files(raw, snapshots.main_id(raw)) if f.place[0] == _SLOT_MS]
+    return [f for f in live_files(raw, snapshots.main_id(raw)) if f.slot_ms == _SLOT_MS]
 
 
 def _rows(data: Lake) -> list[pa.Table]:
@@ -122,7 +122,7 @@ def _rows(data: Lake) -> list[pa.Table]:
     by_shard: dict[int, list[pa.Table]] = {}
     for file in _files(data):
         rows = pq.ParquetFile(locations.local_path(file.path)).read()
-        by_shard.setdefault(file.place[1], []).append(rows)
+        by_shard.setdefault(file.shards[0], []).append(rows)
     return [pa.concat_tables(some) for some in by_shard.values()]
 
 
