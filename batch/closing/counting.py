@@ -9,7 +9,7 @@ from batch.closing.place import ranges_of, sampled_of
 from batch.lake.arrow_columns import integers
 from batch.lake.data_file_rows import Keys, rows_of
 from batch.lake.data_file_writer import Target
-from batch.lake.data_files import LiveFile
+from batch.lake.data_files import ALL_SHARDS, LiveFile
 from batch.lake.sort_order import KEYS, in_order, sort_order
 from batch.quality import raw_rows
 from batch.quality.counts import Counts, added, count
@@ -24,7 +24,6 @@ class Counting:
 
     files: tuple[LiveFile, ...]
     target: Target
-    partitions: int
     slot_ms: int
     memory_bytes: int
 
@@ -35,9 +34,9 @@ class Counting:
 
 def count_files(task: Counting) -> Counts:
     """Reads the columns that are counted, in ranges that fit into memory."""
-    rows, shards = sum(file.data.record_count for file in task.files), (0, task.partitions)
+    rows = sum(file.data.record_count for file in task.files)
     ranges = ranges_of(
-        shards, rows, task.memory_bytes, lambda: sampled_of(task.files, task.target, shards)
+        ALL_SHARDS, rows, task.memory_bytes, lambda: sampled_of(task.files, task.target, ALL_SHARDS)
     )
     return added(count(raw_rows.rows_of(_sorted(task, r)), task.slot_ms * 1000) for r in ranges)
 

@@ -27,7 +27,7 @@ from batch.lake import partitions
 from batch.lake.arrow_columns import integers
 from batch.lake.data_file_rows import Keys, rows_of
 from batch.lake.data_file_writer import Files, Target
-from batch.lake.data_files import LiveFile, Shards
+from batch.lake.data_files import ALL_SHARDS, LiveFile, Shards
 from batch.lake.key_ranges import cut
 from batch.lake.sort_order import KEYS, in_order, sort_order
 from batch.lake.tables import RAW_COLUMNS, arrow_schema
@@ -81,7 +81,7 @@ class Task:
     Attributes:
         files: that may have rows of the place.
         before: slots whose flushes decide about its own.   earlier: their files.
-        file_bytes: where a file ends.
+        file_bytes: of a file, about; one that becomes twice as large is followed by another.
         without: rows of these sources are left out, as if they had never come.
         new_rows: that an import brings beside those of the files (importing/merging.py).
     """
@@ -162,7 +162,7 @@ def tasks_of(
     mine, before = files.get(slot, ()), tuple(sorted(partitions.before({slot}, spec)))
     earlier = [file for at in before for file in files.get(at, ())]
     size_bytes = sum(file.data.file_size_in_bytes for file in mine)
-    size_bytes += NEW_ROW_BYTES * new_rows((0, layout.partitions))
+    size_bytes += NEW_ROW_BYTES * new_rows(ALL_SHARDS)
     return [
         Task(
             (slot, shards),
@@ -181,9 +181,10 @@ def tasks_of(
 
 
 def shares(shards: int, parts: int) -> list[Shards]:
-    """All shards in so many ranges of about the same number, or as many as there are shards."""
+    """All shards in so many ranges of about the same number, or as many as there are shards; the
+    last has no end, so that no row is left out for its shard."""
     edges = np.linspace(0, shards, min(max(parts, 1), shards) + 1).astype(int).tolist()
-    return list(pairwise(edges))
+    return list(pairwise([*edges[:-1], ALL_SHARDS[1]]))
 
 
 def close(task: Task) -> Closed:
@@ -213,7 +214,7 @@ def write_closed(
     slot, slot_ms = task.place[0], task.slot_ms
     partition = {"ingest_slot": slot * 1000}
     recent, late = (
-        Files(task.target, partition, task.file_bytes) if writes else None for _ in range(2)
+        Files(task.target, partition, 2 * task.file_bytes) if writes else None for _ in range(2)
     )
     total = duplicates = new = new_duplicates = 0
     counts: list[Counts] = []

@@ -133,7 +133,7 @@ def _rows(
     """Day -> its rows."""
     share = context.runner.share(context.memory_bytes)
     tasks = [
-        Counting(files, target, context.settings.partitions, context.spec.slot_ms, share)
+        Counting(files, target, context.spec.slot_ms, share)
         for day in days
         for files in day.slots.values()
         if _paths(files) not in fresh

@@ -18,6 +18,7 @@ from batch.lake import partitions, snapshots
 from batch.lake.data_file_writer import target_of
 from batch.lake.data_files import files_by_slot
 from batch.lake.guarded_commit import commit, discard
+from impressions.core.errors import CorruptData
 from impressions.settings.model import Settings
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ class Rewrite:
         """
         tasks = self.tasks(table, base.snapshot_id, slots)
         closed = self._closed(table, tasks)
+        self._check_rows(tasks, closed)
         removed = {file.path: file.data for task in tasks for file in task.files}
         carried = {snapshots.OPERATION: snapshots.CLOSE} | dict(properties)
         if base.valid_through_ms is not None:
@@ -59,6 +61,21 @@ class Rewrite:
         # What a landing claimed, two clocks had seen; files alone know this host's only.
         reached_ms = base.valid_through_ms if base.landed is not None else None
         return commit(table, files_of(closed), carried, removed.values(), reached_ms), closed
+
+    def _check_rows(self, tasks: Collection[Task], closed: Collection[Closed]) -> None:
+        """What was read is what the files hold, as far as their metadata can say."""
+        files = {file.path: file for task in tasks for file in task.files}.values()
+        expected, found = (
+            sum(file.data.record_count for file in files), sum(one.rows for one in closed)
+        )  # fmt: skip
+        is_known = not self.without and not any(file.deletes for file in files)
+        if found > expected or (is_known and found < expected):
+            raise CorruptData(
+                f"{found:,} rows of raw were read in the {len(files):,} files of these slots, "
+                f"expected {expected:,}: nothing was rewritten",
+                hint="rows that another engine wrote with a null shard belong to none: delete them",
+                reason="rows_differ",
+            )
 
     def tasks(self, table: Table, snapshot_id: int | None, slots: Collection[int]) -> list[Task]:
         """The places of these slots."""

@@ -24,7 +24,7 @@ from batch.jobs.context import Context
 from batch.jobs.tasks import Runner
 from batch.lake import opened_files, row_groups, snapshots, tables
 from batch.lake.data_file_rows import Keys, rows_of
-from batch.lake.data_files import LiveFile, live_files
+from batch.lake.data_files import ALL_SHARDS, LiveFile, live_files
 from batch.lake.locations import local_path
 from batch.lake.sort_order import KEYS
 from impressions.clock import now_ms
@@ -141,9 +141,9 @@ def test_a_small_slot_is_one_file_whatever_p_is(tmp_path: Path) -> None:
 
 def test_a_large_slot_is_as_many_files_as_its_bytes_need() -> None:
     """Each of about the same number of shards; not more than there are shards."""
-    assert shares(8, 1) == [(0, 8)]
-    assert shares(8, 3) == [(0, 2), (2, 5), (5, 8)]
-    assert shares(2, 9) == [(0, 1), (1, 2)]
+    assert shares(8, 1) == [ALL_SHARDS]
+    assert shares(8, 3) == [(0, 2), (2, 5), (5, 1 << 31)]
+    assert shares(2, 9) == [(0, 1), (1, 1 << 31)]
 
 
 @pytest.fixture(scope="module")
