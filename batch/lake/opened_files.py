@@ -76,10 +76,12 @@ class Known:
 
     def groups(self, keys: Keys) -> list[int]:
         """Row groups that may hold rows in the range."""
-        every = range(self.metadata.num_row_groups)
-        if keys == ALL_KEYS:
-            return list(every)
-        return [g for g in every if may_hold(self.metadata.row_group(g), self.columns, keys)]
+        every = map(self.metadata.row_group, range(self.metadata.num_row_groups))
+        return [
+            number
+            for number, group in enumerate(every)
+            if group.num_rows and (keys == ALL_KEYS or may_hold(group, self.columns, keys))
+        ]
 
     def is_shared(self, group: int, keys: Keys) -> bool:
         """Whether a row group may also have rows of other shards than the range."""

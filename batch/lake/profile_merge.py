@@ -100,8 +100,7 @@ class _File:
         self.path, self._profiles = known.path, keys.profiles
         self._held: list[pa.RecordBatch] = []
         self._batches = _batches(known, opened, groups, columns, batch_rows, keys)
-        own = [group for group in groups if not known.is_shared(group, keys)]
-        if sum(known.metadata.row_group(group).num_rows for group in own) <= batch_rows:
+        if sum(_rows(known, opened, group, keys) for group in groups) <= batch_rows:
             for batch in self._batches:
                 self._hold(batch)
 
@@ -211,6 +210,13 @@ def _begins(known: Known, groups: Sequence[int], keys: Keys) -> float:
     return -math.inf if bounds is None else max(bounds[0], keys.profiles[0])
 
 
+def _rows(known: Known, opened: Opened, group: int, keys: Keys) -> int:
+    """Rows of a row group that are read for a range, its profiles aside."""
+    if known.is_shared(group, keys):
+        return opened.of_shard(known, group, keys).num_rows
+    return int(known.metadata.row_group(group).num_rows)
+
+
 def _batches(
     known: Known,
     opened: Opened,
@@ -224,7 +230,7 @@ def _batches(
     for group in groups:
         if known.is_shared(group, keys):
             rows = opened.of_shard(known, group, keys)
-            yield from [rows] if rows.num_rows else []
+            yield from (rows.slice(at, batch_rows) for at in range(0, rows.num_rows, batch_rows))
             continue
         file = file or opened.file(known)
         batches = file.iter_batches(
