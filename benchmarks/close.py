@@ -29,6 +29,7 @@ from batch.jobs.context import Context
 from batch.jobs.tasks import Runner
 from batch.lake import locations, snapshots, tables
 from batch.lake.data_files import LiveFile, live_files
+from batch.lake.sort_order import KEYS
 from batch.quality.counts import Counts
 from benchmarks import cores, jvm, lake
 from benchmarks.frame import Goal, Row, in_turns, row, timed_s
@@ -47,7 +48,6 @@ if TYPE_CHECKING:
 _RUNS, _LANDINGS = 3, 24
 _SLOT_MS = CUTOVER_MS - DAY_MS
 _ROWS_OF_A_PROFILE = 80
-_ORDER = ("profile_id", "title_id", "event_time")
 _COPIED = 100  # one log in so many is sent again
 
 
@@ -114,7 +114,7 @@ def _raw(data: Lake) -> Table:
 def _files(data: Lake) -> list[LiveFile]:
     """Data files of the slot."""
     raw = _raw(data)
-    return [f for f in live_files(raw, snapshots.main_id(raw)) if f.place[0] == _SLOT_MS]
+    return [f for f in live_files(raw, snapshots.main_id(raw)) if f.slot_ms == _SLOT_MS]
 
 
 def _rows(data: Lake) -> list[pa.Table]:
@@ -122,14 +122,14 @@ def _rows(data: Lake) -> list[pa.Table]:
     by_shard: dict[int, list[pa.Table]] = {}
     for file in _files(data):
         rows = pq.ParquetFile(locations.local_path(file.path)).read()
-        by_shard.setdefault(file.place[1], []).append(rows)
+        by_shard.setdefault(file.shards[0], []).append(rows)
     return [pa.concat_tables(some) for some in by_shard.values()]
 
 
 def _sort_and_write(shards: list[pa.Table], target: Path) -> None:
     target.mkdir()
     for n, rows in enumerate(shards):
-        order = [(name, "ascending") for name in _ORDER]
+        order = [(name, "ascending") for name in KEYS]
         pq.write_table(rows.sort_by(order), target / f"{n}.parquet", compression="zstd")
 
 
@@ -184,8 +184,8 @@ def _check(data: Lake) -> None:
         copied = rows["log_offset"].to_numpy() >= data.rows
         wrong += int((rows["duplicate"].to_numpy(zero_copy_only=False) != copied).sum())
         seen += rows.num_rows
-        columns = [rows[name].cast("int64").to_numpy() for name in _ORDER]
+        columns = [rows[name].cast("int64").to_numpy() for name in KEYS]
         if (np.lexsort(columns[::-1]) != np.arange(rows.num_rows)).any():
-            raise AssertionError(f"close: {file.path} is not sorted by {_ORDER}")
+            raise AssertionError(f"close: {file.path} is not sorted by {KEYS}")
     if wrong or not seen:
         raise AssertionError(f"close: {wrong} flags of {seen} rows are wrong")

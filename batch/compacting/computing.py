@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from batch.compacting import publishing
 from batch.compacting.facts import PartFacts, added
 from batch.compacting.job import Compacting
-from batch.compacting.part import Made, make
-from batch.compacting.planning import parts_of
+from batch.compacting.part import Made, make_all
+from batch.compacting.planning import parts_of, tasks_of
 from batch.compacting.window import Window
 from batch.exporting.sst_files import Packing
 from batch.lake import generations, refs, snapshots, tables
@@ -32,7 +32,7 @@ class Computed:
 
     Attributes:
         facts: shard -> what its tasks counted.
-        parts: how many tasks it took.
+        parts: how many parts it was computed in.
         rows: shard -> rows in the files that were committed, as these say.
         sst: files that were packed in the same pass, in no manifest yet.
         packed: shard -> rows in them.
@@ -64,10 +64,11 @@ def compute(job: Compacting, window: Window, ema: Table, packing: Packing | None
     )
     failpoint("after-window")
     parts = parts_of(job, window, raw, ema, packing)
-    made: list[Made] = job.runner.run(
-        f"aggregate {job.name}", make, parts,
-        discard=lambda done: discard(ema, [file for one in done for file in one.files]),
+    of_tasks: list[list[Made]] = job.runner.run(
+        f"aggregate {job.name}", make_all, tasks_of(parts, job.runner.width),
+        discard=lambda done: discard(ema, [f for of in done for one in of for f in one.files]),
     )  # fmt: skip
+    made = [one for of_task in of_tasks for one in of_task if one.facts.read]
     facts = _by_shard(job, made)
     _check_read(sum(one.read for one in facts.values()), window)
     rows, packed = Counter[int](), Counter[int]()

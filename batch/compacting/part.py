@@ -5,6 +5,8 @@ rows, and packs them as SST files where the generation is exported in the same p
 in no table and in no manifest until the driver commits, so a task that fails or runs twice leaves
 files that nobody lists.
 
+Several small shards are parts of one task, which opens each of their files once.
+
 Memory: rows of raw are at hand in steps of whole profiles, as many as fit into `memory_bytes`, and
 of one profile all.
 """
@@ -12,7 +14,7 @@ of one profile all.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -26,6 +28,8 @@ from batch.jobs.same_spec import SpecOf
 from batch.lake.data_file_rows import Profiles
 from batch.lake.data_file_writer import Files, Target
 from batch.lake.ema_columns import Columns, table_of
+from batch.lake.guarded_commit import discard
+from batch.lake.opened_files import Opened
 from batch.lake.profile_merge import complete_profiles_of
 from impressions.compiled import sums
 from impressions.compiled.sums import Impressions
@@ -45,7 +49,6 @@ in numbers and in Parquet's buffers."""
 
 _KEYS = ("profile_id", "title_id", "location", "event_time", "duplicate")
 _LEAST_BATCH = 1_024
-_WRITTEN_ROWS = 1 << 17
 
 
 @dataclass(frozen=True)
@@ -54,8 +57,9 @@ class Part:
 
     Attributes:
         paths: files of raw that may hold the profiles, in the order in which rows are added.
-        storage: how to open them (`profile_merge.open_parquet`).
+        storage: how to open them (`opened_files.open_parquet`).
         target: the table of the generation.
+        rows: about how many.
         packing: where SST files go; None: not packed.
     """
 
@@ -69,6 +73,7 @@ class Part:
     sum_tolerance: float
     memory_bytes: int
     target: Target
+    rows: int = 0
     packing: Packing | None = None
 
 
@@ -87,8 +92,33 @@ class Made:
     packed: int = 0
 
 
-def make(part: Part) -> Made:
+def make_all(parts: Sequence[Part]) -> list[Made]:
+    """The parts of one task, in the order of their shards; see `make`. One that fails leaves no
+    file of those before it."""
+    spec = parts[0].spec.known()
+    memory_bytes = parts[0].memory_bytes // 4
+    opened = Opened(parts[0].storage, columns_of_raw(spec), memory_bytes)
+    made: list[Made] = []
+    try:
+        for part in parts:
+            opened.passed(part.shard - 1)
+            made.append(make(part, opened))
+    except BaseException:
+        discard(parts[0].target, [file for one in made for file in one.files])
+        raise
+    return made
+
+
+def columns_of_raw(spec: Spec) -> tuple[str, ...]:
+    """What is read of raw."""
+    return (*_KEYS, *spec.added_columns)
+
+
+def make(part: Part, opened: Opened | None = None) -> Made:
     """Computes and writes a part.
+
+    Args:
+        opened: files of its task, opened to read `columns_of_raw`.
 
     Raises:
         CorruptData: a file of raw cannot be read, is not sorted, or has a null where none may be;
@@ -101,7 +131,7 @@ def make(part: Part) -> Made:
 
     def pieces() -> Iterator[Columns]:
         last = -1
-        for read in _read(part, spec):
+        for read in _read(part, spec, opened):
             last = _after(last, read)
             made = _summed(compiled, read, part.cutover_ms, spec)
             facts.append(_facts(part, read, made, spec))
@@ -137,13 +167,14 @@ def _facts(part: Part, read: Impressions, made: Columns, spec: Spec) -> PartFact
     )
 
 
-def _read(part: Part, spec: Spec) -> Iterator[Impressions]:
+def _read(part: Part, spec: Spec, opened: Opened | None = None) -> Iterator[Impressions]:
     """The rows of raw, in steps of whole profiles."""
-    columns = (*_KEYS, *spec.added_columns)
+    columns = columns_of_raw(spec)
     rows = part.memory_bytes // ROW_BYTES // max(len(part.paths), 1)
     batches = complete_profiles_of(
-        part.paths, columns, part.storage, max(rows, _LEAST_BATCH), part.profiles
-    )
+        part.paths, columns, part.storage, max(rows, _LEAST_BATCH), part.profiles, part.shard,
+        opened,
+    )  # fmt: skip
     return (impressions_of(batch, spec) for batch in batches)
 
 
@@ -189,15 +220,7 @@ def _summed(compiled: object | None, of: Impressions, cutover_ms: int, spec: Spe
 
 
 def _written(pieces: Iterable[Columns], shard: int, files: Files, spec: Spec) -> Iterator[Columns]:
-    """The same pieces, once they are written; row groups are filled over several of them."""
-    import pyarrow as pa
-
-    held: list[pa.Table] = []
+    """The same pieces, as they are written."""
     for piece in pieces:
-        held.append(table_of(piece, shard, spec))
+        files.write(table_of(piece, shard, spec))
         yield piece
-        if sum(table.num_rows for table in held) >= _WRITTEN_ROWS:
-            files.write(pa.concat_tables(held))
-            held = []
-    if held:
-        files.write(pa.concat_tables(held))

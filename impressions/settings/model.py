@@ -28,6 +28,7 @@ from impressions.settings.sections import (
     Alerts,
     Audits,
     Catalog,
+    Close,
     Compact,
     Console,
     Exporter,
@@ -84,6 +85,7 @@ class Settings(BaseSettings):
     kafka: Kafka = Kafka()
     stream: Stream = Stream()
     land: Land = Land()
+    close: Close = Close()
     compact: Compact = Compact()
     speed: Speed = Speed()
     week: Week = Week()

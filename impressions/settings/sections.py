@@ -273,6 +273,19 @@ class Land(BaseModel):
     )
 
 
+class Close(BaseModel):
+    """Slots into their closed form."""
+
+    model_config = _FROZEN
+
+    file_mb: int = Field(
+        64,
+        ge=1,
+        description="MiB of a file of a closed slot, about; a smaller slot is one file, with "
+        "another where it has rows of events that are weeks old",
+    )
+
+
 class Compact(BaseModel):
     """Raw into a generation."""
 

@@ -75,7 +75,7 @@ def rows_of(applied):
         event = [e for _, e, _ in some]
         ingest_ms = np.array([ms for _, _, ms in some], np.int64)
         offset = np.array([OFFSET[id(e)] for e in event], np.int64)
-        yield number, table_of(
+        yield table_of(
             RAW_COLUMNS, len(some),
             ingest_slot=micros(ingest_ms - ingest_ms % SPEC.slot_ms), shard=number,
             profile_id=np.array([p for p, _, _ in some], np.int64),
@@ -131,8 +131,8 @@ class World(contextlib.ExitStack):
         """One commit of rows; offsets before `landed_to`, else all, are landed."""
         (table,) = tables.create_if_missing(self.settings, tables.RAW)
         target, files = target_of(table), []
-        for shard, rows in rows_of(applied):
-            files += write_slots(target, rows, shard)
+        for rows in rows_of(applied):
+            files += write_slots(target, rows)
         landed = Landed("impressions", TOPIC_ID, 1, 1, (Cursor(landed_to or len(EVENTS)),) * 8)
         said = snapshots.properties(snapshots.LAND, "test", WEEK_2_MS) | landed.properties()
         commit(table, files, said)
