@@ -26,7 +26,7 @@ from batch.quality.expected import known, median
 from batch.quality.segments import ALL, Segment
 from batch.quality.series import Series
 from impressions.core.decay import Float
-from impressions.settings.sections import Quality
+from impressions.settings.sections.batch import Quality
 
 Kind = Literal["volume", "ratio", "share"]
 _FEW = 0.2  # so many times the usual share of other locations than the largest

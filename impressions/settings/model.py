@@ -24,26 +24,18 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from impressions.core.spec import Spec
 from impressions.settings import sources
 from impressions.settings.paths import expanded
-from impressions.settings.sections import (
-    Alerts,
+from impressions.settings.sections.batch import (
     Audits,
     Catalog,
     Compact,
-    Console,
-    Exporter,
-    History,
-    Host,
     Housekeeping,
-    Kafka,
     Land,
     Quality,
-    Reconcile,
-    Serving,
     Spark,
-    Speed,
-    Stream,
     Week,
 )
+from impressions.settings.sections.live import Host, Kafka, Serving, Speed, Stream
+from impressions.settings.sections.watching import Alerts, Console, Exporter, History, Reconcile
 
 
 class Settings(BaseSettings):

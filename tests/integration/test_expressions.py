@@ -7,11 +7,13 @@ import random
 import numpy as np
 import pytest
 
-from batch.rules.aggregate import measures
+from batch.compacting.plain_sums import plain_sums
+from batch.rules.aggregate import aggregate, measures
 from batch.rules.shard import shard_column
+from impressions.compiled.sums import Impressions
 from impressions.core.contribution import contributions
 from impressions.core.shard import shards_of
-from impressions.core.spec import Adds, Measure, Spec
+from impressions.core.spec import DAY_MS, Adds, Measure, Spec
 from tests.integration.conftest import Lake
 
 pytestmark = pytest.mark.spark
@@ -49,3 +51,27 @@ def test_what_an_impression_adds_to_each_measure(lake: Lake) -> None:
         rows = frame.select(*(x.alias(name) for name, x in measures(spec).items())).collect()
         added = contributions({"played": played, "dwell_s": dwell_s}, len(events), spec)
         assert np.array([list(row) for row in rows], np.float64).T.tolist() == added.tolist()
+
+
+def test_an_event_time_counts_in_whole_milliseconds(lake: Lake) -> None:
+    """Events 1 us before, at and 1 us after a millisecond: sums and last seen as without Spark."""
+    spec, cutover_ms = Spec(), 20_772 * DAY_MS
+    event_us = [(cutover_ms - 3_600_000) * 1000 + digits for digits in (-1, 0, 1)]
+    columns = "shard int, profile_id bigint, title_id bigint, location int, event_us bigint, "
+    frame = lake.spark.createDataFrame(
+        [(0, 1, title, 0, us, False, True, 2.5) for title, us in enumerate(event_us)],
+        columns + "duplicate boolean, played boolean, dwell_s double",
+    ).selectExpr("*", "timestamp_micros(event_us) AS event_time")
+    found = aggregate(frame, cutover_ms, spec).orderBy("title_id").collect()
+    n = len(event_us)
+    values = np.array([[1.0] * n, [2.5] * n])[[c == "dwell_s" for c in spec.added_columns], :]
+    of = Impressions(
+        np.full(n, 1), np.arange(n), np.zeros(n, np.int32), np.array(event_us),
+        np.zeros(n, bool), values,
+    )  # fmt: skip
+    rows = plain_sums(of, cutover_ms, spec).rows
+    assert [round(row["last_seen"].timestamp() * 1000) for row in found] == (
+        rows.last_seen_ms.tolist()
+    )
+    name = spec.decayed_name("impressions", 1)
+    assert [row[name] for row in found] == pytest.approx(rows.decayed[0, 0].tolist(), rel=1e-12)

@@ -18,7 +18,7 @@ from impressions.jvm.jars import Jar
 from impressions.jvm.java import find_java
 from impressions.local.broker import LOCK_FILE
 from impressions.settings.model import Settings
-from impressions.settings.sections import Spark
+from impressions.settings.sections.batch import Spark
 
 CONTENT = b"not really a jar"
 JAR = Jar("org.example", "thing", "1.0", len(CONTENT), hashlib.sha256(CONTENT).hexdigest())
