@@ -1,6 +1,4 @@
-"""What dead processes left in this home: directories of imports.
-
-Spark's event logs go by themselves: batch/spark/event_logs.py."""
+"""What dead processes left in this home: directories of imports."""
 
 from __future__ import annotations
 

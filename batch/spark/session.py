@@ -35,7 +35,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from batch.lake.catalog import spark_catalog
-from batch.spark import event_logs
 from batch.spark.errors import rotten_files_named
 from batch.spark.pinned import PINNED, check_pinned
 from impressions.core.errors import ImpressionsError, MissingDependency, NotReady
@@ -46,7 +45,6 @@ from impressions.terminal.console import say
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
-    from pyspark.sql.datasource import DataSource
 
 _EXTENSIONS = "org.apache.iceberg.spark.extensions.IcebergSparkSessionExtensions"
 _STDERR = 2
@@ -84,8 +82,7 @@ def spark_session(settings: Settings, app_name: str) -> SparkSession:
 
 @contextlib.contextmanager
 def using_spark(settings: Settings, app_name: str) -> Iterator[SparkSession]:
-    """A session for the block; Spark stops at its end if the block started it. What the block
-    raises has a note on how to open Spark's event log."""
+    """A session for the block; Spark stops at its end if the block started it."""
     require("pyspark", "spark")
     from pyspark import SparkContext
 
@@ -94,24 +91,9 @@ def using_spark(settings: Settings, app_name: str) -> Iterator[SparkSession]:
     try:
         with rotten_files_named(settings):
             yield session
-    except Exception as error:  # each job that failed, whatever of; it goes on
-        if line := event_logs.how_to_open(session):
-            error.add_note(line)
-        raise
     finally:
         if ours:
             session.stop()
-            event_logs.sweep(settings)
-
-
-def register_source(spark: SparkSession, source: type[DataSource]) -> None:
-    """Make a Python data source known to this session.
-
-    Spark asks the *active* session whether the name is taken; where a process has several, that
-    may be another one, which knows it from an earlier job, and then this one stays without.
-    """
-    _activate(spark)
-    spark.dataSource.register(source)
 
 
 def log_file(settings: Settings) -> Path:
@@ -142,7 +124,6 @@ def _context_conf(settings: Settings, app_name: str) -> dict[str, str]:
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
         "spark.log.level": "WARN",
-        **event_logs.conf(settings),
         "spark.pyspark.python": sys.executable,
         "spark.pyspark.driver.python": sys.executable,
     }

@@ -34,7 +34,7 @@ import typer
 from impressions.core.errors import ImpressionsError, UsageError
 from impressions.process import lifetime
 from impressions.process.descriptors import raise_limit
-from impressions.process.recording import known_error, notes_of, recorded
+from impressions.process.recording import known_error, recorded
 
 if TYPE_CHECKING:
     from impressions.settings.model import Settings
@@ -181,14 +181,11 @@ def report(error: Exception, as_json: bool) -> int:
     known = known_error(error)
     show_where(error, known)
     if as_json:
-        notes = notes_of(error)
-        print(jsonlib.dumps(known.as_dict() | ({"notes": notes} if notes else {})), flush=True)
+        print(jsonlib.dumps(known.as_dict()), flush=True)
         return known.exit_code
     print(f"error: {known.message}", file=sys.stderr)
     if known.hint:
         print(f"hint:  {known.hint}", file=sys.stderr)
-    for note in notes_of(error):
-        print(f"note:  {note}", file=sys.stderr)
     return known.exit_code
 
 

@@ -26,7 +26,7 @@ import os
 import socket
 import threading
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -74,12 +74,9 @@ class Recording:
     def happened(self, event: HistoryEvent) -> None:
         self._events.append(event)
 
-    def ended(
-        self, code: int, known: ImpressionsError | None = None, notes: Sequence[str] = ()
-    ) -> RunRecord:
+    def ended(self, code: int, known: ImpressionsError | None = None) -> RunRecord:
         """The record of the run, which ends now."""
         run, outcome = self._run, self._outcome
-        extra = {**outcome.extra, **({"notes": list(notes)} if notes else {})}
         return RunRecord(
             job=run.job,
             run_id=run.id,
@@ -93,7 +90,7 @@ class Recording:
             arguments=_plain(run.arguments),
             counts=_plain(outcome.counts),
             snapshots=_plain(outcome.snapshots),
-            extra=_plain(extra),
+            extra=_plain(outcome.extra),
             cpu_s=round(_cpu_s() - self._cpu_s, 3),
             events=tuple(self._events),
         )
@@ -108,7 +105,7 @@ def recorded(settings: Settings, job: str, arguments: Mapping[str, Any]) -> Iter
         except BaseException as error:
             code, known = ended_by(error)
             if not this.in_passes and code != UsageError.exit_code:
-                append(settings, this.ended(code, known, notes_of(error)))
+                append(settings, this.ended(code, known))
             raise
         if not this.in_passes:
             append(settings, this.ended(0))
@@ -173,11 +170,6 @@ def ended_by(error: BaseException) -> tuple[int, ImpressionsError | None]:
         return 1, None
     known = known_error(error)
     return known.exit_code, known
-
-
-def notes_of(error: BaseException) -> list[str]:
-    """What was said of an error on its way up: PEP 678, such as where Spark's event log is."""
-    return [str(note) for note in getattr(error, "__notes__", ())]
 
 
 def known_error(error: Exception) -> ImpressionsError:

@@ -50,14 +50,6 @@ class Spark(Section):
         "4g", pattern=r"^\d+[kmgt]b?$", description="JVM heap of the driver, such as 4g"
     )
     conf: Properties = Field({}, description="further Spark properties; they win over ours")
-    event_log_uri: str | None = Field(
-        None,
-        description="directory of Spark's event logs, which must exist in an object store; "
-        '"off" writes none; default: logs/spark-events in home',
-    )
-    event_logs: int = Field(
-        50, ge=1, description="event logs kept on a local disk, the newest ones; one for each job"
-    )
     jars_dir: Path | None = Field(
         None, description="cache of pinned jars; default: the user's cache directory"
     )
