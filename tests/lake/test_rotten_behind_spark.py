@@ -12,7 +12,7 @@ from batch.lake.locations import local_path
 from batch.spark.errors import rotten_files_named
 from impressions.core.errors import CorruptData
 from impressions.settings.model import Settings
-from tests.faults.batch.test_audits import one_row
+from tests.integration.landing import one_row
 from tests.lake.rows import bring_in, file_of
 
 JAVA = "An error occurred: org.apache.parquet: could not verify page integrity, CRC checksum"
