@@ -22,7 +22,7 @@ from impressions.deltas.store import PartitionState, open_primary, store_dir
 from impressions.formats import delta_block, heartbeat
 from impressions.formats.heartbeat import FROM_THE_FIRST_MS, Heartbeat
 from impressions.settings.model import Settings
-from impressions.settings.sections import Serving
+from impressions.settings.sections.live import Serving
 from serving import wiring
 
 _TOPIC, _BATCH = bytes(16), 64

@@ -28,7 +28,7 @@ from impressions.formats.delta_block import DeltaBlock
 from impressions.formats.generation_paths import generation_id
 from impressions.formats.manifest import Manifest
 from impressions.settings.model import Settings
-from impressions.settings.sections import Host
+from impressions.settings.sections.live import Host
 from oracle import naive
 from tests.compare import differences
 from tests.generations import publish

@@ -125,11 +125,7 @@ def _newest_here(host: Host) -> str:
 
 
 def _active(host: Host) -> str | None:
-    """None also where the pointer is damaged: activating writes it again."""
-    try:
-        pointer = host.pointer()
-    except CorruptData:
-        return None
+    pointer = host.whole_pointer()
     return pointer.generation if pointer else None
 
 

@@ -10,7 +10,7 @@ import grpc
 from grpc_reflection.v1alpha import reflection
 
 from impressions.core.errors import Refused, SettingsError
-from impressions.settings.sections import Serving
+from impressions.settings.sections.live import Serving
 from impressions.v1 import impressions_service_pb2 as pb
 from serving import calls, connections
 from serving.admission import AdmissionControl

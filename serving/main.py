@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from impressions.core.errors import SettingsError
 from impressions.process.command import Json, verb
 from impressions.settings.model import Settings
-from impressions.settings.sections import Serving
+from impressions.settings.sections.live import Serving
 from impressions.terminal.console import emit
 
 

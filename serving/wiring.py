@@ -10,7 +10,7 @@ import grpc
 from impressions.clock import Clock, now_ms
 from impressions.compiled.profiles import can_answer
 from impressions.settings.model import Settings
-from impressions.settings.sections import Serving
+from impressions.settings.sections.live import Serving
 from impressions.terminal import log
 from serving.auth import Tokens, read_tokens
 from serving.call_limits import CallLimits, call_limits

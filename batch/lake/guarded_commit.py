@@ -133,14 +133,12 @@ def _in_order(update: Any, table: Table, reached_ms: int | None) -> Any:
 
 
 def _expiring(update: Any, table: Table) -> Any:
-    """The same update; a branch that expires keeps its age, which pyiceberg would drop."""
+    """The same update; a branch keeps what is set of its ages, which pyiceberg would drop."""
     from pyiceberg.table.update import SetSnapshotRefUpdate
 
     if not isinstance(update, SetSnapshotRefUpdate):
         return update
-    there = table.metadata.refs.get(update.ref_name)
-    age_ms = None if there is None else there.max_ref_age_ms
-    return update.model_copy(update={"max_ref_age_ms": age_ms})
+    return update.model_copy(update=refs.ages(table, update.ref_name))
 
 
 def discard(table: Table | Target | None, files: Iterable[DataFile]) -> None:

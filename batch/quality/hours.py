@@ -26,7 +26,7 @@ from batch.quality.measures import people_of
 from batch.quality.segments import Segment
 from batch.quality.series import Series
 from impressions.core.decay import Float, Int
-from impressions.settings.sections import Quality
+from impressions.settings.sections.batch import Quality
 
 RECENT_DAYS = 7
 _FEW_WEEKS = 1.5

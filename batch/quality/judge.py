@@ -34,7 +34,7 @@ from batch.quality.measures import Measure, measures_of
 from batch.quality.series import Series, series_of
 from batch.quality.since import with_hours
 from impressions.core.decay import Float, Int
-from impressions.settings.sections import Quality
+from impressions.settings.sections.batch import Quality
 
 RECENT_DAYS = 7
 Mask = NDArray[np.bool_]

@@ -27,7 +27,7 @@ from batch.quality.segments import Segment
 from batch.quality.series import Series
 from batch.quality.title_sample import KEPT
 from impressions.core.decay import Float
-from impressions.settings.sections import Quality
+from impressions.settings.sections.batch import Quality
 
 Kind = Literal["volume", "ratio", "share"]
 _FEW = 0.2  # so many times the usual share of other locations than the largest

@@ -96,11 +96,6 @@ class RunHistory:
         """Every run that is kept, of all jobs; the newest first."""
         return tuple(self._records(self._files(None)))
 
-    def successes(self, job: str, newest: int) -> tuple[RunRecord, ...]:
-        """The newest runs of a job that ended well; the newest first."""
-        well = [file for file in self._files(job) if file.succeeded]
-        return tuple(self._records(well[:newest]))
-
     def last_success(self, job: str, until_ms: int | None = None) -> RunRecord | None:
         """The newest run of a job that ended well; None where no record is of one."""
         well = (file for file in self._files(job, until_ms) if file.succeeded)

@@ -5,7 +5,7 @@
 The file is `impressions.toml` in the working directory, or the one of `--config`. In variables a
 section is joined by two underscores: `IMPRESSIONS_SERVING__WORKERS=4` is `[serving] workers = 4` is
 `--set serving.workers=4`. Relative paths are relative to the working directory. The
-sections are in impressions/settings/sections.py.
+sections are in impressions/settings/sections/.
 
 `Settings()` holds the defaults only and reads nothing, so that tests are not at the mercy of the
 machine; processes call `load`. `impressions config` prints this model with the effective values.
@@ -24,27 +24,19 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from impressions.core.spec import Spec
 from impressions.settings import sources
 from impressions.settings.paths import expanded
-from impressions.settings.sections import (
-    Alerts,
+from impressions.settings.sections.batch import (
     Audits,
     Catalog,
     Close,
     Compact,
-    Console,
-    Exporter,
-    History,
-    Host,
     Housekeeping,
-    Kafka,
     Land,
     Quality,
-    Reconcile,
-    Serving,
     Spark,
-    Speed,
-    Stream,
     Week,
 )
+from impressions.settings.sections.live import Host, Kafka, Serving, Speed, Stream
+from impressions.settings.sections.watching import Alerts, Console, Exporter, History, Reconcile
 
 
 class Settings(BaseSettings):

@@ -79,7 +79,7 @@ def questions(settings: Settings, clock: Clock = now_ms) -> dict[str, Callable[[
         "copy": lambda: read_copy(settings, clock),
         "servers": lambda: read_servers(settings),
         "jobs": lambda: read_jobs(settings, clock),
-        "rotation": lambda: named("batch.reconciling.status:read_rotation")(settings),
+        "rotation": lambda: named("batch.reconciling.rotation:read_rotation")(settings),
         "disks": lambda: read_disks(settings),
     }
 

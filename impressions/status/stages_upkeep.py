@@ -8,7 +8,7 @@ from __future__ import annotations
 from impressions.core.errors import UsageError
 from impressions.history.run_record import RunRecord
 from impressions.settings.model import Settings
-from impressions.settings.sections import Alerts
+from impressions.settings.sections.watching import Alerts
 from impressions.status.jobs import Job, Jobs
 from impressions.status.questions import Unknown
 from impressions.status.stage import (

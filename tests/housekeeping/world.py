@@ -178,3 +178,11 @@ def _data_files(table: Any) -> list[Any]:
 def rules(outcome: Outcome) -> dict[tuple[str, str], int]:
     """(rule, where) -> count."""
     return {(one["rule"], one["where"]): one["count"] for one in outcome.extra["removed"]}
+
+
+def orphan(world: World, name: str, *, written: float, table: str = RAW) -> Path:
+    """A data file that nothing names."""
+    path = world.settings.home_dir / "warehouse/impressions" / table / "data" / name
+    path.write_bytes(b"x" * 1000)
+    os.utime(path, (day(written) / 1000,) * 2)
+    return path

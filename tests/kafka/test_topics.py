@@ -15,7 +15,7 @@ from impressions.kafka import client, topics
 from impressions.kafka.admin import connect
 from impressions.kafka.topics import Config
 from impressions.settings.model import Settings
-from impressions.settings.sections import Kafka
+from impressions.settings.sections.live import Kafka
 from tests import patience
 from tests.broker import TestBroker, compact_soon, read_topic, stream_settings
 

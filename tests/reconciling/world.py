@@ -33,7 +33,7 @@ from impressions.clock import FixedClock
 from impressions.core.shard import shards_of
 from impressions.core.spec import DAY_MS
 from impressions.formats.delta_block import key
-from impressions.settings.sections import Land
+from impressions.settings.sections.batch import Land
 from tests.generations import CUTOVER_MS, SPEC
 from tests.serving import support
 from tests.serving.support import WEEK_2_MS, client_of, install, serving, settings_in, until

@@ -19,7 +19,7 @@ from impressions.core.shard import shard_of
 from impressions.core.spec import DAY_MS, Spec
 from impressions.formats import delta_block
 from impressions.settings.model import Settings
-from impressions.settings.sections import Serving
+from impressions.settings.sections.live import Serving
 from impressions.v1 import impressions_service_pb2 as pb
 from serving.answer_contexts import AnswerContexts, context_at
 from serving.calls import parse
