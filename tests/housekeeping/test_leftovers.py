@@ -60,7 +60,7 @@ def test_a_store_whose_clock_is_behind_the_commits_keeps_its_orphans(world: Worl
     assert left.exists()
 
 
-@pytest.mark.parametrize("kind", ["data/*/*/*.parquet", "metadata/*-m0.avro", "metadata/snap-*"])
+@pytest.mark.parametrize("kind", ["data/**/*.parquet", "metadata/*-m0.avro", "metadata/snap-*"])
 def test_a_needed_file_that_is_gone_stops_every_deletion_of_files(world: World, kind: str) -> None:
     """The listing, or the names in it, cannot be trusted then."""
     named = {
