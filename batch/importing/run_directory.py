@@ -20,11 +20,10 @@ from typing import TYPE_CHECKING
 
 from batch.importing.staging import Run
 from batch.jobs.context import Context
+from impressions.core.spec import DAY_MS
 
 if TYPE_CHECKING:
     from pyiceberg.table import Table
-
-_OLD_MS = 86_400_000
 
 
 @contextmanager
@@ -35,7 +34,7 @@ def directory_of(context: Context, raw: Table | None) -> Iterator[str]:
         return
     parent = context.settings.home_dir / "tmp"
     parent.mkdir(parents=True, exist_ok=True)
-    for old in of_dead(context.settings.home_dir, context.clock() - _OLD_MS):
+    for old in of_dead(context.settings.home_dir, context.clock() - DAY_MS):
         shutil.rmtree(old, ignore_errors=True)
     made = tempfile.TemporaryDirectory(prefix="import-", dir=parent)
     with made as directory, _locked(Path(directory)):

@@ -6,6 +6,7 @@ Bounds are the settings `alerts.*`; the alerts of deploy/prometheus/alerts.yml h
 from __future__ import annotations
 
 from impressions.core.errors import UsageError
+from impressions.core.spec import DAY_MS
 from impressions.history.run_record import RunRecord
 from impressions.settings.model import Settings
 from impressions.settings.sections import Alerts
@@ -34,7 +35,6 @@ STEADY = ("close", "quality", "compact", "export", "load", "check", "gc", "week"
 """Jobs whose work is about the same each time, so that twice as long means something."""
 
 _STOPPED_BY_HAND = 130
-_DAY_MS = 86_400_000
 
 
 def jobs(found: Found, settings: Settings) -> Stage:
@@ -72,7 +72,7 @@ def jobs(found: Found, settings: Settings) -> Stage:
 
 def failed(known: Jobs, at_ms: int, alerts: Alerts) -> list[Job]:
     """Scheduled jobs whose last run failed, unless that is so long ago that they run no more."""
-    since_ms = at_ms - alerts.generation_age_days * _DAY_MS
+    since_ms = at_ms - alerts.generation_age_days * DAY_MS
     return [
         job for name, job in known.by_name.items()
         if name in SCHEDULED and is_failure(job.last) and job.last.ended_ms >= since_ms

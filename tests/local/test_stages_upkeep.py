@@ -19,6 +19,7 @@ from impressions.status.jobs import Jobs, read_jobs, rejected_share
 from impressions.status.questions import Absent, Unknown
 from impressions.status.stage import Found, Stage
 from impressions.status.stages import exit_code, stages
+from impressions.storage.directory import Directory, Stored
 from tests.history.records import START_MS, record
 from tests.local.test_stages import NOW, well
 
@@ -173,6 +174,23 @@ def test_a_record_of_a_time_to_come_hides_no_failure(tmp_path: Path) -> None:
     compared = jobs(tmp_path / "compared", ended_at(NOW - 2 * DAY_MS),
                     ended_at(NOW + DAY_MS, "reconcile"))  # fmt: skip
     assert judged(jobs=compared)["reconciled"].state == "bad"
+
+
+def test_the_history_is_listed_once_for_all_jobs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An object store takes its time for each listing, and status has a deadline."""
+    jobs(tmp_path, ended_at(NOW, "land"), ended_at(NOW), ended_at(NOW, "reconcile"))
+    asked: list[str] = []
+    listed = Directory.list
+
+    def counting(directory: Directory, below: str = "") -> list[Stored]:
+        asked.append(below)
+        return listed(directory, below)
+
+    monkeypatch.setattr(Directory, "list", counting)
+    known = read_jobs(Settings(home=tmp_path), lambda: NOW)
+    assert (sorted(known.by_name), asked) == (["compact", "land", "reconcile"], [""])
 
 
 def test_raw_that_was_landed_and_is_gone_is_bad(tmp_path: Path) -> None:
