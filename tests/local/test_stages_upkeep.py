@@ -280,6 +280,12 @@ def test_disks_are_those_of_places_that_exist(tmp_path: Path) -> None:
     assert 0 < disks[0].free_share <= 1
 
 
+def test_a_disk_without_files_left_is_full_whatever_bytes_are_free() -> None:
+    """No space left on device, and `df` shows half of it free: `df -i` does not."""
+    stage = judged(disks=(Disk("home", "/a", 50, 100, free_files_share=0.01),))["disk"]
+    assert said(stage) == ("bad", "home (/a): 1.0% of its files (inodes) free, 50 B")
+
+
 def test_an_old_history_of_runs_hides_no_new_share() -> None:
     """Rejected of read within a day of the newest landing: 1 of 100, not last month's half."""
     runs = [
