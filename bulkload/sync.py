@@ -191,6 +191,8 @@ def activate_newest(asked: Asked) -> Done:
             reason="not_loaded",
         )
     swap = activate(asked.settings, newest, dry_run=asked.dry_run, clock=asked.clock)
+    if swap.action == "already_active":  # another run was first
+        return Done(f"{newest} is active")
     tell(of_swap(swap))
     if active is not None and not asked.dry_run and (missed := _missed(active, newest)):
         event(HEALED, "host caught up after missed generations", f"{active} -> {newest}: {missed}")

@@ -12,7 +12,7 @@ from stat import S_ISREG
 from batch.housekeeping import removed as report
 from batch.housekeeping.removed import Removed
 from batch.housekeeping.table import Keeping
-from batch.importing.run_directory import of_dead, stats
+from batch.jobs.own_directory import of_dead, stats
 from impressions.core.spec import DAY_MS
 
 
@@ -22,7 +22,7 @@ def imports(job: Keeping) -> Removed:
     old_ms = round(job.at.now_ms - settings.housekeeping.orphan_days * DAY_MS)
     gone = [
         (str(path), size_bytes)
-        for path in of_dead(settings.home_dir, old_ms)
+        for path in of_dead(settings.home_dir, "import", old_ms)
         for size_bytes in [sum(s.st_size for s in stats(path) if S_ISREG(s.st_mode))]
         if job.dry_run or _is_deleted(job, path)
     ]

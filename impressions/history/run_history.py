@@ -17,6 +17,7 @@ A file that does not decode, or holds another run than its name says, is skipped
 from __future__ import annotations
 
 import contextlib
+import copy
 import re
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -28,7 +29,7 @@ from impressions.core.errors import CorruptData
 from impressions.history.run_record import MAX_BYTES, RunRecord, decode, encode
 
 if TYPE_CHECKING:
-    from impressions.storage.directory import Directory
+    from impressions.storage.directory import Directory, Stored
 
 KEEP = 400
 _NAME = re.compile(r"(\d{8}T\d{9}Z)-([0-9a-zA-Z_]{1,64})-(\d{1,3})\.json")
@@ -68,6 +69,14 @@ class RunHistory:
         self._keep = keep
         self._read: dict[str, RunRecord] = {}
         self._opened: Directory | None = None
+        self._listing: list[Stored] | None = None
+
+    def as_now(self) -> RunHistory:
+        """The same as it is at this moment, listed once for all that is asked of it: an object
+        store takes a tenth of a second for each listing."""
+        view = copy.copy(self)
+        view._listing = self._directory.list()
+        return view
 
     def append(self, record: RunRecord) -> None:
         """Adds a run; deletes the oldest ones of its job that are too many."""
@@ -116,8 +125,11 @@ class RunHistory:
     def _files(self, job: str | None, until_ms: int | None = None) -> list[_File]:
         """Newest first; of runs that began by `until_ms`."""
         found = []
-        for stored in self._directory.list(job or ""):
+        listing = self._listing
+        for stored in self._directory.list(job or "") if listing is None else listing:
             folder, _, name = stored.path.rpartition("/")
+            if job is not None and folder != job:
+                continue
             if _JOB.fullmatch(folder) and _NAME.fullmatch(name):
                 found.append(_File(name, folder, stored.size_bytes))
         known = self._read.keys() | self.damaged

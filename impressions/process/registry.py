@@ -52,9 +52,7 @@ def registered(
     entry = Running(kind, pid, address, metrics, now_ms(), birth_of(pid) or "", platform.node())
     path = settings.run_dir / f"{kind}-{pid}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
-    for gone in died(settings):
-        if gone.kind == kind:
-            file_of(settings, gone).unlink(missing_ok=True)
+    forget(settings, kind)
     new = path.with_suffix(".tmp")
     new.write_text(json.dumps(asdict(entry)))
     new.replace(path)
@@ -75,8 +73,11 @@ def died(settings: Settings) -> list[Running]:
     return [entry for entry in _entries(settings) if not _lives(entry)]
 
 
-def file_of(settings: Settings, entry: Running) -> Path:
-    return settings.run_dir / f"{entry.kind}-{entry.pid}.json"
+def forget(settings: Settings, *kinds: str) -> None:
+    """Processes of these kinds that died: others took their place, or none is to run any more."""
+    for gone in died(settings):
+        if gone.kind in kinds:
+            (settings.run_dir / f"{gone.kind}-{gone.pid}.json").unlink(missing_ok=True)
 
 
 def _entries(settings: Settings) -> list[Running]:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from impressions.clock import Clock, now_ms
+from impressions.core.spec import DAY_MS
 from impressions.history.durations import did_its_work, usual_s
 from impressions.history.run_history import RunHistory
 from impressions.history.run_record import JOBS, RunRecord
@@ -19,7 +20,6 @@ from impressions.status.questions import Absent
 
 _NEWEST = 24
 _COMPARED = (0, 6)  # exit codes of a reconciliation that compared: alike, differing
-_DAY_MS = 86_400_000
 AHEAD_MS = 15_000
 """Clocks differ by less; a time that lies further ahead comes from one that is wrong."""
 _histories: dict[str, RunHistory] = {}
@@ -73,7 +73,7 @@ def history_of(settings: Settings) -> RunHistory:
 
 def read_jobs(settings: Settings, clock: Clock = now_ms) -> Jobs:
     """Raises Absent where nothing was recorded yet."""
-    history, until_ms = history_of(settings), clock() + AHEAD_MS
+    history, until_ms = history_of(settings).as_now(), clock() + AHEAD_MS
     runs = {name: history.runs(name, _NEWEST, until_ms) for name in JOBS}
     ahead = {name: n for name in JOBS if (n := history.count_after(name, until_ms))}
     found = {name: _job(name, of, history, until_ms) for name, of in runs.items() if of}
@@ -96,7 +96,7 @@ def rejected_share(runs: Iterable[RunRecord]) -> float | None:
     """Rejected of read, in runs that ended within a day of the newest of them."""
     read = [run for run in runs if run.counts.get("read")]
     newest_ms = max((run.ended_ms for run in read), default=0)
-    recent = [run for run in read if run.ended_ms > newest_ms - _DAY_MS]
+    recent = [run for run in read if run.ended_ms > newest_ms - DAY_MS]
     total = sum(run.counts["read"] for run in recent)
     return sum(run.counts.get("rejected", 0) for run in recent) / total if total else None
 

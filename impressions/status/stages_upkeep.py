@@ -6,9 +6,11 @@ Bounds are the settings `alerts.*`; the alerts of deploy/prometheus/alerts.yml h
 from __future__ import annotations
 
 from impressions.core.errors import UsageError
+from impressions.core.spec import DAY_MS
 from impressions.history.run_record import RunRecord
 from impressions.settings.model import Settings
 from impressions.settings.sections.watching import Alerts
+from impressions.status.disks import Disk
 from impressions.status.jobs import Job, Jobs
 from impressions.status.questions import Unknown
 from impressions.status.stage import (
@@ -34,7 +36,6 @@ STEADY = ("close", "quality", "compact", "export", "load", "check", "gc", "week"
 """Jobs whose work is about the same each time, so that twice as long means something."""
 
 _STOPPED_BY_HAND = 130
-_DAY_MS = 86_400_000
 
 
 def jobs(found: Found, settings: Settings) -> Stage:
@@ -72,7 +73,7 @@ def jobs(found: Found, settings: Settings) -> Stage:
 
 def failed(known: Jobs, at_ms: int, alerts: Alerts) -> list[Job]:
     """Scheduled jobs whose last run failed, unless that is so long ago that they run no more."""
-    since_ms = at_ms - alerts.generation_age_days * _DAY_MS
+    since_ms = at_ms - alerts.generation_age_days * DAY_MS
     return [
         job for name, job in known.by_name.items()
         if name in SCHEDULED and is_failure(job.last) and job.last.ended_ms >= since_ms
@@ -152,11 +153,7 @@ def disk(found: Found, settings: Settings) -> Stage:
     disks, bound = found.disks, settings.alerts.disk_free_share
     if isinstance(disks, Unknown):
         return unknown("disk", disks)
-    problems = tuple(
-        (f"{one.place} ({one.path}): {one.free_share:.1%} free, {human_bytes(one.free_bytes)}",
-         f"expected at least {bound:.0%}: docs/runbook/disk.md")
-        for one in disks if one.free_share < bound
-    )  # fmt: skip
+    problems = tuple(_fullness(one, bound) for one in disks if one.free_share < bound)
     least = min(disks, key=lambda one: one.free_share)
     facts = {
         one.place: {"free_bytes": one.free_bytes, "free_share": round(one.free_share, 4)}
@@ -164,3 +161,9 @@ def disk(found: Found, settings: Settings) -> Stage:
     }
     line = f"{human_bytes(least.free_bytes)} free ({least.free_share:.0%}) for {least.place}"
     return Stage("disk", "bad" if problems else "ok", line, problems, facts)
+
+
+def _fullness(one: Disk, bound: float) -> Problem:
+    of = "of its files (inodes) " if one.lacks_files else ""
+    what = f"{one.place} ({one.path}): {one.free_share:.1%} {of}free, {human_bytes(one.free_bytes)}"
+    return what, f"expected at least {bound:.0%}: docs/runbook/disk.md"

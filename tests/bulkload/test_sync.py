@@ -12,10 +12,12 @@ from pathlib import Path
 
 import pytest
 
+from bulkload.activate import activate
 from bulkload.heal import heal
 from bulkload.host import Host
 from bulkload.load import load
 from bulkload.rollback import rollback
+from bulkload.sync import activate_newest
 from bulkload.verify import verify_host
 from impressions.client import CallFailed, ImpressionsClient
 from impressions.clock import FixedClock
@@ -117,6 +119,26 @@ def test_a_published_generation_that_is_damaged_is_named_and_the_one_before_is_t
     assert states(gone)["gc"] != "not reached"
     (world.published / NEXT / MANIFEST).write_bytes(b"rotten")
     assert report.outcome_of(sync(world)).extra["reason"] == "does_not_fit"
+    assert world.active() == NEW
+
+
+def test_what_another_run_activated_meanwhile_is_no_activation(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two runs at once: one does it, the other says that nothing was to do."""
+    load(world.settings, NEW)
+    looked = Host.pointer
+
+    def old_look(host: Host) -> object:
+        pointer = looked(host)
+        if pointer is not None and pointer.generation == OLD:
+            monkeypatch.setattr(Host, "pointer", looked)
+            activate(world.settings, NEW, clock=FixedClock(NEXT_MS))
+        return pointer
+
+    monkeypatch.setattr(Host, "pointer", old_look)
+    done = activate_newest(Asked(world.settings, FixedClock(NEXT_MS)))
+    assert (done.changed, done.line) == (False, f"{NEW} is active")
     assert world.active() == NEW
 
 

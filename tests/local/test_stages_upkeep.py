@@ -19,6 +19,7 @@ from impressions.status.jobs import Jobs, read_jobs, rejected_share
 from impressions.status.questions import Absent, Unknown
 from impressions.status.stage import Found, Stage
 from impressions.status.stages import exit_code, stages
+from impressions.storage.directory import Directory, Stored
 from tests.history.records import START_MS, record
 from tests.local.test_stages import NOW, well
 
@@ -175,6 +176,23 @@ def test_a_record_of_a_time_to_come_hides_no_failure(tmp_path: Path) -> None:
     assert judged(jobs=compared)["reconciled"].state == "bad"
 
 
+def test_the_history_is_listed_once_for_all_jobs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An object store takes its time for each listing, and status has a deadline."""
+    jobs(tmp_path, ended_at(NOW, "land"), ended_at(NOW), ended_at(NOW, "reconcile"))
+    asked: list[str] = []
+    listed = Directory.list
+
+    def counting(directory: Directory, below: str = "") -> list[Stored]:
+        asked.append(below)
+        return listed(directory, below)
+
+    monkeypatch.setattr(Directory, "list", counting)
+    known = read_jobs(Settings(home=tmp_path), lambda: NOW)
+    assert (sorted(known.by_name), asked) == (["compact", "land", "reconcile"], [""])
+
+
 def test_raw_that_was_landed_and_is_gone_is_bad(tmp_path: Path) -> None:
     """A catalog that was lost, or another one: nothing that was never made."""
     gone = Unknown("nothing was landed yet", "impressions land", absent=True)
@@ -260,6 +278,12 @@ def test_disks_are_those_of_places_that_exist(tmp_path: Path) -> None:
     usage = shutil.disk_usage(tmp_path)
     assert disks[0].size_bytes == usage.used + usage.free
     assert 0 < disks[0].free_share <= 1
+
+
+def test_a_disk_without_files_left_is_full_whatever_bytes_are_free() -> None:
+    """No space left on device, and `df` shows half of it free: `df -i` does not."""
+    stage = judged(disks=(Disk("home", "/a", 50, 100, free_files_share=0.01),))["disk"]
+    assert said(stage) == ("bad", "home (/a): 1.0% of its files (inodes) free, 50 B")
 
 
 def test_an_old_history_of_runs_hides_no_new_share() -> None:
