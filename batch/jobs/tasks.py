@@ -16,14 +16,15 @@ there (`_telling`, `_told`).
 from __future__ import annotations
 
 import base64
+import json
 import os
-import pickle
 import re
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
+from impressions.core import errors
 from impressions.core.errors import ImpressionsError
 from impressions.terminal.console import progress
 
@@ -102,15 +103,18 @@ def _telling(function: Callable[[_Task], _Result], task: _Task) -> _Result:
     try:
         return function(task)
     except ImpressionsError as error:
-        text = base64.b64encode(pickle.dumps(error)).decode()
+        kind = next(k for k in type(error).__mro__ if k.__module__ == errors.__name__)
+        said = json.dumps([kind.__name__, error.message, error.hint, error.reason])
+        text = base64.b64encode(said.encode()).decode()  # one word, whatever becomes of the lines
         raise _TaskError(f"{error.message} <error {text}>") from error
 
 
 def _told(what: str, error: Exception) -> ImpressionsError:
     """What a task raised, as an error of ours."""
     text = str(error)
-    if ours := re.search(r"<error ([A-Za-z0-9+/=]+)>", text):
-        known: ImpressionsError = pickle.loads(base64.b64decode(ours[1]))  # our executors wrote it
+    if ours := re.findall(r"<error ([A-Za-z0-9+/=]+)>", text):
+        kind, message, hint, reason = json.loads(base64.b64decode(ours[-1]))
+        known: ImpressionsError = getattr(errors, kind)(message, hint=hint, reason=reason)
         return known
     # The end of the task's own traceback says why.
     ends = re.findall(r"Traceback \(most recent call last\):\n(?:[ \t].*\n)+(\S.*)", text)

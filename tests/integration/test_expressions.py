@@ -49,7 +49,7 @@ def test_an_event_time_counts_in_whole_milliseconds(lake: Lake) -> None:
     ).selectExpr("*", "timestamp_micros(event_us) AS event_time")
     found = aggregate(frame, cutover_ms, spec).orderBy("title_id").collect()
     n = len(event_us)
-    values = np.array([[1.0] * n, [2.5] * n])[[c == "dwell_s" for c in spec.added_columns], :]
+    values = np.array([[2.5 if c == "dwell_s" else 1.0] * n for c in spec.added_columns])
     of = Impressions(
         np.full(n, 1), np.arange(n), np.zeros(n, np.int32), np.array(event_us),
         np.zeros(n, bool), values,
