@@ -16,6 +16,7 @@ import random
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from batch.lake import snapshots, tables
@@ -75,7 +76,7 @@ def rows_of(applied):
         event = [e for _, e, _ in some]
         ingest_ms = np.array([ms for _, _, ms in some], np.int64)
         offset = np.array([OFFSET[id(e)] for e in event], np.int64)
-        yield table_of(
+        yield number, table_of(
             RAW_COLUMNS, len(some),
             ingest_slot=micros(ingest_ms - ingest_ms % SPEC.slot_ms), shard=number,
             profile_id=np.array([p for p, _, _ in some], np.int64),
@@ -130,9 +131,9 @@ class World(contextlib.ExitStack):
     def raw(self, applied, landed_to=None):
         """One commit of rows; offsets before `landed_to`, else all, are landed."""
         (table,) = tables.create_if_missing(self.settings, tables.RAW)
-        target, files = target_of(table), []
-        for rows in rows_of(applied):
-            files += write_slots(target, rows)
+        files = write_slots(
+            target_of(table), pa.concat_tables([rows for _, rows in rows_of(applied)])
+        )
         landed = Landed("impressions", TOPIC_ID, 1, 1, (Cursor(landed_to or len(EVENTS)),) * 8)
         said = snapshots.properties(snapshots.LAND, "test", WEEK_2_MS) | landed.properties()
         commit(table, files, said)
