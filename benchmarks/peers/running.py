@@ -7,6 +7,7 @@ Each gets the same rows (benchmarks/peers/rows.py). A redis-server comes with a 
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 import subprocess
 import time
@@ -15,7 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks import cores
-from benchmarks.peers.installed import python_of
+from benchmarks.peers import native
+from benchmarks.peers.installed import PeerMissing, python_of
+from benchmarks.peers.rows import Stored
 from benchmarks.server import Server, started
 
 _UP_WITHIN_S = 20.0
@@ -63,12 +66,34 @@ def redis_service(rows: Path, redis: Redis, directory: Path) -> Iterator[Server]
 
 
 @contextlib.contextmanager
+def redis_service_in_go(stored: Stored, redis: Redis, directory: Path) -> Iterator[Server]:
+    """benchmarks/peers/go/redis over rows that redis_service has stored. Raises PeerMissing."""
+    lists = (",".join(map(str, some)) for some in (stored.measures, stored.half_lives_days))
+    command = [str(native.executable("redis")), str(redis.unix_socket), *lists]
+    with started(command, directory) as server:
+        yield server
+
+
+@contextlib.contextmanager
 def feast(rows: Path, redis: Redis, directory: Path) -> Iterator[Server]:
     """benchmarks/peers/feast_server.py, its rows stored. Raises PeerMissing."""
     repository = directory / "feast"
     repository.mkdir()
     command = [str(python_of("feast")), "-m", "benchmarks.peers.feast_server", str(rows)]
     with started([*command, str(repository), str(redis.port)], directory) as server:
+        yield server
+
+
+@contextlib.contextmanager
+def feast_in_go(rows: Path, redis: Redis, directory: Path) -> Iterator[Server]:
+    """benchmarks/peers/feast_go_server.py, its rows stored. Raises PeerMissing."""
+    binary = os.environ.get("FEAST_GO_SERVER")
+    if binary is None:
+        raise PeerMissing("FEAST_GO_SERVER names no executable; docs/performance.md says of what")
+    repository = directory / "feast-go"
+    repository.mkdir()
+    command = [str(python_of("feast")), "-m", "benchmarks.peers.feast_go_server", binary]
+    with started([*command, str(rows), str(repository), str(redis.port)], directory) as server:
         yield server
 
 

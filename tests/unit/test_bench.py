@@ -1,10 +1,11 @@
 """What `make bench` writes: ratios, goals and the fields that whoever compares runs relies on."""
 
 import dataclasses
+import math
 
 import pytest
 
-from benchmarks.frame import Goal, exponent, row
+from benchmarks.frame import Goal, TooLong, exponent, in_turns, or_nan, row
 
 FIELDS = [
     "stage", "measure", "ours", "unit", "peer", "limit", "ratio_to_peer", "ratio_to_limit", "goal",
@@ -36,6 +37,38 @@ def test_a_goal_judges_the_number_it_names(goal, met):
 def test_a_goal_without_its_peer_is_not_judged():
     """A peer that could not be installed leaves the answer open, never met."""
     assert row("read", "m", 800, "1/s", goal=Goal("ratio_to_peer", ">=", 10)).met is None
+
+
+def test_a_peer_that_fails_loses_its_own_columns_only(capsys):
+    """It is asked once, the reason is said, and the row of ours stands without it."""
+    asked = []
+
+    def failing() -> float:
+        asked.append(1)
+        raise RuntimeError("no such server")
+
+    found = in_turns({"ours": lambda: 2.0, "peer": or_nan("the peer", failing)}, runs=3)
+    made = row("read", "m", found["ours"], "1/s", peer=found["peer"],
+               goal=Goal("ratio_to_peer", ">=", 10))  # fmt: skip
+    assert (len(asked), made.ours, made.peer, made.ratio_to_peer, made.met) == (1, 2.0, *[None] * 3)
+    assert "the peer failed" in (said := capsys.readouterr().err)
+    assert "no such server" in said
+
+
+def test_a_stage_that_takes_too_long_is_not_taken_for_a_failing_peer():
+    """The end of a stage's time passes through."""
+
+    def late() -> float:
+        raise TooLong
+
+    with pytest.raises(TooLong):
+        or_nan("the peer", late)()
+
+
+def test_a_number_that_is_none_leaves_its_column_empty():
+    """A NaN of a peer leaves what stands beside it as it is."""
+    made = row("read", "m", 800, "1/s", peer=math.nan, limit=1000)
+    assert (made.peer, made.ratio_to_peer, made.ratio_to_limit) == (None, None, 0.8)
 
 
 def test_the_exponent_of_growth_is_one_for_a_straight_line():
