@@ -1,10 +1,13 @@
 """What `make bench` writes: ratios, goals and the fields that whoever compares runs relies on."""
 
+import ast
 import dataclasses
 import math
+from pathlib import Path
 
 import pytest
 
+from benchmarks.__main__ import STAGES
 from benchmarks.frame import Goal, TooLong, exponent, in_turns, or_nan, row
 
 FIELDS = [
@@ -69,6 +72,17 @@ def test_a_number_that_is_none_leaves_its_column_empty():
     """A NaN of a peer leaves what stands beside it as it is."""
     made = row("read", "m", 800, "1/s", peer=math.nan, limit=1000)
     assert (made.peer, made.ratio_to_peer, made.ratio_to_limit) == (None, None, 0.8)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_is_a_module_that_says_what_it_compares(stage):
+    """With a docstring and a `run`; docs/performance.md and the package's list have it."""
+    home = Path(__file__).parents[2]
+    module = ast.parse((home / "benchmarks" / f"{stage}.py").read_text())
+    assert ast.get_docstring(module)
+    assert "run" in {node.name for node in module.body if isinstance(node, ast.FunctionDef)}
+    assert stage in (home / "benchmarks" / "__init__.py").read_text()
+    assert stage in (home / "docs" / "performance.md").read_text().partition("## The last table")[0]
 
 
 def test_the_exponent_of_growth_is_one_for_a_straight_line():
