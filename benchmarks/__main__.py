@@ -55,6 +55,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=SEED)
     flags = parser.parse_args()
     started_s = time.monotonic()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # processes and directories go with it
     names = flags.only or list(STAGES)
     minutes = sum(STAGES[name] for name in names)
     cores.pin(cores.CLIENT)
