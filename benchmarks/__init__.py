@@ -6,7 +6,7 @@
     contest     servers asked in turns: rate and CPU of a request
 
     world       reads: seeded events, their blocks, a published generation, a loaded host
-    server, live_server, load_client, json_client      processes and callers that reads need
+    server, live_server, load_client, json_client, asking      processes and callers that reads need
     start_up    import of the client; a server until it is ready
     merge       bytes of a profile to rows at a query time
     store       one point read of a warm generation

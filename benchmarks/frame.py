@@ -98,11 +98,15 @@ def median_s(works: Mapping[str, Work], *, runs: int = 9, run_s: float = 0.05) -
 
 
 def in_turns(works: Mapping[str, Callable[[], float]], runs: int) -> dict[str, float]:
-    """Median of what each returns, for work that measures itself; they take turns."""
+    """Median of what each returns, for work that measures itself; they take turns. NaN where one
+    turn was NaN."""
     found: dict[str, list[float]] = {name: [] for name in works}
     for name, work in _turns(works, runs):
         found[name].append(work())
-    return {name: statistics.median(numbers) for name, numbers in found.items()}
+    return {
+        name: math.nan if any(map(math.isnan, numbers)) else statistics.median(numbers)
+        for name, numbers in found.items()
+    }
 
 
 class TooLong(BaseException):

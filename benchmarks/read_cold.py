@@ -26,14 +26,12 @@ from statistics import median
 import numpy as np
 
 from benchmarks import server as servers
+from benchmarks.asking import check_titles, request_of
 from benchmarks.frame import Row, row
 from benchmarks.load_client import Client, Latency
-from benchmarks.world import QUERY_MS, World, generation_name
-from impressions.client import response_messages
-from impressions.client.requests import projection_of
+from benchmarks.world import World, generation_name
 from impressions.formats.generation_paths import HostPaths
 from impressions.terminal.console import say
-from impressions.v1 import impressions_service_pb2 as pb
 
 _BYTES, _QUICK_BYTES = 1_500 << 20, 32 << 20
 _COLD_PER_S, _WARM_PER_S, _SECONDS, _RUNS = 100.0, 200.0, 6.0, 3
@@ -100,11 +98,11 @@ def _asked(cold: World, files: list[Path], front: str) -> Turn:
     warm, ids = _drawn(cold)
     _forget(files)
     with servers.real(cold, front) as server, Client(server.address, "GetProfile") as client:
-        warm_requests = [_request(cold, i) for i in warm]
+        warm_requests = [request_of(cold, i) for i in warm]
         for request in warm_requests:
             client.call(request)
-        requests = [_request(cold, i) for i in ids]
-        _check(cold, ids[0], client.call(requests.pop(0)))
+        requests = [request_of(cold, i) for i in ids]
+        check_titles("read_cold", cold, ids[0], client.call(requests.pop(0)))
         before_b, before_s = _read_bytes(server.pid), server.cpu_s()
         seen: list[Latency] = []
         beside = threading.Thread(
@@ -138,24 +136,6 @@ def _drawn(cold: World) -> tuple[list[int], list[int]]:
     rng = np.random.default_rng(cold.seed)
     ids = rng.choice(cold.profile_ids, _WARM_PROFILES + count, replace=False).tolist()
     return ids[:_WARM_PROFILES], ids[_WARM_PROFILES:]
-
-
-def _request(cold: World, profile_id: int) -> bytes:
-    chosen = cold.profile(profile_id).chosen.tolist()
-    data: bytes = pb.GetProfileRequest(
-        profile_id=profile_id, projection=projection_of(titles=chosen), query_time_ms=QUERY_MS
-    ).SerializeToString()
-    return data
-
-
-def _check(cold: World, profile_id: int, reply: bytes) -> None:
-    """Every chosen title that the oracle still counts is there; `read` compares the numbers."""
-    profile = cold.profile(profile_id)
-    counted = {key[1] for key in profile.oracle(profile_id, with_week=False)}
-    answer = response_messages.GetProfileResponse.FromString(reply).answer
-    found = np.frombuffer(answer.title_ids, "<i8").tolist()
-    if found != [title for title in profile.chosen.tolist() if title in counted]:
-        raise AssertionError(f"read_cold: {len(found)} titles of {len(profile.chosen)} chosen")
 
 
 def _pread(cold: World, files: list[Path]) -> Turn:
