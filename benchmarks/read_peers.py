@@ -24,7 +24,7 @@ import numpy as np
 
 from benchmarks import server as servers
 from benchmarks.contest import OURS, Asked, Found, contest
-from benchmarks.frame import Goal, Row, in_turns, or_nan, row
+from benchmarks.frame import Goal, Row, beside_ours, row
 from benchmarks.json_client import JsonClient
 from benchmarks.load_client import Client
 from benchmarks.peers import running
@@ -63,10 +63,9 @@ def run(world: World) -> Iterator[Row]:
         asked |= _peers(world, ids, stored, file, stack)
         found = contest(asked)
         opened = {
-            name: or_nan(name, partial(_p50_ms, each, _BUSY * found.per_s[name]))
-            for name, each in asked.items()
+            name: partial(_p50_ms, each, _BUSY * found.per_s[name]) for name, each in asked.items()
         }
-        p50_ms = in_turns(opened, _OPEN_RUNS)
+        p50_ms = beside_ours(opened, _OPEN_RUNS)
         for name in asked:
             if name != OURS:
                 yield from _rows(name, found, p50_ms)

@@ -19,7 +19,7 @@ from typing import Any
 
 from benchmarks import stream_processes as processes
 from benchmarks import stream_world as streams
-from benchmarks.frame import Goal, Row, exponent, in_turns, or_nan, row
+from benchmarks.frame import Goal, Row, beside_ours, exponent, row
 from benchmarks.peers import pair_sums
 from benchmarks.peers.installed import PeerMissing, python_of
 from benchmarks.stream_processes import Drained
@@ -130,9 +130,7 @@ def _case(world: World, settings: Settings, case: Case) -> Iterator[Row]:
         drained[name].append(works[name]())
         return drained[name][-1].per_s
 
-    turns = {name: partial(rate, name) for name in works}
-    turns = {n: turn if n == "ours" else or_nan(n, turn) for n, turn in turns.items()}
-    per_s = in_turns(turns, 1 if share > 1 else 2)
+    per_s = beside_ours({name: partial(rate, name) for name in works}, 1 if share > 1 else 2)
     cpu_us = {name: min(each.cpu_us for each in of) for name, of in drained.items() if of}
     what = f"{case.per_record} a record, {profiles:,} profiles"
     yield row("speed", f"{what}, CPU; peer: Faust", cpu_us["ours"], "us/impression",
