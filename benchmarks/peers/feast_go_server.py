@@ -3,10 +3,10 @@
     python -m benchmarks.peers.feast_go_server BINARY ROWS DIRECTORY REDIS_PORT
 
 BINARY is Feast's own Go server, built by whoever runs the benchmark (FEAST_GO_SERVER names it): as
-a module it cannot be had, because its own build generates a part of it. Runs in Feast's environment, whose Python
-declares the features and fills the store, as for the Python server. Prints one line of JSON with
-the address and, for each profile, the bytes of its request in base64, once the first answer holds
-what was stored; ends with its stdin.
+a module it cannot be had, because its own build generates a part of it. Runs in Feast's
+environment, whose Python declares the features and fills the store, as for the Python server.
+Prints one line of JSON with the address and, for each profile, the bytes of its request in base64,
+once the answers hold what was stored; ends with its stdin.
 """
 
 from __future__ import annotations
