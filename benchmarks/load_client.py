@@ -27,7 +27,6 @@ import numpy as np
 CALLERS = 4
 _CHANNELS = 2
 _ANSWERED_WITHIN_S = 30.0
-_SERVICE = "/impressions.v1.ImpressionsService/"
 _TURNED_AWAY = (grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.CANCELLED)
 
 
@@ -42,13 +41,13 @@ class Latency:
 
 
 class Client:
-    """Calls one method of one server, of our service unless its whole path is given."""
+    """Calls one method of one server."""
 
     def __init__(self, address: str, method: str):
         options = [("grpc.use_local_subchannel_pool", 1), ("grpc.max_receive_message_length", -1)]
         self._channels = [grpc.insecure_channel(address, options) for _ in range(_CHANNELS)]
         self._calls: list[Any] = [
-            channel.unary_unary(method if method.startswith("/") else f"{_SERVICE}{method}")
+            channel.unary_unary(f"/impressions.v1.ImpressionsService/{method}")
             for channel in self._channels
         ]
 

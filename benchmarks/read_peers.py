@@ -1,19 +1,18 @@
 """200 titles of a profile beside what one would build instead; peers: Feast, Redis + gRPC.
 
     Feast            its Python feature server over Redis (peers/feast_server.py)
-    Feast, Go        its server in Go, where FEAST_GO_SERVER names one (peers/feast_go_server.py)
     Redis + Python   a hash per profile behind a gRPC service of our proto (peers/redis_server.py)
     Redis + Go       the same, compiled (peers/go/redis)
 
 All hold the same numbers of the same few profiles: 15 sums, 3 totals and the time last seen of each
 title, and answer all of them. Each has one core for everything it runs, a store's server included,
 and is asked in turns by as many callers. Ours computes the sums of the query time at each read and
-could add live deltas; the peers return what was stored for that time.
+could add live deltas; the peers return what was stored for that time. Feast's servers in Go and
+Java are not here: docs/performance.md says why.
 """
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
@@ -28,7 +27,6 @@ from benchmarks.frame import Goal, Row, beside_ours, row
 from benchmarks.json_client import JsonClient
 from benchmarks.load_client import Client
 from benchmarks.peers import running
-from benchmarks.peers.feast_go_server import METHOD
 from benchmarks.peers.feast_server import SERVICE, columns
 from benchmarks.peers.installed import PeerMissing
 from benchmarks.peers.rows import Stored, write
@@ -130,12 +128,6 @@ def _peers(
         _check_json(client.call(bodies[0]), stored, ids[0])
         return Asked(client, bodies, (service, store.server), _FEAST_RUN_S)
 
-    def feast_in_go() -> Asked:
-        service = stack.enter_context(running.feast_in_go(file, store, world.home))
-        client = stack.enter_context(Client(service.address, METHOD))
-        requests = [base64.b64decode(text) for text in service.said["requests"]]
-        return Asked(client, requests, (service, store.server))
-
     makers: dict[str, Callable[[], Asked]] = {
         "Redis + Python gRPC": lambda: over_grpc(
             stack.enter_context(running.redis_service(file, store, world.home))
@@ -144,7 +136,6 @@ def _peers(
             stack.enter_context(running.redis_service_in_go(stored, store, world.home))
         ),
         "Feast, Python server": feast,
-        "Feast, Go server": feast_in_go,
     }
     asked = {}
     for name, make in makers.items():

@@ -13,10 +13,9 @@ import pickle
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from benchmarks import cores
 from benchmarks.peers import native
@@ -28,15 +27,10 @@ _STOP_WITHIN_S = 20.0
 
 @dataclass(frozen=True)
 class Server:
-    """A server that answers at `address`.
-
-    Attributes:
-        said: the whole line that it printed.
-    """
+    """A server that answers at `address`."""
 
     address: str
     pid: int
-    said: Mapping[str, Any] = field(default_factory=dict)
 
     def cpu_s(self) -> float:
         """Seconds of CPU time the process and its living children have used; NaN where the system
@@ -127,8 +121,7 @@ def started(command: list[str], directory: Path) -> Iterator[Server]:
         if not line:
             message = f"{' '.join(command[:3])}: ended with code {process.wait()}"
             raise RuntimeError(f"{message}\n{log.read_text()}")
-        said = json.loads(line)
-        yield Server(said["address"], process.pid, said)
+        yield Server(json.loads(line)["address"], process.pid)
     finally:
         process.stdin.close()
         process.send_signal(signal.SIGTERM)

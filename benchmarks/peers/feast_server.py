@@ -31,7 +31,7 @@ from benchmarks.peers import rows
 
 SERVICE, VIEW = "impressions_service", "impressions"
 _HEALTHY_WITHIN_S = 60.0
-CONFIG = """\
+_CONFIG = """\
 project: bench
 provider: local
 registry: {{path: {directory}/registry.db, cache_mode: thread, cache_ttl_seconds: 300}}
@@ -92,14 +92,14 @@ def serving(directory: Path) -> Iterator[str]:
     environment = {**os.environ, "HOME": str(directory)}  # gunicorn keeps a socket there
     server = subprocess.Popen(command, cwd=directory, env=environment, stdout=sys.stderr)
     try:
-        wait_for(port, server)
+        _wait_for(port, server)
         yield f"127.0.0.1:{port}"
     finally:
         server.terminate()
         server.wait()
 
 
-def wait_for(port: int, server: subprocess.Popen[bytes]) -> None:
+def _wait_for(port: int, server: subprocess.Popen[bytes]) -> None:
     """Until the port answers."""
     give_up_s = time.monotonic() + _HEALTHY_WITHIN_S
     while True:
@@ -117,7 +117,7 @@ def main() -> None:
     logging.disable(logging.WARNING)
     signal.signal(signal.SIGTERM, lambda *_: None)  # the end of stdin ends both processes
     home = Path(directory)
-    (home / "feature_store.yaml").write_text(CONFIG.format(directory=home, port=redis_port))
+    (home / "feature_store.yaml").write_text(_CONFIG.format(directory=home, port=redis_port))
     fill(rows.read(Path(source)), home)
     with serving(home) as address:
         print(json.dumps({"address": address}), flush=True)

@@ -7,7 +7,6 @@ Each gets the same rows (benchmarks/peers/rows.py). A redis-server comes with a 
 from __future__ import annotations
 
 import contextlib
-import os
 import socket
 import subprocess
 import time
@@ -17,7 +16,7 @@ from pathlib import Path
 
 from benchmarks import cores
 from benchmarks.peers import native
-from benchmarks.peers.installed import PeerMissing, python_of
+from benchmarks.peers.installed import python_of
 from benchmarks.peers.rows import Stored
 from benchmarks.server import Server, started
 
@@ -81,19 +80,6 @@ def feast(rows: Path, redis: Redis, directory: Path) -> Iterator[Server]:
     repository.mkdir()
     command = [str(python_of("feast")), "-m", "benchmarks.peers.feast_server", str(rows)]
     with started([*command, str(repository), str(redis.port)], directory) as server:
-        yield server
-
-
-@contextlib.contextmanager
-def feast_in_go(rows: Path, redis: Redis, directory: Path) -> Iterator[Server]:
-    """benchmarks/peers/feast_go_server.py, its rows stored. Raises PeerMissing."""
-    binary = os.environ.get("FEAST_GO_SERVER")
-    if binary is None:
-        raise PeerMissing("FEAST_GO_SERVER names no executable; docs/performance.md says of what")
-    repository = directory / "feast-go"
-    repository.mkdir()
-    command = [str(python_of("feast")), "-m", "benchmarks.peers.feast_go_server", binary]
-    with started([*command, str(rows), str(repository), str(redis.port)], directory) as server:
         yield server
 
 
