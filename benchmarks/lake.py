@@ -79,7 +79,9 @@ def lake_of(world: World) -> Lake:
 
 
 def full_rows(world: World) -> int:
-    """20 M rows; a hundredth where the world is a quick one."""
+    """20 M rows, or as many as were asked for; a hundredth where the world is a quick one."""
+    if world.raw_rows is not None:
+        return world.raw_rows
     return QUICK_ROWS if world.is_quick else FULL_ROWS
 
 

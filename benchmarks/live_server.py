@@ -1,10 +1,10 @@
 """A server with seven days of deltas beside the generation, or as it was before 0041 and 0042; for
 benchmarks, never for users.
 
-    python -m benchmarks.live_server HOME GENERATIONS DELTAS [handlers]     ends with its stdin
+    python -m benchmarks.live_server HOME GENERATIONS DELTAS FORM     ends with its stdin
 
-DELTAS is a file, or - for none. With `handlers` grpcio's own handlers take the calls, and answers
-are made from protobuf and numpy around the compiled merge.
+DELTAS is a file, or - for none. FORM is a value of serving.front, or `before`: grpcio's own
+handlers take the calls, and answers are made from protobuf and numpy around the compiled merge.
 
 What a follower would have copied from Kafka is written into the host's store first, through the
 product's own class; then the server as it ships reads it beside, as it does in production. Only the
@@ -30,21 +30,21 @@ _THROUGH_MS = 4_000_000_000_000  # later than any clock: the stream is never beh
 
 
 def main() -> None:
-    home, generations_uri, path, *form = sys.argv[1:]
+    home, generations_uri, path, form = sys.argv[1:]
     settings = Settings(
         home=Path(home),
         generations_uri=generations_uri,
         serving=Serving(
             listen="127.0.0.1:0",
             deltas="off" if path == "-" else "on",
-            front="grpc" if form else "loop",
+            front="loop" if form == "loop" else "grpc",
         ),
     )
     if path != "-":
         by_id: list[tuple[bytes, ...]]
         by_id, profiles = pickle.loads(Path(path).read_bytes())
         fill(settings, by_id, profiles)
-    if form:
+    if form == "before":
         wiring._shared_answers = lambda *_: None
     server = wiring.create_server(settings)
     server.start()

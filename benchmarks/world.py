@@ -86,12 +86,24 @@ class World:
     """Everything a stage may need; made on first use, in a directory that the caller removes.
 
     Attributes:
+        partitions: shards of the generation.
+        raw_rows: rows of the lake of the batch stages, where another number than theirs is asked.
         distinct: how many profiles differ; profile i holds what i + distinct holds.
         is_quick: whether this run is only to see that it runs.
     """
 
-    def __init__(self, home: Path, seed: int, size_bytes: int, titles: int = 1_500):
+    def __init__(
+        self,
+        home: Path,
+        seed: int,
+        size_bytes: int,
+        titles: int = 1_500,
+        *,
+        partitions: int = 8,
+        raw_rows: int | None = None,
+    ):
         self.home, self.seed, self.titles = home, seed, titles
+        self.partitions, self.raw_rows = partitions, raw_rows
         self._size_bytes, self.distinct = size_bytes, 32
         self.is_quick = size_bytes < _QUICK_BYTES
 
@@ -119,13 +131,23 @@ class World:
             {i: self.profile(i).block for i in self.profile_ids},
             CUTOVER_MS,
             entries=self.titles * len(self.profile_ids),
+            partitions=self.partitions,
         )
+
+    def with_partitions(self, partitions: int) -> World:
+        """The same profiles under the same ids, in a generation of so many shards."""
+        home = self.home / f"shards-{partitions}"
+        home.mkdir(exist_ok=True)
+        other = World(home, self.seed, self._size_bytes, self.titles, partitions=partitions)
+        other.profiles, other.profile_ids = self.profiles, self.profile_ids
+        return other
 
     def settings(self, host: str) -> Settings:
         """A host of that name, with nothing loaded yet."""
         return Settings(
             home=self.home / host,
             generations_uri=str(self.home / "published"),
+            partitions=self.partitions,
             host=Host(reserve_bytes=0),
         )
 
