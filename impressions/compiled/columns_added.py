@@ -31,6 +31,10 @@ _C1, _C2, _C3, _C4, _C5, _C6, _C7, _C8, _C9, _C10, _C11, _C12, _C13 = (
 """Of the series of 2^x, whose rest is below 1e-16 for |x| <= 1/2."""
 _FAR = 1_000.0
 """Half-lives; beyond, 2^x nears the ends of float64."""
+_WHOLE = 1.5 * 2**52
+"""A float64 near it has no fraction, so adding it rounds."""
+_BIAS = 1023
+"""Of the exponent of a float64."""
 
 
 class Singles(NamedTuple):
@@ -158,31 +162,34 @@ def weights_of(singles, spec, query_ms, half_lives):  # type: ignore[no-untyped-
     """(H, k) float64 what each impression weighs; only these half-lives are filled."""
     k = len(singles.slots)
     out = np.empty((len(spec.half_lives_ms), k), np.float64)
-    powers = np.empty(k, np.int64)
+    since_ms, powers = np.empty(k, np.float64), np.empty(k, np.float64)
+    for i in range(k):
+        since_ms[i] = singles.event_ms[i] - query_ms
     for j in range(len(half_lives) if k else 0):
         h = half_lives[j]
-        _weights(singles.event_ms, query_ms, spec.half_lives_ms[h], powers, out[h])
+        _weights(since_ms, spec.half_lives_ms[h], powers, out[h])
     return out
 
 
 @compiled
-def _weights(event_ms, query_ms, half_life_ms, powers, out):  # type: ignore[no-untyped-def]
+def _weights(since_ms, half_life_ms, powers, out):  # type: ignore[no-untyped-def]
     """2^x as 2^(nearest whole) * 2^(the rest); made so that several are computed at a time."""
     for i in range(len(out)):
-        x = min(max((event_ms[i] - query_ms) / half_life_ms, -_FAR), _FAR)
-        whole = np.floor(x + 0.5)
-        r = x - whole
-        powers[i] = (np.int64(whole) + 1023) << 52
+        x = min(max(since_ms[i] / half_life_ms, -_FAR), _FAR)
+        powers[i] = x + _WHOLE  # its lowest bits are the nearest whole number
+        r = x - (powers[i] - _WHOLE)
         out[i] = 1 + r * (_C1 + r * (_C2 + r * (_C3 + r * (_C4 + r * (_C5 + r * (_C6 + r * (
             _C7 + r * (_C8 + r * (_C9 + r * (_C10 + r * (_C11 + r * (_C12 + r * _C13)
         )))))))))))  # fmt: skip
-    scale = powers.view(np.float64)
+    bits = powers.view(np.int64)
     for i in range(len(out)):
-        out[i] *= scale[i]
+        bits[i] = (bits[i] + _BIAS) << 52
     for i in range(len(out)):
-        x = (event_ms[i] - query_ms) / half_life_ms
-        if abs(x) > _FAR:
-            out[i] = np.exp2(x)
+        out[i] *= powers[i]
+    far_ms = _FAR * half_life_ms
+    for i in range(len(out)):
+        if abs(since_ms[i]) > far_ms:
+            out[i] = np.exp2(since_ms[i] / half_life_ms)
 
 
 @compiled
