@@ -16,6 +16,7 @@ from __future__ import annotations
 import json
 import pickle
 import sys
+from collections import Counter
 from pathlib import Path
 
 from impressions.deltas.store import PartitionState, open_primary, store_dir
@@ -24,6 +25,7 @@ from impressions.formats.heartbeat import FROM_THE_FIRST_MS, Heartbeat
 from impressions.settings.model import Settings
 from impressions.settings.sections.live import Serving
 from serving import wiring
+from speed.applying.flush import Pair
 
 _TOPIC, _BATCH = bytes(16), 64
 _THROUGH_MS = 4_000_000_000_000  # later than any clock: the stream is never behind
@@ -53,17 +55,24 @@ def main() -> None:
     server.stop(drain_s=0)
 
 
+def _keyed(profile_id: int, blocks: tuple[bytes, ...], settings: Settings) -> list[Pair]:
+    """Blocks of one profile with their keys; those of a slot are its parts, in their order."""
+    parts: Counter[int] = Counter()
+    out = []
+    for data in blocks:
+        slot_ms = delta_block.header(data, settings.spec).slot_start_ms
+        out.append((delta_block.key(profile_id, slot_ms + parts[slot_ms]), data))
+        parts[slot_ms] += 1
+    return out
+
+
 def fill(settings: Settings, by_id: list[tuple[bytes, ...]], profiles: int) -> None:
     """Blocks of profiles 1..`profiles`, and partitions that are complete."""
     store = open_primary(store_dir(settings))
     for first in range(1, profiles + 1, _BATCH):
         ids = range(first, min(first + _BATCH, profiles + 1))
         store.write(
-            [
-                (delta_block.key(i, delta_block.header(data, settings.spec).slot_start_ms), data)
-                for i in ids
-                for data in by_id[i % len(by_id)]
-            ],
+            [pair for i in ids for pair in _keyed(i, by_id[i % len(by_id)], settings)],
             {},
         )
     store.write([], {p: _complete(p, settings) for p in range(settings.partitions)})

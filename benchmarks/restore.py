@@ -22,11 +22,7 @@ from benchmarks import stream_processes as processes
 from benchmarks import stream_world as streams
 from benchmarks.frame import Goal, Row, in_turns, or_nan, row
 from benchmarks.stream_processes import Drained
-from benchmarks.world import SPEC, Events, World
-from impressions.core import item
-from impressions.core.decay import weights
-from impressions.core.merge import plus
-from impressions.core.rows import Rows
+from benchmarks.world import SPEC, Events, World, impressions_of
 from impressions.core.spec import DAY_MS
 from impressions.deltas.follower import restore_partition
 from impressions.deltas.store import open_primary
@@ -92,11 +88,7 @@ def _block(rng: np.random.Generator, start_ms: int) -> DeltaBlock:
         titles, titles * 31 % 40, start_ms + rng.integers(0, DAY_MS, n),
         (rng.random(n) < 0.1).astype(np.float64), np.round(rng.exponential(3.0, n), 3),
     )  # fmt: skip
-    x = np.stack([np.ones(n), events.played, events.dwell_s])
-    decayed = weights(start_ms - events.event_ms, SPEC)
-    items = item.pack(events.titles, events.locations)
-    rows = Rows(items, events.event_ms, x, x[:, None, :] * decayed[None, :, :])
-    return DeltaBlock(start_ms, 1, 0, rng.integers(1, 1 << 62, 1), plus([rows], SPEC))
+    return DeltaBlock(start_ms, 1, 0, rng.integers(1, 1 << 62, 1), impressions_of(events))
 
 
 def _filled(settings: Settings, pairs: list[Pair]) -> Settings:

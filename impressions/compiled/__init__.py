@@ -4,13 +4,18 @@ A read of one profile, from the bytes of a request to those of its response:
 
     request            bytes of a request to numbers
     answer             those and stored bytes to the bytes of the response
+    answer_message     the message around the columns of numbers
     wire               protobuf written by compiled code
 
 The merge of the plain form, and what both share:
 
     profiles           stored bytes of a profile to merged rows; which forms there are here
     profile_kernels    the compiled form of impressions/core/merge.py
-    table              columns of a stored table, read where they lie
+    of_spec            what a spec is to compiled code
+    stored_parts       where the parts of a profile are in its bytes
+    chosen_rows        which rows are asked for, and which row of the answer each belongs to
+    columns_added      the chosen rows of all parts added up, column by column
+    table              columns of stored bytes, read where they lie
     runs               the order of rows that come as a few sorted runs
     wanted             which rows are of the titles that are asked for
 

@@ -31,6 +31,7 @@ from serving.service import ImpressionsService
 from tests.blocks import delta_blocks_of, profile_block_of
 from tests.faults.size import scaled
 from tests.generations import CUTOVER_MS
+from tests.summed_blocks import encode_as_before
 from tests.unit.test_compiled import mutated
 
 SPEC = Spec()
@@ -99,7 +100,7 @@ def events(rng, n, first_ms, last_ms):
     return [
         {"title": rng.choice(TITLES), "location": rng.choice([0, 1, 255]),
          "event_ms": rng.randrange(first_ms, last_ms), "played": rng.randrange(2),
-         "dwell_s": rng.choice([0.0, rng.random() * 100])}
+         "dwell_s": rng.choice([0.0, 0.0, round(rng.random(), 3), rng.random() * 100])}
         for _ in range(n)
     ]  # fmt: skip
 
@@ -112,7 +113,8 @@ def stored(rng):
     for day in range(rng.randrange(8)):
         begin = CUTOVER_MS + day * DAY_MS
         arrived = [(e, begin) for e in events(rng, rng.randrange(1, 9), begin, begin + DAY_MS)]
-        deltas += [delta_block.encode(each, SPEC) for each in delta_blocks_of(arrived, SPEC)]
+        encode = rng.choice([delta_block.encode, delta_block.encode, encode_as_before])
+        deltas += [encode(each, SPEC) for each in delta_blocks_of(arrived, SPEC)]
     return block, deltas
 
 
