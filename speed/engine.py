@@ -10,17 +10,20 @@ The only file that touches Faust's insides, and why:
                     ends where the values under way fill their memory (speed/fetch_memory.py)
     fetch wait      Faust lets the broker hold a fetch for 1.5 s. One that is under way does not
                     cover partitions with records in hand, so their next record would wait for it
-    generation      a take buffer survives a rebalance; fetches of an older generation are dropped
+    generation      what was taken survives a rebalance; fetches of an older generation are dropped
     delivery        Faust makes an event of each record, at 60 us. Here the thread that polls hands
                     over what it got of a partition as one message, or as a few (speed/fetches.py),
                     each with its last record's offset. Faust takes what is fetched again after a
                     seek for old where something newer was under way: here it does not. And it
                     starts two tasks to hand a message over, so that a rebalance need not wait for a
                     full buffer. Where the buffer has room, one call does the same
+    taking          Faust's `take` waits its full time after each flush unless its buffer is full.
+                    Here whatever was delivered meanwhile is taken as soon as a flush is done
+                    (`_consume`): under load flushes grow by themselves
     commits         Faust commits what was acked, event by event, in `finally`: also what failed.
                     Here it commits, as often as it likes, how far each partition is applied. So
-                    nothing is acked (`noack_take`), and gaps between offsets need no books. None
-                    is sent while this member joins (speed/joins.py)
+                    nothing is acked, and gaps between offsets need no books. None is sent while
+                    this member joins (speed/joins.py)
     coordination    the group's task may end silently; `alive` says so
 
 Tables, changelogs, web server and leader topics are off.
@@ -42,6 +45,7 @@ from faust.transport.drivers.aiokafka import Consumer as FaustConsumer
 from faust.types import TP
 from yarl import URL
 
+from impressions.clock import monotonic_s
 from impressions.core.errors import ServiceError
 from impressions.kafka.client import aiokafka
 from impressions.settings.model import Settings
@@ -91,6 +95,7 @@ class Engine:
             value_type=bytes,
             key_serializer="raw",
             value_serializer="raw",
+            acks=False,
         )
         self._app.agent(topic, name="impressions.speed")(self._consume)
 
@@ -232,9 +237,6 @@ class Engine:
             def _new_offset(self, tp: TP) -> int | None:
                 return start_of(tp.partition) or None
 
-            async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
-                pass
-
             def _own(self) -> list[TP]:
                 try:
                     return [tp for tp in self.assignment() if tp.topic == name]
@@ -259,12 +261,18 @@ class Engine:
             raise
 
     async def _consume(self, stream: Any) -> None:
-        within_s = self._settings.speed.within_s
+        queue, within_s = stream.channel.queue, self._settings.speed.within_s
         try:
-            async for events in stream.noack_take(_FETCHES_AT_ONCE, within=within_s):
+            while True:
+                first = await queue.get()
+                began_s = monotonic_s()
+                events = [first, *_at_hand(queue, _FETCHES_AT_ONCE - 1)]
                 await self._handle([Fetch.of(event) for event in events])
-                for event in events:  # Faust holds them until the next ones come
+                for event in events:
                     self._memory.free(event.message.value)
+                await asyncio.sleep(began_s + within_s - monotonic_s())
+        except StopAsyncIteration:  # Faust's way to end an agent
+            return
         except Exception as error:  # Faust would log it and go on: `failed` ends the worker
             self._fail(error)
             raise
@@ -272,6 +280,11 @@ class Engine:
     def _fail(self, error: Exception) -> None:
         if not self.failed.done():
             self.failed.set_exception(error)
+
+
+def _at_hand(queue: Any, at_most: int) -> list[Any]:
+    """What a queue holds by now."""
+    return [queue.get_nowait() for _ in range(min(at_most, queue.qsize()))]
 
 
 async def _seek(consumer: Any, tps: Sequence[TP], start_of: Callable[[int], int]) -> None:
