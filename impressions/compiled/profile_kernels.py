@@ -40,7 +40,7 @@ from impressions.formats import delta_block, profile_block
 from impressions.formats.columns import F32, F64
 
 _P_HEADER, _P_VERSION = profile_block.HEADER_BYTES, profile_block.VERSION
-_D_HEADER, _D_VERSION = delta_block.HEADER_BYTES, delta_block.VERSION
+_D_HEADER, _D_VERSION = delta_block.HEADER_BYTES, delta_block.SUMMED_VERSION
 _BITS, _LOCATION = np.int64(ITEM_LOCATION_BITS), np.int64(MAX_LOCATION)
 NEVER = np.int64(-(2**63))
 _KIND_P, _KIND_D = ord("P"), ord("D")

@@ -14,7 +14,7 @@ from speed.applying.slot_parts import Key
 from speed.partitions.partition_store import PartitionStore
 
 _ROWS = 1_000_000
-"""Kept in memory at most: some 160 MB, or as many empty blocks."""
+"""Kept in memory at most: some 32 MB, or as many empty blocks."""
 
 
 class RecentBlocks:
@@ -52,4 +52,4 @@ class RecentBlocks:
             self._kept.clear()
             self._rows = 0
         self._kept[key] = block
-        self._rows += 1 + (0 if block is None else len(block.rows))
+        self._rows += 1 + (0 if block is None else len(block.items))
