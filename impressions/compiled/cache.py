@@ -29,7 +29,8 @@ _PACKAGE = Path(impressions.__file__).parent
 _SOURCES = (
     "core/decay.py", "core/event.py", "core/item.py", "core/rows.py", "core/shard.py",
     "core/spec.py", "formats/columns.py", "formats/delta_block.py", "formats/flush_framing.py",
-    "formats/profile_block.py", "compiled/answer.py", "compiled/flush_kernels.py",
+    "formats/impression_columns.py", "formats/profile_block.py", "compiled/answer.py",
+    "compiled/block_kernels.py", "compiled/flush_kernels.py",
     "compiled/profile_kernels.py", "compiled/request.py", "compiled/runs.py",
     "compiled/sum_kernels.py", "compiled/table.py", "compiled/wanted.py", "compiled/wire.py",
     "v1/impressions_service_pb2.py",
