@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,18 +41,23 @@ class Case:
 
     Attributes:
         log: impressions of a log; a record holds `per_record / log` of them.
+        goal_per_s: impressions a second on one core.
+        profiles: with so many no peer takes part.
     """
 
     per_record: int
     log: int
     ours: int
     peers: int
+    goal_per_s: int
+    profiles: int = _PROFILES
 
 
 CASES = (
-    Case(1, 1, 100_000, 8_000),
-    Case(20, streams.LOG, 300_000, 16_000),
-    Case(100, streams.LOG, 600_000, 20_000),
+    Case(1, 1, 300_000, 8_000, 100_000),
+    Case(1, 1, 300_000, 0, 50_000, profiles=200_000),
+    Case(20, streams.LOG, 1_200_000, 16_000, 800_000),
+    Case(100, streams.LOG, 1_200_000, 20_000, 350_000),
 )
 _GOALS = {
     ("Faust", 1): Goal("ratio_to_peer", ">=", 4),
@@ -105,25 +110,21 @@ class Source:
 
 def _case(world: World, settings: Settings, case: Case) -> Iterator[Row]:
     share = _QUICK_SHARE if world.is_quick else 1
-    profiles = _PROFILES // share
-    source, of_peers = (
-        _filled(
+    sources = {
+        whose: _filled(
             settings,
-            streams.traffic(world.seed, impressions // share, case.log, profiles),
+            streams.traffic(world.seed, impressions // share, case.log, case.profiles // share),
             case.per_record,
         )
-        for impressions in (case.ours, case.peers)
-    )
-    works = {
-        "ours": lambda: _ours(settings, source),
-        "limit": lambda: _peer("bare_consumer", settings, source),
-        "Faust": lambda: _peer("textbook_faust", settings, of_peers, "worker", *_FAUST_FLAGS),
+        for whose, impressions in (("ours", case.ours), ("peers", case.peers))
+        if impressions
     }
-    try:
-        quix = python_of("quix")
-        works["Quix"] = lambda: _peer("quix_app", settings, of_peers, python=quix)
-    except PeerMissing as missing:
-        say(f"bench: {missing}")
+    works = {
+        "ours": lambda: _ours(settings, sources["ours"]),
+        "limit": lambda: _peer("bare_consumer", settings, sources["ours"]),
+    }
+    if case.peers:
+        works |= _peers(settings, sources["peers"])
     drained: dict[str, list[Drained]] = {name: [] for name in works}
 
     def rate(name: str) -> float:
@@ -132,15 +133,27 @@ def _case(world: World, settings: Settings, case: Case) -> Iterator[Row]:
 
     per_s = in_turns({name: lambda name=name: rate(name) for name in works}, 1 if share > 1 else 2)
     what = f"{case.per_record} a record"
-    for peer in ("Faust", "Quix"):
+    if case.profiles != _PROFILES:
+        what += f", {case.profiles:,} profiles"
+    for peer in ("Faust", "Quix") if case.peers else ():
         yield row("speed", f"{what}, peer {peer}", per_s["ours"], "impressions/s",
                   peer=per_s.get(peer), limit=per_s["limit"],
                   goal=_GOALS.get((peer, case.per_record)))  # fmt: skip
-    if case.per_record == 100:
-        yield row("speed", what, per_s["ours"], "impressions/s", goal=Goal("ours", ">=", 50_000))
+    yield row("speed", what, per_s["ours"], "impressions/s", limit=per_s["limit"],
+              goal=Goal("ours", ">=", case.goal_per_s))  # fmt: skip
     cpu_us = {name: min(each.cpu_us for each in of) for name, of in drained.items()}
     yield row("speed", f"{what}, CPU, peer Faust", cpu_us["ours"], "us/impression",
-              peer=cpu_us["Faust"], limit=cpu_us["limit"])  # fmt: skip
+              peer=cpu_us.get("Faust"), limit=cpu_us["limit"])  # fmt: skip
+
+
+def _peers(settings: Settings, source: Source) -> dict[str, Callable[[], Drained]]:
+    works = {"Faust": lambda: _peer("textbook_faust", settings, source, "worker", *_FAUST_FLAGS)}
+    try:
+        quix = python_of("quix")
+        works["Quix"] = lambda: _peer("quix_app", settings, source, python=quix)
+    except PeerMissing as missing:
+        say(f"bench: {missing}")
+    return works
 
 
 _FAUST_FLAGS = ("--loglevel", "error", "--without-web")

@@ -271,45 +271,75 @@ def _width(largest):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _value(data, start, n, width, k):  # type: ignore[no-untyped-def]
-    """The k-th of a column of n integers."""
-    if width == 3:
-        return _load(data, start + 2 * k, 2) | np.int64(data[start + 2 * n + k]) << 16
-    if width == 5:
-        return _load(data, start + 4 * k, 4) | np.int64(data[start + 4 * n + k]) << 32
-    return _load(data, start + width * k, width)
+def _read_column(data, start, n, width, out):  # type: ignore[no-untyped-def]
+    """Fill out[:n] with a column of n integers."""
+    low = width - 1 if width in (3, 5) else width
+    stop = start + low * n
+    if low == 1:
+        for k in range(n):
+            out[k] = data[np.uint64(start + k)]
+    elif low == 2:
+        of_u2 = data[start:stop].view(np.uint16)
+        for k in range(n):
+            out[k] = of_u2[k]
+    elif low == 4:
+        of_u4 = data[start:stop].view(np.uint32)
+        for k in range(n):
+            out[k] = of_u4[k]
+    else:
+        of_i8 = data[start:stop].view(np.int64)
+        for k in range(n):
+            out[k] = of_i8[k]
+    if low != width:
+        for k in range(n):
+            out[k] |= np.int64(data[np.uint64(stop + k)]) << (8 * low)
 
 
 @compiled
 def _put_column(out, at, values, n):  # type: ignore[no-untyped-def]
-    """Write a column of integers of its own width; that, and where it ends."""
+    """Write a column of integers of the fewest bytes; how many, and where it ends."""
     largest = np.int64(0)
     for k in range(n):
         largest = max(largest, values[k])
     width = _width(largest)
     low = width - 1 if width in (3, 5) else width
-    for k in range(n):
-        _store(out, at + low * k, values[k], low)
+    stop = at + low * n
+    if low == 1:
+        for k in range(n):
+            out[at + k] = np.uint8(values[k])
+    elif low == 2:
+        of_u2 = out[at:stop].view(np.uint16)
+        for k in range(n):
+            of_u2[k] = np.uint16(values[k])
+    elif low == 4:
+        of_u4 = out[at:stop].view(np.uint32)
+        for k in range(n):
+            of_u4[k] = np.uint32(values[k])
+    else:
+        of_i8 = out[at:stop].view(np.int64)
+        for k in range(n):
+            of_i8[k] = values[k]
     if low != width:
         for k in range(n):
-            out[at + low * n + k] = np.uint8(values[k] >> (8 * low))
+            out[stop + k] = np.uint8(values[k] >> (8 * low))
     return width, at + width * n
 
 
 @compiled
-def _read_added(data, start, n, code, k, bits):  # type: ignore[no-untyped-def]
-    """The k-th of an added column; `bits`: room for one number."""
+def _read_added(data, start, n, code, out, room):  # type: ignore[no-untyped-def]
+    """Fill out[:n] with an added column. `room`: for n integers."""
     if code == _F64:
-        bits[0] = _load(data, start + 8 * k, 8)
-        return bits.view(np.float64)[0]
-    if code >= _THOUSANDTHS:
-        return np.float64(_value(data, start, n, code - _THOUSANDTHS, k)) / 1_000
-    return np.float64(_value(data, start, n, code, k))
+        _read_column(data, start, n, 8, out.view(np.int64))
+        return
+    thousandths = code >= _THOUSANDTHS
+    _read_column(data, start, n, code & ~_THOUSANDTHS, room)
+    for k in range(n):
+        out[k] = room[k] / 1_000 if thousandths else np.float64(room[k])
 
 
 @compiled
 def _put_added(out, at, values, n, whole, room):  # type: ignore[no-untyped-def]
-    """Write an added column; its code, and where it ends. `room`: for n numbers."""
+    """Write an added column; its code, and where it ends. `room`: for n integers."""
     fits = True
     for k in range(n):
         if whole:
@@ -323,9 +353,9 @@ def _put_added(out, at, values, n, whole, room):  # type: ignore[no-untyped-def]
     if fits:
         width, end = _put_column(out, at, room, n)
         return width if whole else _THOUSANDTHS + width, end
-    bits = values.view(np.int64)
+    stored, bits = out[at : at + 8 * n].view(np.int64), values.view(np.int64)
     for k in range(n):
-        _store(out, at + 8 * k, bits[k], 8)
+        stored[k] = bits[k]
     return _F64, at + 8 * n
 
 
@@ -364,28 +394,31 @@ def _merged_ids(data, at, logs, flush_ids, members, begin, end, out, to):  # typ
 
 @compiled
 def _merged_impressions(  # type: ignore[no-untyped-def]
-    data, held, n_held, newest_ms, members, begin, end, items, event_ms, added,
-    of_items, of_events, of_added, starts, bits,
+    data, at, n_held, newest_ms, members, begin, end, items, event_ms, added,
+    of_items, of_events, of_added, held, held_added, room,
 ):  # fmt: skip
-    """Fill columns with what a block held and what is new, items ascending; how many they are."""
-    columns = 2 + len(added)
-    at = held + columns
-    for c in range(columns if n_held else 0):
-        starts[c] = at
-        code = np.int64(data[held + c])
-        at += n_held * (8 if code == _F64 else code & ~_THOUSANDTHS)
+    """Fill columns with what a block held and what is new, items ascending; how many they are.
+
+    Args:
+        at: where the block's columns are described.   members: positions of what is new.
+        held, held_added, room: (2, n_held), (A, n_held) and (n_held,) or more: to work with.
+    """
+    if n_held:
+        start = at + 2 + len(added)
+        for c in range(2):
+            width = np.int64(data[at + c])
+            _read_column(data, start, n_held, width, held[c])
+            start += width * n_held
+        for a in range(len(added)):
+            code = np.int64(data[at + 2 + a])
+            _read_added(data, start, n_held, code, held_added[a], room)
+            start += n_held * (8 if code == _F64 else code & ~_THOUSANDTHS)
     k, j, n = 0, begin, 0
-    item = np.int64(0)
     while k < n_held or j < end:
-        if k < n_held:
-            item = _value(data, starts[0], n_held, np.int64(data[held]), k)
-        if j == end or (k < n_held and item <= items[members[j]]):
-            of_items[n] = item
-            age_ms = _value(data, starts[1], n_held, np.int64(data[held + 1]), k)
-            of_events[n] = newest_ms - age_ms
+        if j == end or (k < n_held and held[0, k] <= items[members[j]]):
+            of_items[n], of_events[n] = held[0, k], newest_ms - held[1, k]
             for a in range(len(added)):
-                code = np.int64(data[held + 2 + a])
-                of_added[a, n] = _read_added(data, starts[2 + a], n_held, code, k, bits)
+                of_added[a, n] = held_added[a, k]
             k += 1
         else:
             x = members[j]
@@ -470,7 +503,7 @@ def merge(  # type: ignore[no-untyped-def]
         most = max(most, parts[changed[c], WEIGHT])
     of_items, of_events = np.empty(most, np.int64), np.empty(most, np.int64)
     of_added, room = np.empty((len(added), most), np.float64), np.empty(most, np.int64)
-    places, bits = np.empty(2 + len(added), np.int64), np.empty(1, np.int64)
+    of_held, held_added = np.empty((2, most), np.int64), np.empty((len(added), most), np.float64)
     to = 0
     for c in range(len(changed)):
         p, begin = changed[c], to
@@ -489,7 +522,8 @@ def merge(  # type: ignore[no-untyped-def]
         _sort(new, bounds[c], bounds[c + 1], items)
         n = _merged_impressions(
             data, at + _HEAD + 8 * logs, n_held, newest_ms, new, bounds[c], bounds[c + 1],
-            items, event_ms, added, of_items, of_events, of_added, places, bits,
+            items, event_ms, added, of_items, of_events, of_added, of_held, held_added,
+            room,
         )  # fmt: skip
         _store(out, begin + _ROWS_AT, n, 4)
         newest_ms = _to_ages(of_events, n)
