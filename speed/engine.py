@@ -19,7 +19,7 @@ The only file that touches Faust's insides, and why:
                     full buffer. Where the buffer has room, one call does the same
     taking          Faust's `take` waits its full time after each flush unless its buffer is full.
                     Here whatever was delivered meanwhile is taken as soon as a flush is done
-                    (`_consume`): under load flushes grow by themselves
+                    (speed/taking.py)
     commits         Faust commits what was acked, event by event, in `finally`: also what failed.
                     Here it commits, as often as it likes, how far each partition is applied. So
                     nothing is acked, and gaps between offsets need no books. None is sent while
@@ -45,7 +45,6 @@ from faust.transport.drivers.aiokafka import Consumer as FaustConsumer
 from faust.types import TP
 from yarl import URL
 
-from impressions.clock import monotonic_s
 from impressions.core.errors import ServiceError
 from impressions.kafka.client import aiokafka
 from impressions.settings.model import Settings
@@ -53,6 +52,7 @@ from speed.directory import member_name
 from speed.fetch_memory import FetchMemory
 from speed.fetches import Fetch, Piece, Polls
 from speed.joins import hold_commits_while_joining
+from speed.taking import taken
 
 _FETCH_BYTES = 8 << 20
 _UNDER_WAY_BYTES = 64 << 20
@@ -263,16 +263,10 @@ class Engine:
     async def _consume(self, stream: Any) -> None:
         queue, within_s = stream.channel.queue, self._settings.speed.within_s
         try:
-            while True:
-                first = await queue.get()
-                began_s = monotonic_s()
-                events = [first, *_at_hand(queue, _FETCHES_AT_ONCE - 1)]
+            async for events in taken(queue, _FETCHES_AT_ONCE, within_s):
                 await self._handle([Fetch.of(event) for event in events])
-                for event in events:
+                for event in events:  # they are held until the next ones come
                     self._memory.free(event.message.value)
-                await asyncio.sleep(began_s + within_s - monotonic_s())
-        except StopAsyncIteration:  # Faust's way to end an agent
-            return
         except Exception as error:  # Faust would log it and go on: `failed` ends the worker
             self._fail(error)
             raise
@@ -280,11 +274,6 @@ class Engine:
     def _fail(self, error: Exception) -> None:
         if not self.failed.done():
             self.failed.set_exception(error)
-
-
-def _at_hand(queue: Any, at_most: int) -> list[Any]:
-    """What a queue holds by now."""
-    return [queue.get_nowait() for _ in range(min(at_most, queue.qsize()))]
 
 
 async def _seek(consumer: Any, tps: Sequence[TP], start_of: Callable[[int], int]) -> None:
