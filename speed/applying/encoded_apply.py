@@ -1,7 +1,7 @@
 """A batch onto encoded blocks: compiled where possible, else as apply.py says, block by block.
 
 The worker keeps and publishes bytes, so both forms take and give them. They give the same bytes
-(tests/speed/test_encoded_apply.py); without numba it takes ten times as long.
+(tests/speed/test_encoded_apply.py); without numba it takes some forty times as long.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from impressions.terminal import log
 from speed.applying import slot_parts
 from speed.partitions.partition_store import PartitionStore
 
-_MAX_BYTES = 160 << 20
+_MAX_BYTES = 64 << 20
 _SLOT_BYTES = 250
 """Of a slot beside its blocks."""
 _ABSENT: Chain = (b"",)
@@ -28,20 +28,21 @@ class RecentSlots:
     """Of one partition.
 
     Attributes:
+        held_bytes: about what it takes.
         damaged: a block could not be read since this was last set to False: what it held is lost.
     """
 
     def __init__(self, store: PartitionStore, number: int, spec: Spec, whole: bool):
         self._store, self._number, self._spec, self._whole = store, number, spec, whole
         self._kept: dict[bytes, Chain] = {}
-        self._bytes = 0
+        self.held_bytes = 0
         self.damaged = False
 
     def chains(self, slots: Sequence[bytes]) -> list[Chain]:
         """The blocks of each slot, by the key of its first part."""
-        if self._bytes > _MAX_BYTES:
+        if self.held_bytes > _MAX_BYTES:
             self._kept.clear()
-            self._bytes = 0
+            self.held_bytes = 0
         kept = self._kept
         try:
             return [kept[slot] for slot in slots]
@@ -62,10 +63,10 @@ class RecentSlots:
         ):
             chain = kept.get(slot)
             if chain is None or part > len(chain):
-                self._bytes -= _size(kept.pop(slot, ()))  # it is loaded when it is asked for
+                self.held_bytes -= _size(kept.pop(slot, ()))  # it is loaded when it is asked for
                 continue
             needed = self._needed(value, is_full)
-            self._bytes += len(needed) - sum(map(len, chain[part : part + 1]))
+            self.held_bytes += len(needed) - sum(map(len, chain[part : part + 1]))
             kept[slot] = (*chain[:part], needed, *chain[part + 1 :])
 
     def _loaded(self, slots: Sequence[bytes]) -> dict[bytes, Chain]:
@@ -74,7 +75,7 @@ class RecentSlots:
             loaded[slot], is_sound = (_ABSENT, True) if first is None else self._chain(slot, first)
             if is_sound:
                 self._kept[slot] = loaded[slot]
-                self._bytes += _size(loaded[slot])
+                self.held_bytes += _size(loaded[slot])
         return loaded
 
     def _chain(self, slot: bytes, first: bytes) -> tuple[Chain, bool]:
