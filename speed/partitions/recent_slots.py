@@ -44,11 +44,11 @@ class RecentSlots:
             self._kept.clear()
             self.held_bytes = 0
         kept = self._kept
-        try:
-            return [kept[slot] for slot in slots]
-        except KeyError:
-            loaded = self._loaded([slot for slot in slots if slot not in kept])
-            return [loaded[slot] if slot in loaded else kept[slot] for slot in slots]
+        missing = [slot for slot in slots if slot not in kept]
+        unsound = self._load(missing) if missing else {}
+        if unsound:
+            return [unsound[slot] if slot in unsound else kept[slot] for slot in slots]
+        return [kept[slot] for slot in slots]
 
     def look_up(self, keys: Sequence[bytes]) -> list[bytes | None]:
         """The block under each key, out of the store; None if there is none to be read."""
@@ -61,22 +61,32 @@ class RecentSlots:
         for slot, part, value, is_full in zip(
             done.slots, done.parts, done.values, done.full, strict=True
         ):
-            chain = kept.get(slot)
-            if chain is None or part > len(chain):
-                self.held_bytes -= _size(kept.pop(slot, ()))  # it is loaded when it is asked for
-                continue
-            needed = self._needed(value, is_full)
-            self.held_bytes += len(needed) - sum(map(len, chain[part : part + 1]))
-            kept[slot] = (*chain[:part], needed, *chain[part + 1 :])
+            chain = kept.get(slot, ())
+            if part == 0 and len(chain) == 1 and not is_full:  # as nearly always
+                self.held_bytes += len(value) - len(chain[0])
+                kept[slot] = (value,)
+            elif chain and part <= len(chain):
+                needed = self._needed(value, is_full)
+                self.held_bytes += len(needed) - sum(map(len, chain[part : part + 1]))
+                kept[slot] = (*chain[:part], needed, *chain[part + 1 :])
+            elif chain:
+                self.held_bytes -= _size(kept.pop(slot))  # it is loaded when it is asked for
 
-    def _loaded(self, slots: Sequence[bytes]) -> dict[bytes, Chain]:
-        loaded = {}
+    def _load(self, slots: Sequence[bytes]) -> dict[bytes, Chain]:
+        """Keep the blocks of these slots; returns those of which some could not be read."""
+        unsound = {}
         for slot, first in zip(slots, self._store.get_many(slots), strict=True):
-            loaded[slot], is_sound = (_ABSENT, True) if first is None else self._chain(slot, first)
+            if first is None:
+                self._kept[slot] = _ABSENT
+                self.held_bytes += _SLOT_BYTES
+                continue
+            chain, is_sound = self._chain(slot, first)
             if is_sound:
-                self._kept[slot] = loaded[slot]
-                self.held_bytes += _size(loaded[slot])
-        return loaded
+                self._kept[slot] = chain
+                self.held_bytes += _size(chain)
+            else:
+                unsound[slot] = chain
+        return unsound
 
     def _chain(self, slot: bytes, first: bytes) -> tuple[Chain, bool]:
         """The blocks of a slot up to the one that is not full; whether all could be read."""
@@ -109,4 +119,4 @@ class RecentSlots:
 
 
 def _size(chain: Chain) -> int:
-    return _SLOT_BYTES * bool(chain) + sum(map(len, chain))
+    return _SLOT_BYTES + sum(map(len, chain))
