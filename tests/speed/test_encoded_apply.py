@@ -104,7 +104,7 @@ def test_there_is_a_compiled_form_here():
     assert blocks.kernels() is not None
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(records, st.data())
 def test_any_split_with_any_replay_gives_the_same_bytes(drawn, data):
     stream, _ = stream_of(drawn)
