@@ -297,7 +297,7 @@ class Speed(BaseModel):
         description="directory of this machine's workers, derived data; default: <home>/speed",
     )
     batch_records: int = Field(10_000, ge=1, description="Kafka records applied at once, at most")
-    within_s: float = Field(0.005, gt=0, description="seconds from one flush to the next, at least")
+    within_s: float = Field(0.01, gt=0, description="seconds from one flush to the next, at least")
     heartbeat_s: float = Field(
         0.25, gt=0, description="seconds between heartbeats of partitions without traffic"
     )
