@@ -55,10 +55,10 @@ class Case:
 
 
 CASES = (
-    Case(1, 1, 100_000, 8_000, 100_000),
+    Case(1, 1, 300_000, 8_000, 100_000),
     Case(1, 1, 400_000, 0, 50_000, profiles=200_000),
-    Case(20, streams.LOG, 300_000, 16_000, 800_000),
-    Case(100, streams.LOG, 600_000, 20_000, 350_000),
+    Case(20, streams.LOG, 1_200_000, 16_000, 800_000),
+    Case(100, streams.LOG, 1_200_000, 20_000, 350_000),
 )
 _GOALS = {
     ("Faust", 1): Goal("ratio_to_peer", ">=", 4),

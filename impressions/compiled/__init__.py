@@ -1,4 +1,4 @@
-"""The three things that are done most often, compiled with numba.
+"""The four things that are done most often, compiled with numba.
 
 A read of one profile, from the bytes of a request to those of its response:
 
@@ -24,6 +24,11 @@ Records of the source topic as columns:
     flushes            values of records to columns; what land and the stream call
     flush_kernels      the compiled form of impressions/formats/device_flushes.py
 
+A flush of the stream:
+
+    blocks             a batch onto encoded blocks, and the blocks that change
+    block_kernels      the compiled form of speed/applying/apply.py
+
 Impressions of a year as rows of a generation:
 
     sums               columns of raw to sums by profile, title, location and tail day
@@ -32,7 +37,8 @@ Impressions of a year as rows of a generation:
     cache              where compiled code is kept, and when it is compiled again
 
 Nothing here is a definition: formats and core define, and tests hold both equal
-(tests/unit/test_compiled.py, test_compiled_sums.py, tests/kafka/test_records_compiled.py). Python's
+(tests/unit/test_compiled.py, test_compiled_sums.py, tests/kafka/test_records_compiled.py,
+tests/speed/test_encoded_apply.py). Python's
 lock is released while compiled code runs. It is compiled once per machine; numba is imported only
 where it is used.
 """

@@ -3,11 +3,12 @@
 For images and machines that are prepared before they work; does nothing the second time.
 """
 
-from impressions.compiled import flushes, profiles, sums
+from impressions.compiled import blocks, flushes, profiles, sums
 from impressions.terminal import log
 
 if __name__ == "__main__":
     log.configure()
     profiles.prepare()
     flushes.reader()
+    blocks.kernels()
     sums.kernel()

@@ -163,6 +163,11 @@ def readers_dir(settings: Settings) -> Path:
     return settings.deltas_dir / "readers"
 
 
+def news_dir(settings: Settings) -> Path:
+    """Where readers are told that something was written (impressions/deltas/news.py)."""
+    return settings.deltas_dir / "news"
+
+
 def open_primary(path: Path, *, logged: bool = True) -> DeltaStore:
     """Open the store for writing, or make it.
 

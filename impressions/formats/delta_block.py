@@ -100,7 +100,7 @@ def encode(block: DeltaBlock, spec: Spec) -> bytes:
     assert block.summed is None, "a block of version 2 never changes"
     impressions = block.impressions
     newest_ms = int(impressions.event_ms.max(initial=0))
-    header = _common(spec, VERSION) + _OWN.pack(
+    header = common(spec, VERSION) + _OWN.pack(
         block.slot_start_ms, newest_ms, block.epoch, block.offset,
         len(impressions), len(block.log_ids),
     )  # fmt: skip
@@ -117,7 +117,7 @@ def header(data: bytes, spec: Spec) -> Header:
     """
     if len(data) < HEADER_BYTES:
         raise CorruptData(f"delta block: {len(data)} bytes, expected at least {HEADER_BYTES}")
-    if not data.startswith((_common(spec, VERSION), _common(spec, SUMMED_VERSION))):
+    if not data.startswith((common(spec, VERSION), common(spec, SUMMED_VERSION))):
         raise _another_kind(data, spec)
     slot_start_ms, newest_ms, *others = _OWN.unpack_from(data, _COMMON.size)
     if slot_start_ms % spec.slot_ms or not columns.are_times(slot_start_ms, newest_ms):
@@ -129,7 +129,7 @@ def header(data: bytes, spec: Spec) -> Header:
 
 
 @functools.cache
-def _common(spec: Spec, version: int) -> bytes:
+def common(spec: Spec, version: int) -> bytes:
     """How every block of a spec begins."""
     shape = len(spec.measures), len(spec.half_lives_days)
     return _COMMON.pack(version, _KIND, *shape, spec.tag)

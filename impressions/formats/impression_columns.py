@@ -36,7 +36,7 @@ from impressions.formats.columns import DTYPES, F64, decode_column, encode_uints
 UINTS = (1, 2, 3, 4, 5, 8)
 THOUSANDTHS = 0x40
 """Added to the code of a uint."""
-_MOST_THOUSANDTHS = 1 << 40
+MOST_THOUSANDTHS = 1 << 40
 _FEWEST = fewest_bytes(UINTS)
 _OF_WHOLE = frozenset(UINTS)
 _OF_OTHER = frozenset((*(THOUSANDTHS + width for width in (1, 2, 3, 4, 5)), F64))
@@ -108,7 +108,7 @@ def _fit(codes: bytes, spec: Spec) -> bool:
 
 def _encode_other(values: Float) -> tuple[int, bytes]:
     thousandths = np.rint(values * 1_000)
-    fits = (thousandths >= 0) & (thousandths < _MOST_THOUSANDTHS)
+    fits = (thousandths >= 0) & (thousandths < MOST_THOUSANDTHS)
     if (fits & (thousandths / 1_000 == values)).all():
         width, data = encode_uints(thousandths.astype(np.int64), _FEWEST)
         return THOUSANDTHS + width, data

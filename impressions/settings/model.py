@@ -13,6 +13,7 @@ machine; processes call `load`. `impressions config` prints this model with the 
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 from collections.abc import Sequence
@@ -122,7 +123,7 @@ class Settings(BaseSettings):
 
     @property
     def spec(self) -> Spec:
-        return Spec(slot_ms=self.slot_seconds * 1000)
+        return _spec_of(self.slot_seconds)
 
     @property
     def catalog_file(self) -> Path:
@@ -174,6 +175,12 @@ class Settings(BaseSettings):
     def origin(self, key: str) -> str:
         """Who set `key`, a dotted name: a flag, a variable, a file or "default"."""
         return self._origins.get(key, "default")
+
+
+@functools.cache
+def _spec_of(slot_seconds: int) -> Spec:
+    """One for all: it is asked for all the time, and computes its fingerprint once."""
+    return Spec(slot_ms=slot_seconds * 1000)
 
 
 def load(config: Path | None = None, overrides: Sequence[str] = ()) -> Settings:

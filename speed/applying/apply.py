@@ -48,11 +48,6 @@ class Applied:
     duplicate: int
     replayed: int
 
-    @property
-    def counts(self) -> dict[str, int]:
-        """Impressions by what became of them."""
-        return {"applied": self.applied, "duplicate": self.duplicate, "replayed": self.replayed}
-
 
 class _Slots:
     """The slots that a batch touches, each opened once."""
@@ -91,6 +86,14 @@ class _Slots:
         return [(k, p) for k, slot in self._opened.items() for p in slot.parts if p.changed]
 
 
+def of_flushes(batch: DecodedBatch, spec: Spec) -> tuple[Int, Int]:
+    """(m,) of each device flush: impressions that count, and the start of the slot it came in."""
+    flushes = len(batch.record)
+    impressions = np.bincount(batch.flush[batch.reason == Reason.OK], minlength=flushes)
+    ingest_ms = batch.ingest_ms[np.searchsorted(batch.flush, np.arange(flushes))]
+    return impressions, ingest_ms // spec.slot_ms * spec.slot_ms
+
+
 def apply(batch: DecodedBatch, offsets: Int, held: Held, epoch: int, spec: Spec) -> Applied:
     """Apply a batch.
 
@@ -99,9 +102,7 @@ def apply(batch: DecodedBatch, offsets: Int, held: Held, epoch: int, spec: Spec)
         held: gives the block of a key as it was before the batch; None if there is none.
     """
     valid = np.flatnonzero(batch.reason == Reason.OK)
-    impressions = np.bincount(batch.flush[valid], minlength=len(batch.record))
-    slots_ms = batch.ingest_ms[np.searchsorted(batch.flush, np.arange(len(batch.record)))]
-    slots_ms = slots_ms // spec.slot_ms * spec.slot_ms
+    impressions, slots_ms = of_flushes(batch, spec)
     slots = _Slots(held, epoch, spec)
     group_of_flush = np.full(len(batch.record), -1, np.int64)
     counts = {"applied": 0, "duplicate": 0, "replayed": 0}

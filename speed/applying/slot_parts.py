@@ -101,3 +101,8 @@ class Slot:
 def weight_of(block: DeltaBlock) -> int:
     """Impressions in a block and flush ids remembered there."""
     return len(block.impressions) + len(block.log_ids)
+
+
+def is_full(block: DeltaBlock, part: int) -> bool:
+    """Whether the block of a part with this number never changes again."""
+    return block.summed is not None or weight_of(block) >= full_at(part)

@@ -69,7 +69,7 @@ class Speed(Section):
         description="directory of this machine's workers, derived data; default: <home>/speed",
     )
     batch_records: int = Field(10_000, ge=1, description="Kafka records applied at once, at most")
-    within_s: float = Field(0.1, gt=0, description="seconds until a smaller batch is applied")
+    within_s: float = Field(0.01, gt=0, description="seconds from one flush to the next, at least")
     heartbeat_s: float = Field(
         0.25, gt=0, description="seconds between heartbeats of partitions without traffic"
     )
@@ -173,7 +173,9 @@ class Serving(Section):
         15, gt=0, description="seconds the stream may be behind before answers say so"
     )
     catch_up_s: float = Field(
-        0.05, gt=0, description="seconds between looks at the shared copy of the deltas"
+        0.25,
+        gt=0,
+        description="seconds between looks at the shared copy of the deltas, unless told sooner",
     )
     metrics_listen: MetricsListen = "127.0.0.1:0"
     poll_s: float = Field(
