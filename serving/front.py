@@ -191,13 +191,19 @@ class Front:
                 else:
                     tag(event)
             except Exception as error:  # no call may end the thread
-                log.LOGGER.error("%s", log.line("defect", error=repr(error)), exc_info=error)
+                log_unexpected(error)
             # The call goes before the next poll: grpcio may spin on one that was shut down.
             event = tag = None
 
     def _called(self, method: Method, event: Any) -> None:
         call = Call(self, method, event)
         self.held += 1
+        try:
+            self._begun(call, method, event)
+        except Exception as error:  # a call that stays open would hold its caller for ever
+            call.failed(error)
+
+    def _begun(self, call: Call, method: Method, event: Any) -> None:
         if self._tokens is not None and not self._tokens.are_in(event.invocation_metadata):
             method.count(grpc.StatusCode.UNAUTHENTICATED)
             call.end(self._no_token)
@@ -241,6 +247,12 @@ class Call:
 
     def _received(self, event: Any) -> None:
         self._front.waiting -= 1
+        try:
+            self._answer_to(event)
+        except Exception as error:  # a call that stays open would hold its caller for ever
+            self.failed(error)
+
+    def _answer_to(self, event: Any) -> None:
         data = event.batch_operations[0].message()
         if data is None:
             self.end(_NO_MESSAGE)
@@ -269,10 +281,10 @@ class Call:
         if response is None:
             self._front.pooled(self, data)
             return
-        self.method.count(grpc.StatusCode.OK)
         self._size = len(response)
         self._front.limits.unread.add(self._peer, self._size)
         self._answer(response)
+        self.method.count(grpc.StatusCode.OK)
 
     def _answer(self, response: bytes) -> None:
         self._send(
@@ -287,6 +299,19 @@ class Call:
                 status.trailing_metadata, status.code.value[0], status.details.encode(), _NO_FLAGS
             )
         )
+
+    def failed(self, error: Exception) -> None:
+        """End a call that a defect keeps from its answer, in one way or the other."""
+        log_unexpected(error)
+        self.method.count(grpc.StatusCode.INTERNAL)
+        try:
+            self.end(_DEFECT)
+        except Exception as again:
+            log_unexpected(again)
+            code, details = _DEFECT.code.value[0], _DEFECT.details
+            self._core.cancel(code, details)
+            if not self._watched:  # nothing was begun, so no event tells of the end
+                self._closed(None)
 
     def _send(self, *operations: Any) -> None:
         """Everything that is left of the call, at once."""
@@ -314,7 +339,7 @@ class Call:
             else:
                 self.end(response)
         except Exception as error:  # nobody asks the pool how its tasks have ended
-            log_unexpected(error)
+            self.failed(error)
 
     def peer(self) -> str:
         return self._peer
@@ -366,5 +391,6 @@ _TOO_MANY = NotReady(
     hint="send the message with the call; retry later or elsewhere",
     reason="overloaded",
 )
+_DEFECT = refusal(RuntimeError("the call could not be answered"))
 _NO_MESSAGE = refusal(NotReady("the call has no message, expected one", reason="cancelled"))
 """Only a caller that has gone sees to it, or one that is no gRPC client."""

@@ -94,7 +94,9 @@ def create_server(
         serving, service, health, streams, limits, counts, responds, tokens, share_port=share_port
     )
     # Deltas from outside may wait, so the thread of the front does not ask for them.
-    soon = shared if deltas_of is None else None
+    soon = None
+    if shared is not None and deltas_of is None:
+        soon = shared.new(live.at_once if live else no_deltas, waits=False).get_profile
     front = _front(server, of_front, soon, cold, counts, limits, tokens) if of_front else None
     port = bind(server, serving)
     return Server(server, front, port, generations, health, live, metrics, streams, limits, serving)
@@ -134,14 +136,14 @@ def _compiled_forms(shared: SharedAnswers | None) -> CompiledForms:
 def _front(
     server: grpc.Server,
     responds: Responds,
-    shared: SharedAnswers | None,
+    soon: AtOnce | None,
     cold: ColdReads,
     counts: Counts,
     limits: CallLimits,
     tokens: Tokens | None,
 ) -> Front:
-    """The front of a server, before it is started; `shared` is None if all calls go to the pool."""
-    at_once = None if shared is None else _if_soon(shared.new(waits=False).get_profile, cold)
+    """The front of a server, before it is started; `soon` is None if all calls go to the pool."""
+    at_once = None if soon is None else _if_soon(soon, cold)
     methods = [
         Method(
             full_name(name), at_once if name == "GetProfile" else None, respond,
