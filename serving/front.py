@@ -24,6 +24,7 @@ grpc.server takes these methods too, slower and with the same answers.
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable
 from importlib import import_module
@@ -41,6 +42,7 @@ from serving.call_limits import CallLimits
 from serving.calls import Respond, log_unexpected
 from serving.deadline import too_late
 from serving.error_status import code_of, status_of
+from serving.lost_calls import LostCalls
 from serving.metrics import CountCode
 
 
@@ -58,6 +60,7 @@ VERSIONS = ("1.85.",)
 _NAMES = (
     "CompletionQueue", "CompletionType", "ReceiveCloseOnServerOperation", "ReceiveMessageOperation",
     "SendInitialMetadataOperation", "SendMessageOperation", "SendStatusFromServerOperation",
+    "channelz_get_server", "channelz_get_servers",
 )  # fmt: skip
 _SERVER_NAMES = ("register_completion_queue", "register_method", "request_registered_call")
 _POLL_S, _NO_FLAGS = 1.0, 0
@@ -111,8 +114,11 @@ class Front:
         methods: list[Method],
         limits: CallLimits,
         tokens: Tokens | None,
+        lost: LostCalls,
     ):
-        """Before the server is started; `tokens` is None where calls need none."""
+        """Before the server is started, and before another is made; `tokens` is None where calls
+        need none."""
+        self._lost, self._channelz_id = lost, _newest_server()
         self.limits, self._methods, self._tokens = limits, methods, tokens
         self._core: Any = server._state.server  # type: ignore[attr-defined]
         self._queue = cygrpc.CompletionQueue()
@@ -174,12 +180,15 @@ class Front:
 
     def _poll(self) -> None:
         poll, shutdown = self._queue.poll, cygrpc.CompletionType.queue_shutdown
+        lost = self._lost
         while True:
-            event = poll(now_ms() / 1000 + _POLL_S)
+            event = poll(0 if lost.asked else now_ms() / 1000 + _POLL_S)
             tag = event.tag
             if tag is None:
                 if event.completion_type == shutdown:
                     return
+                if lost.asked:
+                    lost.nothing_waits(_calls_begun(self._channelz_id))
                 continue
             if type(tag) is Method:
                 if not event.success:  # the server stops
@@ -198,6 +207,7 @@ class Front:
     def _called(self, method: Method, event: Any) -> None:
         call = Call(self, method, event)
         self.held += 1
+        self._lost.taken += 1
         try:
             self._begun(call, method, event)
         except Exception as error:  # a call that stays open would hold its caller for ever
@@ -376,6 +386,22 @@ def _accepted(error: int) -> None:
     """See what gRPC says of operations: it has begun either all of them or none."""
     if error:
         raise RuntimeError(f"gRPC does not begin operations: error {error}")
+
+
+def _newest_server() -> int:
+    """The number that gRPC's core has given to the server that was made last."""
+    newest, end = -1, False
+    while not end:
+        page = json.loads(cygrpc.channelz_get_servers(newest + 1))
+        numbers = [int(server["ref"]["serverId"]) for server in page.get("server", ())]
+        newest, end = max([newest, *numbers]), page.get("end", False) or not numbers
+    return newest
+
+
+def _calls_begun(server: int) -> int:
+    """The calls of a server that have begun, ever; those too that no thread has taken."""
+    data = json.loads(cygrpc.channelz_get_server(server))["server"]["data"]
+    return int(data.get("callsStarted", 0))
 
 
 def _sent(_: Any) -> None:

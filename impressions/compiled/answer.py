@@ -29,14 +29,23 @@ from impressions.compiled.profile_kernels import (
     NEVER,
     add_exact,
     add_stored,
+    ascend,
     choose_all,
     describe,
     part_of,
 )
 from impressions.compiled.request import H, M
 from impressions.compiled.runs import order_of, slots_of
-from impressions.compiled.table import BAD, BYTES, add_column, among_counted, compiled, newest
-from impressions.compiled.wanted import number_of, numbered
+from impressions.compiled.table import (
+    BAD,
+    BYTES,
+    add_column,
+    among_counted,
+    compiled,
+    integers,
+    newest,
+)
+from impressions.compiled.wanted import is_near, near_of, number_of, numbered
 from impressions.compiled.wire import OUT, copy, head, inside_size, integer, integer_size
 from impressions.core.decay import rate_per_day
 from impressions.core.item import MAX_LOCATION
@@ -99,36 +108,22 @@ _INTS, _FLAGS = types.int64[::1], types.boolean[::1]
 
 @compiled
 def _choose_in(  # type: ignore[no-untyped-def]
-    data, start, n, code, first, ascending, table, numbers, shift,
+    items, first, near, near_shift, table, numbers, shift,
     any_location, locations, chosen, slots, at,
 ):  # fmt: skip
-    """Append each row of a wanted title, and the number of its title; where they end, BAD if items
-    are not in order. A column of items is walked once, in place."""
-    low1 = data[start : start + n]
-    low2 = data[start : start + (2 * n if code == 2 else 0)].view(np.uint16)
-    low4 = data[start : start + (4 * n if code == 4 or code == 5 else 0)].view(np.uint32)
-    low8 = data[start : start + (8 * n if code == 8 else 0)].view(np.int64)
-    before = np.int64(-1)
-    for i in range(0 if ascending else first, n):
-        if code == 4:
-            item = np.int64(low4[i])
-        elif code == 5:
-            item = np.int64(low4[i]) | (np.int64(data[start + 4 * n + i]) << 32)
-        elif code == 8:
-            item = low8[i]
-        elif code == 2:
-            item = np.int64(low2[i])
-        else:
-            item = np.int64(low1[i])
-        if ascending:
-            if item <= before:
-                return BAD
-            before = item
+    """Append each row of a wanted title, and the number of its title; where they end."""
+    end = at
+    for i in range(first, len(items)):  # without a branch: the next row takes the place of a wrong
+        chosen[end] = i
+        end += is_near(items[i] >> _BITS, near, near_shift)
+    for j in range(at, end):
+        row = chosen[j]
+        item = items[row]
         if item < 0:
             continue
         number = number_of(item >> _BITS, table, numbers, shift)
         if number >= 0 and (any_location or locations[item & _LOCATION]):
-            chosen[at], slots[at] = i, number
+            chosen[at], slots[at] = row, number
             at += 1
     return at
 
@@ -159,17 +154,19 @@ def _choose_titles(  # type: ignore[no-untyped-def]
     rows = about[:, 0].sum()
     chosen, slots = np.empty(rows, np.uint32), np.empty(rows, np.uint32)
     table, numbers, shift = numbered(titles)
+    near, near_shift = near_of(titles)
     at = 0
     for p in range(len(about)):
         if about[p, 0]:
-            at = _choose_in(
-                part_of(p, block, deltas, edges), where[p, 0, 0], about[p, 0], where[p, 0, 1],
-                first_tail_row if p == 1 else 0, p != 1, table, numbers, shift,
-                any_location, locations, chosen, slots, at,
-            )  # fmt: skip
-            if at == BAD:
+            data = part_of(p, block, deltas, edges)
+            items = integers(data, where[p, 0, 0], about[p, 0], where[p, 0, 1])
+            if p != 1 and not ascend(items):
                 bounds[0] = BAD
                 return titles, chosen, slots
+            at = _choose_in(
+                items, first_tail_row if p == 1 else 0, near, near_shift, table, numbers, shift,
+                any_location, locations, chosen, slots, at,
+            )  # fmt: skip
         bounds[p + 1] = at
     chosen, slots = chosen[:at], slots[:at]
     return _present_only(titles, slots), chosen, slots

@@ -139,13 +139,12 @@ def _are_times(first, second, limits):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _ascend(items):  # type: ignore[no-untyped-def]
-    if len(items) and items[0] < 0:
-        return False
-    for i in range(1, len(items)):  # noqa: SIM110  numba knows no generators
-        if items[i] <= items[i - 1]:
-            return False
-    return True
+def ascend(items):  # type: ignore[no-untyped-def]
+    """Whether they are in order; none is looked at alone, so many are at the same time."""
+    wrong = np.int64(len(items) > 0 and items[0] < 0)
+    for i in range(1, len(items)):
+        wrong += items[i] <= items[i - 1]
+    return wrong == 0
 
 
 @compiled
@@ -199,7 +198,7 @@ def choose_all(  # type: ignore[no-untyped-def]
         if about[p, 0]:
             data = part_of(p, block, deltas, edges)
             items = integers(data, where[p, 0, 0], about[p, 0], where[p, 0, 1])
-            if p != 1 and not _ascend(items):
+            if p != 1 and not ascend(items):
                 return keys[:0], chosen[:0], bounds[:0]
             first = first_tail_row if p == 1 else 0
             at = _choose(
