@@ -187,8 +187,7 @@ class Front:
             if tag is None:
                 if event.completion_type == shutdown:
                     return
-                if lost.asked:
-                    lost.nothing_waits(_calls_begun(self._channelz_id))
+                lost.nothing_waits(_calls_begun(self._channelz_id))
                 continue
             if type(tag) is Method:
                 if not event.success:  # the server stops

@@ -33,7 +33,9 @@ Responds = Mapping[str, Respond]
 """The methods with one request and one response, by name."""
 
 _REFLECTION_THREADS = 4
-QUEUED_CALLS = 256  # that gRPC holds until they are accepted; soon above that it cancels calls
+QUEUED_CALLS, MOST_QUEUED_CALLS = 512, 640
+"""Calls that gRPC holds until a thread takes them: above the first number it cancels some, above the
+second each (docs/decisions/0048)."""
 
 
 def grpc_server(
@@ -64,7 +66,7 @@ def grpc_server(
             ("grpc.max_receive_message_length", int(serving.max_request_bytes)),
             ("grpc.server.max_pending_requests", QUEUED_CALLS),
             ("grpc.enable_channelz", 1),  # counts calls (serving/lost_calls.py)
-            ("grpc.server.max_pending_requests_hard_limit", 2 * QUEUED_CALLS),
+            ("grpc.server.max_pending_requests_hard_limit", MOST_QUEUED_CALLS),
             *connections.options(serving),
         ],
     )

@@ -5,8 +5,8 @@ calls that have begun (channelz), and each call that a thread takes is counted h
 interceptor, and by the front. At a moment when none waits, the difference is what was lost.
 
 Only the thread of the front knows such a moment: it has asked for the next event and there was
-none. So /metrics asks, and the thread answers, twice, because a call may begin between two steps
-of gRPC. While there is no such moment, the count stays as it was.
+none, for a second, or at once where /metrics has asked. Two such moments make a count, because a
+call may begin between two steps of gRPC. While there is none, the count stays as it was.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """How the front ends: calls under way when the server stops, calls that never begin, and a thread
 that ends too early."""
 
+import gc
 import threading
 
 import grpc
@@ -8,6 +9,7 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from impressions.core.errors import ServiceError
+from impressions.process import lifetime
 from impressions.v1 import impressions_service_pb2 as pb
 from serving import front
 from serving.server_process import run
@@ -134,6 +136,24 @@ def test_a_connection_has_the_same_name_on_both_ways(tmp_path):
             assert channel.unary_unary(method)(request, timeout=30)
     assert len(peers) == 2
     assert peers[0] == peers[1]
+
+
+def test_what_a_start_has_loaded_is_never_walked_through_again(tmp_path):
+    """The collector of cycles stops every thread while it walks: it rests during the start, and
+    then looks at what is made from then on."""
+    settings = settings_in(tmp_path, compiled=False, metrics_listen="127.0.0.1:0")
+    stopping, seen = threading.Event(), []
+
+    def ready(_):
+        seen.append((gc.isenabled(), gc.get_freeze_count() > before))
+        stopping.set()
+
+    before = gc.get_freeze_count()
+    lifetime.starting()
+    assert not gc.isenabled()
+    run(settings, stopping, ready)
+    assert seen == [(True, True)]
+    gc.unfreeze()
 
 
 def test_a_process_whose_front_has_ended_ends_with_an_error(tmp_path):
