@@ -34,8 +34,8 @@ Responds = Mapping[str, Respond]
 
 _REFLECTION_THREADS = 4
 QUEUED_CALLS, MOST_QUEUED_CALLS = 512, 640
-"""Calls that gRPC holds until a thread takes them: above the first number it cancels some, above the
-second each (docs/decisions/0048)."""
+"""Calls that gRPC holds until a thread takes them: above the first number it cancels some, above
+the second each (docs/decisions/0048)."""
 
 
 def grpc_server(
