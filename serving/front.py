@@ -187,7 +187,7 @@ class Front:
             if tag is None:
                 if event.completion_type == shutdown:
                     return
-                lost.nothing_waits(_calls_begun(self._channelz_id))
+                self._count_lost()
                 continue
             if type(tag) is Method:
                 if not event.success:  # the server stops
@@ -202,6 +202,16 @@ class Front:
                 log_unexpected(error)
             # The call goes before the next poll: grpcio may spin on one that was shut down.
             event = tag = None
+
+    def _count_lost(self) -> None:
+        """No call waits just now. A number for /metrics ends no thread: gRPC knows nothing of a
+        server that has stopped."""
+        try:
+            self._lost.nothing_waits(_calls_begun(self._channelz_id))
+        except Exception as error:
+            self._lost.asked = False
+            if not isinstance(error, ValueError):
+                log.once("not-counted", error=repr(error))
 
     def _called(self, method: Method, event: Any) -> None:
         call = Call(self, method, event)
@@ -220,8 +230,8 @@ class Front:
             method.count(grpc.StatusCode.RESOURCE_EXHAUSTED)
             call.end(self._too_many)
         else:
-            self.waiting += 1
             call.receive()
+            self.waiting += 1
 
     def pooled(self, call: Call, data: bytes) -> None:
         """Leave a call to the pool, or refuse it if that is full."""
@@ -290,10 +300,10 @@ class Call:
         if response is None:
             self._front.pooled(self, data)
             return
+        self.method.count(grpc.StatusCode.OK)
         self._size = len(response)
         self._front.limits.unread.add(self._peer, self._size)
         self._answer(response)
-        self.method.count(grpc.StatusCode.OK)
 
     def _answer(self, response: bytes) -> None:
         self._send(
@@ -310,7 +320,8 @@ class Call:
         )
 
     def failed(self, error: Exception) -> None:
-        """End a call that a defect keeps from its answer, in one way or the other."""
+        """End a call that a defect keeps from its answer, in one way or the other. It is counted
+        twice if it was counted as answered."""
         log_unexpected(error)
         self.method.count(grpc.StatusCode.INTERNAL)
         try:

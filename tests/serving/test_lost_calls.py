@@ -4,7 +4,7 @@ import grpc
 import pytest
 
 from impressions.v1 import impressions_service_pb2 as pb
-from serving import grpc_server
+from serving import front, grpc_server
 from serving.lost_calls import LostCalls
 from tests.generations import CUTOVER_MS
 from tests.serving.support import client_of, install, metric, serving, settings_in, until
@@ -41,6 +41,25 @@ def test_calls_that_grpc_cancels_are_counted(tmp_path, monkeypatch):
         assert read(REQUEST, timeout=30)
         for _ in range(3):
             assert metric(server, LOST) == cancelled
+
+
+def test_a_number_that_grpc_does_not_know_ends_nothing(tmp_path, monkeypatch):
+    """Of a server that has stopped; the front goes on, and does not ask again and again."""
+    settings = settings_in(tmp_path, front="loop", compiled=False)
+    install(settings)
+    asked = []
+
+    def unknown(server):
+        asked.append(server)
+        raise ValueError("no such server")
+
+    monkeypatch.setattr(front, "_calls_begun", unknown)
+    with serving(settings) as server, grpc.insecure_channel(server.address) as channel:
+        assert metric(server, LOST) == 0
+        until(lambda: asked, "the front has looked")
+        until(lambda: not server._front._lost.asked, "it has given up")
+        assert channel.unary_unary(GET)(REQUEST, timeout=30)
+        assert not server.failed
 
 
 def test_a_call_between_two_steps_of_grpc_is_not_lost():
