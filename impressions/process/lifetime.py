@@ -2,8 +2,8 @@
 
     starting, started
              around the start of a server. Its thousand modules stay, but the collector of cycles
-             would walk through them dozens of times while they are loaded (a quarter of the CPU of
-             a start), and later stop every thread for 40 to 100 ms whenever it looks at all objects
+             would walk through them again and again while they are loaded, and later stop every
+             thread for 60 ms or more whenever it looks at all objects
     begin    first thing in `main`. A service that is asked to stop while it is still importing has
              nothing to finish: it exits 0 at once. As process 1 of a container a program without
              a handler would not even see the signal, so there every program gets one.
