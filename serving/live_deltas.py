@@ -13,7 +13,8 @@ of a copy, before it deletes data, so no view has less than its state says.
 
 While a secondary catches up, and where that fails, blocks may be missing although the state is
 newer (impressions/rocksdb/file_list.py). So no request reads during a catch-up, and a copy that
-could not catch up is not read any more: answers are flagged until it was opened again.
+could not catch up is not read any more: answers are flagged until it was opened again. The thread
+that takes calls does not wait for the end of a catch-up: it leaves the read to the pool.
 
 A secondary can show old data without an error (docs/decisions/0015). So the copy is opened again
 when a new follower has opened it, and when no partition's state has changed for some seconds. That
@@ -33,7 +34,7 @@ from typing import TypeVar
 
 from impressions.clock import monotonic_s
 from impressions.core.completeness import StreamState
-from impressions.core.errors import ImpressionsError
+from impressions.core.errors import ImpressionsError, NotReady
 from impressions.deltas.news import News
 from impressions.deltas.store import (
     DeltaStore,
@@ -107,7 +108,17 @@ class LiveDeltas:
         """
         return self._at_rest(lambda view: self._read(view, shard, profile_id, from_slot_ms))
 
-    def _at_rest(self, read: Callable[[_View | None], T]) -> T:
+    def at_once(self, shard: int, profile_id: int, from_slot_ms: int) -> Deltas:
+        """The same for a thread that may not wait.
+
+        Raises:
+            NotReady: reason "catching_up".
+        """
+        return self._at_rest(
+            lambda view: self._read(view, shard, profile_id, from_slot_ms), waits=False
+        )
+
+    def _at_rest(self, read: Callable[[_View | None], T], *, waits: bool = True) -> T:
         """What `read` finds where no catch-up comes into it: `_catch_ups` is odd during one."""
         catch_ups = self._catch_ups
         if not catch_ups % 2:
@@ -118,6 +129,8 @@ class LiveDeltas:
             except ImpressionsError:
                 if catch_ups == self._catch_ups:
                     raise
+        if not waits:
+            raise NotReady("the copy of the deltas catches up just now", reason="catching_up")
         with self._catching_up:
             return read(self._view)
 

@@ -13,7 +13,14 @@ import numpy as np
 from impressions.compiled.runs import order_of, slots_of
 from impressions.compiled.stored_parts import KIND, ROWS, SINGLE, part_of
 from impressions.compiled.table import BAD, compiled, integers
-from impressions.compiled.wanted import is_wanted, number_of, numbered, wanted_of
+from impressions.compiled.wanted import (
+    is_near,
+    is_wanted,
+    near_of,
+    number_of,
+    numbered,
+    wanted_of,
+)
 from impressions.core.item import MAX_LOCATION
 from impressions.core.spec import ITEM_LOCATION_BITS
 
@@ -72,18 +79,19 @@ def _of_titles(stored, first_tail_row, titles, locations, any_location):  # type
     rows, slots = np.empty(total, np.uint32), np.empty(total, np.uint32)
     bounds = np.zeros(len(stored.about) + 1, np.int64)
     table, numbers, shift = numbered(titles)
+    near, near_shift = near_of(titles)
     at = 0
     for p in range(len(stored.about)):
         n = stored.about[p, ROWS]
         if n:
-            at = _walk(
-                part_of(stored, p), stored.where[p, 0, 0], n, stored.where[p, 0, 1],
-                first_tail_row if p == 1 else 0, _step(stored, p), table, numbers, shift,
-                any_location, locations, rows, slots, at,
-            )  # fmt: skip
-            if at == BAD:
+            items = integers(part_of(stored, p), stored.where[p, 0, 0], n, stored.where[p, 0, 1])
+            if not _ascend(items, _step(stored, p)):
                 bounds[0] = BAD
                 return np.empty(0, np.int64), Chosen(bounds, rows, slots)
+            at = _numbered_in(
+                items, first_tail_row if p == 1 else 0, near, near_shift, table, numbers, shift,
+                any_location, locations, rows, slots, at,
+            )  # fmt: skip
         bounds[p + 1] = at
     chosen = Chosen(bounds, rows[:at], slots[:at])
     return _present_only(titles, chosen.slots), chosen
@@ -98,39 +106,23 @@ def _step(stored, p):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _walk(  # type: ignore[no-untyped-def]
-    data, start, n, code, first, step, table, numbers, shift,
+def _numbered_in(  # type: ignore[no-untyped-def]
+    items, first, near, near_shift, table, numbers, shift,
     any_location, locations, chosen, slots, at,
 ):  # fmt: skip
-    """Append each row of a wanted title, and the number of its title; where they end, BAD if items
-    are not in order. A column of items is walked once, in place."""
-    low1 = data[start : start + n]
-    low2 = data[start : start + (2 * n if code == 2 or code == 3 else 0)].view(np.uint16)
-    low4 = data[start : start + (4 * n if code == 4 or code == 5 else 0)].view(np.uint32)
-    low8 = data[start : start + (8 * n if code == 8 else 0)].view(np.int64)
-    before = -step
-    for i in range(first if step < 0 else 0, n):
-        if code == 4:
-            item = np.int64(low4[i])
-        elif code == 5:
-            item = np.int64(low4[i]) | (np.int64(data[start + 4 * n + i]) << 32)
-        elif code == 8:
-            item = low8[i]
-        elif code == 2:
-            item = np.int64(low2[i])
-        elif code == 3:
-            item = np.int64(low2[i]) | (np.int64(data[start + 2 * n + i]) << 16)
-        else:
-            item = np.int64(low1[i])
-        if step >= 0:
-            if item < 0 or item - before < step:
-                return BAD
-            before = item
+    """Append each row of a wanted title, and the number of its title; where they end."""
+    end = at
+    for i in range(first, len(items)):  # without a branch: the next row takes the place of a wrong
+        chosen[end] = i
+        end += is_near(items[i] >> _BITS, near, near_shift)
+    for j in range(at, end):
+        row = chosen[j]
+        item = items[row]
         if item < 0:
             continue
         number = number_of(item >> _BITS, table, numbers, shift)
         if number >= 0 and (any_location or locations[item & _LOCATION]):
-            chosen[at], slots[at] = i, number
+            chosen[at], slots[at] = row, number
             at += 1
     return at
 
@@ -184,12 +176,14 @@ def _of_keys(stored, first_tail_row, titles, any_title, locations, any_location,
 
 @compiled
 def _ascend(items, step):  # type: ignore[no-untyped-def]
-    before = -step
-    for i in range(len(items) if step >= 0 else 0):
-        if items[i] < 0 or items[i] - before < step:
-            return False
-        before = items[i]
-    return True
+    """Whether they are in order, by a step of 0 or 1 at least; with -1 they always are. None is
+    looked at alone, so many are at the same time."""
+    if step < 0 or not len(items):
+        return True
+    wrong, equal = np.int64(items[0] < 0), 1 - step
+    for i in range(1, len(items)):
+        wrong += items[i] <= items[i - 1] - equal
+    return wrong == 0
 
 
 @compiled

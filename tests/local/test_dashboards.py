@@ -23,6 +23,7 @@ from impressions.formats import heartbeat
 from impressions.formats.heartbeat import Heartbeat
 from impressions.settings.model import Settings
 from impressions.status.stage import AHEAD_MS
+from serving.lost_calls import LostCalls
 from serving.metrics import ServerMetrics
 from serving.self_report import self_report
 from speed.metrics import Metrics
@@ -54,6 +55,7 @@ def exposed() -> dict[str, set[str]]:
         name="2026-11-15", cutover_ms=0, shards=(0,), manifest=manifest, seam=seam
     )
     stream = StreamState(1, 0, restoring=False)
+    server.registry.register(LostCalls())
     server.describe(lambda: self_report(SETTINGS, served, lambda _: stream, 2), lambda: 0.0)
     state = PartitionState(bytes(16), 7, False, 0, heartbeat.encode(BEAT, SETTINGS.spec))
     follower = FollowerMetrics(SimpleNamespace(states={0: state}, spec=SETTINGS.spec))
