@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 
-from impressions.process.registry import birth_of, died, registered, running
+from impressions.process.registry import birth_of, died, forget, registered, running
 from impressions.settings.model import Settings
 
 
@@ -47,6 +47,21 @@ with registered(Settings(home=sys.argv[1]), "follower"):
     with registered(settings, "follower"):
         assert died(settings) == []
     assert list(settings.run_dir.iterdir()) == []
+
+
+def test_what_died_is_forgotten_by_kind_and_what_lives_is_not(tmp_path):
+    """As `dev down` does: none of them is to run any more."""
+    settings = Settings(home=tmp_path)
+    with registered(settings, "speed"):
+        (path,) = settings.run_dir.glob("*.json")
+        dead = {**json.loads(path.read_text()), "birth": "0"}
+        for kind in ("serve", "follower"):
+            (settings.run_dir / f"{kind}-7.json").write_text(
+                json.dumps({**dead, "kind": kind, "pid": 7})
+            )
+        forget(settings, "serve", "speed")
+        assert [entry.kind for entry in died(settings)] == ["follower"]
+        assert [entry.kind for entry in running(settings)] == ["speed"]
 
 
 def test_of_another_machine_nothing_is_known(tmp_path):
