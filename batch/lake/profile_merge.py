@@ -213,7 +213,7 @@ def _begins(known: Known, groups: Sequence[int], keys: Keys) -> float:
 def _rows(known: Known, opened: Opened, group: int, keys: Keys) -> int:
     """Rows of a row group that are read for a range, its profiles aside."""
     if known.is_shared(group, keys):
-        return opened.of_shard(known, group, keys).num_rows
+        return int(opened.of_shard(known, group, keys).num_rows)
     return int(known.metadata.row_group(group).num_rows)
 
 
