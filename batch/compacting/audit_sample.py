@@ -68,7 +68,8 @@ def recompute(job: Compacting, window: Window, ema: Table, files: Sequence[LiveF
         files: of the audit branch.
     """
     ranges = ranges_of(job, window, ema, files)
-    tasks = [task for at in range(job.runner.width) if (task := ranges[at :: job.runner.width])]
+    most = -(-len(ranges) // job.runner.width) or 1  # neighbours: they share row groups
+    tasks = [ranges[at : at + most] for at in range(0, len(ranges), most)]
     samples: list[list[Sample]] = job.runner.run(f"sample {job.name}", compare_all, tasks)
     every = [sample for of_task in samples for sample in of_task]
     return Sample(
