@@ -59,4 +59,4 @@ def test_an_event_time_counts_in_whole_milliseconds(lake: Lake) -> None:
         rows.last_seen_ms.tolist()
     )
     name = spec.decayed_name("impressions", 1)
-    assert [row[name] for row in found] == pytest.approx(rows.decayed[0, 0].tolist(), rel=1e-12)
+    assert [row[name] for row in found] == pytest.approx(rows.sums[0, 0].tolist(), rel=1e-12)
