@@ -130,17 +130,15 @@ def test_closing_what_was_landed_gives_what_the_oracle_counts(
     assert raw_state(empty) == before
 
 
-def test_each_slot_is_sorted_in_one_file_per_shard(
-    empty: Lake, close: Callable[..., dict[str, Any]]
-) -> None:
-    """Three landings leave three files per shard and slot; closing leaves one."""
+def test_each_slot_is_sorted_in_one_file(empty: Lake, close: Callable[..., dict[str, Any]]) -> None:
+    """Three landings leave three files of a slot; closing leaves one, of all shards."""
     some = [log(0, log_id=i, profile=i) for i in range(40)]
     for i in range(3):
         append(empty, some[i::3], START + DAY)
-    count = f"SELECT partition.shard, count(*) FROM {RAW}.files GROUP BY ALL"
-    assert {row[1] for row in empty.spark.sql(count).collect()} != {1}
+    count = f"SELECT count(*) FROM {RAW}.files"
+    assert empty.spark.sql(count).collect()[0][0] >= 3
     close(empty)
-    assert [row[1] for row in empty.spark.sql(count).collect()] == [1, 1, 1, 1]
+    assert empty.spark.sql(count).collect()[0][0] == 1
     assert counting(empty).total() == 40
 
 
@@ -183,14 +181,14 @@ def test_a_late_row_opens_its_slot_again_and_the_closed_one_after_it(
 def test_rows_that_land_while_a_slot_is_rewritten_are_kept(
     empty: Lake, close: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The commit is refused; only the shard that got them is computed again."""
-    append(empty, [log(0), log(0, profile=3)], START + DAY)
+    """The commit is refused; only the slot that got them is computed again."""
+    append(empty, [log(0), log(4, log_id=9)], START + 5 * DAY)
     write, tried = rewrite.commit, []
 
     def interleaved(table: Any, added: Any, *more: Any) -> int:
         tried.append({file.file_path for file in added})
         if len(tried) == 1:
-            append(empty, [log(0), log(0, log_id=8)], START + DAY, offset=10)
+            append(empty, [log(0), log(0, log_id=8)], START + 5 * DAY, offset=10)
         return write(table, added, *more)
 
     monkeypatch.setattr(rewrite, "commit", interleaved)
@@ -198,8 +196,8 @@ def test_rows_that_land_while_a_slot_is_rewritten_are_kept(
     assert len(tried) == 2, "the first attempt met the conflict"
     assert tried[0] & tried[1], "the place that nobody touched was not done again"
     assert tried[0] - tried[1], "the other one was"
-    assert states(empty)[0] == SlotState(rows=4, undecided=0)
-    assert counted_days(empty) == [0, 0, 0]
+    assert states(empty)[0] == SlotState(rows=3, undecided=0)
+    assert counted_days(empty) == [0, 0, 4]
 
 
 def test_again_decides_once_more_after_rows_were_deleted_by_hand(

@@ -144,20 +144,21 @@ def test_a_slot_imported_later_flags_the_slot_after_it(
 def test_closed_slots_are_sorted_and_late_rows_lie_apart(
     empty: Lake, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """What an import writes is what `close` writes: of a (slot, shard) one file of recent events,
-    and one of events that are more than a week old."""
+    """What an import writes is what `close` writes: of a small slot one file of recent events, and
+    one of events that are more than a week old."""
     land(empty, capsys, write_parquet(tmp_path / "e.parquet", rows_of(logs(8))))
     files = empty.spark.sql(
-        "SELECT file_path, unix_millis(partition.ingest_slot) AS slot, partition.shard AS shard, "
+        "SELECT file_path, unix_millis(partition.ingest_slot) AS slot, "
         "unix_millis(readable_metrics.event_time.lower_bound) AS oldest_ms "
         "FROM lake.impressions.raw.files"
     ).collect()
-    kinds = Counter((f["slot"], f["shard"], f["oldest_ms"] < f["slot"] - 7 * DAY) for f in files)
+    kinds = Counter((f["slot"], f["oldest_ms"] < f["slot"] - 7 * DAY) for f in files)
     assert set(kinds.values()) == {1}
-    assert {late for _, _, late in kinds} == {True, False}
+    assert {late for _, late in kinds} == {True, False}
     for file in files:
         table = pq.read_table(file["file_path"].removeprefix("file:"))
-        keys = list(zip(*(table[c].to_pylist() for c in ("profile_id", "title_id")), strict=True))
+        order = ("shard", "profile_id", "title_id")
+        keys = list(zip(*(table[c].to_pylist() for c in order), strict=True))
         assert keys == sorted(keys)
         assert table["duplicate"].null_count == 0
 

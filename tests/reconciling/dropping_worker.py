@@ -15,7 +15,7 @@ from impressions.core.event import Reason
 from impressions.process.command import run
 from impressions.terminal import log
 from speed import main
-from speed.applying.apply import apply
+from speed.applying.encoded_apply import apply_encoded
 from speed.partitions import partition
 
 DROPPED = [int(text) for text in os.environ["DROPPED"].split(",")]
@@ -27,8 +27,9 @@ def applied_without(batch, *more):
         log.info("dropped", flushes=int(of_flush.sum()))
         reason = np.where(of_flush[batch.flush], np.uint8(Reason.UNDECODABLE), batch.reason)
         batch = replace(batch, reason=reason)
-    return apply(batch, *more)
+    return apply_encoded(batch, *more)
 
 
-partition.apply = applied_without
+assert partition.apply_encoded is apply_encoded
+partition.apply_encoded = applied_without
 run(main.command)
