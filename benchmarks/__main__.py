@@ -29,7 +29,7 @@ from impressions.terminal.console import Table, emit, say
 
 STAGES = (
     "start_up", "merge", "store", "steps", "read", "read_peers", "load", "size",
-    "speed", "freshness", "restore", "land", "compact", "close", "export", "growth",
+    "speed", "freshness", "restore", "land", "compact", "incremental", "close", "export", "growth",
 )  # fmt: skip
 OUT = Path(__file__).parent / "out" / "latest.json"
 SEED = 20_261_115

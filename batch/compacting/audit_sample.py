@@ -17,9 +17,9 @@ import numpy as np
 
 from batch.compacting.audits import Sample
 from batch.compacting.job import Compacting
-from batch.compacting.part import impressions_of
 from batch.compacting.plain_sums import plain_sums
 from batch.compacting.planning import by_shard
+from batch.compacting.raw_rows import COLUMNS, impressions_of
 from batch.compacting.window import Window
 from batch.jobs.same_spec import SpecOf
 from batch.lake.data_file_rows import Profiles
@@ -110,9 +110,8 @@ def compare(task: Range) -> Sample:
         found = [columns_of(piece, spec) for piece in read]
     except CorruptData as error:
         return Sample(count, (error.message,))
-    columns = ("profile_id", "title_id", "location", "event_time", "duplicate")
     events = complete_profiles_of(
-        task.raw, (*columns, *spec.added_columns), task.storage, profiles=profiles
+        task.raw, (*COLUMNS, *spec.added_columns), task.storage, profiles=profiles
     )
     expected = [plain_sums(impressions_of(e, spec), task.cutover_ms, spec) for e in events]
     return Sample(count, tuple(differences(found, expected, spec, task.sum_tolerance)))

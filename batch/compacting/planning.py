@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from pyiceberg.io import FileIO
     from pyiceberg.table import Table
 
+    from batch.compacting.incremental.forms import Form
+
 LEAST_ROWS = 1_000_000
 """Fewer are not worth a task of their own."""
 
@@ -37,11 +39,16 @@ _SAMPLED_GROUPS = 16
 
 
 def parts_of(
-    job: Compacting, window: Window, raw: Table, ema: Table, packing: Packing | None
+    job: Compacting,
+    window: Window,
+    raw: Table,
+    ema: Table,
+    packing: Packing | None,
+    forms: Mapping[int, Form],
 ) -> list[Part]:
-    """The parts of all shards with rows, the largest first."""
-    files = by_shard(window.files)
-    rows = {shard: sum(f.data.record_count for f in of) for shard, of in files.items()}
+    """The parts of the shards in `forms`, the largest first."""
+    files = {shard: of for shard, of in by_shard(window.files).items() if shard in forms}
+    rows = {shard: forms[shard].rows for shard in files}
     most = most_rows(list(rows.values()), job.runner.width)
     target, storage = target_of(ema), dict(raw.io.properties)
     parts = [
@@ -59,6 +66,8 @@ def parts_of(
                 memory_bytes=job.task_bytes,
                 target=target,
                 packing=packing,
+                base=forms[shard].base,
+                both=forms[shard].both,
             ),
         )
         for shard, of in files.items()

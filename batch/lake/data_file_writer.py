@@ -116,6 +116,11 @@ class Files:
         self._finish()
         return self._done
 
+    def discard(self) -> None:
+        """Deletes what was written; `close` is not called any more."""
+        for file in self.close():
+            self._target.io.delete(file.file_path)
+
     def _finish(self) -> None:
         if self._open is not None:
             self._done.append(self._open.close())

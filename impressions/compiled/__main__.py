@@ -3,7 +3,7 @@
 For images and machines that are prepared before they work; does nothing the second time.
 """
 
-from impressions.compiled import flushes, profiles, sums
+from impressions.compiled import flushes, profiles, shifts, sums
 from impressions.terminal import log
 
 if __name__ == "__main__":
@@ -11,3 +11,4 @@ if __name__ == "__main__":
     profiles.prepare()
     flushes.reader()
     sums.kernel()
+    shifts.kernel()

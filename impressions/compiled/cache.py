@@ -31,7 +31,8 @@ _SOURCES = (
     "core/spec.py", "formats/columns.py", "formats/delta_block.py", "formats/flush_framing.py",
     "formats/profile_block.py", "compiled/answer.py", "compiled/flush_kernels.py",
     "compiled/profile_kernels.py", "compiled/request.py", "compiled/runs.py",
-    "compiled/sum_kernels.py", "compiled/table.py", "compiled/wanted.py", "compiled/wire.py",
+    "compiled/shift_kernels.py", "compiled/sum_kernels.py", "compiled/table.py",
+    "compiled/wanted.py", "compiled/wire.py",
     "v1/impressions_service_pb2.py",
 )  # fmt: skip
 

@@ -1,0 +1,50 @@
+"""What it costs to read files, from metadata: in bytes of raw.
+
+Of raw the columns that are read count. Reading and moving a byte of a generation takes less CPU
+than decoding and adding up a byte of raw, and opening a file takes some, however small it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from batch.compacting.raw_rows import COLUMNS
+from batch.lake.data_files import LiveFile, bound
+from impressions.core.spec import Spec
+
+if TYPE_CHECKING:
+    from pyiceberg.table import Table
+
+OLD_BYTE, FILE_BYTES = 0.3, 16_000
+"""Bytes of raw that take as long as a byte of a generation, and as opening a file: measured, see
+docs/decisions/0045-incremental.md."""
+
+GAIN = 1.1
+"""How many times dearer from scratch must be: what is not won for certain is not tried."""
+
+
+def of_raw(raw: Table, files: Iterable[LiveFile], spec: Spec) -> float:
+    ids = [raw.schema().find_field(name).field_id for name in (*COLUMNS, *spec.added_columns)]
+    return sum(_bytes(file, ids) + FILE_BYTES for file in files)
+
+
+def of_old(files: Iterable[LiveFile]) -> float:
+    """Of the generation before."""
+    return sum(file.data.file_size_in_bytes * OLD_BYTE + FILE_BYTES for file in files)
+
+
+def _bytes(file: LiveFile, ids: Sequence[int]) -> int:
+    """Of some columns, where the table knows their sizes."""
+    sizes: Mapping[int, int] = file.data.column_sizes or {}
+    if all(i in sizes for i in ids):
+        return sum(sizes[i] for i in ids)
+    return file.data.file_size_in_bytes
+
+
+def may_hold(raw: Table, file: LiveFile, low_us: int, high_us: int) -> bool:
+    """Whether a file may have events in [low_us, high_us), by its bounds; without them it may."""
+    if low_us >= high_us:
+        return False
+    oldest, newest = (bound(raw, file.data, "event_time", upper=upper) for upper in (False, True))
+    return (oldest is None or oldest < high_us) and (newest is None or newest >= low_us)
