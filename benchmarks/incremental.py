@@ -40,7 +40,7 @@ SHARDS, SLOTS, WEEK_MS = 13, 53, 7 * DAY_MS
 SHAPES = {"3.5": (5, 1, 1 / 1.05), "14": (24, 3, 3.0), "50": (110, 8, 6.0)}
 """Events a row, about: events a key, of which so many at a time; least gain of the chosen form."""
 _EVENTS, _QUICK_EVENTS = 6_000_000, 120_000
-_TITLES = 300
+_TITLES, _TURNS = 300, 2
 _LATE_DAYS = 330
 
 
@@ -65,12 +65,13 @@ def _at(world: World, shape: str) -> Iterator[Row]:
     _compact(data, CUTOVER_MS)
     ema = tables.require(data.settings, tables.EMA, hint="")
     entries = len(_rows(data).profiles)
-    taken, rows = {}, {}
-    gain = costs.GAIN
-    for name in ("from scratch", "incremental", "chosen"):
+    taken: dict[str, list[float]] = {}
+    rows, gain = {}, costs.GAIN
+    for name in ("from scratch", "incremental", "chosen") * _TURNS:
         # 0: the incremental form wherever it is allowed, dear or not.
         costs.GAIN = 0.0 if name == "incremental" else gain
-        taken[name] = _compact(data, CUTOVER_MS + WEEK_MS, from_scratch=name == "from scratch")
+        cpu_s = _compact(data, CUTOVER_MS + WEEK_MS, from_scratch=name == "from scratch")
+        taken.setdefault(name, []).append(cpu_s)
         rows[name] = _rows(data)
         _take_back(data, ema)
     costs.GAIN = gain
@@ -80,12 +81,11 @@ def _at(world: World, shape: str) -> Iterator[Row]:
             raise AssertionError(f"{name}, {shape} events a row: {found}")
     shutil.rmtree(data.settings.home_dir)
     what = f"{data.rows / entries:.1f} events a row"
-    scratch_s = taken["from scratch"]
-    us = {name: seconds / data.rows * 1e6 for name, seconds in taken.items()}
+    us = {name: min(seconds) / data.rows * 1e6 for name, seconds in taken.items()}
     yield row("incremental", f"{what}: from scratch, CPU", us["from scratch"], "us/raw row")
     yield row("incremental", f"{what}: incremental, CPU", us["incremental"], "us/raw row")
     yield row(
-        "incremental", f"{what}: from scratch / chosen, CPU", scratch_s / taken["chosen"], "x",
+        "incremental", f"{what}: from scratch / chosen, CPU", us["from scratch"] / us["chosen"], "x",
         goal=Goal("ours", ">=", round(least, 2)),
     )  # fmt: skip
 

@@ -58,7 +58,7 @@ def no_impressions(spec: Spec) -> Impressions:
 
 def some_of(of: Impressions, rows: Int) -> Impressions:
     """Those at these positions."""
-    return Impressions(*(column[..., rows] for column in vars(of).values()))
+    return Impressions(*(column.take(rows, axis=-1) for column in vars(of).values()))
 
 
 def joined(first: Impressions, second: Impressions) -> Impressions:
