@@ -99,7 +99,8 @@ def shifted_by(
     keys = np.empty((4, room), np.int64)
     numbers = np.empty((len(spec.measures) * (1 + len(spec.half_lives_days)), room))
     filled = compiled(
-        old.profiles, old.items, old.days, old.last_seen_ms, old.totals, old.sums,
+        old.profiles, old.items, old.days, old.last_seen_ms,
+        np.ascontiguousarray(old.totals), np.ascontiguousarray(old.sums),
         shrink(from_ms, to_ms, spec),
         of.profiles, of.titles, of.locations, of.event_us, of.left_out, of.values, entering,
         added_columns(spec), units(spec), counter(spec), LEAST_LEFT,

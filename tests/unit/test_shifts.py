@@ -84,8 +84,7 @@ def drawn(seed: int, spec: Spec, n: int = 2_000, weeks: int = 8) -> World:
 
 def old_of(made: Columns) -> Old:
     rows = made.rows
-    sums = np.ascontiguousarray(rows.flat_sums)
-    return Old(made.profiles, rows.items, made.days, rows.last_seen_ms, rows.totals, sums)
+    return Old(made.profiles, rows.items, made.days, rows.last_seen_ms, rows.totals, rows.flat_sums)
 
 
 def both(
