@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pyiceberg.table import Table
 
 OLD_BYTE, FILE_BYTES = 0.3, 16_000
-"""Bytes of raw that take as long as a byte of a generation, and as opening a file: measured, see
+"""Bytes of raw that take as long as a byte of a generation, and as opening a file; measured in
 docs/decisions/0045-incremental.md."""
 
 GAIN = 1.1
