@@ -156,8 +156,8 @@ def _check_read(read: Mapping[int, int], forms: Mapping[int, Form]) -> None:
     wrong = [shard for shard, form in forms.items() if read.get(shard, 0) != form.rows]
     if wrong:
         raise CorruptData(
-            f"shard {wrong[0]}: {read.get(wrong[0], 0):,} rows of raw were read, or of the "
-            f"generation before, expected {forms[wrong[0]].rows:,}, as the metadata of their files "
+            f"shard {wrong[0]}: {read.get(wrong[0], 0):,} rows of raw were read (or of the "
+            f"generation before), expected {forms[wrong[0]].rows:,}, as the metadata of their files "
             f"say ({len(wrong)} shards differ): nothing was published",
             hint="run compact again; if it stays so, a file was replaced by hand",
             reason="rows_differ",
