@@ -157,7 +157,7 @@ def _check_read(read: Mapping[int, int], forms: Mapping[int, Form]) -> None:
     if wrong:
         raise CorruptData(
             f"shard {wrong[0]}: {read.get(wrong[0], 0):,} rows of raw were read (or of the "
-            f"generation before), expected {forms[wrong[0]].rows:,}, as the metadata of their files "
+            f"generation before), expected {forms[wrong[0]].rows:,}, as metadata of their files "
             f"say ({len(wrong)} shards differ): nothing was published",
             hint="run compact again; if it stays so, a file was replaced by hand",
             reason="rows_differ",
