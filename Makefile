@@ -108,8 +108,8 @@ chaos: venv jars compiled ## break the running system: SEED=n ROUNDS=200 BROKERS
 	  $(if $(BROKERS),--brokers $(BROKERS)) $(if $(ONLY),--only $(ONLY)) $(if $(JSON),--json) \
 	  $(if $(EVENTS),--events "$(EVENTS)") $(if $(MAPPING),--mapping "$(MAPPING)")
 
-bench: venv jars compiled ## every stage beside a peer and a limit: ONLY=stage
-	@$(BIN)/python -m benchmarks $(if $(ONLY),--only "$(ONLY)")
+bench: venv jars compiled ## every stage beside a peer and a limit: ONLY="stage stage", ROWS=n
+	@$(BIN)/python -m benchmarks $(if $(ONLY),--only $(ONLY)) $(if $(ROWS),--rows $(ROWS))
 
 # atheris stays out of .venv and of constraints.txt: there are wheels for Linux on x86-64 only.
 fuzz: venv ## fuzz every decoder for SECONDS=60 together

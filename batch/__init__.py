@@ -19,7 +19,7 @@ needs Java. pyspark is imported inside functions, so every module is light to im
     compacting    the window aggregated, audited, published; checked by Spark
     exporting     rows of ema into profile blocks, SST files, a generation directory
     jobs          what the jobs have in common: context, tasks, the spec of tasks
-    spark         of `compact --recompute`: session, pinned settings, progress, errors
+    spark         of `compact --recompute`: session, pinned settings, errors
     lake          everything that is Iceberg, from Python
     files         Parquet, CSV and JSON lines of users, read once each
     mapping       a user's columns become ours

@@ -91,7 +91,12 @@ def run_close(context: Context, request: Request, *, dry_run: bool = False) -> O
     written: list[Closed] = []
 
     def attempt() -> Outcome:
-        table = tables.require(settings, tables.RAW, hint="impressions land --from-files ...")
+        hint = "impressions land --from-files ..."
+        table = (
+            tables.require(settings, tables.RAW, hint)
+            if dry_run
+            else tables.to_rewrite(settings, hint)
+        )
         base = snapshots.state(table)
         states = slot_states(table, base.snapshot_id)
         slots = chosen_slots(request, states, base, settings)

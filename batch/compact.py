@@ -204,9 +204,7 @@ def _ordinary(job: Compacting, *, writes: bool) -> list[str]:
 
 def recompute_published(job: Compacting, spark: SparkSession) -> Outcome:
     """Compute a published generation again, compare, publish nothing. Raises as `recompute`."""
-    from batch.spark.progress import stages
-
-    with stages(spark, f"recompute {job.name}"):
+    with progress(f"recompute {job.name}", unit="time"):
         same = recomputed(job, spark)
     said = {"difference": asdict(same.difference)}
     return _outcome(job, "recomputed, the same", same.window, same.generation.snapshot_id, said)

@@ -17,7 +17,6 @@ are old enough.
 from __future__ import annotations
 
 import json as jsonlib
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
@@ -138,12 +137,9 @@ def _run(job: Exporting, what: str, tasks: Sequence[Shard]) -> list[Written]:
         return job.runner.run(what, pack_shard, tasks)
     except ImpressionsError:
         raise
-    except Exception as error:  # Python's, or Spark's around it
-        # The end of the task's own traceback says why.
-        ends = re.findall(r"Traceback \(most recent call last\):\n(?:[ \t].*\n)+(\S.*)", str(error))
-        reason = ends[0] if ends else f"{type(error).__name__}: {error}".partition("\n")[0]
+    except Exception as error:  # of the store, or of a file of the table
         raise ImpressionsError(
-            f"generation {job.name}: a task of the export failed: {reason}",
+            f"generation {job.name}: a task of the export failed: {type(error).__name__}: {error}",
             hint="nothing was published; after the cause is gone, run export again",
             reason="export_failed",
         ) from error

@@ -7,6 +7,7 @@ busy moment of the machine meets all of them, and ratios stay meaningful where s
 from __future__ import annotations
 
 import gc
+import math
 import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,6 +15,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+
+from impressions.terminal.console import say
 
 Work = Callable[[], object]
 
@@ -61,7 +64,9 @@ def row(
     limit: float | None = None,
     goal: Goal | None = None,
 ) -> Row:
-    """A row with its ratios, judged by its goal."""
+    """A row with its ratios, judged by its goal. A peer or limit that is NaN has failed, and is as
+    one that is not there."""
+    peer, limit = _known(peer), _known(limit)
     numbers = {
         "ours": ours,
         "ratio_to_peer": ours / peer if peer else None,
@@ -93,11 +98,46 @@ def median_s(works: Mapping[str, Work], *, runs: int = 9, run_s: float = 0.05) -
 
 
 def in_turns(works: Mapping[str, Callable[[], float]], runs: int) -> dict[str, float]:
-    """Median of what each returns, for work that measures itself; they take turns."""
+    """Median of what each returns, for work that measures itself; they take turns. NaN where one
+    turn was NaN."""
     found: dict[str, list[float]] = {name: [] for name in works}
     for name, work in _turns(works, runs):
         found[name].append(work())
-    return {name: statistics.median(numbers) for name, numbers in found.items()}
+    return {
+        name: math.nan if any(map(math.isnan, numbers)) else statistics.median(numbers)
+        for name, numbers in found.items()
+    }
+
+
+class TooLong(BaseException):
+    """A stage took too long. No Exception, so that no peer's failure hides it."""
+
+
+def or_nan(name: str, work: Callable[[], float]) -> Callable[[], float]:
+    """The work of a peer: NaN from its first failure on, and said why, so that the rows of all
+    others are not lost with it."""
+    failed = False
+
+    def attempt() -> float:
+        nonlocal failed
+        if not failed:
+            try:
+                return work()
+            except Exception as error:
+                failed = True
+                say(
+                    f"bench: {name} failed, its columns stay empty: {type(error).__name__}: {error}"
+                )
+        return math.nan
+
+    return attempt
+
+
+def beside_ours(works: Mapping[str, Callable[[], float]], runs: int) -> dict[str, float]:
+    """`in_turns`, where any work but "ours" may fail."""
+    return in_turns(
+        {name: work if name == "ours" else or_nan(name, work) for name, work in works.items()}, runs
+    )
 
 
 def exponent(sizes: Sequence[float], costs: Sequence[float]) -> float:
@@ -109,6 +149,10 @@ def exponent(sizes: Sequence[float], costs: Sequence[float]) -> float:
 def timed_s(work: Work) -> float:
     """Seconds of one call."""
     return _seconds(work, 1)
+
+
+def _known(number: float | None) -> float | None:
+    return None if number is None or math.isnan(number) else number
 
 
 def _turns(

@@ -5,7 +5,7 @@
     read     a server's CPU time per request, by profiles in the generation
     merge    time of one profile, by its titles
     load     time until servable, by bytes of the generation
-    speed, compact    see their own modules
+    speed    see its own module; so does compact, whose stage is compact_growth
 """
 
 from __future__ import annotations
@@ -19,15 +19,13 @@ import numpy as np
 
 from benchmarks import cores
 from benchmarks import server as servers
+from benchmarks.asking import check_titles, request_of
 from benchmarks.frame import Goal, Row, exponent, in_turns, median_s, row
 from benchmarks.load import loaded
 from benchmarks.load_client import Client
 from benchmarks.world import CUTOVER_MS, QUERY_MS, SPEC, Profile, World, check, cycle, make_profile
-from impressions.client import response_messages
-from impressions.client.requests import projection_of
 from impressions.compiled.profiles import merge_stored
 from impressions.core.rows import Rows
-from impressions.v1 import impressions_service_pb2 as pb
 from tests.compare import as_dict
 
 _MERGE = merge_stored(SPEC)
@@ -37,14 +35,13 @@ _RUNS, _RUN_S, _REQUESTS, _PROFILES = 3, 1.5, 128, 8
 
 
 def run(world: World) -> Iterator[Row]:
-    """Ours first, then the stages that other modules measure."""
+    """Ours first, then the worker's."""
     worlds = {str(times): _smaller(world, 16 // times) for times in _TIMES}
     yield _read(worlds)
     yield _merge(world)
     yield _load(worlds)
-    from benchmarks import compact, speed
+    from benchmarks import speed
 
-    yield from compact.growth(world)
     yield from speed.growth(world)
 
 
@@ -72,8 +69,8 @@ def _reading(world: World, stack: ExitStack) -> Callable[[], float]:
     server = stack.enter_context(servers.real(world))
     client = stack.enter_context(Client(server.address, "GetProfile"))
     ids = np.random.default_rng(world.seed).choice(world.profile_ids, _REQUESTS).tolist()
-    requests = [_request(world, profile_id) for profile_id in ids]
-    _check_titles(world, ids[0], client.call(requests[0]))
+    requests = [request_of(world, profile_id) for profile_id in ids]
+    check_titles("growth", world, ids[0], client.call(requests[0]))
     client.closed(requests, _RUN_S / 4)
 
     def cost_us() -> float:
@@ -82,24 +79,6 @@ def _reading(world: World, stack: ExitStack) -> Callable[[], float]:
         return (server.cpu_s() - before_s) / answered * 1e6
 
     return cost_us
-
-
-def _request(world: World, profile_id: int) -> bytes:
-    chosen = world.profile(profile_id).chosen.tolist()
-    data: bytes = pb.GetProfileRequest(
-        profile_id=profile_id, projection=projection_of(titles=chosen), query_time_ms=QUERY_MS
-    ).SerializeToString()
-    return data
-
-
-def _check_titles(world: World, profile_id: int, reply: bytes) -> None:
-    """Every chosen title that the oracle still counts is there; `read` compares the numbers."""
-    profile = world.profile(profile_id)
-    counted = {key[1] for key in profile.oracle(profile_id, with_week=False)}
-    answer = response_messages.GetProfileResponse.FromString(reply).answer
-    found = np.frombuffer(answer.title_ids, "<i8").tolist()
-    if found != [title for title in profile.chosen.tolist() if title in counted]:
-        raise AssertionError(f"growth: {len(found)} titles of {len(profile.chosen)} chosen")
 
 
 def _merge(world: World) -> Row:

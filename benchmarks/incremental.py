@@ -93,6 +93,8 @@ def _at(world: World, shape: str) -> Iterator[Row]:
 
 def make(home: Path, seed: int, total: int, a_key: int, at_a_time: int) -> Table:
     """Closed slots of raw; profiles have `_TITLES` titles each, of which all are seen."""
+    import pyarrow as pa
+
     settings = Settings(home=home, partitions=SHARDS)
     rng = np.random.default_rng([seed, a_key])
     [raw] = tables.create_if_missing(settings, tables.RAW)
@@ -101,11 +103,16 @@ def make(home: Path, seed: int, total: int, a_key: int, at_a_time: int) -> Table
     each = total // SLOTS // SHARDS // at_a_time * at_a_time
     first_ms = CUTOVER_MS - (SLOTS - 1) * WEEK_MS + 6 * DAY_MS
     for slot_ms in (first_ms + week * WEEK_MS for week in range(SLOTS)):
-        for shard in range(SHARDS):
-            columns, is_late = _events(rng, slot_ms, profiles[shard], each, at_a_time)
-            for chosen in (~is_late, is_late):
-                rows = _arrow({name: column[chosen] for name, column in columns.items()})
-                files += write(target, {"ingest_slot": slot_ms * 1000, "shard": shard}, rows)
+        of_shards = [
+            _events(rng, slot_ms, shard, profiles[shard], each, at_a_time)
+            for shard in range(SHARDS)
+        ]
+        for late in (False, True):
+            chosen = [
+                _arrow({name: column[is_late == late] for name, column in columns.items()})
+                for columns, is_late in of_shards
+            ]
+            files += write(target, {"ingest_slot": slot_ms * 1000}, pa.concat_tables(chosen))
     commit(raw, files, {snapshots.VALID_THROUGH: str(CUTOVER_MS + 2 * WEEK_MS)})
     return Table(settings, each * SLOTS * SHARDS)
 
@@ -118,7 +125,12 @@ def profiles_by_shard(of_each: int) -> list[np.ndarray]:
 
 
 def _events(
-    rng: np.random.Generator, slot_ms: int, profiles: np.ndarray, n: int, at_a_time: int
+    rng: np.random.Generator,
+    slot_ms: int,
+    shard: int,
+    profiles: np.ndarray,
+    n: int,
+    at_a_time: int,
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """Columns of one slot of a shard, sorted as `close` does; which rows are late."""
     times = n // at_a_time
@@ -134,7 +146,7 @@ def _events(
         np.repeat(column, at_a_time) for column in (ingest_ms, event_ms, profile, title)
     )
     columns = {
-        "ingest_slot": np.full(n, slot_ms * 1000), "shard": np.full(n, 0),
+        "ingest_slot": np.full(n, slot_ms * 1000), "shard": np.full(n, shard),
         "profile_id": profile, "title_id": title, "location": title % 8,
         "row": title % 5, "position": title % 7, "event_time": event_ms * 1000,
         "ingest_time": ingest_ms * 1000, "played": rng.random(n) < 0.1,

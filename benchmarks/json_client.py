@@ -39,19 +39,21 @@ class JsonClient:
             raise RuntimeError(f"{self._path}: {response.status} {data[:300]!r}")
         return data
 
-    def closed(self, bodies: Sequence[bytes], seconds: float) -> tuple[int, float]:
+    def closed(
+        self, bodies: Sequence[bytes], seconds: float, callers: int = CALLERS
+    ) -> tuple[int, float]:
         """Requests answered within so many seconds, and how many per second that is."""
         started_s = time.perf_counter()
 
         def caller(number: int) -> int:
-            mine, count = itertools.cycle(bodies[number::CALLERS] or bodies), 0
+            mine, count = itertools.cycle(bodies[number::callers] or bodies), 0
             while time.perf_counter() - started_s < seconds:
                 self.call(next(mine))
                 count += 1
             return count
 
-        with ThreadPoolExecutor(CALLERS) as pool:
-            total = sum(pool.map(caller, range(CALLERS)))
+        with ThreadPoolExecutor(callers) as pool:
+            total = sum(pool.map(caller, range(callers)))
         return total, total / (time.perf_counter() - started_s)
 
     def open_p50_ms(self, bodies: Sequence[bytes], per_s: float, seconds: float) -> float:

@@ -6,6 +6,7 @@ figures are sums over the JVM and everything below it.
 
 from __future__ import annotations
 
+import math
 import os
 import statistics
 import threading
@@ -41,6 +42,10 @@ class Meter:
     def cpu_s(self, name: str) -> float:
         """Median CPU seconds of the calls under this name."""
         return statistics.median(self.taken_s[name])
+
+    def median_or_nan(self, name: str) -> float:
+        """The same; NaN where none of them came to its end."""
+        return self.cpu_s(name) if name in self.taken_s else math.nan
 
 
 def pid_of(spark: SparkSession) -> int:

@@ -91,7 +91,7 @@ def _parts(profile: Profile, with_deltas: bool) -> tuple[list[plain_merge.Part],
     references_ms = [CUTOVER_MS, CUTOVER_MS]
     for data in profile.deltas if with_deltas else ():
         delta = delta_block.decode(data, SPEC)
-        rows.append(delta.rows)
+        rows.append(delta.rows(SPEC))
         references_ms.append(delta.slot_start_ms)
     factors = [
         np.concatenate([np.ones(3), np.tile(shift_factors(ms, QUERY_MS, SPEC), 3)])

@@ -1,33 +1,44 @@
-"""A real server process on one core under load; peer: the same service by grpcio's own handlers;
-limit: a grpcio echo of the same bytes.
+"""A real server process on one core under load; peers: the plain front, and the code of before;
+limits: echoes of the same bytes, by grpcio and by grpc-go.
 
 Three measures, five half-lives. Servers under comparison run at the same time and are asked in
-turns. CPU time per request is the server process's own and is the steadiest figure on a busy
-machine, so the goals are about it. Latencies are of an open loop at 70 % of the rate that ours was
-found to do; the echo gets the same rate.
+turns (benchmarks/contest.py). CPU time per request is the server process's own and is the steadiest
+figure on a busy machine, so it comes first and the goals are about it. Latencies are of an open
+loop at 70 % of the rate that ours was found to do; the echo gets the same rate. The plain front is
+this server with `serving.front = "grpc"`; before is that with answers from protobuf and numpy. The
+echo in Go shows what gRPC itself can do.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from statistics import median
 
 import numpy as np
 
 from benchmarks import server as servers
-from benchmarks.frame import Goal, Row, in_turns, row
-from benchmarks.load_client import CALLERS, Client
+from benchmarks.contest import OURS, Asked, Found, contest
+from benchmarks.frame import Goal, Row, row
+from benchmarks.load_client import Client, Latency
+from benchmarks.peers.installed import PeerMissing
 from benchmarks.world import QUERY_MS, World, check
 from impressions.client import ProfileResult, response_messages
 from impressions.client.requests import projection_of
 from impressions.client.result import result_of
+from impressions.terminal.console import say
 from impressions.v1 import impressions_service_pb2 as pb
 
-_RUNS, _RUN_S, _OPEN_S = 3, 1.5, 4.0
+_OPEN_RUNS, _OPEN_S = 3, 2.5
 _REQUESTS, _BATCH, _MANY_CALLERS = 128, 100, 16
+_SHARDS = 64
 _BUSY, _ZIPF = 0.7, 1.2
 _LATENCIES = {"p50_ms": "ms", "p99_ms": "ms", "p999_ms": "ms", "refused_percent": "%"}
+_PLAIN, _BEFORE, _ECHO, _NATIVE = "plain front", "code of before", "grpcio echo", "grpc-go echo"
+
+Servers = Mapping[str, servers.Server]
+Latencies = dict[str, list[Latency]]
 
 
 @dataclass(frozen=True)
@@ -37,14 +48,14 @@ class Case:
     Attributes:
         titles: how many titles are chosen; None asks for the full profile.
         of_echo: at most so many times what the echo takes.
-        of_handlers: at most so many times what grpcio's own handlers take.
-        live: ask the server that joins deltas.
+        of_before: at most so many times what the code of before takes.
+        live: ask the servers that join deltas.
     """
 
     name: str
     titles: int | None
     of_echo: float
-    of_handlers: float
+    of_before: float
     live: bool = False
 
 
@@ -57,86 +68,104 @@ CASES = (
 
 
 def run(world: World) -> Iterator[Row]:
-    """Every case, then many callers, popular profiles, and batches."""
-    with servers.real(world) as real, servers.handlers(world, live=False) as plain:
+    """Every case, then many callers, popular profiles, batches, and 64 shards."""
+    with ExitStack() as stack:
+        forms = {
+            OURS: stack.enter_context(servers.real(world)),
+            _PLAIN: stack.enter_context(servers.real(world, "grpc")),
+            _BEFORE: stack.enter_context(servers.before(world)),
+        }
         for case in CASES:
             if not case.live:
-                yield from _case(world, case, real, plain)
-        yield from _saturated(world, real, plain)
-        yield from _batch(world, real, plain)
-    with servers.live(world) as live, servers.handlers(world, live=True) as plain:
+                yield from _case(world, case, forms)
+        yield from _saturated(world, forms)
+        yield from _batch(world, forms)
+        yield _shards(world, forms)
+    with ExitStack() as stack:
+        forms = {
+            OURS: stack.enter_context(servers.live(world)),
+            _PLAIN: stack.enter_context(servers.live(world, "grpc")),
+            _BEFORE: stack.enter_context(servers.live(world, "before")),
+        }
         for case in CASES:
             if case.live:
-                yield from _case(world, case, live, plain)
+                yield from _case(world, case, forms)
 
 
-def _case(world: World, case: Case, ours: servers.Server, plain: servers.Server) -> Iterator[Row]:
+def _case(world: World, case: Case, forms: Servers) -> Iterator[Row]:
     ids = np.random.default_rng(world.seed).choice(world.profile_ids, _REQUESTS).tolist()
     requests = [_request(world, i, case).SerializeToString() for i in ids]
     with ExitStack() as stack:
-        client = stack.enter_context(Client(ours.address, "GetProfile"))
-        plain_client = stack.enter_context(Client(plain.address, "GetProfile"))
-        reply = client.call(requests[0])
-        _check(world, case, ids[0], reply)
-        if any(client.call(each) != plain_client.call(each) for each in requests):
-            raise AssertionError("read: the two forms of the service answer differently")
-        echo = stack.enter_context(servers.echo(world, reply))
-        echo_client = stack.enter_context(Client(echo.address, "GetProfile"))
-        found = in_turns(
-            _works(ours, client, "ours", requests)
-            | _works(plain, plain_client, "plain", requests)
-            | _works(echo, echo_client, "echo", requests),
-            _RUNS,
-        )
-        name = f"{case.name} ({len(reply) / 1e3:.0f} KB)"
-        yield row("read", f"{name}, server CPU", found["ours cpu"], "us/request",
-                  limit=found["echo cpu"],
-                  goal=Goal("ratio_to_limit", "<=", round(case.of_echo, 2)))  # fmt: skip
-        yield row("read", f"{name}, server CPU, peer: handlers", found["ours cpu"], "us/request",
-                  peer=found["plain cpu"],
-                  goal=Goal("ratio_to_peer", "<=", case.of_handlers))  # fmt: skip
-        yield row("read", name, found["ours"], "requests/s", peer=found["plain"],
-                  limit=found["echo"])  # fmt: skip
-        rate = _BUSY * found["ours"]
-        latency = client.open(requests, rate, _OPEN_S)
-        of_echo = echo_client.open(requests, rate, _OPEN_S)
+        asked = _asked(stack, forms, "GetProfile", requests)
+        replies = _alike(asked, requests)
+        _check(world, case, ids[0], replies[0])
+        asked |= _echoes(stack, world, "GetProfile", requests, replies[0])
+        found = contest(asked)
+        name = f"{case.name} ({len(replies[0]) / 1e3:.0f} KB)"
+        yield from _cpu_rows(name, found, case)
+        yield row("read", f"{name}; peer: {_BEFORE}, limit: {_ECHO}", found.per_s[OURS],
+                  "requests/s", peer=found.per_s[_BEFORE], limit=found.per_s[_ECHO])  # fmt: skip
+        seen = _open(asked, requests, _BUSY * found.per_s[OURS])
     for measure, unit in _LATENCIES.items():
         goal = Goal("ratio_to_limit", "<=", 1.5) if measure == "p99_ms" else None
         name = f"{case.name}, {measure.partition('_')[0].replace('999', '99.9')} at 70 % load"
-        yield row("read", name, getattr(latency, measure), unit, limit=getattr(of_echo, measure),
-                  goal=goal)  # fmt: skip
+        ours, echo = (median(getattr(each, measure) for each in seen[of]) for of in (OURS, _ECHO))
+        yield row("read", name, ours, unit, limit=echo, goal=goal)
 
 
-def _saturated(world: World, ours: servers.Server, plain: servers.Server) -> Iterator[Row]:
+def _open(asked: Mapping[str, Asked], requests: list[bytes], per_s: float) -> Latencies:
+    """Ours and the echo at the same rate, in turns."""
+    seen: Latencies = {OURS: [], _ECHO: []}
+    for _ in range(_OPEN_RUNS):
+        for name, of in seen.items():
+            of.append(_client(asked, name).open(requests, per_s, _OPEN_S))
+    return seen
+
+
+def _cpu_rows(name: str, found: Found, case: Case) -> Iterator[Row]:
+    """Of the server, a request: beside both echoes, the code of before and the plain front."""
+    ours_us, cpu_us = found.cpu_us[OURS], found.cpu_us
+    for limit, goal in (
+        (_ECHO, Goal("ratio_to_limit", "<=", round(case.of_echo, 2))), (_NATIVE, None),
+    ):  # fmt: skip
+        yield row("read", f"{name}, server CPU; limit: {limit}", ours_us, "us/request",
+                  limit=cpu_us.get(limit), goal=goal)  # fmt: skip
+    for peer, goal in (
+        (_BEFORE, Goal("ratio_to_peer", "<=", case.of_before)), (_PLAIN, None),
+    ):  # fmt: skip
+        yield row("read", f"{name}, server CPU; peer: {peer}", ours_us, "us/request",
+                  peer=cpu_us[peer], goal=goal)  # fmt: skip
+
+
+def _saturated(world: World, forms: Servers) -> Iterator[Row]:
     """What one core of a server answers to many callers, profiles asked for alike, and by a zipf
     law: the popular ones again and again."""
-    rng = np.random.default_rng(world.seed)
+    rng, n = np.random.default_rng(world.seed), len(world.profile_ids)
     alike = rng.choice(world.profile_ids, _REQUESTS).tolist()
-    popular = ((rng.zipf(_ZIPF, 8 * _REQUESTS) - 1) % len(world.profile_ids) + 1).tolist()
-    with ExitStack() as stack:
-        client = stack.enter_context(Client(ours.address, "GetProfile"))
-        plain_client = stack.enter_context(Client(plain.address, "GetProfile"))
-        for name, ids, goal in (
-            (f"{_MANY_CALLERS} callers", alike, Goal("ratio_to_peer", ">=", 3.5)),
-            (f"{_MANY_CALLERS} callers, zipf {_ZIPF} of {len(world.profile_ids)} profiles",
-             popular, None),
-        ):  # fmt: skip
-            requests = [_request(world, i, CASES[0]).SerializeToString() for i in ids]
-            found = in_turns(
-                _works(ours, client, "ours", requests, _MANY_CALLERS)
-                | _works(plain, plain_client, "plain", requests, _MANY_CALLERS),
-                _RUNS,
-            )
-            yield row("read", f"200 titles, {name}, peer: handlers", 1e6 / found["ours cpu"],
-                      "requests/core-s", peer=1e6 / found["plain cpu"], goal=goal)  # fmt: skip
+    popular = ((rng.zipf(_ZIPF, 8 * _REQUESTS) - 1) % n + 1).tolist()
+    for name, ids, goal in (
+        (f"{_MANY_CALLERS} callers", alike, Goal("ratio_to_peer", ">=", 3.5)),
+        (f"{_MANY_CALLERS} callers, zipf {_ZIPF} of {n:,} profiles", popular, None),
+    ):
+        requests = [_request(world, i, CASES[0]).SerializeToString() for i in ids]
+        with ExitStack() as stack:
+            asked = _asked(stack, forms, "GetProfile", requests)
+            reply = _alike(asked, requests[:1])[0]
+            asked |= _echoes(stack, world, "GetProfile", requests, reply)
+            cpu_us = contest(asked, _MANY_CALLERS).cpu_us
+        per_s = {of: 1e6 / each for of, each in cpu_us.items()}
+        for peer, limit, judged in ((_BEFORE, _ECHO, goal), (_PLAIN, _NATIVE, None)):
+            yield row("read", f"200 titles, {name}; peer: {peer}, limit: {limit}", per_s[OURS],
+                      "requests/core-s", peer=per_s[peer], limit=per_s.get(limit),
+                      goal=judged)  # fmt: skip
 
 
-def _batch(world: World, ours: servers.Server, plain: servers.Server) -> Iterator[Row]:
+def _batch(world: World, forms: Servers) -> Iterator[Row]:
     """CPU time of a profile with 100 to a call, 200 titles each."""
     rng = np.random.default_rng(world.seed)
-    alike = list(world.profile_ids)[:: world.distinct]  # other bytes on disk, the same 200 titles
-    ids = [rng.choice(alike, _BATCH).tolist() for _ in range(8)]
-    chosen = world.profile(alike[0]).chosen.tolist()
+    same = list(world.profile_ids)[:: world.distinct]  # other bytes on disk, the same 200 titles
+    ids = [rng.choice(same, _BATCH).tolist() for _ in range(8)]
+    chosen = world.profile(same[0]).chosen.tolist()
     requests = [
         pb.BatchGetProfilesRequest(
             profile_ids=some, projection=projection_of(titles=chosen), query_time_ms=QUERY_MS
@@ -144,46 +173,78 @@ def _batch(world: World, ours: servers.Server, plain: servers.Server) -> Iterato
         for some in ids
     ]
     with ExitStack() as stack:
-        client = stack.enter_context(Client(ours.address, "BatchGetProfiles"))
-        plain_client = stack.enter_context(Client(plain.address, "BatchGetProfiles"))
-        reply = client.call(requests[0])
+        asked = _asked(stack, forms, "BatchGetProfiles", requests)
+        reply = _alike(asked, requests[:1])[0]
         results = response_messages.BatchGetProfilesResponse.FromString(reply).results
         if [r.profile_id for r in results if not r.HasField("status")] != ids[0]:
             raise AssertionError("read: a batch does not answer its profiles in order")
         _compare(world, ids[0][0], chosen, _result(results[0].answer), live=False)
-        echo = stack.enter_context(servers.echo(world, reply))
-        echo_client = stack.enter_context(Client(echo.address, "BatchGetProfiles"))
-        found = in_turns(
-            _works(ours, client, "ours", requests)
-            | _works(plain, plain_client, "plain", requests)
-            | _works(echo, echo_client, "echo", requests),
-            _RUNS,
-        )
-    name = f"batch of {_BATCH} ({len(reply) / 1e6:.1f} MB), peer: handlers"
-    cpu_us = {of: found[f"{of} cpu"] / _BATCH for of in ("ours", "plain", "echo")}
-    yield row("read", f"{name}, server CPU", cpu_us["ours"], "us/profile", peer=cpu_us["plain"],
-              limit=cpu_us["echo"], goal=Goal("ours", "<=", 40))  # fmt: skip
-    yield row("read", name, found["ours"] * _BATCH, "profiles/s", peer=found["plain"] * _BATCH,
-              limit=found["echo"] * _BATCH)  # fmt: skip
+        asked |= _echoes(stack, world, "BatchGetProfiles", requests, reply)
+        found = contest(asked)
+    name = f"batch of {_BATCH} ({len(reply) / 1e6:.1f} MB)"
+    cpu_us = {of: each / _BATCH for of, each in found.cpu_us.items()}
+    per_s = {of: each * _BATCH for of, each in found.per_s.items()}
+    for peer, limit, goal in (
+        (_BEFORE, _ECHO, Goal("ours", "<=", 40)), (_PLAIN, _NATIVE, None),
+    ):  # fmt: skip
+        yield row("read", f"{name}, server CPU; peer: {peer}, limit: {limit}", cpu_us[OURS],
+                  "us/profile", peer=cpu_us[peer], limit=cpu_us.get(limit), goal=goal)  # fmt: skip
+    yield row("read", f"{name}; peer: {_BEFORE}, limit: {_ECHO}", per_s[OURS], "profiles/s",
+              peer=per_s[_BEFORE], limit=per_s[_ECHO])  # fmt: skip
 
 
-def _works(
-    server: servers.Server,
-    client: Client,
-    name: str,
-    requests: list[bytes],
-    callers: int = CALLERS,
-) -> dict[str, Callable[[], float]]:
-    """Requests per second, and then the CPU time per request of that same run."""
-    cpu_us: list[float] = []
+def _shards(world: World, forms: Servers) -> Row:
+    """The same profiles in 64 shards beside those in 8."""
+    many = world.with_partitions(_SHARDS)
+    ids = np.random.default_rng(world.seed).choice(world.profile_ids, _REQUESTS).tolist()
+    requests = [_request(world, i, CASES[0]).SerializeToString() for i in ids]
+    few = f"{world.partitions} shards"
+    with ExitStack() as stack:
+        both = {OURS: stack.enter_context(servers.real(many)), few: forms[OURS]}
+        asked = _asked(stack, both, "GetProfile", requests)
+        _check(world, CASES[0], ids[0], _alike(asked, requests)[0])
+        cpu_us = contest(asked).cpu_us
+    return row("read", f"200 titles, {_SHARDS} shards, server CPU; peer: {few}", cpu_us[OURS],
+               "us/request", peer=cpu_us[few], goal=Goal("ratio_to_peer", "<=", 1.1))  # fmt: skip
 
-    def closed() -> float:
-        before_s = server.cpu_s()
-        count, per_s = client.closed(requests, _RUN_S, callers)
-        cpu_us.append((server.cpu_s() - before_s) / count * 1e6)
-        return per_s
 
-    return {name: closed, f"{name} cpu": lambda: cpu_us[-1]}
+def _asked(
+    stack: ExitStack, forms: Servers, method: str, requests: list[bytes]
+) -> dict[str, Asked]:
+    return {
+        name: Asked(stack.enter_context(Client(server.address, method)), requests, (server,))
+        for name, server in forms.items()
+    }
+
+
+def _echoes(
+    stack: ExitStack, world: World, method: str, requests: list[bytes], reply: bytes
+) -> dict[str, Asked]:
+    """Servers that answer with this reply; the native one only where Go can build it."""
+    forms = {_ECHO: stack.enter_context(servers.echo(world, reply))}
+    try:
+        forms[_NATIVE] = stack.enter_context(servers.native_echo(world, reply))
+    except PeerMissing as missing:
+        say(f"bench: read: {missing}")
+    asked = _asked(stack, forms, method, requests)
+    if any(_client(asked, name).call(requests[0]) != reply for name in asked):
+        raise AssertionError("read: an echo does not answer the bytes it was given")
+    return asked
+
+
+def _alike(asked: Mapping[str, Asked], requests: list[bytes]) -> list[bytes]:
+    """The replies, which must be the same bytes from all."""
+    by_name = {name: [_client(asked, name).call(each) for each in requests] for name in asked}
+    for name, replies in by_name.items():
+        if replies != by_name[OURS]:
+            raise AssertionError(f"read: the {name} answers with other bytes than ours")
+    return by_name[OURS]
+
+
+def _client(asked: Mapping[str, Asked], name: str) -> Client:
+    client = asked[name].client
+    assert isinstance(client, Client)
+    return client
 
 
 def _request(world: World, profile_id: int, case: Case) -> pb.GetProfileRequest:

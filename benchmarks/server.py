@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks import cores
+from benchmarks.peers import native
 from benchmarks.world import World
 from impressions.settings.model import Settings
 
@@ -38,39 +39,40 @@ class Server:
 
 
 @contextlib.contextmanager
-def real(world: World) -> Iterator[Server]:
-    """`python -m serving` on the loaded generation, one worker, default settings."""
-    with of_host(world.loaded, world.home) as server:
+def real(world: World, front: str = "loop") -> Iterator[Server]:
+    """`python -m serving` on the loaded generation: one worker, default settings but the front."""
+    with of_host(world.loaded, world.home, front) as server:
         yield server
 
 
 @contextlib.contextmanager
-def of_host(settings: Settings, directory: Path) -> Iterator[Server]:
+def of_host(settings: Settings, directory: Path, front: str = "loop") -> Iterator[Server]:
     """The same on any host."""
     command = [sys.executable, "-m", "serving", "--json", "--listen", "127.0.0.1:0"]
+    command += ["--set", f"serving.front={front}", "--set", f"partitions={settings.partitions}"]
     with started([*command, "--set", f"home={settings.home_dir}"], directory) as server:
         yield server
 
 
 @contextlib.contextmanager
-def live(world: World) -> Iterator[Server]:
-    """The same service with the deltas of seven days in the store of the host."""
-    with started(_of_world(world, str(_deltas(world))), world.home) as server:
+def live(world: World, form: str = "loop") -> Iterator[Server]:
+    """The same service with the deltas of seven days in the store of the host, in one of the forms
+    of benchmarks/live_server.py."""
+    with started(_of_world(world, str(_deltas(world)), form), world.home) as server:
         yield server
 
 
 @contextlib.contextmanager
-def handlers(world: World, *, live: bool) -> Iterator[Server]:
-    """The same service by grpcio's own handlers, with answers from protobuf and numpy."""
-    path = str(_deltas(world)) if live else "-"
-    with started([*_of_world(world, path), "handlers"], world.home) as server:
+def before(world: World) -> Iterator[Server]:
+    """The service without deltas as it was: grpcio's own handlers, protobuf and numpy."""
+    with started(_of_world(world, "-", "before"), world.home) as server:
         yield server
 
 
-def _of_world(world: World, deltas: str) -> list[str]:
+def _of_world(world: World, deltas: str, form: str) -> list[str]:
     settings = world.loaded
     command = [sys.executable, "-m", "benchmarks.live_server", str(settings.home_dir)]
-    return [*command, settings.generations, deltas]
+    return [*command, settings.generations, deltas, form]
 
 
 def _deltas(world: World) -> Path:
@@ -87,6 +89,15 @@ def echo(world: World, reply: bytes) -> Iterator[Server]:
     path.write_bytes(reply)
     command = [sys.executable, "-m", "benchmarks.peers.echo", str(path)]
     with started(command, world.home) as server:
+        yield server
+
+
+@contextlib.contextmanager
+def native_echo(world: World, reply: bytes) -> Iterator[Server]:
+    """The echo in Go. Raises PeerMissing."""
+    path = world.home / f"reply-{len(reply)}"
+    path.write_bytes(reply)
+    with started([str(native.executable("echo")), str(path)], world.home) as server:
         yield server
 
 

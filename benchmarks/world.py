@@ -19,7 +19,8 @@ import numpy as np
 from bulkload.activate import activate
 from bulkload.load import load
 from impressions.core import item, window
-from impressions.core.decay import Float, Int, weights
+from impressions.core.decay import Float, Int
+from impressions.core.impressions import Impressions
 from impressions.core.merge import plus
 from impressions.core.rows import Rows
 from impressions.core.spec import DAY_MS, Spec
@@ -28,8 +29,9 @@ from impressions.formats.delta_block import DeltaBlock
 from impressions.formats.generation_paths import generation_id
 from impressions.formats.manifest import Manifest
 from impressions.settings.model import Settings
-from impressions.settings.sections import Host
+from impressions.settings.sections.live import Host
 from oracle import naive
+from speed.applying.slot_parts import full_at
 from tests.compare import differences
 from tests.generations import publish
 from tests.tolerance import FLOAT32_STORED
@@ -86,12 +88,24 @@ class World:
     """Everything a stage may need; made on first use, in a directory that the caller removes.
 
     Attributes:
+        partitions: shards of the generation.
+        raw_rows: rows of the lake of the batch stages, where another number than theirs is asked.
         distinct: how many profiles differ; profile i holds what i + distinct holds.
         is_quick: whether this run is only to see that it runs.
     """
 
-    def __init__(self, home: Path, seed: int, size_bytes: int, titles: int = 1_500):
+    def __init__(
+        self,
+        home: Path,
+        seed: int,
+        size_bytes: int,
+        titles: int = 1_500,
+        *,
+        partitions: int = 8,
+        raw_rows: int | None = None,
+    ):
         self.home, self.seed, self.titles = home, seed, titles
+        self.partitions, self.raw_rows = partitions, raw_rows
         self._size_bytes, self.distinct = size_bytes, 32
         self.is_quick = size_bytes < _QUICK_BYTES
 
@@ -119,13 +133,23 @@ class World:
             {i: self.profile(i).block for i in self.profile_ids},
             CUTOVER_MS,
             entries=self.titles * len(self.profile_ids),
+            partitions=self.partitions,
         )
+
+    def with_partitions(self, partitions: int) -> World:
+        """The same profiles under the same ids, in a generation of so many shards."""
+        home = self.home / f"shards-{partitions}"
+        home.mkdir(exist_ok=True)
+        other = World(home, self.seed, self._size_bytes, self.titles, partitions=partitions)
+        other.profiles, other.profile_ids = self.profiles, self.profile_ids
+        return other
 
     def settings(self, host: str) -> Settings:
         """A host of that name, with nothing loaded yet."""
         return Settings(
             home=self.home / host,
             generations_uri=str(self.home / "published"),
+            partitions=self.partitions,
             host=Host(reserve_bytes=0),
         )
 
@@ -162,15 +186,26 @@ def block_of(events: Events) -> bytes:
 
 
 def deltas_of(events: Events) -> tuple[bytes, ...]:
-    """One delta block per day of the events."""
-    blocks = []
+    """The delta blocks of each day of the events, which came ten by ten in the order of time."""
+    blocks: list[bytes] = []
     for day in np.unique(events.event_ms // DAY_MS).tolist():
         of_day = events.take(events.event_ms // DAY_MS == day)
-        rows = plus([_lifted(of_day, day * DAY_MS)], SPEC)
-        log_ids = np.arange(1, 1 + len(of_day.titles) // 10, dtype=np.int64)
-        block = DeltaBlock(day * DAY_MS, 1, 0, log_ids, rows)
-        blocks.append(delta_block.encode(block, SPEC))
+        of_day = of_day.take(np.argsort(of_day.event_ms))
+        at, part = 0, 0
+        while at < len(of_day.titles):
+            flushes = -(-full_at(part) // 11)
+            seen = impressions_of(of_day.take(slice(at, at + 10 * flushes)))
+            block = DeltaBlock(day * DAY_MS, 1, 0, np.arange(flushes), seen)
+            blocks.append(delta_block.encode(block, SPEC))
+            at, part = at + 10 * flushes, part + 1
     return tuple(blocks)
+
+
+def impressions_of(events: Events) -> Impressions:
+    """As a delta block holds them."""
+    items = item.pack(events.titles, events.locations)
+    seen = Impressions(items, events.event_ms, np.stack([events.played, events.dwell_s]))
+    return seen.take(np.argsort(items, kind="stable"))
 
 
 def applied_of(profile_id: int, events: Events) -> list[tuple[int, dict[str, Any], int]]:
@@ -235,10 +270,7 @@ def _events(rng: np.random.Generator, titles: Int, event_ms: Int) -> Events:
 
 def _lifted(events: Events, reference_ms: int) -> Rows:
     """One row per event."""
-    x = np.stack([np.ones(len(events.titles)), events.played, events.dwell_s])
-    decayed = weights(reference_ms - events.event_ms, SPEC)
-    items = item.pack(events.titles, events.locations)
-    return Rows(items, events.event_ms, x, x[:, None, :] * decayed[None, :, :])
+    return impressions_of(events).rows(reference_ms, SPEC)
 
 
 def _by_day(events: Events, day: Int) -> tuple[Int, Rows]:

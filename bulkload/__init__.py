@@ -1,6 +1,7 @@
 """Bulk load: copy published generations to a serving host, and choose which one answers.
 
     cli                     verbs: sync, list, load, verify, activate, rollback, status, gc, heal
+    summaries               what a verb did, for people
     listing                 list: which generations are published, and which fit this host
     load                    load: the verb, and its steps in order
     load_job                step 1: the manifest, and the host that the generation goes to

@@ -16,7 +16,7 @@ from bulkload.readiness import prove_ready
 from bulkload.seam_gate import checked_reason, pass_seam, write_record
 from bulkload.swap import Swap, was_rolled_back
 from impressions.clock import Clock, now_ms
-from impressions.core.errors import CorruptData, NotReady
+from impressions.core.errors import NotReady
 from impressions.formats.manifest import check_fits
 from impressions.formats.pointer import Pointer
 from impressions.process.failpoint import failpoint
@@ -53,7 +53,7 @@ def activate(
         if loaded.rolled_back and not even_if_rolled_back:
             raise was_rolled_back(generation)
         check_fits(loaded.manifest, settings.spec, settings.partitions)
-        pointer = _pointer_or_none(host)
+        pointer = host.whole_pointer()
         old = pointer.generation if pointer else None
         if pointer and old == generation:
             if not dry_run:
@@ -80,11 +80,3 @@ def _latest(host: Host) -> str:
         hint="impressions bulkload load latest",
         reason="not_loaded",
     )
-
-
-def _pointer_or_none(host: Host) -> Pointer | None:
-    """The pointer; a damaged one counts as none, because activating repairs it."""
-    try:
-        return host.pointer()
-    except CorruptData:
-        return None

@@ -4,8 +4,8 @@
     list -> load -> (verify) -> activate -> status        a new generation, step by step
     rollback, gc, heal                                    go back; free disk space; repair
 
-Each verb calls the module of its name and prints what that returns. If one is killed, run it
-again: it finishes the work or starts it over. None asks a question.
+Each verb calls the module of its name and prints what that returns (summaries.py). If one is
+killed, run it again: it finishes the work or starts it over. None asks a question.
 """
 
 from __future__ import annotations
@@ -14,20 +14,12 @@ from typing import Annotated
 
 import typer
 
+from bulkload import summaries
 from impressions.clock import now_ms
 from impressions.formats.generation_paths import cutover_of
 from impressions.process.command import DryRun, Json, new_app, verb
 from impressions.settings.model import Settings
-from impressions.terminal.console import (
-    Table,
-    emit,
-    human_age,
-    human_bytes,
-    human_time,
-    progress,
-    say,
-    warn,
-)
+from impressions.terminal.console import Table, emit, human_bytes, human_time, progress, say, warn
 from impressions.terminal.listening import tell
 from impressions.terminal.report import Outcome, start_run
 
@@ -61,24 +53,9 @@ def list_published(settings: Settings, json: Json = False) -> None:
       impressions bulkload list --json
     """
     from bulkload.listing import listing
-    from impressions.status.facts import Listed
-
-    def row(item: Listed) -> list[object]:
-        marks = {"active": item.active, "loaded": item.loaded, "rolled back": item.rolled_back}
-        return [
-            item.generation,
-            human_time(item.cutover_ms),
-            "-" if item.size_bytes is None else human_bytes(item.size_bytes),
-            "-" if item.host_bytes is None else human_bytes(item.host_bytes),
-            item.profiles,
-            item.entries,
-            ", ".join(mark for mark, is_set in marks.items() if is_set) or "-",
-            "yes" if item.fits else f"{item.state}: {item.problem}",
-        ]
 
     listed = listing(settings)
-    columns = ["generation", "cutover", "size", "of this host", "profiles", "entries", "here"]
-    emit(listed, json=json, table=Table([*columns, "fits"], [row(item) for item in listed]))
+    emit(listed, json=json, table=summaries.of_listing(listed))
     if not listed:
         say(f"{settings.generations}: nothing is published; impressions export writes there")
     _name_strays(settings)
@@ -116,21 +93,10 @@ def load_generation(
 
     report = load(settings, generation, dry_run=dry_run, again=again)
     tell(of_load(report))
-    name = report.generation
-    text = {
-        "loaded": f"loaded {name}",
-        "already_loaded": f"{name} is loaded already: nothing to do",
-        "would_load": f"would load {name}",
-    }[report.action]
-    if report.action != "already_loaded":
-        text += (
-            f": {report.files} files, {human_bytes(report.size_bytes)}, {report.profiles} profiles "
-            f"of {len(report.shards)} shards in {human_age(report.seconds)}"
-        )
-    emit(report, json=json, table=text)
+    emit(report, json=json, table=summaries.of_load(report))
     _name_strays(settings)
     if report.action == "loaded":
-        say(f"next: impressions bulkload activate {name}")
+        say(f"next: impressions bulkload activate {report.generation}")
 
 
 @app.command("verify")
@@ -158,16 +124,7 @@ def verify_generation(
     check = verify_published if published else verify_host
     report = check(settings, generation)
     tell(of_check(report))
-    what = f"{report.generation} at {report.where}"
-    if report.ok:
-        table = (
-            f"ok: {what}: {report.files} files, {human_bytes(report.size_bytes)}, "
-            f"{report.profiles} profiles in {human_age(report.seconds)}"
-        )
-    else:
-        lines = [f"  {problem.reason}: {problem.message}" for problem in report.problems]
-        table = "\n".join([f"damaged: {what}", *lines])
-    emit(report, json=json, table=table)
+    emit(report, json=json, table=summaries.of_check(report))
     _name_strays(settings)
     if not report.ok:
         repair = f"impressions bulkload load {report.generation} --again"
@@ -223,12 +180,7 @@ def activate_generation(
         dry_run=dry_run,
     )
     tell(of_swap(swap))
-    text = {
-        "activated": f"activated: {swap.old or 'none'} -> {swap.generation}",
-        "would_activate": f"would activate: {swap.old or 'none'} -> {swap.generation}",
-        "already_active": f"{swap.generation} is active already: nothing to do",
-    }[swap.action]
-    emit(swap, json=json, table=text)
+    emit(swap, json=json, table=summaries.of_swap(swap))
     for line in swap.seam.lines() if swap.seam and not json else ():
         say(line)
     if swap.action == "activated" and (cutover_ms := cutover_of(swap.generation)) > now_ms():
@@ -265,8 +217,7 @@ def roll_back(
 
     swap = rollback(settings, to, dry_run=dry_run)
     tell(of_swap(swap))
-    verb_ = "would roll back" if dry_run else "rolled back"
-    emit(swap, json=json, table=f"{verb_}: {swap.old} -> {swap.generation}")
+    emit(swap, json=json, table=summaries.of_swap(swap))
     if not dry_run:
         say(f"marked as rolled back: {', '.join(swap.marked)}")
         say(f"to undo: impressions bulkload activate {swap.old} --even-if-rolled-back")
@@ -284,27 +235,9 @@ def show_status(settings: Settings, json: Json = False) -> None:
       impressions bulkload status
     """
     from bulkload.host_status import status
-    from impressions.status.facts import GenerationStatus
-
-    def row(item: GenerationStatus) -> list[object]:
-        flagged = "no, past its horizon" if item.past_horizon else ""
-        role = "active" if item.active else "previous" if item.previous else "-"
-        return [
-            item.generation,
-            f"{role}, rolled back" if item.rolled_back else role,
-            item.state,
-            f"{item.age} ago",
-            flagged or f"until {human_time(item.exact_until_ms)}",
-            human_bytes(item.size_bytes),
-            item.profiles,
-            len(item.shards),
-            str(item.seam or "-"),
-        ]
 
     host = status(settings)
-    columns = ["generation", "role", "state", "cutover", "exact", "size", "profiles", "shards"]
-    columns += ["seam"]
-    emit(host, json=json, table=Table(columns, [row(item) for item in host.generations]))
+    emit(host, json=json, table=summaries.of_host(host))
     if not json:
         say(f"active: {host.active or 'none'}; {human_bytes(host.free_bytes)} free")
         for item in host.unfinished:
@@ -353,9 +286,7 @@ def collect(
         report = gc(settings, keep, generation=generation, dry_run=dry_run)
     tell(of_gc(report))
     word = "would remove" if dry_run else "removed"
-    rows = [[r.name, human_bytes(r.size_bytes), r.why] for r in report.removed]
-    table = Table([word, "size", "why"], rows) if rows else "nothing to remove"
-    emit(report, json=json, table=table)
+    emit(report, json=json, table=summaries.of_gc(report, word))
     _name_strays(settings)
     say(f"{word} {human_bytes(report.size_bytes)}; kept: {', '.join(report.kept) or 'none'}")
 

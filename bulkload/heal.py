@@ -87,10 +87,7 @@ def heal(
 
 def _require_here(host: Host, generation: str) -> None:
     """Raises NotReady where it is neither loaded nor named by the pointer."""
-    try:
-        pointer = host.pointer()
-    except CorruptData:
-        pointer = None
+    pointer = host.whole_pointer()
     is_active = pointer is not None and pointer.generation == generation
     if not is_active and not host.generations.is_loaded(generation):
         raise NotReady(

@@ -11,6 +11,7 @@ from bulkload.files import write_durably
 from bulkload.host_locks import HostLocks
 from bulkload.loaded_generations import LoadedGenerations
 from bulkload.unfinished_loads import UnfinishedLoads
+from impressions.core.errors import CorruptData
 from impressions.formats.generation_paths import HostPaths
 from impressions.formats.pointer import Pointer, decode_pointer, encode_pointer
 
@@ -33,6 +34,13 @@ class Host:
         try:
             return decode_pointer(self.paths.current.read_bytes())
         except FileNotFoundError:
+            return None
+
+    def whole_pointer(self) -> Pointer | None:
+        """The same; None also where it is damaged: activating writes it again."""
+        try:
+            return self.pointer()
+        except CorruptData:
             return None
 
     def point(self, pointer: Pointer) -> None:

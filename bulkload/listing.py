@@ -5,7 +5,7 @@ from __future__ import annotations
 from bulkload.compatibility import check_compatible
 from bulkload.host import Host
 from bulkload.published_generations import PublishedGenerations, decode_manifest, open_published
-from impressions.core.errors import CorruptData, Refused
+from impressions.core.errors import Refused
 from impressions.formats.generation_paths import MANIFEST, cutover_of
 from impressions.settings.model import Settings
 from impressions.status.facts import Listed
@@ -21,10 +21,7 @@ def listing(
     """
     source = published or open_published(settings.generations)
     host = Host(settings.host_dir)
-    try:
-        pointer = host.pointer()
-    except CorruptData:
-        pointer = None  # `status` explains it
+    pointer = host.whole_pointer()  # `status` explains a damaged one
     active = pointer.generation if pointer else None
     names = [name for name in source.generations() if name >= since]
     return [_listed(source, name, host, active, settings) for name in names]

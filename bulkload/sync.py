@@ -9,6 +9,7 @@ said, and does not keep the rest from being done:
                                         active, gc removes nothing, and the run ends with the reason
     the active one is rotten, no other  it stays: servers refuse what they cannot read, answer the
                                         rest
+    the store does not answer           what is loaded is checked, and activated if it is newer
 
 It never goes back to an older generation than the active one: that is a person's rollback.
 """
@@ -48,7 +49,10 @@ from impressions.terminal.report import Outcome
 def load_newest(asked: Asked) -> Done:
     """Load the newest published generation that can be used, if it is newer than what is here."""
     host = Host(asked.settings.host_dir)
-    wanted, left = _candidates(asked, _newest_here(host))
+    try:
+        wanted, left = _candidates(asked, _newest_here(host))
+    except ServiceError as error:
+        wanted, left = [], error
     for name in wanted:
         try:
             report = load(asked.settings, name, dry_run=asked.dry_run, clock=asked.clock)
@@ -121,11 +125,7 @@ def _newest_here(host: Host) -> str:
 
 
 def _active(host: Host) -> str | None:
-    """None also where the pointer is damaged: activating writes it again."""
-    try:
-        pointer = host.pointer()
-    except CorruptData:
-        return None
+    pointer = host.whole_pointer()
     return pointer.generation if pointer else None
 
 
@@ -191,6 +191,8 @@ def activate_newest(asked: Asked) -> Done:
             reason="not_loaded",
         )
     swap = activate(asked.settings, newest, dry_run=asked.dry_run, clock=asked.clock)
+    if swap.action == "already_active":  # another run was first
+        return Done(f"{newest} is active")
     tell(of_swap(swap))
     if active is not None and not asked.dry_run and (missed := _missed(active, newest)):
         event(HEALED, "host caught up after missed generations", f"{active} -> {newest}: {missed}")

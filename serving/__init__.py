@@ -17,6 +17,7 @@ From a request to its answer:
     front                one thread takes single reads and batches, computes and answers
     compiled_answers     bytes of a request to bytes of its response, by compiled code
     answer_contexts      the part of compiled answers that stays the same
+    lost_calls           calls that no thread took: gRPC cancelled them, or their callers gave up
     cold_reads           whether reads wait for the disk just now
     calls                what else is asked: a permit to compute, errors to statuses
     service              the four methods

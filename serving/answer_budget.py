@@ -56,14 +56,12 @@ class AnswerBudget:
 
     def _least_rows(self, block: bytes | None, deltas: Sequence[bytes]) -> int:
         stored = [] if block is None else [profile_block.decode(block, self._spec).items()]
-        stored += [delta_block.decode(delta, self._spec).rows.items for delta in deltas]
+        stored += [delta_block.decode(delta, self._spec).items for delta in deltas]
         return max(map(self._count, stored), default=0)
 
     def _count(self, items: Int) -> int:
-        if self._query.by_location or not len(items):
-            return len(items)
-        titles = title_of(items)
-        return 1 + int(np.count_nonzero(titles[1:] != titles[:-1]))
+        keys = items if self._query.by_location else title_of(items)
+        return min(len(keys), 1) + int(np.count_nonzero(keys[1:] != keys[:-1]))
 
     def _too_large(self, size_bytes: int) -> AnswerTooLarge:
         return AnswerTooLarge(

@@ -17,7 +17,7 @@ import grpc
 
 from impressions.core.errors import NotReady, SettingsError
 from impressions.settings.paths import expanded
-from impressions.settings.sections import Serving
+from impressions.settings.sections.live import Serving
 from serving.health import HEALTH_SERVICE
 from serving.metrics import CountCode
 from serving.refusal import Handler, refusing

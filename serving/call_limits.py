@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from impressions.settings.sections import Serving
+from impressions.settings.sections.live import Serving
 from serving.call_pool import CallPool
 from serving.concurrency import ConcurrencyLimit
 from serving.unread_answers import UnreadAnswers

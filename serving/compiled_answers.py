@@ -54,7 +54,8 @@ class CompiledAnswers:
         *,
         waits: bool = False,
     ):
-        """`waits`: while reads are cold, other threads go on while a block is read."""
+        """`waits`: its thread may take long: other threads go on while a block is read, if reads
+        are cold, and titles may be looked for in a large profile."""
         self._cold = cold
         self._spec, self._limits = settings.spec, settings.serving
         self._generations, self._clock, self._deltas_of = generations, clock, deltas_of
@@ -171,7 +172,8 @@ class CompiledAnswers:
             return None
         read_s = perf_counter()
         self._cold.took(read_s - begun_s)
-        if not self._info[r.TITLES] and row_count(block, deltas) > LARGE_ENTRIES:
+        few = self._waits and self._info[r.TITLES]
+        if not few and row_count(block, deltas) > LARGE_ENTRIES:
             return None
         context = self._contexts.of(generation, query_ms, stream, now_ms)
         end = self._written(block, deltas, context, at)
@@ -249,14 +251,14 @@ class SharedAnswers:
         metrics: ServerMetrics,
         cold: ColdReads,
     ):
-        self._parts = settings, generations, clock, deltas_of
+        self._parts, self._deltas_of = (settings, generations, clock), deltas_of
         self._metrics, self._cold = metrics, cold
         self._free: list[CompiledAnswers] = []
 
-    def new(self, *, waits: bool) -> CompiledAnswers:
+    def new(self, deltas_of: DeltasOf, *, waits: bool) -> CompiledAnswers:
         """Another one, for a thread of its own."""
         times = self._metrics.read_times()
-        return CompiledAnswers(*self._parts, times, self._cold, waits=waits)
+        return CompiledAnswers(*self._parts, deltas_of, times, self._cold, waits=waits)
 
     def get_profile(self, data: bytes, check: Callable[[], None]) -> bytes | None:
         """See `CompiledAnswers`."""
@@ -270,7 +272,7 @@ class SharedAnswers:
         try:
             answers = self._free.pop()
         except IndexError:
-            answers = self.new(waits=True)
+            answers = self.new(self._deltas_of, waits=True)
         try:
             return use(answers)
         finally:

@@ -20,7 +20,7 @@ import grpc
 
 from impressions.core.errors import NotReady
 from impressions.process import descriptors
-from impressions.settings.sections import Serving
+from impressions.settings.sections.live import Serving
 from impressions.terminal import log
 
 HANDSHAKE_S = 10

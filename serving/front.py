@@ -24,6 +24,7 @@ grpc.server takes these methods too, slower and with the same answers.
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable
 from importlib import import_module
@@ -41,6 +42,7 @@ from serving.call_limits import CallLimits
 from serving.calls import Respond, log_unexpected
 from serving.deadline import too_late
 from serving.error_status import code_of, status_of
+from serving.lost_calls import LostCalls
 from serving.metrics import CountCode
 
 
@@ -58,6 +60,7 @@ VERSIONS = ("1.85.",)
 _NAMES = (
     "CompletionQueue", "CompletionType", "ReceiveCloseOnServerOperation", "ReceiveMessageOperation",
     "SendInitialMetadataOperation", "SendMessageOperation", "SendStatusFromServerOperation",
+    "channelz_get_server", "channelz_get_servers",
 )  # fmt: skip
 _SERVER_NAMES = ("register_completion_queue", "register_method", "request_registered_call")
 _POLL_S, _NO_FLAGS = 1.0, 0
@@ -111,8 +114,11 @@ class Front:
         methods: list[Method],
         limits: CallLimits,
         tokens: Tokens | None,
+        lost: LostCalls,
     ):
-        """Before the server is started; `tokens` is None where calls need none."""
+        """Before the server is started, and before another is made; `tokens` is None where calls
+        need none."""
+        self._lost, self._channelz_id = lost, _newest_server()
         self.limits, self._methods, self._tokens = limits, methods, tokens
         self._core: Any = server._state.server  # type: ignore[attr-defined]
         self._queue = cygrpc.CompletionQueue()
@@ -174,12 +180,14 @@ class Front:
 
     def _poll(self) -> None:
         poll, shutdown = self._queue.poll, cygrpc.CompletionType.queue_shutdown
+        lost = self._lost
         while True:
-            event = poll(now_ms() / 1000 + _POLL_S)
+            event = poll(0 if lost.asked else now_ms() / 1000 + _POLL_S)
             tag = event.tag
             if tag is None:
                 if event.completion_type == shutdown:
                     return
+                self._count_lost()
                 continue
             if type(tag) is Method:
                 if not event.success:  # the server stops
@@ -191,13 +199,30 @@ class Front:
                 else:
                     tag(event)
             except Exception as error:  # no call may end the thread
-                log.LOGGER.error("%s", log.line("defect", error=repr(error)), exc_info=error)
+                log_unexpected(error)
             # The call goes before the next poll: grpcio may spin on one that was shut down.
             event = tag = None
+
+    def _count_lost(self) -> None:
+        """No call waits just now. A number for /metrics ends no thread: gRPC knows nothing of a
+        server that has stopped."""
+        try:
+            self._lost.nothing_waits(_calls_begun(self._channelz_id))
+        except Exception as error:
+            self._lost.asked = False
+            if not isinstance(error, ValueError):
+                log.once("not-counted", error=repr(error))
 
     def _called(self, method: Method, event: Any) -> None:
         call = Call(self, method, event)
         self.held += 1
+        self._lost.taken += 1
+        try:
+            self._begun(call, method, event)
+        except Exception as error:  # a call that stays open would hold its caller for ever
+            call.failed(error)
+
+    def _begun(self, call: Call, method: Method, event: Any) -> None:
         if self._tokens is not None and not self._tokens.are_in(event.invocation_metadata):
             method.count(grpc.StatusCode.UNAUTHENTICATED)
             call.end(self._no_token)
@@ -205,8 +230,8 @@ class Front:
             method.count(grpc.StatusCode.RESOURCE_EXHAUSTED)
             call.end(self._too_many)
         else:
-            self.waiting += 1
             call.receive()
+            self.waiting += 1
 
     def pooled(self, call: Call, data: bytes) -> None:
         """Leave a call to the pool, or refuse it if that is full."""
@@ -241,6 +266,12 @@ class Call:
 
     def _received(self, event: Any) -> None:
         self._front.waiting -= 1
+        try:
+            self._answer_to(event)
+        except Exception as error:  # a call that stays open would hold its caller for ever
+            self.failed(error)
+
+    def _answer_to(self, event: Any) -> None:
         data = event.batch_operations[0].message()
         if data is None:
             self.end(_NO_MESSAGE)
@@ -288,6 +319,20 @@ class Call:
             )
         )
 
+    def failed(self, error: Exception) -> None:
+        """End a call that a defect keeps from its answer, in one way or the other. It is counted
+        twice if it was counted as answered."""
+        log_unexpected(error)
+        self.method.count(grpc.StatusCode.INTERNAL)
+        try:
+            self.end(_DEFECT)
+        except Exception as again:
+            log_unexpected(again)
+            code, details = _DEFECT.code.value[0], _DEFECT.details
+            self._core.cancel(code, details)
+            if not self._watched:  # nothing was begun, so no event tells of the end
+                self._closed(None)
+
     def _send(self, *operations: Any) -> None:
         """Everything that is left of the call, at once."""
         metadata = cygrpc.SendInitialMetadataOperation(None, _NO_FLAGS)
@@ -314,7 +359,7 @@ class Call:
             else:
                 self.end(response)
         except Exception as error:  # nobody asks the pool how its tasks have ended
-            log_unexpected(error)
+            self.failed(error)
 
     def peer(self) -> str:
         return self._peer
@@ -353,6 +398,22 @@ def _accepted(error: int) -> None:
         raise RuntimeError(f"gRPC does not begin operations: error {error}")
 
 
+def _newest_server() -> int:
+    """The number that gRPC's core has given to the server that was made last."""
+    newest, end = -1, False
+    while not end:
+        page = json.loads(cygrpc.channelz_get_servers(newest + 1))
+        numbers = [int(server["ref"]["serverId"]) for server in page.get("server", ())]
+        newest, end = max([newest, *numbers]), page.get("end", False) or not numbers
+    return newest
+
+
+def _calls_begun(server: int) -> int:
+    """The calls of a server that have begun, ever; those too that no thread has taken."""
+    data = json.loads(cygrpc.channelz_get_server(server))["server"]["data"]
+    return int(data.get("callsStarted", 0))
+
+
 def _sent(_: Any) -> None:
     """Nothing is left to do when the answer of a watched call was sent."""
 
@@ -366,5 +427,6 @@ _TOO_MANY = NotReady(
     hint="send the message with the call; retry later or elsewhere",
     reason="overloaded",
 )
+_DEFECT = refusal(RuntimeError("the call could not be answered"))
 _NO_MESSAGE = refusal(NotReady("the call has no message, expected one", reason="cancelled"))
 """Only a caller that has gone sees to it, or one that is no gRPC client."""

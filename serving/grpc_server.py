@@ -10,7 +10,7 @@ import grpc
 from grpc_reflection.v1alpha import reflection
 
 from impressions.core.errors import Refused, SettingsError
-from impressions.settings.sections import Serving
+from impressions.settings.sections.live import Serving
 from impressions.v1 import impressions_service_pb2 as pb
 from serving import calls, connections
 from serving.admission import AdmissionControl
@@ -18,6 +18,7 @@ from serving.auth import RequireToken, Tokens, server_credentials
 from serving.call_limits import CallLimits
 from serving.calls import CompiledForm, Respond
 from serving.health import HEALTH_SERVICE, SERVICE, Health
+from serving.lost_calls import LostCalls
 from serving.metrics import CountCode
 from serving.open_streams import OpenStreams
 from serving.service import ImpressionsService
@@ -32,7 +33,9 @@ Responds = Mapping[str, Respond]
 """The methods with one request and one response, by name."""
 
 _REFLECTION_THREADS = 4
-_QUEUED_CALLS = 256  # that gRPC holds until they are accepted; soon above that it cancels calls
+QUEUED_CALLS, MOST_QUEUED_CALLS = 512, 640
+"""Calls that gRPC holds until a thread takes them: above the first number it cancels some, above
+the second each (docs/decisions/0048)."""
 
 
 def grpc_server(
@@ -44,6 +47,7 @@ def grpc_server(
     counts: Counts,
     responds: Responds,
     tokens: Tokens | None,
+    lost: LostCalls,
     *,
     share_port: bool,
 ) -> grpc.Server:
@@ -51,16 +55,18 @@ def grpc_server(
 
     Args:
         responds: the methods that it takes besides StreamProfiles.
+        lost: counts the calls that it takes.
     """
     server = grpc.server(
         ThreadPoolExecutor(_REFLECTION_THREADS),  # for methods that have no pool of their own
         handlers=[health.handlers()],
-        interceptors=_interceptors(tokens, limits, counts),
+        interceptors=[lost, *_interceptors(tokens, limits, counts)],
         options=[
             ("grpc.so_reuseport", int(share_port)),
             ("grpc.max_receive_message_length", int(serving.max_request_bytes)),
-            ("grpc.server.max_pending_requests", _QUEUED_CALLS),
-            ("grpc.server.max_pending_requests_hard_limit", 2 * _QUEUED_CALLS),
+            ("grpc.server.max_pending_requests", QUEUED_CALLS),
+            ("grpc.enable_channelz", 1),  # counts calls (serving/lost_calls.py)
+            ("grpc.server.max_pending_requests_hard_limit", MOST_QUEUED_CALLS),
             *connections.options(serving),
         ],
     )

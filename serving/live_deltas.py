@@ -1,9 +1,10 @@
 """The live half of an answer: the deltas of a profile, read from this host's copy of the topic.
 
 A follower process writes the copy (impressions/deltas/process.py). Each server process opens it as
-a RocksDB secondary, and one thread catches up every `serving.catch_up_s`; requests never do. In:
-shard, profile, the first slot wanted. Out: the delta blocks, and the state of the stream that is
-true for them.
+a RocksDB secondary, and one thread catches up; requests never do. It does so whenever the follower
+tells that it has written (impressions/deltas/news.py), some milliseconds apart, and every
+`serving.catch_up_s` whether told or not. In: shard, profile, the first slot wanted. Out: the delta
+blocks, and the state of the stream that is true for them.
 
 A secondary changes only while it catches up. What it shows between two catch-ups is a view of one
 moment: blocks and the state that is true for them, so each shard's state is read and decoded once
@@ -12,7 +13,8 @@ of a copy, before it deletes data, so no view has less than its state says.
 
 While a secondary catches up, and where that fails, blocks may be missing although the state is
 newer (impressions/rocksdb/file_list.py). So no request reads during a catch-up, and a copy that
-could not catch up is not read any more: answers are flagged until it was opened again.
+could not catch up is not read any more: answers are flagged until it was opened again. The thread
+that takes calls does not wait for the end of a catch-up: it leaves the read to the pool.
 
 A secondary can show old data without an error (docs/decisions/0015). So the copy is opened again
 when a new follower has opened it, and when no partition's state has changed for some seconds. That
@@ -32,10 +34,12 @@ from typing import TypeVar
 
 from impressions.clock import monotonic_s
 from impressions.core.completeness import StreamState
-from impressions.core.errors import ImpressionsError
+from impressions.core.errors import ImpressionsError, NotReady
+from impressions.deltas.news import News
 from impressions.deltas.store import (
     DeltaStore,
     decode_state,
+    news_dir,
     open_secondary,
     readers_dir,
     store_dir,
@@ -52,6 +56,7 @@ UNKNOWN = StreamState(None, heartbeat.FROM_THE_FIRST_MS, restoring=False)
 """The state of a shard that this host has no copy of yet."""
 T = TypeVar("T")
 UNCHANGED_S, _LONGEST_S = 5.0, 60.0
+_APART_S = 0.005
 _numbers = itertools.count()
 
 
@@ -73,11 +78,12 @@ class LiveDeltas:
     """A reader of the host's copy; a `DeltasOf` (serving/reads.py).
 
     Attributes:
-        on_refresh: called after every refresh.
+        on_refresh: called after every refresh, every `serving.catch_up_s`.
     """
 
     def __init__(self, settings: Settings):
-        self._spec, self._every_s = settings.spec, settings.serving.catch_up_s
+        self._settings, self._spec = settings, settings.spec
+        self._every_s = settings.serving.catch_up_s
         self._path = store_dir(settings)
         self.on_refresh: Callable[[], None] = lambda: None
         self._readers = readers_dir(settings)
@@ -91,6 +97,7 @@ class LiveDeltas:
         self._reopen_after_s = UNCHANGED_S
         self._problem: str | None = None
         self._stopping = threading.Event()
+        self._news: News | None = None
         self._thread = threading.Thread(target=self._keep_refreshing, name="deltas", daemon=True)
 
     def __call__(self, shard: int, profile_id: int, from_slot_ms: int) -> Deltas:
@@ -101,7 +108,17 @@ class LiveDeltas:
         """
         return self._at_rest(lambda view: self._read(view, shard, profile_id, from_slot_ms))
 
-    def _at_rest(self, read: Callable[[_View | None], T]) -> T:
+    def at_once(self, shard: int, profile_id: int, from_slot_ms: int) -> Deltas:
+        """The same for a thread that may not wait.
+
+        Raises:
+            NotReady: reason "catching_up".
+        """
+        return self._at_rest(
+            lambda view: self._read(view, shard, profile_id, from_slot_ms), waits=False
+        )
+
+    def _at_rest(self, read: Callable[[_View | None], T], *, waits: bool = True) -> T:
         """What `read` finds where no catch-up comes into it: `_catch_ups` is odd during one."""
         catch_ups = self._catch_ups
         if not catch_ups % 2:
@@ -112,6 +129,8 @@ class LiveDeltas:
             except ImpressionsError:
                 if catch_ups == self._catch_ups:
                     raise
+        if not waits:
+            raise NotReady("the copy of the deltas catches up just now", reason="catching_up")
         with self._catching_up:
             return read(self._view)
 
@@ -132,14 +151,22 @@ class LiveDeltas:
     def start(self) -> None:
         """Refresh once, then go on in a thread."""
         _remove_abandoned(self._readers)
+        try:
+            self._news = News(news_dir(self._settings) / self._own.name)
+        except OSError as error:
+            log.warning("no-news", because=error, instead="looks every serving.catch_up_s")
         self.refresh()
         self._thread.start()
 
     def stop(self) -> None:
         """Stop the thread and close; no request may be under way."""
         self._stopping.set()
+        if self._news is not None:
+            self._news.tell()
         if self._thread.is_alive():
             self._thread.join()
+        if self._news is not None:
+            self._news.close()
         view, self._view = self._view, None
         if view is not None:
             view.store.close()
@@ -147,9 +174,13 @@ class LiveDeltas:
 
     def refresh(self) -> None:
         """Catch up with the follower; an error is logged once."""
+        self._look(lambda view: not self._is_stuck(view))
+        self.on_refresh()
+
+    def _look(self, is_sound: Callable[[_View], bool] = lambda _: True) -> None:
         try:
             identity, view = _identity(self._path), self._view
-            stays = identity == self._identity and view is not None and not self._is_stuck(view)
+            stays = identity == self._identity and view is not None and is_sound(view)
             if view is None or not stays or not self._caught_up(view.store):
                 # Reads under way keep the view they began with.
                 self._view = _View(open_secondary(self._path, self._own))
@@ -157,7 +188,6 @@ class LiveDeltas:
             self._refreshed_s, self._problem = monotonic_s(), None
         except (ImpressionsError, OSError) as error:
             self._note(error)
-        self.on_refresh()
 
     def _caught_up(self, store: DeltaStore) -> bool:
         """Catch up; False where a follower opened the copy meanwhile. After that, and after an
@@ -186,11 +216,25 @@ class LiveDeltas:
         return True
 
     def _keep_refreshing(self) -> None:
-        while not self._stopping.wait(self._every_s):
+        due_s = monotonic_s() + self._every_s
+        while not self._stopping.wait(_APART_S):
             try:
-                self.refresh()
+                if self._is_told(due_s - monotonic_s()):
+                    self._look()
+                else:
+                    due_s = monotonic_s() + self._every_s
+                    self.refresh()
             except Exception as error:  # no error may end the thread
                 self._note(error)
+
+    def _is_told(self, within_s: float) -> bool:
+        """Wait for news of the copy; False if there were none."""
+        if within_s <= 0:
+            return False
+        if self._news is None:
+            self._stopping.wait(within_s)
+            return False
+        return self._news.wait(within_s)
 
     def _state(self, view: _View | None, shard: int) -> StreamState:
         if view is None:

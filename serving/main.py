@@ -12,9 +12,10 @@ import typer
 from pydantic import ValidationError
 
 from impressions.core.errors import SettingsError
+from impressions.process import lifetime
 from impressions.process.command import Json, verb
 from impressions.settings.model import Settings
-from impressions.settings.sections import Serving
+from impressions.settings.sections.live import Serving
 from impressions.terminal.console import emit
 
 
@@ -44,6 +45,7 @@ def command(
     stream alone and are flagged.
     """
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # its C core repeats our errors, in its own way
+    lifetime.starting()
     from impressions.process.stop_signal import END, stopping_on
     from impressions.terminal import log
     from serving.child_processes import follower_running, with_deltas_decided
@@ -63,6 +65,7 @@ def command(
 
     with stopping_on(*END) as stopping, follower_running(settings) as children:
         if serving.workers > 1:
+            lifetime.started()  # this process only watches them
             run_workers(settings, stopping, announce, children)
         else:
             run(settings, stopping, lambda server: announce(server.address), children=children)

@@ -16,7 +16,7 @@ from collections.abc import Callable
 
 import grpc
 
-from impressions.settings.sections import Serving
+from impressions.settings.sections.live import Serving
 from serving.call_limits import CallLimits
 from serving.front import Front
 from serving.generation_switch import GenerationSwitch

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 
 from impressions.core.errors import ServiceError
+from impressions.process import lifetime
 from impressions.settings.model import Settings
 from impressions.terminal import log
 from serving.child_processes import Pids, registered
@@ -32,6 +33,7 @@ def run(
     registry = server.metrics.registry
     with registered(settings, kind, server.address, registry, children) as metrics_address:
         server.start()
+        lifetime.started()
         generation = server.generations.current
         log.info(
             "started",

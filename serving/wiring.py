@@ -10,7 +10,7 @@ import grpc
 from impressions.clock import Clock, now_ms
 from impressions.compiled.profiles import can_answer
 from impressions.settings.model import Settings
-from impressions.settings.sections import Serving
+from impressions.settings.sections.live import Serving
 from impressions.terminal import log
 from serving.auth import Tokens, read_tokens
 from serving.call_limits import CallLimits, call_limits
@@ -29,6 +29,7 @@ from serving.grpc_server import (
 )
 from serving.health import Health
 from serving.live_deltas import LiveDeltas, is_configured
+from serving.lost_calls import LostCalls
 from serving.metrics import ServerMetrics
 from serving.open_streams import OpenStreams
 from serving.reads import DeltasOf, Reader, no_deltas
@@ -90,12 +91,19 @@ def create_server(
     shared = _shared_answers(settings, generations, clock, reading, metrics, cold)
     responds = dict(responds_of(service, limits, counts, _compiled_forms(shared)))
     of_front = {name: responds.pop(name) for name in FRONT} if _has_front(serving) else {}
+    lost = LostCalls()
     server = grpc_server(
-        serving, service, health, streams, limits, counts, responds, tokens, share_port=share_port
-    )
+        serving, service, health, streams, limits, counts, responds, tokens, lost,
+        share_port=share_port,
+    )  # fmt: skip
     # Deltas from outside may wait, so the thread of the front does not ask for them.
-    soon = shared if deltas_of is None else None
-    front = _front(server, of_front, soon, cold, counts, limits, tokens) if of_front else None
+    soon = None
+    if shared is not None and deltas_of is None:
+        soon = shared.new(live.at_once if live else no_deltas, waits=False).get_profile
+    front = None
+    if of_front:
+        front = _front(server, of_front, soon, cold, counts, limits, tokens, lost)
+        metrics.registry.register(lost)
     port = bind(server, serving)
     return Server(server, front, port, generations, health, live, metrics, streams, limits, serving)
 
@@ -134,14 +142,15 @@ def _compiled_forms(shared: SharedAnswers | None) -> CompiledForms:
 def _front(
     server: grpc.Server,
     responds: Responds,
-    shared: SharedAnswers | None,
+    soon: AtOnce | None,
     cold: ColdReads,
     counts: Counts,
     limits: CallLimits,
     tokens: Tokens | None,
+    lost: LostCalls,
 ) -> Front:
-    """The front of a server, before it is started; `shared` is None if all calls go to the pool."""
-    at_once = None if shared is None else _if_soon(shared.new(waits=False).get_profile, cold)
+    """The front of a server, before it is started; `soon` is None if all calls go to the pool."""
+    at_once = None if soon is None else _if_soon(soon, cold)
     methods = [
         Method(
             full_name(name), at_once if name == "GetProfile" else None, respond,
@@ -149,7 +158,7 @@ def _front(
         )
         for name, respond in responds.items()
     ]  # fmt: skip
-    return Front(server, methods, limits, tokens)
+    return Front(server, methods, limits, tokens, lost)
 
 
 def _if_soon(at_once: AtOnce, cold: ColdReads) -> AtOnce:

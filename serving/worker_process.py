@@ -16,6 +16,7 @@ from impressions.terminal import log
 
 def main() -> int:
     """The exit code of the worker."""
+    lifetime.starting()
     from serving.server_process import run
 
     with stopping_on(*END) as stopping:

@@ -10,17 +10,20 @@ The only file that touches Faust's insides, and why:
                     ends where the values under way fill their memory (speed/fetch_memory.py)
     fetch wait      Faust lets the broker hold a fetch for 1.5 s. One that is under way does not
                     cover partitions with records in hand, so their next record would wait for it
-    generation      a take buffer survives a rebalance; fetches of an older generation are dropped
+    generation      what was taken survives a rebalance; fetches of an older generation are dropped
     delivery        Faust makes an event of each record, at 60 us. Here the thread that polls hands
                     over what it got of a partition as one message, or as a few (speed/fetches.py),
                     each with its last record's offset. Faust takes what is fetched again after a
                     seek for old where something newer was under way: here it does not. And it
                     starts two tasks to hand a message over, so that a rebalance need not wait for a
                     full buffer. Where the buffer has room, one call does the same
+    taking          Faust's `take` waits its full time after each flush unless its buffer is full.
+                    Here whatever was delivered meanwhile is taken as soon as a flush is done
+                    (speed/taking.py)
     commits         Faust commits what was acked, event by event, in `finally`: also what failed.
                     Here it commits, as often as it likes, how far each partition is applied. So
-                    nothing is acked (`noack_take`), and gaps between offsets need no books. None
-                    is sent while this member joins (speed/joins.py)
+                    nothing is acked, and gaps between offsets need no books. None is sent while
+                    this member joins (speed/joins.py)
     coordination    the group's task may end silently; `alive` says so
 
 Tables, changelogs, web server and leader topics are off.
@@ -49,6 +52,7 @@ from speed.directory import member_name
 from speed.fetch_memory import FetchMemory
 from speed.fetches import Fetch, Piece, Polls
 from speed.joins import hold_commits_while_joining
+from speed.taking import taken
 
 _FETCH_BYTES = 8 << 20
 _UNDER_WAY_BYTES = 64 << 20
@@ -91,6 +95,7 @@ class Engine:
             value_type=bytes,
             key_serializer="raw",
             value_serializer="raw",
+            acks=False,
         )
         self._app.agent(topic, name="impressions.speed")(self._consume)
 
@@ -232,9 +237,6 @@ class Engine:
             def _new_offset(self, tp: TP) -> int | None:
                 return start_of(tp.partition) or None
 
-            async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
-                pass
-
             def _own(self) -> list[TP]:
                 try:
                     return [tp for tp in self.assignment() if tp.topic == name]
@@ -259,11 +261,11 @@ class Engine:
             raise
 
     async def _consume(self, stream: Any) -> None:
-        within_s = self._settings.speed.within_s
+        queue, within_s = stream.channel.queue, self._settings.speed.within_s
         try:
-            async for events in stream.noack_take(_FETCHES_AT_ONCE, within=within_s):
+            async for events in taken(queue, _FETCHES_AT_ONCE, within_s):
                 await self._handle([Fetch.of(event) for event in events])
-                for event in events:  # Faust holds them until the next ones come
+                for event in events:  # they are held until the next ones come
                     self._memory.free(event.message.value)
         except Exception as error:  # Faust would log it and go on: `failed` ends the worker
             self._fail(error)

@@ -18,6 +18,7 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
 from impressions.core.errors import ServiceError
+from impressions.formats.heartbeat import Heartbeat
 from impressions.kafka import offsets
 from impressions.kafka.admin import silent_logger
 from impressions.kafka.client import librdkafka
@@ -52,8 +53,7 @@ class IdleHeartbeats:
             broker_ms = {n: p.leader_clock.now_ms() for n, p in assignment.open.items()}
             if broker_ms:
                 hidden = await asyncio.to_thread(self._unreplicated, sorted(broker_ms))
-                async with assignment.busy:
-                    await self._look_at_all(own_ms, broker_ms, hidden)
+                await self._look_at_all(own_ms, broker_ms, hidden)
 
     def _unreplicated(self, numbers: Collection[int]) -> frozenset[int]:
         """Blocks. The partitions with records that are not shown yet; all of them while the broker
@@ -74,27 +74,39 @@ class IdleHeartbeats:
     ) -> None:
         """At those that were open when the clocks were read, and still are."""
         opened = self._assignment.open
-        numbers = sorted(opened.keys() & broker_ms.keys())
-        if not numbers:
+        before = {n: opened[n] for n in sorted(opened.keys() & broker_ms.keys())}
+        if not before:
             return
-        ends = await self._engine.end_offsets(numbers)
-        looks = [
-            self._look(opened[n], end, own_ms, broker_ms[n], n in hidden) for n, end in ends.items()
-        ]
-        await asyncio.gather(*looks)
+        applied = {n: partition.heartbeat for n, partition in before.items()}
+        ends = await self._engine.end_offsets(list(before))  # flushes go on meanwhile
+        async with self._assignment.busy:
+            looks = [
+                self._look(before[n], applied[n], end, own_ms, broker_ms[n], n in hidden)
+                for n, end in ends.items()
+                if opened.get(n) is before[n]
+            ]
+            await asyncio.gather(*looks)
 
     async def _look(
-        self, partition: Partition, end: int, own_ms: int, broker_ms: int | None, hidden: bool
+        self,
+        partition: Partition,
+        applied: Heartbeat,
+        end: int,
+        own_ms: int,
+        broker_ms: int | None,
+        hidden: bool,
     ) -> None:
         """
         Args:
-            end: asked after both clocks were read, and after `hidden` was.
+            applied: the partition's heartbeat before its end was asked for.
+            end: asked after both clocks were read, and after `hidden` was. More may be applied now.
             broker_ms: None if it is not known.
             hidden: the partition has records that are not shown yet.
         """
         assignment, metrics = self._assignment, self._assignment.metrics
+        check_not_shorter(applied, end)
+        end = max(end, partition.next_offset)
         metrics.seen(partition.number, partition.heartbeat, end, assignment.clock())
-        check_not_shorter(partition.heartbeat, end)
         if partition.next_offset < end and not await self._is_empty_before(partition, end):
             return
         partition.movement.moved()

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from impressions.core import item, window
-from impressions.core.decay import weights
+from impressions.core.impressions import Impressions
 from impressions.core.merge import plus
 from impressions.core.rows import Rows
 from impressions.core.spec import Spec
@@ -17,14 +17,25 @@ from impressions.formats import delta_block, profile_block
 from impressions.formats.delta_block import DeltaBlock
 
 
-def prepare(events: list[dict], reference_ms: int, spec: Spec) -> Rows:
-    """One row per event, in the events' order, relative to `reference_ms`."""
+def impressions_of(events: list[dict]) -> Impressions:
+    """The events, in their order."""
     event_ms = np.array([e["event_ms"] for e in events], np.int64)
-    x = np.array([[1, e["played"], e["dwell_s"]] for e in events], np.float64).T.reshape(3, -1)
+    added = np.array([[e["played"], e["dwell_s"]] for e in events], np.float64).T.reshape(2, -1)
     titles = np.array([e["title"] for e in events], np.int64)
     locations = np.array([e["location"] for e in events], np.int64)
-    decayed = weights(reference_ms - event_ms, spec)
-    return Rows(item.pack(titles, locations), event_ms, x, x[:, None, :] * decayed[None, :, :])
+    return Impressions(item.pack(titles, locations), event_ms, added)
+
+
+def prepare(events: list[dict], reference_ms: int, spec: Spec) -> Rows:
+    """One row per event, in the events' order, relative to `reference_ms`."""
+    return impressions_of(events).rows(reference_ms, spec)
+
+
+def delta_block_of(events: list[dict], slot_ms: int, epoch: int = 1, offset: int = 0) -> DeltaBlock:
+    """The block of one profile's events of one slot."""
+    impressions = impressions_of(events)
+    order = np.argsort(impressions.items, kind="stable")
+    return DeltaBlock(slot_ms, epoch, offset, np.empty(0, np.int64), impressions.take(order))
 
 
 def profile_block_of(events: list[dict], cutover_ms: int, spec: Spec) -> bytes:
@@ -57,7 +68,6 @@ def delta_blocks_of(
         by_slot.setdefault(ingest_ms // spec.slot_ms * spec.slot_ms, []).append(event)
     blocks = []
     for slot_ms, group in by_slot.items():
-        rows = plus([prepare(group, slot_ms, spec)], spec)
-        block = DeltaBlock(slot_ms, 1, offset, np.empty(0, np.int64), rows)
-        blocks.append(delta_block.decode(delta_block.encode(block, spec), spec))
+        data = delta_block.encode(delta_block_of(group, slot_ms, offset=offset), spec)
+        blocks.append(delta_block.decode(data, spec))
     return blocks

@@ -42,7 +42,7 @@ if pid := PidFile(Path(sys.argv[1])).holder():
 def guard_of(broker: Broker) -> subprocess.Popen[bytes]:
     """A process that kills the broker, if it still runs, when its standard input ends."""
     return subprocess.Popen(
-        [sys.executable, "-c", _GUARD, str(broker.pid_file.path)],
+        [sys.executable, "-c", _GUARD, str(broker.process.pid_file.path)],
         stdin=subprocess.PIPE,
         start_new_session=True,
     )

@@ -34,7 +34,7 @@ TITLE_DAYS = 28
 _HEALED_DAYS = 7
 _RETENTION_DAYS = 400  # older days may be deleted from raw; what was counted of them stays
 Fresh = Mapping[frozenset[str], Counts]
-"""Paths of a place's files -> what was counted while they were written."""
+"""Paths of a slot's files -> what was counted while they were written."""
 
 
 @dataclass(frozen=True)
@@ -52,12 +52,17 @@ class Recorded:
 
 
 def fresh_counts(closed: Iterable[Closed]) -> dict[frozenset[str], Counts]:
-    """Of places that were just written."""
-    return {
-        frozenset(file.file_path for file in one.files): one.counts
-        for one in closed
-        if one.counts is not None
-    }
+    """Of slots that were just written, all of whose places were counted."""
+    by_slot: dict[int, list[Closed]] = {}
+    for one in closed:
+        by_slot.setdefault(one.place[0], []).append(one)
+    found = {}
+    for places in by_slot.values():
+        counts = [one.counts for one in places if one.counts is not None]
+        if len(counts) == len(places):
+            paths = frozenset(file.file_path for one in places for file in one.files)
+            found[paths] = added(counts)
+    return found
 
 
 def record(
@@ -117,7 +122,7 @@ def _near(
     """Days that were just written, at least in part, and those of the last week."""
     since = reached_ms // DAY_MS - _HEALED_DAYS
     written = {
-        day for day in lacking if any(_paths(files) in fresh for files in days[day].places.values())
+        day for day in lacking if any(_paths(files) in fresh for files in days[day].slots.values())
     }
     return written | {day for day in lacking if day >= since}
 
@@ -130,7 +135,7 @@ def _rows(
     tasks = [
         Counting(files, target, context.spec.slot_ms, share)
         for day in days
-        for files in day.places.values()
+        for files in day.slots.values()
         if _paths(files) not in fresh
     ]
     read = context.runner.run("count days", count_files, tasks)
@@ -139,7 +144,7 @@ def _rows(
     samples = {row.day: row.title_sample for row in kept.rows if row.segment.is_all}
     rows: dict[int, list[DayRow]] = {}
     for day in days:
-        whole = added(counts[_paths(files)] for files in day.places.values())
+        whole = added(counts[_paths(files)] for files in day.slots.values())
         before = [samples[d] for d in range(day.number - TITLE_DAYS, day.number) if d in samples]
         least = context.settings.quality.min_impressions
         rows[day.number] = rows_of_day(

@@ -12,12 +12,13 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from batch.closing.place import Closed, Inputs, Task, close, files_of, task_of
+from batch.closing.place import Closed, Inputs, Layout, Task, close, files_of, tasks_of
 from batch.jobs.tasks import Runner
 from batch.lake import partitions, snapshots
 from batch.lake.data_file_writer import target_of
-from batch.lake.data_files import files_by_place
+from batch.lake.data_files import files_by_slot
 from batch.lake.guarded_commit import commit, discard
+from impressions.core.errors import CorruptData
 from impressions.settings.model import Settings
 
 if TYPE_CHECKING:
@@ -52,25 +53,40 @@ class Rewrite:
         """
         tasks = self.tasks(table, base.snapshot_id, slots)
         closed = self._closed(table, tasks)
-        removed = [file.data for task in tasks for file in task.files]
+        self._check_rows(tasks, closed)
+        removed = {file.path: file.data for task in tasks for file in task.files}
         carried = {snapshots.OPERATION: snapshots.CLOSE} | dict(properties)
         if base.valid_through_ms is not None:
             carried.setdefault(snapshots.VALID_THROUGH, str(base.valid_through_ms))
         # What a landing claimed, two clocks had seen; files alone know this host's only.
         reached_ms = base.valid_through_ms if base.landed is not None else None
-        return commit(table, files_of(closed), carried, removed, reached_ms), closed
+        return commit(table, files_of(closed), carried, removed.values(), reached_ms), closed
+
+    def _check_rows(self, tasks: Collection[Task], closed: Collection[Closed]) -> None:
+        """What was read is what the files hold, as far as their metadata can say."""
+        files = {file.path: file for task in tasks for file in task.files}.values()
+        expected, found = (
+            sum(file.data.record_count for file in files), sum(one.rows for one in closed)
+        )  # fmt: skip
+        is_known = not self.without and not any(file.deletes for file in files)
+        if found > expected or (is_known and found < expected):
+            raise CorruptData(
+                f"{found:,} rows of raw were read in the {len(files):,} files of these slots, "
+                f"expected {expected:,}: nothing was rewritten",
+                hint="rows that another engine wrote with a null shard belong to none: delete them",
+                reason="rows_differ",
+            )
 
     def tasks(self, table: Table, snapshot_id: int | None, slots: Collection[int]) -> list[Task]:
-        """One per (slot, shard) with rows."""
+        """The places of these slots."""
         spec, wanted = self.settings.spec, set(slots)
         needed = wanted | partitions.before(wanted, spec)
-        files = files_by_place(table, snapshot_id, needed)
-        target = target_of(table)
-        memory_bytes = self.runner.share(self.settings.land.memory_mb << 20)
+        files = files_by_slot(table, snapshot_id, needed)
+        target, layout = target_of(table), layout_of(self.settings, self.runner)
         return [
-            task_of(place, files, target, spec, memory_bytes, self.without)
-            for place in sorted(files)
-            if place[0] in wanted
+            task
+            for slot in sorted(wanted & files.keys())
+            for task in tasks_of(slot, files, target, spec, layout, self.without)
         ]
 
     def _closed(self, table: Table, tasks: Collection[Task]) -> list[Closed]:
@@ -84,3 +100,9 @@ class Rewrite:
         )
         self.done |= {task.inputs: result for task, result in zip(new, results, strict=True)}
         return [self.done[task.inputs] for task in tasks]
+
+
+def layout_of(settings: Settings, runner: Runner, memory_bytes: int | None = None) -> Layout:
+    """How slots are written by these settings; `memory_bytes`: of all tasks of a process."""
+    memory_bytes = settings.land.memory_mb << 20 if memory_bytes is None else memory_bytes
+    return Layout(settings.partitions, settings.close.file_mb << 20, runner.share(memory_bytes))

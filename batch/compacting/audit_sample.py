@@ -19,13 +19,14 @@ from batch.compacting.audits import Sample
 from batch.compacting.job import Compacting
 from batch.compacting.plain_sums import plain_sums
 from batch.compacting.planning import by_shard
-from batch.compacting.raw_rows import COLUMNS, impressions_of
+from batch.compacting.raw_rows import columns_of_raw, impressions_of
 from batch.compacting.window import Window
 from batch.jobs.same_spec import SpecOf
 from batch.lake.data_file_rows import Profiles
 from batch.lake.data_files import LiveFile
 from batch.lake.ema_columns import NOT_TAIL, Columns, column_names, columns_of
-from batch.lake.profile_merge import complete_profiles_of, naming, open_parquet
+from batch.lake.opened_files import Opened, open_parquet
+from batch.lake.profile_merge import complete_profiles_of, naming
 from impressions.core.errors import CorruptData
 from impressions.core.item import MAX_LOCATION
 from impressions.core.spec import ITEM_LOCATION_BITS, Spec
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
 _SHOWN = 10
 _LEAST_SHARDS, _ROWS_A_SHARD = 8, 500_000
+_KEPT_BYTES = 64 << 20
 
 
 @dataclass(frozen=True)
@@ -42,10 +44,12 @@ class Range:
     """What to compare in a shard; travels to Spark's executors.
 
     Attributes:
-        raw, ema: paths of files.   chosen: a number that says where the range lies.
+        shard: of the range.   raw, ema: paths of files.
+        chosen: a number that says where the range lies.
         profiles, events: how many, at most; one profile may have more events.
     """
 
+    shard: int
     raw: tuple[str, ...]
     ema: tuple[str, ...]
     storage: Mapping[str, str]
@@ -64,10 +68,13 @@ def recompute(job: Compacting, window: Window, ema: Table, files: Sequence[LiveF
         files: of the audit branch.
     """
     ranges = ranges_of(job, window, ema, files)
-    samples: list[Sample] = job.runner.run(f"sample {job.name}", compare, ranges)
+    most = -(-len(ranges) // job.runner.width) or 1  # neighbours: they share row groups
+    tasks = [ranges[at : at + most] for at in range(0, len(ranges), most)]
+    samples: list[list[Sample]] = job.runner.run(f"sample {job.name}", compare_all, tasks)
+    every = [sample for of_task in samples for sample in of_task]
     return Sample(
-        sum(sample.profiles for sample in samples),
-        tuple(words for sample in samples for words in sample.differences)[:_SHOWN],
+        sum(sample.profiles for sample in every),
+        tuple(words for sample in every for words in sample.differences)[:_SHOWN],
     )
 
 
@@ -77,13 +84,14 @@ def ranges_of(
     """The ranges of this cutover, of shards with rows on both sides."""
     if not job.limits.sample_profiles:
         return []
-    raw, made = by_shard(window.files), dict[int, list[str]]()
+    raw, made = by_shard(window.files, job.settings.partitions), dict[int, list[str]]()
     for file in files:
         made.setdefault(file.partition["shard"], []).append(file.path)
     most = max(_LEAST_SHARDS, window.rows // _ROWS_A_SHARD)
     shards = sorted(made.keys() & raw.keys(), key=lambda s: _hash(job.cutover_ms, s))[:most]
     return [
         Range(
+            shard=shard,
             raw=tuple(file.path for file in raw[shard]),
             ema=tuple(sorted(made[shard])),
             storage=dict(ema.io.properties),
@@ -94,11 +102,17 @@ def ranges_of(
             events=-(-job.limits.sample_events // len(shards)),
             sum_tolerance=job.limits.sum_tolerance,
         )
-        for shard in shards
+        for shard in sorted(shards)
     ]
 
 
-def compare(task: Range) -> Sample:
+def compare_all(tasks: Sequence[Range]) -> list[Sample]:
+    """Ranges of ascending shards, whose files are opened once."""
+    opened = Opened(tasks[0].storage, columns_of_raw(tasks[0].spec.known()), _KEPT_BYTES)
+    return [compare(task, opened) for task in tasks]
+
+
+def compare(task: Range, opened: Opened | None = None) -> Sample:
     """One range: rows of ema as they were written, and as they follow from raw."""
     spec = task.spec.known()
     count = 0
@@ -111,8 +125,9 @@ def compare(task: Range) -> Sample:
     except CorruptData as error:
         return Sample(count, (error.message,))
     events = complete_profiles_of(
-        task.raw, (*COLUMNS, *spec.added_columns), task.storage, profiles=profiles
-    )
+        task.raw, columns_of_raw(spec), task.storage, profiles=profiles, shard=task.shard,
+        opened=opened,
+    )  # fmt: skip
     expected = [plain_sums(impressions_of(e, spec), task.cutover_ms, spec) for e in events]
     return Sample(count, tuple(differences(found, expected, spec, task.sum_tolerance)))
 

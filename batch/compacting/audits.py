@@ -27,7 +27,7 @@ from dataclasses import dataclass
 
 from impressions.core.errors import AuditFailed
 from impressions.core.spec import Spec
-from impressions.settings.sections import Audits
+from impressions.settings.sections.batch import Audits
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,10 @@ from batch.compacting import publishing
 from batch.compacting.facts import PartFacts, added
 from batch.compacting.incremental.comparing import Compared
 from batch.compacting.incremental.forms import Form, forms_of, from_scratch
+from batch.compacting.incremental.row_counts import exactly
 from batch.compacting.job import Compacting
-from batch.compacting.part import Made, Part, make
-from batch.compacting.planning import parts_of
+from batch.compacting.part import Made, Part, make_all
+from batch.compacting.planning import parts_of, tasks_of
 from batch.compacting.window import Window
 from batch.exporting.sst_files import Packing
 from batch.lake import generations, refs, snapshots, tables
@@ -35,7 +36,7 @@ class Computed:
 
     Attributes:
         facts: shard -> what its tasks counted.
-        parts: how many tasks it took.
+        parts: how many parts it was computed in.
         rows: shard -> rows in the files that were committed, as these say.
         sst: files that were packed in the same pass, in no manifest yet.
         packed: shard -> rows in them.
@@ -80,9 +81,19 @@ def compute(
     )
     failpoint("after-window")
     planned = forms_of(job, window, raw, ema, before)
+    is_whole = all(form.base is None for form in planned.values())
+    if not is_whole:
+        planned = exactly(job, window, raw, planned)
     made, forms = _run(job, ema, planned, lambda of: parts_of(job, window, raw, ema, packing, of))
+    parts, compared = len(made), [(one.shard, one.compared) for one in made if one.compared]
+    made = [one for one in made if one.facts.read]
     facts = _by_shard(job, made)
-    _check_read({shard: one.read for shard, one in facts.items()}, forms)
+    read = {shard: facts[shard].read if shard in facts else 0 for shard in forms}
+    if is_whole:
+        _check_read(sum(read.values()), window)
+    else:
+        _check_read_by_shard(read, forms)
+    forms = {shard: replace(form, rows=read[shard]) for shard, form in forms.items()}
     rows, packed = Counter[int](), Counter[int]()
     for one in made:
         rows[one.shard] += sum(file.record_count for file in one.files)
@@ -91,8 +102,7 @@ def compute(
     files = [file for one in made for file in one.files]
     publishing.write(ema, files, job.cutover_ms, origin(job, window))
     sst = tuple(file for one in made for file in one.sst)
-    compared = [(one.shard, one.compared) for one in made if one.compared]
-    return Computed(facts, len(made), rows, sst, packed, forms, compared)
+    return Computed(facts, parts, rows, sst, packed, forms, compared)
 
 
 def _run(
@@ -126,9 +136,11 @@ def _unfit(job: Compacting, form: Form, why: str) -> Form:
 
 
 def _tasks(job: Compacting, ema: Table, parts: Sequence[Part]) -> list[Made]:
-    return job.runner.run(
-        f"aggregate {job.name}", make, parts, discard=lambda done: _discard(ema, done)
-    )
+    of_tasks: list[list[Made]] = job.runner.run(
+        f"aggregate {job.name}", make_all, tasks_of(parts, job.runner.width),
+        discard=lambda done: _discard(ema, [one for of_task in done for one in of_task]),
+    )  # fmt: skip
+    return [one for of_task in of_tasks for one in of_task]
 
 
 def _discard(ema: Table, made: Iterable[Made]) -> None:
@@ -151,13 +163,24 @@ def _by_shard(job: Compacting, made: list[Made]) -> dict[int, PartFacts]:
     return {s: added((one.facts for one in made if one.shard == s), job.spec) for s in shards}
 
 
-def _check_read(read: Mapping[int, int], forms: Mapping[int, Form]) -> None:
-    """Every row of every file was read by exactly one part of its shard."""
+def _check_read(read: int, window: Window) -> None:
+    """Every row of every file was read by exactly one part."""
+    if read != window.rows:
+        raise CorruptData(
+            f"{read:,} rows of raw were read in the window's {len(window.files):,} files, expected "
+            f"{window.rows:,}, as their metadata say: nothing was published",
+            hint="run compact again; if it stays so, a file was replaced by hand",
+            reason="rows_differ",
+        )
+
+
+def _check_read_by_shard(read: Mapping[int, int], forms: Mapping[int, Form]) -> None:
+    """Every row of the files that a shard reads was read by exactly one part of it."""
     wrong = [shard for shard, form in forms.items() if read.get(shard, 0) != form.rows]
     if wrong:
         raise CorruptData(
             f"shard {wrong[0]}: {read.get(wrong[0], 0):,} rows of raw were read (or of the "
-            f"generation before), expected {forms[wrong[0]].rows:,}, as metadata of their files "
+            f"generation before), expected {forms[wrong[0]].rows:,}, as metadata and files "
             f"say ({len(wrong)} shards differ): nothing was published",
             hint="run compact again; if it stays so, a file was replaced by hand",
             reason="rows_differ",

@@ -9,7 +9,7 @@ from batch.lake import tables
 from impressions.core.spec import Spec
 from impressions.formats.generation_paths import generation_id
 from impressions.settings.model import Settings
-from impressions.settings.sections import Audits
+from impressions.settings.sections.batch import Audits
 from impressions.terminal.report import Run
 
 

@@ -5,6 +5,8 @@ rows, and packs them as SST files where the generation is exported in the same p
 in no table and in no manifest until the driver commits, so a task that fails or runs twice leaves
 files that nobody lists.
 
+Several small shards are parts of one task, which opens each of their files once.
+
 Memory: rows of raw are at hand in steps of whole profiles, as many as fit into `memory_bytes`, and
 of one profile all.
 """
@@ -12,7 +14,7 @@ of one profile all.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -20,13 +22,15 @@ from batch.compacting.facts import PartFacts, Reading, added, facts_of
 from batch.compacting.incremental.comparing import Beside, Compared
 from batch.compacting.incremental.steps import Base, steps
 from batch.compacting.plain_sums import plain_sums
-from batch.compacting.raw_rows import COLUMNS, impressions_of
+from batch.compacting.raw_rows import columns_of_raw, impressions_of
 from batch.exporting import sst_files
 from batch.exporting.sst_files import Packing
 from batch.jobs.same_spec import SpecOf
 from batch.lake.data_file_rows import Profiles
 from batch.lake.data_file_writer import Files, Target
 from batch.lake.ema_columns import Columns, columns_of_sums, table_of
+from batch.lake.guarded_commit import discard
+from batch.lake.opened_files import Opened
 from batch.lake.profile_merge import complete_profiles_of
 from impressions.compiled import sums
 from impressions.compiled.shifts import Unfit
@@ -36,7 +40,6 @@ from impressions.core.spec import Spec
 from impressions.formats.manifest import SstFile
 
 if TYPE_CHECKING:
-    import pyarrow as pa
     from pyiceberg.manifest import DataFile
 
 ROW_BYTES = 400
@@ -44,7 +47,6 @@ ROW_BYTES = 400
 in numbers and in Parquet's buffers."""
 
 _LEAST_BATCH = 1_024
-_WRITTEN_ROWS = 1 << 17
 
 
 @dataclass(frozen=True)
@@ -53,8 +55,9 @@ class Part:
 
     Attributes:
         paths: files of raw that may hold the profiles, in the order in which rows are added.
-        storage: how to open them (`profile_merge.open_parquet`).
+        storage: how to open them (`opened_files.open_parquet`).
         target: the table of the generation.
+        rows: about how many.
         packing: where SST files go; None: not packed.
         base: the generation before, to be computed from; None: from scratch.
         both: from scratch, and compared with what comes from `base`.
@@ -70,6 +73,7 @@ class Part:
     sum_tolerance: float
     memory_bytes: int
     target: Target
+    rows: int = 0
     packing: Packing | None = None
     base: Base | None = None
     both: bool = False
@@ -95,8 +99,28 @@ class Made:
     compared: Compared | None = None
 
 
-def make(part: Part) -> Made:
+def make_all(parts: Sequence[Part]) -> list[Made]:
+    """The parts of one task, in the order of their shards; see `make`. One that fails leaves no
+    file of those before it."""
+    spec = parts[0].spec.known()
+    memory_bytes = parts[0].memory_bytes // 4
+    opened = Opened(parts[0].storage, columns_of_raw(spec), memory_bytes)
+    made: list[Made] = []
+    try:
+        for part in parts:
+            opened.passed(part.shard - 1)
+            made.append(make(part, opened))
+    except BaseException:
+        discard(parts[0].target, [file for one in made for file in one.files])
+        raise
+    return made
+
+
+def make(part: Part, opened: Opened | None = None) -> Made:
     """Computes and writes a part; one that is unfit to be had from its base is left to the driver.
+
+    Args:
+        opened: files of its task, opened to read `columns_of_raw`.
 
     Raises:
         CorruptData: a file cannot be read, is not sorted, or has a null where none may be; a
@@ -105,13 +129,14 @@ def make(part: Part) -> Made:
     """
     spec = part.spec.known()
     if part.base is None:
-        return _made(part, _from_scratch(part, spec), spec)
+        return _made(part, _from_scratch(part, spec, opened), spec)
     moved = steps(
-        part.base, part.profiles, part.cutover_ms, spec, part.storage, part.memory_bytes
+        part.base, part.shard, part.profiles, part.cutover_ms, spec, part.storage,
+        part.memory_bytes, opened,
     )  # fmt: skip
     if part.both:
         beside = Beside((made for _, made in moved), spec)
-        made = _made(part, _compared(_from_scratch(part, spec), beside), spec)
+        made = _made(part, _compared(_from_scratch(part, spec, opened), beside), spec)
         found = beside.finish()
         return replace(made, unfit=beside.unfit, compared=None if beside.unfit else found)
     try:
@@ -148,10 +173,12 @@ def _made(part: Part, steps: Iterable[tuple[Reading, Columns]], spec: Spec) -> M
     return Made(part.shard, tuple(files.close()), added(facts, spec), sst, packed)
 
 
-def _from_scratch(part: Part, spec: Spec) -> Iterator[tuple[Reading, Columns]]:
+def _from_scratch(
+    part: Part, spec: Spec, opened: Opened | None
+) -> Iterator[tuple[Reading, Columns]]:
     """All of raw, in steps of whole profiles."""
     compiled, last = sums.kernel(), -1
-    for read in _read(part, spec):
+    for read in _read(part, spec, opened):
         last = _after(last, read)
         reading = Reading.of(read, part.cutover_ms, spec)
         yield reading, _summed(compiled, read, part.cutover_ms, spec)
@@ -184,13 +211,14 @@ def _facts(part: Part, read: Reading, made: Columns, spec: Spec) -> PartFacts:
     )
 
 
-def _read(part: Part, spec: Spec) -> Iterator[Impressions]:
+def _read(part: Part, spec: Spec, opened: Opened | None = None) -> Iterator[Impressions]:
     """The rows of raw, in steps of whole profiles."""
-    columns = (*COLUMNS, *spec.added_columns)
+    columns = columns_of_raw(spec)
     rows = part.memory_bytes // ROW_BYTES // max(len(part.paths), 1)
     batches = complete_profiles_of(
-        part.paths, columns, part.storage, max(rows, _LEAST_BATCH), part.profiles
-    )
+        part.paths, columns, part.storage, max(rows, _LEAST_BATCH), part.profiles, part.shard,
+        opened,
+    )  # fmt: skip
     return (impressions_of(batch, spec) for batch in batches)
 
 
@@ -201,15 +229,7 @@ def _summed(compiled: object | None, of: Impressions, cutover_ms: int, spec: Spe
 
 
 def _written(pieces: Iterable[Columns], shard: int, files: Files, spec: Spec) -> Iterator[Columns]:
-    """The same pieces, once they are written; row groups are filled over several of them."""
-    import pyarrow as pa
-
-    held: list[pa.Table] = []
+    """The same pieces, as they are written."""
     for piece in pieces:
-        held.append(table_of(piece, shard, spec))
+        files.write(table_of(piece, shard, spec))
         yield piece
-        if sum(table.num_rows for table in held) >= _WRITTEN_ROWS:
-            files.write(pa.concat_tables(held))
-            held = []
-    if held:
-        files.write(pa.concat_tables(held))

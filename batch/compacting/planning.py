@@ -1,8 +1,13 @@
-"""Which parts a generation is computed in: a task for each shard, and several for a large one.
+"""Which parts a generation is computed in: one of each shard, several of a large one; and which of
+them share a task.
 
 A shard of much more rows than others is cut into ranges of profiles with about as many rows each.
-Files are sorted by profile, so a task reads the row groups that may hold its range. The ranges
-decide nothing about the result: profiles are whole, and a profile's rows are added in one order.
+Files are sorted by shard and profile, so a part reads the row groups that may hold its range. Small
+parts share a task, which opens the files of a slot once for all its shards. Parts decide nothing
+about the result: profiles are whole, and a profile's rows are added in one order.
+
+How many rows a shard has, a file of that shard says in its metadata; files of several are asked by
+a sample of them. That decides how work is shared out, no more.
 """
 
 from __future__ import annotations
@@ -19,12 +24,22 @@ from batch.compacting.part import Part
 from batch.compacting.window import Window
 from batch.exporting.sst_files import Packing
 from batch.jobs.same_spec import SpecOf
-from batch.lake.data_file_rows import ALL_PROFILES, Profiles, opened, read_group, split
+from batch.lake.data_file_rows import (
+    ALL_KEYS,
+    ALL_PROFILES,
+    Keys,
+    Profiles,
+    may_hold,
+    opened,
+    read_group,
+    split,
+    within,
+)
 from batch.lake.data_file_writer import target_of
 from batch.lake.data_files import LiveFile
-from impressions.core.decay import Int
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from pyiceberg.io import FileIO
     from pyiceberg.table import Table
 
@@ -33,9 +48,11 @@ if TYPE_CHECKING:
 LEAST_ROWS = 1_000_000
 """Fewer are not worth a task of their own."""
 
+Task = tuple[Part, ...]
+
 _MEDIANS = 2
 _TASKS_A_CORE = 2
-_SAMPLED_GROUPS = 16
+_SAMPLED_FILES = 16
 
 
 def parts_of(
@@ -46,43 +63,77 @@ def parts_of(
     packing: Packing | None,
     forms: Mapping[int, Form],
 ) -> list[Part]:
-    """The parts of the shards in `forms`, the largest first."""
-    files = {shard: of for shard, of in by_shard(window.files).items() if shard in forms}
+    """The parts of the shards in `forms`, in the order of shards and profiles."""
+    files = {
+        shard: of
+        for shard, of in by_shard(window.files, job.settings.partitions).items()
+        if shard in forms
+    }
     rows = {shard: forms[shard].rows for shard in files}
     most = most_rows(list(rows.values()), job.runner.width)
     target, storage = target_of(ema), dict(raw.io.properties)
-    parts = [
-        (
-            -rows[shard] // len(ranges),
-            Part(
-                shard=shard,
-                partitions=job.settings.partitions,
-                profiles=profiles,
-                paths=tuple(file.path for file in of),
-                storage=storage,
-                cutover_ms=job.cutover_ms,
-                spec=SpecOf.of(job.spec),
-                sum_tolerance=job.limits.sum_tolerance,
-                memory_bytes=job.task_bytes,
-                target=target,
-                packing=packing,
-                base=forms[shard].base,
-                both=forms[shard].both,
-            ),
+    return [
+        Part(
+            shard=shard,
+            partitions=job.settings.partitions,
+            profiles=profiles,
+            paths=tuple(file.path for file in of),
+            storage=storage,
+            cutover_ms=job.cutover_ms,
+            spec=SpecOf.of(job.spec),
+            sum_tolerance=job.limits.sum_tolerance,
+            memory_bytes=job.task_bytes,
+            target=target,
+            rows=rows[shard] // len(ranges),
+            packing=packing,
+            base=forms[shard].base,
+            both=forms[shard].both,
         )
-        for shard, of in files.items()
-        for ranges in [ranges_of(of, math.ceil(rows[shard] / most), raw.io)]
+        for shard, of in sorted(files.items())
+        for ranges in [ranges_of(of, shard, math.ceil(rows[shard] / most), raw.io)]
         for profiles in ranges
     ]
-    return [part for _, part in sorted(parts, key=lambda part: (part[0], part[1].shard))]
 
 
-def by_shard(files: Sequence[LiveFile]) -> dict[int, list[LiveFile]]:
-    """The files of each shard, in the order given."""
+def tasks_of(parts: Sequence[Part], width: int) -> list[Task]:
+    """Neighbouring parts together, as few tasks as keep all cores busy; the largest first."""
+    most = max(LEAST_ROWS, sum(part.rows for part in parts) // (_TASKS_A_CORE * width))
+    found: list[list[Part]] = []
+    held = most
+    for part in parts:
+        if held + part.rows > most:
+            found.append([])
+            held = 0
+        found[-1].append(part)
+        held += part.rows
+    return [tuple(task) for task in sorted(found, key=lambda t: -sum(part.rows for part in t))]
+
+
+def by_shard(files: Sequence[LiveFile], partitions: int) -> dict[int, list[LiveFile]]:
+    """Shard -> the files that may have rows of it, in the order given."""
     found: dict[int, list[LiveFile]] = {}
     for file in files:
-        found.setdefault(file.place[1], []).append(file)
+        for shard in range(file.shards[0], min(file.shards[1], partitions)):
+            found.setdefault(shard, []).append(file)
     return found
+
+
+def rows_of_shards(files: Sequence[LiveFile], partitions: int, io: FileIO) -> list[int]:
+    """(partitions,) rows of each shard: known of files of one shard, and about of others."""
+    rows = np.zeros(partitions)
+    several = []
+    for file in files:
+        if file.shards[1] == file.shards[0] + 1:
+            rows[file.shards[0]] += file.data.record_count
+        else:
+            several.append(file)
+    if several:
+        counts = np.zeros(partitions)
+        for file in _spread(several):
+            for of in _groups(file, io, ["shard"]):
+                counts += np.bincount(of["shard"].to_numpy(), minlength=partitions)
+        rows += counts * (sum(file.data.record_count for file in several) / max(counts.sum(), 1))
+    return [math.ceil(of) for of in rows.tolist()]
 
 
 def most_rows(rows_of_shards: Sequence[int], width: int) -> int:
@@ -94,18 +145,29 @@ def most_rows(rows_of_shards: Sequence[int], width: int) -> int:
     return max(LEAST_ROWS, math.ceil(min(of_median, of_core)))
 
 
-def ranges_of(files: Sequence[LiveFile], parts: int, io: FileIO) -> list[Profiles]:
-    """Ranges of profiles with about the same number of rows."""
+def ranges_of(files: Sequence[LiveFile], shard: int, parts: int, io: FileIO) -> list[Profiles]:
+    """Ranges of a shard's profiles with about the same number of rows."""
     if parts <= 1:
         return [ALL_PROFILES]
-    return split(np.concatenate([np.zeros(0, np.int64), *_sampled(files, io)]), parts)
+    keys = Keys((shard, shard + 1))
+    sampled = [
+        within(rows, keys)["profile_id"].to_numpy()[::16]
+        for file in _spread(files)
+        for rows in _groups(file, io, ["shard", "profile_id"], keys)
+    ]
+    return split(np.concatenate([np.zeros(0, np.int64), *sampled]), parts)
 
 
-def _sampled(files: Sequence[LiveFile], io: FileIO) -> Iterator[Int]:
-    """Profiles of some row groups of files evenly far apart: slots of a year are alike."""
+def _spread(files: Sequence[LiveFile]) -> Sequence[LiveFile]:
+    """Large files evenly far apart: slots of a year are alike."""
     large = sorted(files, key=lambda file: file.data.record_count)[len(files) // 2 :]
-    for file in large[:: max(1, len(large) // _SAMPLED_GROUPS)]:
-        with opened(file.path, io) as parquet:
-            for group in range(parquet.num_row_groups):
-                rows = read_group(parquet, file.path, group, ["profile_id"])
-                yield rows["profile_id"].to_numpy()[::16]
+    return large[:: max(1, len(large) // _SAMPLED_FILES)]
+
+
+def _groups(
+    file: LiveFile, io: FileIO, columns: list[str], keys: Keys = ALL_KEYS
+) -> Iterator[pa.Table]:
+    with opened(file.path, io) as parquet:
+        for group in range(parquet.num_row_groups):
+            if may_hold(parquet.metadata.row_group(group), parquet.schema_arrow, keys):
+                yield read_group(parquet, file.path, group, columns)

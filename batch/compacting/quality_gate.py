@@ -20,7 +20,7 @@ from impressions.core.errors import AuditFailed
 from impressions.core.slot import format_utc
 from impressions.core.spec import DAY_MS, Spec
 from impressions.settings.model import Settings
-from impressions.settings.sections import Quality
+from impressions.settings.sections.batch import Quality
 
 
 class Dated(Protocol):

@@ -15,8 +15,12 @@ from impressions.core.spec import Spec
 if TYPE_CHECKING:
     import pyarrow as pa
 
-COLUMNS = ("profile_id", "title_id", "location", "event_time", "duplicate")
-"""Read of every row, beside the spec's `added_columns`."""
+_KEYS = ("profile_id", "title_id", "location", "event_time", "duplicate")
+
+
+def columns_of_raw(spec: Spec) -> tuple[str, ...]:
+    """What is read of raw."""
+    return (*_KEYS, *spec.added_columns)
 
 
 def impressions_of(batch: pa.RecordBatch, spec: Spec) -> Impressions:

@@ -50,11 +50,11 @@ def survey(raw: Table, source_id: int, cutover_ms: int, spec: Spec) -> Window:
     """Look at the window of `cutover_ms` in one snapshot of raw; reads metadata only."""
     files = live_files(raw, source_id)
     first_ms = window.first_slot_ms(cutover_ms, spec)
-    inside = [file for file in files if first_ms <= file.place[0] < cutover_ms]
-    inside.sort(key=lambda file: (file.place[0], file.path))
+    inside = [file for file in files if first_ms <= file.slot_ms < cutover_ms]
+    inside.sort(key=lambda file: (file.slot_ms, file.path))
     _check_not_cut(raw, inside, cutover_ms, spec)
     states = slot_states(raw, source_id)
-    slots = sorted({file.place[0] for file in inside})
+    slots = sorted({file.slot_ms for file in inside})
     return Window(
         source_id=source_id,
         slots=tuple(slots),

@@ -4,9 +4,9 @@ A generation stays if it is one of the newest, is main's, is exported still, or 
 known host answers from or would roll back to. With it stays the snapshot of raw that it was
 computed from: so `compact --recompute` and the same date again find what they need.
 
-Refs that this system made go: `gen_` and `src_` of generations that do not stay; `window_` and
-`audit_` branches, and `src_` tags without a generation, once they are older than the RETAIN they
-were made with (14 and 90 days). A branch right at a source that stays is left: it holds nothing
+Refs that this system made go: `gen_` and `src_` of generations that do not stay; `audit_` branches,
+and `src_` tags without a generation, once they are older than the RETAIN they were made with (14
+and 90 days). A branch right at a source that stays is left: it holds nothing
 more, and a recompute may read it. The refs of others, and whatever they name, stay.
 
 A snapshot goes once main has been past it for as long as the setting says, but never
@@ -33,7 +33,7 @@ from impressions.formats.generation_paths import is_generation, ref_name
 
 OLD_GENERATION = "its generation is older than those that stay"
 ENDED = "it is older than it was to be kept"
-_RETAIN_DAYS = {"window": BRANCH_DAYS, "audit": BRANCH_DAYS, "src": TAG_DAYS}
+_RETAIN_DAYS = {"audit": BRANCH_DAYS, "src": TAG_DAYS}
 
 
 @dataclass(frozen=True)

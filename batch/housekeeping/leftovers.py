@@ -1,55 +1,38 @@
 """What dead processes left in this home: directories of imports.
 
-Spark's event logs go by themselves: batch/spark/event_logs.py."""
+Nobody holds their lock, and nothing was written in them for `orphan_days`. What cannot be deleted
+is said, and does not count. Spark's event logs go by themselves: batch/spark/event_logs.py."""
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
+from stat import S_ISREG
 
 from batch.housekeeping import removed as report
 from batch.housekeeping.removed import Removed
 from batch.housekeeping.table import Keeping
+from batch.jobs.own_directory import of_dead, stats
 from impressions.core.spec import DAY_MS
 
 
 def imports(job: Keeping) -> Removed:
-    """Directories in which nothing was written for `orphan_days`."""
+    """Directories of imports that were killed."""
     settings = job.context.settings
-    old_ms = job.at.now_ms - settings.housekeeping.orphan_days * DAY_MS
-    found = (settings.home_dir / "tmp").glob("import-*")
-    return _removed(job, report.IMPORTS, [p for p in found if _newest_ms(p) <= old_ms])
+    old_ms = round(job.at.now_ms - settings.housekeeping.orphan_days * DAY_MS)
+    gone = [
+        (str(path), size_bytes)
+        for path in of_dead(settings.home_dir, "import", old_ms)
+        for size_bytes in [sum(s.st_size for s in stats(path) if S_ISREG(s.st_mode))]
+        if job.dry_run or _is_deleted(job, path)
+    ]
+    return report.files_removed(report.IMPORTS, "home", gone)
 
 
-def _removed(job: Keeping, rule: str, paths: list[Path]) -> Removed:
-    sizes = [(str(path), _size_bytes(path)) for path in paths]
-    for path in () if job.dry_run else paths:
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            path.unlink(missing_ok=True)
-    return report.files_removed(rule, "home", sizes)
-
-
-def _newest_ms(path: Path) -> int:
-    return max((_stat(one)[0] for one in _all(path)), default=0)
-
-
-def _size_bytes(path: Path) -> int:
-    return sum(_stat(one)[1] for one in _all(path) if not one.is_dir())
-
-
-def _all(path: Path) -> Iterator[Path]:
-    yield path
-    if path.is_dir() and not path.is_symlink():
-        yield from path.rglob("*")
-
-
-def _stat(path: Path) -> tuple[int, int]:
-    """When it was changed, in ms, and its bytes; of one that just went, nothing."""
-    try:
-        said = path.lstat()
-    except FileNotFoundError:
-        return 0, 0
-    return said.st_mtime_ns // 1_000_000, said.st_size
+def _is_deleted(job: Keeping, path: Path) -> bool:
+    failures: list[str] = []
+    shutil.rmtree(path, onerror=lambda _, at, error: failures.append(f"{at}: {error[1]}"))
+    if path.exists():
+        why = failures[0] if failures else "something was written in it meanwhile"
+        job.context.run.note(f"{path} could not be deleted ({why}); the next run tries again")
+    return not path.exists()

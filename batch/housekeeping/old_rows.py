@@ -54,7 +54,7 @@ def delete(job: Keeping, name: str, until_ms: int | None) -> Removed:
 
 
 def _of_raw(until_ms: int) -> Callable[[Table, LiveFile], bool]:
-    return lambda table, file: file.place[0] + DAY_MS <= until_ms
+    return lambda table, file: file.slot_ms + DAY_MS <= until_ms
 
 
 def _of_rejected(until_ms: int) -> Callable[[Table, LiveFile], bool]:

@@ -8,11 +8,14 @@ One that goes is deleted in an order in which no host ever finds a part of it to
     its files        those that the manifest lists, and no others: a new export of the same
                      generation may be writing into the same directory
 
-A directory whose manifest cannot be read is left alone.
+A directory whose manifest cannot be read is left alone, and one that lacks files of its manifest is
+not counted among the newest: no host could load it. On a full disk there is no room for the copy;
+then the files go without it, and what a kill leaves is swept like a dead export.
 """
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -60,6 +63,15 @@ class Exported:
     def size_bytes(self) -> int:
         return sum(file.size_bytes for file in self.files)
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether every file of its manifest is there, with its size."""
+        sizes = {file.path: file.size_bytes for file in self.files}
+        listed = () if self.manifest is None else self.manifest.files
+        return self.manifest is not None and all(
+            sizes.get(file.path) == file.size_bytes for file in listed
+        )
+
 
 def exported(job: Keeping) -> list[Exported]:
     """What is there, newest first; says which cannot be read."""
@@ -74,13 +86,20 @@ def exported(job: Keeping) -> list[Exported]:
 
 
 def beyond(found: Collection[Exported], keep: int, on_hosts: Collection[str]) -> list[Exported]:
-    """Complete ones that are not among the newest, and that no host uses. Pure.
+    """Complete ones that are older than the newest whole ones, and that no host uses. Pure.
 
     Args:
         found: newest first.
     """
-    complete = [one for one in found if one.manifest is not None]
-    return [one for one in complete[keep:] if one.name not in on_hosts]
+    whole = [one.name for one in found if one.is_whole]
+    if len(whole) < keep:
+        return []
+    oldest_ms = cutover_of(whole[keep - 1])
+    return [
+        one for one in found
+        if one.manifest is not None and cutover_of(one.name) < oldest_ms
+        and one.name not in on_hosts
+    ]  # fmt: skip
 
 
 def clean(job: Keeping, found: Collection[Exported], old: Collection[Exported]) -> list[Removed]:
@@ -123,7 +142,11 @@ def _remove(one: Exported) -> None:
     listed = one.manifest or one.removing
     assert listed is not None
     if one.manifest is not None:
-        at.replace(REMOVING, manifests.encode(one.manifest))
+        try:
+            at.replace(REMOVING, manifests.encode(one.manifest))
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
         failpoint("removing-marked")
         at.delete(MANIFEST)
     failpoint("removing-manifest")
@@ -133,7 +156,8 @@ def _remove(one: Exported) -> None:
             failpoint("removing-file")
     if REPORT in there:
         at.delete(REPORT)
-    at.delete(REMOVING)
+    if at.read(REMOVING) is not None:
+        at.delete(REMOVING)
     at.remove_empty()
 
 

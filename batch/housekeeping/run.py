@@ -1,13 +1,14 @@
 """One run of housekeeping, in order:
 
     1  the time that it goes by; nothing is old by a single clock                   agreed.py
-    2  old exported generations, and what dead exports left                         published.py
-    3  raw, then ema: refs and snapshots, then files                                table.py
-    4  rejected and quality: snapshots, then files
-    5  rows of raw and rejected rows beyond their time                              old_rows.py
-    6  directories of dead imports                                                  leftovers.py
+    2  directories of dead imports                                                  leftovers.py
+    3  old exported generations, and what dead exports left                         published.py
+    4  raw, then ema: refs and snapshots, then files                                table.py
+    5  rejected and quality: snapshots, then files
+    6  rows of raw and rejected rows beyond their time                              old_rows.py
 
-Raw comes before ema: killed between them, a generation that goes has lost its source's tag, and the
+What frees room without writing comes first: a full disk has none for the commits behind it. Raw
+comes before ema: killed between them, a generation that goes has lost its source's tag, and the
 next run drops the generation by the same count. Each commit is guarded by what it was computed
 from, so every other command may run meanwhile. A second run finds nothing to do.
 """
@@ -56,7 +57,7 @@ def run(context: Context, *, dry_run: bool = False) -> Outcome:
     directories = published.exported(job)
     keep = context.settings.housekeeping.keep_published
     old = published.beyond(directories, keep, on_hosts)
-    removed = published.clean(job, directories, old)
+    removed = [leftovers.imports(job), *published.clean(job, directories, old)]
     failpoint("after-published")
     gone = {one.name for one in old}
     exported = {one.name for one in directories if one.name not in gone and _may_be_used(one)}
@@ -65,7 +66,6 @@ def run(context: Context, *, dry_run: bool = False) -> Outcome:
         failpoint(f"after-{name}")
     if tables.RAW in there:
         removed += _old_rows(job, exported, on_hosts, tables.REJECTED in there)
-    removed += [leftovers.imports(job)]
     return outcome_of(removed, at, dry_run=dry_run)
 
 

@@ -23,6 +23,7 @@ import numpy as np
 
 from batch.closing.duplicates import groups_of
 from batch.importing.raw_rows import ORIGINAL
+from batch.jobs.occurrences import occurrence
 from impressions.core.decay import Int
 
 if TYPE_CHECKING:
@@ -64,13 +65,7 @@ def _rank(group: Int, original_ms: Int, source: Int) -> Int:
     """(n,) how many rows with the same group and the same time as the device said it come before;
     in the order of their sources, so that files may be read in any order."""
     _, same = groups_of((group, original_ms))
-    order = np.lexsort((source, same))
-    starts = np.ones(len(order), np.bool_)
-    starts[1:] = same[order][1:] != same[order][:-1]
-    place = np.arange(len(order))
-    rank = np.empty(len(order), np.int64)
-    rank[order] = place - np.maximum.accumulate(np.where(starts, place, 0))
-    return rank
+    return occurrence(same, np.argsort(source, kind="stable"))
 
 
 def _source_order(rows: pa.Table) -> Int:

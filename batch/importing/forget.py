@@ -1,7 +1,7 @@
 """An import undone: `land --forget FILE` leaves the tables as if the file had never come.
 
-    raw             places that hold rows of the file are written again without them, and closed
-                    places right after: a copy of a device flush that was a duplicate of a row of
+    raw             slots that hold rows of the file are written again without them, and closed
+                    slots right after: a copy of a device flush that was a duplicate of a row of
                     the file counts now
     rejected        the rows that the file rejected go
     valid-through   where no topic says it: what the rows of files that stay say. A topic's
@@ -101,10 +101,12 @@ def source_of(name: str) -> str:
 
 def _from_raw(job: Forgetting, rewrite: Rewrite, sources: set[str]) -> Taken:
     table = job.table(tables.RAW)
+    if not job.dry_run:
+        table = tables.to_rewrite(job.settings, hint="impressions land")
     base = snapshots.state(table)
     holding = list(files_with(table, sources))
     rows = sum(counts.total() for _, counts in holding)
-    slots = {file.place[0] for file, _ in holding}
+    slots = {file.slot_ms for file, _ in holding}
     slots |= followers(slots, slot_states(table, base.snapshot_id), job.spec)
     if not rows or job.dry_run:
         return Taken(rows, len(slots), base.snapshot_id)

@@ -1,7 +1,7 @@
-"""New rows become part of raw: place by place with the rows that stand there, in one commit.
+"""New rows become part of raw: slot by slot with the rows that stand there, in one commit.
 
-A place that an import touches is written again: rows that stand there and new ones together, copies
-numbered, duplicates decided, in closed form. So is a closed place right after one, whose flags
+A slot that an import touches is written again: rows that stand there and new ones together, copies
+numbered, duplicates decided, in closed form. So is a closed slot right after one, whose flags
 depend on it. For a history import that is the plain case: nothing stands there yet.
 
 Neighbouring places are merged by one task, so that each part of a run is read once. The commit
@@ -11,16 +11,26 @@ changed are merged again.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from batch.closing import place as places
 from batch.closing.duplicates import Earlier
-from batch.closing.place import NEW, ROW_BYTES, Closed, Inputs, Sources, Task, files_of
+from batch.closing.place import (
+    NEW,
+    ROW_BYTES,
+    Closed,
+    Inputs,
+    Layout,
+    Sampled,
+    Sources,
+    Task,
+    files_of,
+)
 from batch.closing.slots import followers
 from batch.importing.copies import numbered
 from batch.importing.imported import files_with
@@ -28,9 +38,9 @@ from batch.importing.raw_rows import ORIGINAL
 from batch.importing.staging import Opened, Run
 from batch.jobs.tasks import Runner
 from batch.lake import partitions
-from batch.lake.data_file_rows import Profiles
+from batch.lake.data_file_rows import Keys
 from batch.lake.data_file_writer import Target, target_of
-from batch.lake.data_files import LiveFile, Place, files_by_place
+from batch.lake.data_files import LiveFile, Shards, files_by_slot
 from batch.lake.guarded_commit import discard
 from batch.lake.slot_states import slot_states
 from impressions.core.spec import DAY_MS, Spec
@@ -39,8 +49,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from pyiceberg.manifest import DataFile
     from pyiceberg.table import Table
-
-    from impressions.core.decay import Int
 
 _PLACES_MOST = 256
 _COUNTED_MOST = 4096  # places; counts of more are not held, the days are read again
@@ -70,6 +78,7 @@ class Merge:
     Attributes:
         runs: the new rows.
         identified, by_content: see copies.py.
+        layout: how slots are written.
         replaced: rows that stand of these sources go: the new ones take their place.
         done: inputs of a place -> what was written, of attempts that met a conflict.
     """
@@ -79,7 +88,7 @@ class Merge:
     runs: Sequence[Run]
     identified: bool
     by_content: bool
-    memory_bytes: int
+    layout: Layout
     replaced: frozenset[str] = frozenset()
     done: dict[Inputs, Closed] = field(default_factory=dict)
 
@@ -101,39 +110,39 @@ class Merge:
             chunks, self.runner.run("write raw", merge, chunks, forget), strict=True
         ):
             self.done |= {task.inputs: one for task, one in zip(chunk.places, closed, strict=True)}
-        replaced = [file.data for task in tasks for file in task.files]
-        return [self.done[task.inputs] for task in tasks], replaced
+        replaced = {file.path: file.data for task in tasks for file in task.files}
+        return [self.done[task.inputs] for task in tasks], list(replaced.values())
 
     def _tasks(self, table: Table | None, snapshot_id: int | None) -> list[Task]:
-        """In the order of runs: by shard, then by slot."""
-        new_rows: Counter[Place] = Counter()
-        for run in self.runs:
-            new_rows.update({place: n for place, (_, n) in run.index.items()})
-        touched = set(new_rows) | self._left(table)
+        """In the order of runs."""
+        touched = {slot for run in self.runs for slot in run.index} | self._left(table)
         standing = self._standing(table, snapshot_id, touched)
         target = target_of(table) if table is not None else Target("", {})
-        wanted = touched | self._after(table, snapshot_id, touched, standing)
-        share = self.runner.share(self.memory_bytes)
+        wanted = touched | self._after(table, snapshot_id, touched)
         return [
-            places.task_of(
-                place, standing, target, self.spec, share, self.replaced, new_rows[place]
+            task
+            for slot in sorted(wanted)
+            for task in places.tasks_of(
+                slot, standing, target, self.spec, self.layout, self.replaced,
+                partial(self._new_rows, slot),
             )
-            for place in sorted(wanted, key=lambda place: (place[1], place[0]))
-        ]
+        ]  # fmt: skip
 
-    def _left(self, table: Table | None) -> set[Place]:
-        """Where rows stand that go: with another mapping, the new ones may come to other places."""
-        return {file.place for file, _ in files_with(table, set(self.replaced))}
+    def _new_rows(self, slot: int, shards: Shards) -> int:
+        return sum(run.rows_in(slot, shards)[1] for run in self.runs)
+
+    def _left(self, table: Table | None) -> set[int]:
+        """Where rows stand that go: with another mapping, the new ones may come to other slots."""
+        return {file.slot_ms for file, _ in files_with(table, set(self.replaced))}
 
     def _standing(
-        self, table: Table | None, snapshot_id: int | None, new: Collection[Place]
-    ) -> dict[Place, list[LiveFile]]:
-        """Files of raw by place, near the places that are touched."""
+        self, table: Table | None, snapshot_id: int | None, slots: Collection[int]
+    ) -> dict[int, list[LiveFile]]:
+        """Files of raw by slot, near the slots that are touched."""
         if table is None:
             return {}
-        slots = {slot for slot, _ in new}
-        near = slots | partitions.before(slots, self.spec) | self._next(slots)
-        return files_by_place(table, snapshot_id, near)
+        near = set(slots) | partitions.before(slots, self.spec) | self._next(slots)
+        return files_by_slot(table, snapshot_id, near)
 
     def _next(self, slots: Collection[int]) -> set[int]:
         return {slot + self.spec.slot_ms for slot in slots} | {
@@ -141,26 +150,15 @@ class Merge:
         }
 
     def _after(
-        self,
-        table: Table | None,
-        snapshot_id: int | None,
-        new: Collection[Place],
-        standing: Collection[Place],
-    ) -> set[Place]:
-        """Closed places right after one that is touched, where rows have a log_id to compare."""
-        if table is None or not standing:
+        self, table: Table | None, snapshot_id: int | None, touched: Collection[int]
+    ) -> set[int]:
+        """Closed slots right after one that is touched."""
+        if table is None:
             return set()
-        states = slot_states(table, snapshot_id)
-        closed = followers({slot for slot, _ in new}, states, self.spec)
-        return {
-            (slot, shard)
-            for slot, shard in standing
-            if slot in closed
-            and any((at, shard) in new for at in partitions.before({slot}, self.spec))
-        }
+        return followers(touched, slot_states(table, snapshot_id), self.spec)
 
     def _chunks(self, tasks: Sequence[Task], writes: bool) -> Iterator[Chunk]:
-        most = self.runner.share(self.memory_bytes) // ROW_BYTES
+        most = self.layout.memory_bytes // ROW_BYTES
         counted = writes and len(tasks) <= _COUNTED_MOST
         held: list[Task] = []
         for task in tasks:
@@ -173,8 +171,8 @@ class Merge:
             yield self._chunk(held, writes, counted)
 
     def _chunk(self, tasks: Sequence[Task], writes: bool, counted: bool) -> Chunk:
-        wanted = {at for t in tasks for at in (t.place, *t.before)}
-        runs = tuple(run for run in self.runs if wanted & run.index.keys())
+        slots = {slot for task in tasks for slot in (task.place[0], *task.before)}
+        runs = tuple(run for run in self.runs if slots & run.index.keys())
         return Chunk(tuple(tasks), runs, self.identified, self.by_content, writes, counted)
 
 
@@ -186,31 +184,25 @@ def merge(chunk: Chunk) -> list[Closed]:
 
 
 def _merged(chunk: Chunk, task: Task, opened: Opened) -> Closed:
-    def sampled() -> Iterator[Int]:
+    def sampled() -> Iterator[Sampled]:
         yield from places.sampled(task)
         for run in chunk.runs:
             yield from run.sampled(task.place, opened)
 
     sources = Sources(
-        lambda profiles: _rows(chunk, task, profiles, opened),
-        lambda profiles: _earlier(chunk, task, profiles, opened),
+        lambda keys: _rows(chunk, task, keys, opened),
+        lambda keys: _earlier(chunk, task, keys, opened),
     )
-    return places.write_closed(
-        task.place,
-        task.slot_ms,
-        sources,
-        places.ranges_of(task.rows, task.memory_bytes, sampled),
-        task.target if chunk.writes else None,
-        chunk.counted,
-    )
+    ranges = places.ranges_of(task.place[1], task.rows, task.memory_bytes, sampled)
+    return places.write_closed(task, sources, ranges, writes=chunk.writes, counted=chunk.counted)
 
 
-def _rows(chunk: Chunk, task: Task, profiles: Profiles, opened: Opened) -> pa.Table:
+def _rows(chunk: Chunk, task: Task, keys: Keys, opened: Opened) -> pa.Table:
     """New rows and standing ones, kept apart by NEW."""
     import pyarrow as pa
 
-    standing = places.standing_rows(task, profiles)
-    new = [r for run in chunk.runs for r in run.slice(task.place, profiles, opened)]
+    standing = places.standing_rows(task, keys)
+    new = [r for run in chunk.runs for r in run.slice(task.place, keys, opened)]
     parts = [standing.append_column(NEW, pa.array(np.zeros(standing.num_rows, np.bool_)))]
     if new:
         fresh = pa.concat_tables(new).unify_dictionaries()
@@ -221,14 +213,14 @@ def _rows(chunk: Chunk, task: Task, profiles: Profiles, opened: Opened) -> pa.Ta
     return pa.concat_tables(parts, promote_options="permissive").unify_dictionaries()
 
 
-def _earlier(chunk: Chunk, task: Task, profiles: Profiles, opened: Opened) -> Earlier:
-    """Device flushes of the places before: those that stand there, and new ones."""
-    earlier = [places.earlier_flushes(task, profiles)]
+def _earlier(chunk: Chunk, task: Task, keys: Keys, opened: Opened) -> Earlier:
+    """Device flushes of the slots before: those that stand there, and new ones."""
+    earlier = [places.earlier_flushes(task, keys)]
     if chunk.identified:
         earlier += [
-            places.earlier_of(rows, task.place, task.slot_ms)
+            places.earlier_of(rows, task.place[0], task.slot_ms)
             for at in task.before
             for run in chunk.runs
-            for rows in run.slice(at, profiles, opened)
+            for rows in run.slice((at, task.place[1]), keys, opened)
         ]
     return places.joined(earlier)

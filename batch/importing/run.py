@@ -11,7 +11,7 @@
     6  the days get their rows of impressions.quality, and are judged (closing/reviewing.py)
 
 Killed anywhere, the same command finishes the work: before 5 raw knows nothing of the files, after
-it they are imported and left out. The commit of 5 replaces every place that the files touch with
+it they are imported and left out. The commit of 5 replaces every slot that the files touch with
 its rows and theirs together in closed form, so raw is never seen half flagged, and two imports give
 what one import of both files gives.
 """
@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 
 from batch.closing.place import files_of
 from batch.closing.reviewing import record_and_review
+from batch.closing.rewrite import layout_of
 from batch.files.reader import OpenFile, open_files
 from batch.files.sample import look_first
 from batch.importing import expected, rejected_rows, valid_through
@@ -111,7 +112,7 @@ def _write(
     survey, sources = staged.survey, {file.source for file in files.new}
     merge = Merge(
         job.spec, job.runner, staged.runs, job.identified, not job.mapping.ingest_is_event,
-        job.memory_bytes // 2, frozenset(files.short),
+        layout_of(job.settings, job.runner, job.memory_bytes // 2), frozenset(files.short),
     )  # fmt: skip
     if job.dry_run:
         base_id = None if raw is None else snapshots.main_id(raw)

@@ -1,9 +1,11 @@
-"""Where an import keeps its runs: a directory of this host, or beside the table for executors."""
+"""Where an import keeps its runs: a directory of this host, or beside the table for executors.
+
+<home>/tmp/import-*    its own while it lives (batch/jobs/own_directory.py)
+"""
 
 from __future__ import annotations
 
 import shutil
-import tempfile
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -11,11 +13,13 @@ from typing import TYPE_CHECKING
 
 from batch.importing.staging import Run
 from batch.jobs.context import Context
+from batch.jobs.own_directory import made, of_dead
+from impressions.core.spec import DAY_MS
 
 if TYPE_CHECKING:
     from pyiceberg.table import Table
 
-_OLD_S = 86_400
+KIND = "import"
 
 
 @contextmanager
@@ -24,14 +28,11 @@ def directory_of(context: Context, raw: Table | None) -> Iterator[str]:
     if not context.runner.is_local and raw is not None:
         yield f"{raw.location()}/staging/{uuid.uuid4()}"
         return
-    parent = context.settings.home_dir / "tmp"
-    parent.mkdir(parents=True, exist_ok=True)
-    now_s = context.clock() / 1000
-    for old in parent.glob("import-*"):
-        if now_s - old.stat().st_mtime > _OLD_S:  # of an import that was killed
-            shutil.rmtree(old, ignore_errors=True)
-    with tempfile.TemporaryDirectory(prefix="import-", dir=parent) as directory:
-        yield directory
+    home = context.settings.home_dir
+    for old in of_dead(home, KIND, context.clock() - DAY_MS):
+        shutil.rmtree(old, ignore_errors=True)
+    with made(home, KIND) as directory:
+        yield str(directory)
 
 
 def remove(raw: Table | None, runs: Sequence[Run]) -> None:

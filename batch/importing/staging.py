@@ -1,6 +1,6 @@
 """Files judged, and their valid rows kept in runs until they are merged into raw.
 
-A run is rows in the order of (shard, slot), with an index that says where each place begins. Rows
+A run is rows in the order of (slot, shard), with an index that says where each of them begins. Rows
 are held in memory up to a bound; what is more goes to disk as runs in Parquet, as an external sort
 does. So an import of any size takes the memory that a setting gives it, and every place is later
 read from each run as one slice.
@@ -20,16 +20,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from batch.closing.place import SAMPLED_EVERY
+from batch.closing.place import SAMPLED_EVERY, Place, Sampled
 from batch.files.reader import Piece, read
 from batch.importing.raw_rows import rows_of
 from batch.importing.rejected_rows import Rejects
 from batch.importing.survey import Survey, summed
 from batch.jobs.tasks import Runner
 from batch.lake import locations
-from batch.lake.data_file_rows import ALL_PROFILES, Profiles, within
+from batch.lake.arrow_columns import integers
+from batch.lake.data_file_rows import ALL_KEYS, Keys, within
 from batch.lake.data_file_writer import Target, create
-from batch.lake.data_files import Place
+from batch.lake.data_files import Shards
 from batch.lake.guarded_commit import discard
 from batch.lake.sort_order import in_order
 from batch.mapping.grammar import ImportMapping
@@ -73,33 +74,44 @@ class Run:
     """Rows in order, in a file (`location`); or in memory: `rows` as they came and their `order`.
 
     Attributes:
-        index: place -> (first row, rows).
+        index: slot -> shards, ascending, and the first row of each, with the end of the last.
     """
 
-    index: dict[Place, tuple[int, int]]
+    index: dict[int, tuple[Int, Int]]
     rows: pa.Table | None = None
     order: Int | None = None
     location: str = ""
 
-    def slice(self, place: Place, profiles: Profiles, opened: Opened) -> Iterator[pa.Table]:
-        """The rows of a place in a range of profiles."""
-        if place not in self.index:
+    def rows_in(self, slot: int, shards: Shards) -> tuple[int, int]:
+        """The first of the rows of a place, and how many they are."""
+        if slot not in self.index:
+            return 0, 0
+        there, starts = self.index[slot]
+        first, end = starts[np.searchsorted(there, shards)].tolist()
+        return first, end - first
+
+    def slice(self, place: Place, keys: Keys, opened: Opened) -> Iterator[pa.Table]:
+        """The rows of a place in a range."""
+        first, n = self.rows_in(*place)
+        if not n:
             return
-        first, n = self.index[place]
         if self.rows is not None and self.order is not None:
-            mine = in_order(self.rows, self.order[first : first + n], of_one_place=False)
-            yield within(mine, profiles)
+            mine = in_order(self.rows, self.order[first : first + n], of_one_slot=False)
+            yield within(mine, keys)
             return
         for number in range(first // _GROUP_ROWS, (first + n - 1) // _GROUP_ROWS + 1):
             start = max(first - number * _GROUP_ROWS, 0)
             end = min(first + n - number * _GROUP_ROWS, _GROUP_ROWS)
             group = opened.group(self.location, number)
-            yield within(group.slice(start, end - start), profiles)
+            yield within(group.slice(start, end - start), keys)
 
-    def sampled(self, place: Place, opened: Opened) -> Iterator[Int]:
-        """Profiles of some of its rows."""
-        for rows in self.slice(place, ALL_PROFILES, opened):
-            yield rows["profile_id"].to_numpy()[::SAMPLED_EVERY]
+    def sampled(self, place: Place, opened: Opened) -> Iterator[Sampled]:
+        """Of some of its rows."""
+        for rows in self.slice(place, ALL_KEYS, opened):
+            shard, profile = (
+                integers(rows, name)[::SAMPLED_EVERY] for name in ("shard", "profile_id")
+            )
+            yield shard, profile
 
 
 class Opened:
@@ -227,14 +239,17 @@ def _in_memory(tables: list[pa.Table]) -> Run:
     rows = pa.concat_tables(tables).unify_dictionaries().combine_chunks()  # of one, taking is quick
     shard = rows["shard"].to_numpy().astype(np.int64)
     day = rows["ingest_slot"].cast(pa.int64()).to_numpy() // (DAY_MS * 1000)
-    first_day, days = day.min(), int(day.max() - day.min()) + 1
-    place = shard * days + (day - first_day)
+    first_day = day.min()
+    shards = int(shard.max()) + 1
+    place = (day - first_day) * shards + shard
     small = place.max() <= np.iinfo(np.uint16).max  # these are sorted by counting
     order = np.argsort(place.astype(np.uint16) if small else place, kind="stable")
     place = place[order]
-    edges = np.concatenate(([0], np.flatnonzero(np.diff(place)) + 1, [len(order)]))
+    starts = np.flatnonzero(np.diff(place, prepend=-1))
+    of_day, of_shard = np.divmod(place[starts], shards)
     index = {}
-    for first, end in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True):
-        of_shard, of_day = divmod(int(place[first]), days)
-        index[(int(first_day) + of_day) * DAY_MS, of_shard] = (first, end - first)
+    for number in np.unique(of_day).tolist():
+        first, end = np.searchsorted(of_day, (number, number + 1))
+        edges = np.append(starts, len(order))[first : end + 1]
+        index[(int(first_day) + number) * DAY_MS] = (of_shard[first:end], edges)
     return Run(index, rows, order)

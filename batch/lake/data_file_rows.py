@@ -1,6 +1,7 @@
 """Rows of data files as Arrow, in bounded pieces, with page checksums verified.
 
 A flipped bit is an error with the file's name, never another number. Row groups whose profiles lie
+or shards lie
 outside the range asked for are passed over; deletes of other engines are applied.
 """
 
@@ -8,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from batch.lake import deletes
-from batch.lake.data_files import LiveFile
+from batch.lake.data_files import ALL_SHARDS, LiveFile, Shards
 from impressions.core.decay import Int
 from impressions.core.errors import CorruptData
 
@@ -32,14 +34,25 @@ Profiles = tuple[int, int]
 ALL_PROFILES: Profiles = (0, 1 << 63)
 
 
+@dataclass(frozen=True)
+class Keys:
+    """A range of the rows of raw: of some shards, the profiles in a range."""
+
+    shards: Shards = ALL_SHARDS
+    profiles: Profiles = ALL_PROFILES
+
+
+ALL_KEYS = Keys()
+
+
 def rows_of(
     file: LiveFile,
     io: FileIO,
     schema: Schema,
     columns: Sequence[str],
-    profiles: Profiles = ALL_PROFILES,
+    keys: Keys = ALL_KEYS,
 ) -> Iterator[pa.Table]:
-    """The live rows of a file whose profile is in the range, row group by row group.
+    """The live rows of a file in a range, row group by row group.
 
     Columns that the file does not have (it is older than they are) come as nulls.
 
@@ -49,16 +62,15 @@ def rows_of(
     with opened(file.path, io) as parquet:
         there = set(parquet.schema_arrow.names)
         needed = {*columns, *deletes.columns_needed(file.deletes, schema)} & there
-        if profiles != ALL_PROFILES:
-            needed.add("profile_id")
+        needed |= {name for name, _ in _bounds(keys)}
         first = 0
         for number in range(parquet.num_row_groups):
             group_rows = parquet.metadata.row_group(number).num_rows
-            if _may_hold(parquet, number, profiles):
+            if may_hold(parquet.metadata.row_group(number), parquet.schema_arrow, keys):
                 rows = read_group(parquet, file.path, number, sorted(needed))
                 if file.deletes:
                     rows = deletes.kept(rows, first, file.path, file.deletes, io, schema)
-                yield _shaped(within(rows, profiles), columns, schema)
+                yield _shaped(within(rows, keys), columns, schema)
             first += group_rows
 
 
@@ -103,26 +115,43 @@ def read_group(parquet: pq.ParquetFile, path: str, number: int, columns: list[st
         raise _rotten(path, error) from error
 
 
-def _may_hold(parquet: pq.ParquetFile, number: int, profiles: Profiles) -> bool:
-    if profiles == ALL_PROFILES:
-        return True
-    group = parquet.metadata.row_group(number)
-    at = parquet.schema_arrow.get_field_index("profile_id")
-    statistics = group.column(at).statistics
+def may_hold(group: pq.RowGroupMetaData, columns: pa.Schema, keys: Keys) -> bool:
+    """Whether a row group may have rows in the range, by its statistics."""
+    for name, (low, high) in _bounds(keys):
+        known = known_bounds(group, columns, name)
+        if known is not None and (known[1] < low or known[0] >= high):
+            return False
+    return True
+
+
+def known_bounds(
+    group: pq.RowGroupMetaData, columns: pa.Schema, name: str
+) -> tuple[int, int] | None:
+    """The smallest and the largest number of a column, as a row group says; None: it does not."""
+    at = columns.get_field_index(name)
+    statistics = group.column(at).statistics if at >= 0 else None
     if statistics is None or not statistics.has_min_max:
-        return True
-    return bool(statistics.max >= profiles[0] and statistics.min < profiles[1])
+        return None
+    return statistics.min, statistics.max
 
 
-def within(rows: pa.Table, profiles: Profiles) -> pa.Table:
-    """Those whose profile is in the range."""
-    if profiles == ALL_PROFILES:
-        return rows
+def within(rows: pa.Table, keys: Keys) -> pa.Table:
+    """Those in the range."""
     import pyarrow as pa
 
-    profile = rows["profile_id"].to_numpy()
-    inside = (profile >= profiles[0]) & (profile < profiles[1])
-    return rows if np.all(inside) else rows.filter(pa.array(inside))
+    for name, (low, high) in _bounds(keys):
+        values = rows[name].to_numpy()
+        inside = (values >= low) & (values < high)
+        if not np.all(inside):
+            rows = rows.filter(pa.array(inside))
+    return rows
+
+
+def _bounds(keys: Keys) -> list[tuple[str, tuple[int, int]]]:
+    """The columns that a range is about, with their half-open bounds."""
+    shards = [("shard", keys.shards)] if keys.shards != ALL_SHARDS else []
+    profiles = [("profile_id", keys.profiles)] if keys.profiles != ALL_PROFILES else []
+    return [*shards, *profiles]
 
 
 def _shaped(rows: pa.Table, columns: Sequence[str], schema: Schema) -> pa.Table:

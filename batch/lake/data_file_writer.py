@@ -1,8 +1,8 @@
 """Sorted rows to data files of a table, as its readers expect them.
 
 A file has the table's field ids, codec and page checksums; its entry has bounds, counts of nulls,
-the partition and the id of the sort order. Row groups and files are bounded in size, so a long
-stream of rows becomes several files, each after the other in the order of the rows.
+the partition and the id of the sort order. Row groups (lake/row_groups.py) and files are bounded in
+size, so a long stream of rows becomes several files, each after the other in the order of the rows.
 
 `Target` is all that a task needs to write: it travels to Spark's executors.
 """
@@ -14,7 +14,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from batch.lake import locations
+from batch.lake.arrow_columns import integers
+from batch.lake.row_groups import MOST_ROWS, row_group_ends
 from batch.lake.tables import DICTIONARY_PROPERTY
 from batch.lake.times_in_names import new_name
 from impressions.clock import now_ms
@@ -26,7 +30,7 @@ if TYPE_CHECKING:
     from pyiceberg.table import Table
     from pyiceberg.table.metadata import TableMetadata
 
-_ROW_GROUP_ROWS = 1 << 16
+_HELD_ROWS = 2 * MOST_ROWS
 
 
 @dataclass(frozen=True)
@@ -95,36 +99,73 @@ def target_of(table: Table) -> Target:
 
 class Files:
     """Data files of one partition, written in the order rows come in; the next begins when one is
-    large enough. `close` returns them, not synced."""
+    large enough. `close` returns them, not synced.
 
-    def __init__(self, target: Target, partition: Mapping[str, Any]):
-        """`partition`: value by the name of each partition field, as Iceberg holds it (times in
-        us)."""
+    Rows wait until it is known where their row group ends: less than three row groups of them.
+    """
+
+    def __init__(self, target: Target, partition: Mapping[str, Any], full_bytes: int | None = None):
+        """
+        Args:
+            partition: value by the name of each partition field, as Iceberg holds it (times in us).
+            full_bytes: where a file ends, once a row group is written; None: as the table says.
+        """
         self._target, self._partition = target, partition
+        said = target.metadata.properties.get("write.target-file-size-bytes", 512 << 20)
+        self._full_bytes = int(said) if full_bytes is None else full_bytes
+        self._by_shard = _is_by_shard(target.metadata)
+        self._schema: pa.Schema | None = None
+        self._held: list[pa.Table] = []
         self._done: list[DataFile] = []
         self._open: _OpenFile | None = None
 
     def write(self, rows: pa.Table) -> None:
         """`rows`: columns of the table, sorted as its sort order says; missing ones are null."""
-        for start in range(0, rows.num_rows, _ROW_GROUP_ROWS):
-            self._open = self._open or _OpenFile(self._target, self._partition, rows.schema)
-            self._open.write(rows.slice(start, _ROW_GROUP_ROWS))
-            if self._open.is_full:
-                self._finish()
+        if not rows.num_rows:
+            return
+        self._schema = self._schema or _file_schema(self._target.arrow, rows.schema)
+        self._held.append(_conformed(rows, self._schema))
+        if sum(held.num_rows for held in self._held) >= _HELD_ROWS:
+            self._write_groups(is_last=False)
 
     def close(self) -> list[DataFile]:
+        self._write_groups(is_last=True)
         self._finish()
         return self._done
 
     def discard(self) -> None:
         """Deletes what was written; `close` is not called any more."""
+        self._held = []
         for file in self.close():
             self._target.io.delete(file.file_path)
+
+    def _write_groups(self, *, is_last: bool) -> None:
+        import pyarrow as pa
+
+        if not self._held:
+            return
+        rows = pa.concat_tables(self._held).unify_dictionaries()
+        shards = integers(rows, "shard") if self._by_shard else np.zeros(rows.num_rows, np.int64)
+        start = 0
+        for end in row_group_ends(shards, is_last=is_last):
+            self._open = self._open or _OpenFile(self._target, self._partition, rows.schema)
+            self._open.write(rows.slice(start, end - start))
+            start = end
+            if self._open.size_bytes >= self._full_bytes:
+                self._finish()
+        self._held = [rows.slice(start)] if start < rows.num_rows else []
 
     def _finish(self) -> None:
         if self._open is not None:
             self._done.append(self._open.close())
             self._open = None
+
+
+def _is_by_shard(metadata: TableMetadata) -> bool:
+    """Whether the table's rows are sorted by shard first."""
+    order = metadata.sort_order_by_id(metadata.default_sort_order_id)
+    names = [metadata.schema().find_column_name(field.source_id) for field in order.fields]  # type: ignore[union-attr]
+    return names[:1] == ["shard"]
 
 
 def write(target: Target, partition: Mapping[str, Any], rows: pa.Table) -> list[DataFile]:
@@ -137,19 +178,17 @@ def write(target: Target, partition: Mapping[str, Any], rows: pa.Table) -> list[
 class _OpenFile:
     """One Parquet file while it is being written."""
 
-    def __init__(self, target: Target, partition: Mapping[str, Any], given: pa.Schema):
+    def __init__(self, target: Target, partition: Mapping[str, Any], schema: pa.Schema):
         import pyarrow.parquet as pq
         from pyiceberg.io.pyarrow import _get_parquet_writer_kwargs
 
         self._target, metadata = target, target.metadata
         self._partition = [partition[field.name] for field in metadata.spec().fields]
         self._location = _new_location(metadata, partition)
-        self._schema = _file_schema(target.arrow, given)
-        self._full_bytes = int(metadata.properties.get("write.target-file-size-bytes", 512 << 20))
         self._stream = create(target.io, self._location)
         self._writer = pq.ParquetWriter(
             self._stream,
-            self._schema,
+            schema,
             write_page_checksum=True,
             store_schema=False,
             use_dictionary=_dictionary_columns(metadata),
@@ -157,11 +196,13 @@ class _OpenFile:
         )
 
     @property
-    def is_full(self) -> bool:
-        return bool(self._stream.tell() >= self._full_bytes)
+    def size_bytes(self) -> int:
+        """Of the row groups written so far."""
+        return int(self._stream.tell())
 
     def write(self, rows: pa.Table) -> None:
-        self._writer.write_table(_conformed(rows, self._schema), row_group_size=_ROW_GROUP_ROWS)
+        """One row group."""
+        self._writer.write_table(rows, row_group_size=MOST_ROWS)
 
     def close(self) -> DataFile:
         from pyiceberg.io.pyarrow import data_file_statistics_from_parquet_metadata
@@ -175,18 +216,19 @@ class _OpenFile:
         statistics = data_file_statistics_from_parquet_metadata(
             parquet_metadata=self._writer.writer.metadata, **self._target.statistics
         )
-        return DataFile.from_args(
+        file = DataFile.from_args(
             content=DataFileContent.DATA,
             file_path=self._location,
             file_format=FileFormat.PARQUET,
             partition=Record(*self._partition),
             file_size_in_bytes=size_bytes,
             sort_order_id=metadata.default_sort_order_id or None,
-            spec_id=metadata.default_spec_id,
             equality_ids=None,
             key_metadata=None,
             **statistics.to_serialized_dict(),
         )
+        file.spec_id = metadata.default_spec_id
+        return file
 
 
 def _new_location(metadata: TableMetadata, partition: Mapping[str, Any]) -> str:

@@ -23,11 +23,14 @@ from typing import TYPE_CHECKING, Any
 from batch.lake import refs
 from batch.lake.conflict import Conflict
 from batch.lake.snapshots import MAIN
+from impressions.core.errors import Refused
 from impressions.process.failpoint import failpoint
 
 if TYPE_CHECKING:
     from pyiceberg.manifest import DataFile
     from pyiceberg.table import Table, Transaction
+
+    from batch.lake.data_file_writer import Target
 
 
 def commit(
@@ -53,12 +56,14 @@ def commit(
 
     Raises:
         Conflict: the branch has moved, or a file to remove is gone; nothing was published.
+        Refused: the table's partitioning changed while files were written.
     """
     from pyiceberg.exceptions import CommitFailedException, ValidationException
     from pyiceberg.table.update import AssertTableUUID
 
     from batch.lake import durable
 
+    _check_layout(table, added)
     durable.sync(file.file_path for file in added)
     transaction = table.transaction()
     if table_properties:
@@ -88,6 +93,19 @@ def commit(
     return int(producer.snapshot_id)
 
 
+def _check_layout(table: Table, added: Iterable[DataFile]) -> None:
+    """pyiceberg lists all that is added under the table's present partitioning."""
+    wrong = [file for file in added if file.spec_id != table.metadata.default_spec_id]
+    if wrong:
+        raise Refused(
+            f"{'.'.join(table.name())}: {len(wrong)} files were written for partitioning "
+            f"{wrong[0].spec_id}, expected {table.metadata.default_spec_id}: it changed meanwhile, "
+            "as when a newer version of impressions writes to the table for the first time",
+            hint="run it again: nothing of it was committed; run one version of impressions only",
+            reason="layout_changed",
+        )
+
+
 def _producer(
     transaction: Transaction, properties: dict[str, str], overwrites: bool, branch: str | None
 ) -> Any:
@@ -115,17 +133,15 @@ def _in_order(update: Any, table: Table, reached_ms: int | None) -> Any:
 
 
 def _expiring(update: Any, table: Table) -> Any:
-    """The same update; a branch that expires keeps its age, which pyiceberg would drop."""
+    """The same update; a branch keeps what is set of its ages, which pyiceberg would drop."""
     from pyiceberg.table.update import SetSnapshotRefUpdate
 
     if not isinstance(update, SetSnapshotRefUpdate):
         return update
-    there = table.metadata.refs.get(update.ref_name)
-    age_ms = None if there is None else there.max_ref_age_ms
-    return update.model_copy(update={"max_ref_age_ms": age_ms})
+    return update.model_copy(update=refs.ages(table, update.ref_name))
 
 
-def discard(table: Table | None, files: Iterable[DataFile]) -> None:
+def discard(table: Table | Target | None, files: Iterable[DataFile]) -> None:
     """Deletes data files that were written and never committed, as far as that succeeds; without
     a table (a dry run) none was."""
     if table is not None:

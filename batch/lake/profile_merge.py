@@ -1,6 +1,7 @@
 """The rows of one shard, read straight from its data files, by profile.
 
-In: Parquet files of a table, each ascending by profile; their ranges may overlap. Out: the same
+In: Parquet files of a table, each ascending by profile, or by shard and profile where it holds
+several shards; their ranges may overlap. Out: the same
 rows, or those of a range of profiles, in pieces of complete profiles, ascending. Within a profile
 rows stand file by file, in the order the files were given, and within a file as they lie there.
 
@@ -19,13 +20,16 @@ from __future__ import annotations
 
 import contextlib
 import math
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from batch.lake.data_file_rows import ALL_PROFILES, Profiles
+from batch.lake.data_file_rows import ALL_PROFILES, Keys, Profiles, known_bounds
+from batch.lake.data_files import ALL_SHARDS
 from batch.lake.locations import local_path
+from batch.lake.opened_files import Known, Opened, not_sorted
 from impressions.core.decay import Int
 from impressions.core.errors import CorruptData
 
@@ -34,8 +38,6 @@ if TYPE_CHECKING:
     import pyarrow.parquet as pq
 
 BATCH_ROWS = 65_536
-_BUFFER_BYTES = 1 << 20
-_SMALL_BYTES = 256 << 10
 _PROFILE = "profile_id"
 
 
@@ -45,6 +47,8 @@ def complete_profiles_of(
     storage: Mapping[str, str],
     batch_rows: int = BATCH_ROWS,
     profiles: Profiles = ALL_PROFILES,
+    shard: int | None = None,
+    opened: Opened | None = None,
 ) -> Iterator[pa.RecordBatch]:
     """The rows of these files; see the module.
 
@@ -52,40 +56,19 @@ def complete_profiles_of(
         columns: what to read, by name, with the profile; nobody renames them.
         storage: as in `open_parquet`.
         profiles: only these.
+        shard: only of this one; None: the files are of one shard.
+        opened: the files of a task that reads several shards one after the other.
 
     Raises:
         CorruptData: a file cannot be read, lacks a column, or its profiles do not ascend.
     """
+    keys = Keys(ALL_SHARDS if shard is None else (shard, shard + 1), profiles)
+    opened = opened or Opened(storage, columns, 0)
     files = []
     for place, path in enumerate(paths):
         with naming(path):
-            files.append(
-                _File(path, place, open_parquet(path, storage), columns, batch_rows, profiles)
-            )
+            files.append(_File(opened.look(path), place, opened, columns, batch_rows, keys))
     return _merged(sorted(files, key=lambda file: file.begins))
-
-
-def open_parquet(path: str, storage: Mapping[str, str]) -> pq.ParquetFile:
-    """A data file, by the path that Iceberg has of it; checksums of pages are verified.
-
-    Args:
-        storage: properties of pyiceberg's FileIO, such as `s3.endpoint`; local files need none.
-    """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    # As a Path: in a text pyarrow takes `%20` for an escape.
-    if (local := local_path(path)) is not None:
-        if local.stat().st_size <= _SMALL_BYTES:
-            data = pa.BufferReader(local.read_bytes())
-            return pq.ParquetFile(data, page_checksum_verification=True)
-        return pq.ParquetFile(
-            local, pre_buffer=False, buffer_size=_BUFFER_BYTES, page_checksum_verification=True
-        )
-    from pyiceberg.io import load_file_io
-
-    source = load_file_io(dict(storage), path).new_input(path).open()
-    return pq.ParquetFile(source, pre_buffer=True, page_checksum_verification=True)
 
 
 class _File:
@@ -99,28 +82,27 @@ class _File:
 
     def __init__(
         self,
-        path: str,
+        known: Known,
         place: int,
-        file: pq.ParquetFile,
+        opened: Opened,
         columns: Sequence[str],
         batch_rows: int,
-        profiles: Profiles,
+        keys: Keys,
     ):
-        known = file.schema_arrow.names
-        missing = sorted(set(columns) - set(known))
+        missing = sorted(set(columns) - set(known.columns.names))
         if missing:
-            raise CorruptData(f"{path}: no column {', '.join(missing)}; expected {len(columns)}")
-        at = known.index(_PROFILE)
-        groups = [g for g in range(file.num_row_groups) if _may_hold(file, at, g, profiles)]
+            raise CorruptData(
+                f"{known.path}: no column {', '.join(missing)}; expected {len(columns)}"
+            )
+        groups = known.groups(keys)
         self.place, self.last = place, -math.inf
-        self.begins = _begins(file, at, groups, profiles)
-        self.path, self._profiles = path, profiles
+        self.begins = _begins(known, groups, keys)
+        self.path, self._profiles = known.path, keys.profiles
         self._held: list[pa.RecordBatch] = []
-        self._batches = _batches(file, groups, columns, batch_rows)
-        if sum(file.metadata.row_group(g).num_rows for g in groups) <= batch_rows:
+        self._batches = _batches(known, opened, groups, columns, batch_rows, keys)
+        if sum(_rows(known, opened, group, keys) for group in groups) <= batch_rows:
             for batch in self._batches:
                 self._hold(batch)
-            file.close()
 
     def read(self) -> None:
         """Hold one more batch; of a file that is read already there is none, so it delays no
@@ -136,12 +118,7 @@ class _File:
             raise CorruptData(f"{self.path}: nulls in {_PROFILE}, expected none")
         profiles = _profiles(batch)
         if profiles[0] < self.last or (profiles[1:] < profiles[:-1]).any():
-            raise CorruptData(
-                f"{self.path}: profiles do not ascend; expected a sorted file",
-                hint="of raw, a file that another engine wrote, as rewrite_data_files does without "
-                "a sort order: impressions close --again --slot DATE sorts it",
-                reason="not_sorted",
-            )
+            raise not_sorted(self.path, "profiles")
         self.last = int(profiles[-1])
         if self._profiles != ALL_PROFILES:
             start, end = (_first(profiles, bound) for bound in self._profiles)
@@ -166,14 +143,16 @@ class _File:
         return self.last == math.inf and not self._held
 
 
-def _merged(waiting: list[_File]) -> Iterator[pa.RecordBatch]:
+def _merged(files: Sequence[_File]) -> Iterator[pa.RecordBatch]:
     """Pieces of complete profiles; the files stand in the order in which they begin."""
     at_hand: list[_File] = []
+    waiting = deque(files)
     while waiting or at_hand:
-        while waiting and waiting[0].begins <= _safe(at_hand):
-            at_hand.append(waiting.pop(0))
-            at_hand[-1].read()
         safe = _safe(at_hand)
+        while waiting and waiting[0].begins <= safe:
+            at_hand.append(waiting.popleft())
+            at_hand[-1].read()
+            safe = min(safe, at_hand[-1].last)
         in_order = sorted(at_hand, key=lambda file: file.place)
         if pieces := [(file, piece) for file in in_order for piece in file.take_below(safe)]:
             yield _joined(pieces)
@@ -223,32 +202,43 @@ def _safe(at_hand: Iterable[_File]) -> float:
     return min((file.last for file in at_hand), default=math.inf)
 
 
-def _may_hold(file: pq.ParquetFile, at: int, group: int, profiles: Profiles) -> bool:
-    known = file.metadata.row_group(group).column(at).statistics
-    if profiles == ALL_PROFILES or known is None or not known.has_min_max:
-        return True
-    return bool(known.max >= profiles[0] and known.min < profiles[1])
-
-
-def _begins(file: pq.ParquetFile, at: int, groups: Sequence[int], profiles: Profiles) -> float:
-    """The first profile of a sorted file; less than all where its footer does not say."""
+def _begins(known: Known, groups: Sequence[int], keys: Keys) -> float:
+    """The first profile of a sorted file, or less; less than all where its footer does not say."""
     if not groups:
         return -math.inf
-    known = file.metadata.row_group(groups[0]).column(at).statistics
-    if known is None or not known.has_min_max:
-        return -math.inf
-    return max(int(known.min), profiles[0])
+    bounds = known_bounds(known.metadata.row_group(groups[0]), known.columns, _PROFILE)
+    return -math.inf if bounds is None else max(bounds[0], keys.profiles[0])
+
+
+def _rows(known: Known, opened: Opened, group: int, keys: Keys) -> int:
+    """Rows of a row group that are read for a range, its profiles aside."""
+    if known.is_shared(group, keys):
+        return int(opened.of_shard(known, group, keys).num_rows)
+    return int(known.metadata.row_group(group).num_rows)
 
 
 def _batches(
-    file: pq.ParquetFile, groups: Sequence[int], columns: Sequence[str], batch_rows: int
+    known: Known,
+    opened: Opened,
+    groups: Sequence[int],
+    columns: Sequence[str],
+    batch_rows: int,
+    keys: Keys,
 ) -> Iterator[pa.RecordBatch]:
     """Row group by row group: a reader of several would fetch them all ahead."""
+    file: pq.ParquetFile | None = None
     for group in groups:
+        if known.is_shared(group, keys):
+            rows = opened.of_shard(known, group, keys)
+            yield from (rows.slice(at, batch_rows) for at in range(0, rows.num_rows, batch_rows))
+            continue
+        file = file or opened.file(known)
         batches = file.iter_batches(
             batch_rows, row_groups=[group], columns=list(columns), use_threads=False
         )
-        yield from (batch for batch in batches if batch.num_rows)
+        yield from (batch.select(list(columns)) for batch in batches if batch.num_rows)
+    if file is not None and file is not known.small:
+        file.close()
 
 
 def _part(batch: pa.RecordBatch, start: int, end: int) -> pa.RecordBatch:

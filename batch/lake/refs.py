@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 BRANCH_DAYS = 14
 TAG_DAYS = 90
+_AGES = {"max_ref_age_ms", "max_snapshot_age_ms", "min_snapshots_to_keep"}
 
 
 def set_branch(table: Table, branch: str, at: int | None) -> None:
@@ -42,7 +43,8 @@ def drop_branch(table: Table, branch: str) -> None:
 
 
 def fast_forward(table: Table, branch: str) -> int:
-    """Move main to the head of `branch`; returns that snapshot.
+    """Move main to the head of `branch`; returns that snapshot. How long main's own snapshots are
+    kept stays as somebody has set it.
 
     Raises:
         Conflict: main is none of its ancestors, or moved meanwhile.
@@ -51,8 +53,18 @@ def fast_forward(table: Table, branch: str) -> int:
     line = {commit.id for commit in snapshots.ancestry(snapshots.by_id(table), head)}
     if main is not None and main not in line:
         raise Conflict(f"main is no ancestor of {branch}")
-    _commit(table, snapshots.MAIN, _pointing(snapshots.MAIN, head, "branch", None))
+    moved = _pointing(snapshots.MAIN, head, "branch", None)
+    _commit(table, snapshots.MAIN, moved.model_copy(update=ages(table, snapshots.MAIN)))
     return head
+
+
+def ages(table: Table, name: str) -> dict[str, int]:
+    """How long a ref and its snapshots are kept: for an update that moves it, which would otherwise
+    drop that."""
+    there = table.metadata.refs.get(name)
+    if there is None:
+        return {}
+    return there.model_dump(include=_AGES, exclude_none=True, by_alias=False)
 
 
 def branch_at(branch: str, snapshot_id: int) -> Any:

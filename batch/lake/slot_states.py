@@ -46,7 +46,7 @@ def slot_states(table: Table, snapshot_id: int | None) -> dict[int, SlotState]:
                 undecided[slot] += open_
     marked: set[int] = set()
     if any(manifest.content != ManifestContent.DATA for manifest in manifests):
-        marked = {f.place[0] for f in live_files(table, snapshot_id) if f.deletes}
+        marked = {f.slot_ms for f in live_files(table, snapshot_id) if f.deletes}
     return {slot: SlotState(n, undecided[slot], slot in marked) for slot, n in rows.items()}
 
 

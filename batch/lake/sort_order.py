@@ -1,7 +1,8 @@
-"""The order of rows in a file of raw: profile, title, event time; and rows put in an order.
+"""The order of rows in a file of raw: shard, profile, title, event time; and rows put in an order.
 
-One number a row where the three fit into 63 bits together, which sorts several times as fast as
-three keys; the ranks of profiles stand for the profiles, and ages since the oldest event for times.
+One number a row where all fit into 63 bits together, which sorts several times as fast as several
+keys. The ranks of profiles by (shard, profile) stand for both, for a profile has one shard, and
+ages since the oldest event for times.
 """
 
 from __future__ import annotations
@@ -15,36 +16,45 @@ from impressions.core.decay import Int
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_OF_THE_PLACE = ("ingest_slot", "shard")
+KEYS = ("shard", "profile_id", "title_id", "event_time")
+"""Columns whose values `sort_order` takes."""
 
 
-def sort_order(profile_id: Int, title_id: Int, event_us: Int) -> Int:
-    """(n,) the places of the rows in ascending order of profile, title and event time."""
+def sort_order(shard: Int, profile_id: Int, title_id: Int, event_us: Int) -> Int:
+    """(n,) the places of the rows in ascending order of shard, profile, title and event time."""
     if not len(profile_id):
         return np.empty(0, np.int64)
-    profiles, rank = np.unique(profile_id, return_inverse=True)
+    profiles, first, rank = np.unique(profile_id, return_index=True, return_inverse=True)
+    rank = _inverse(np.lexsort((profiles, shard[first])))[rank]
     age = event_us - event_us.min()
     if not np.any(age % 1000):  # ours are whole milliseconds, which take ten bits less
         age //= 1000
     title_bits, age_bits = int(title_id.max()).bit_length(), int(age.max()).bit_length()
     if int(title_id.min()) < 0 or title_bits + age_bits + len(profiles).bit_length() > 63:
-        return np.lexsort((event_us, title_id, profile_id))
-    key = (rank.astype(np.int64) << (title_bits + age_bits)) | (title_id << age_bits) | age
+        return np.lexsort((event_us, title_id, rank))
+    key = (rank << (title_bits + age_bits)) | (title_id << age_bits) | age
     return np.argsort(key, kind="stable")
 
 
-def in_order(rows: pa.Table, order: Int, of_one_place: bool = True) -> pa.Table:
+def _inverse(order: Int) -> Int:
+    """(n,) at each value of a permutation, its place."""
+    found = np.empty(len(order), np.int64)
+    found[order] = np.arange(len(order))
+    return found
+
+
+def in_order(rows: pa.Table, order: Int, of_one_slot: bool = True) -> pa.Table:
     """Rows in an order, which leaves columns alone whose values are all the same.
 
     Args:
-        of_one_place: all of `rows` are, so slot and shard are such columns.
+        of_one_slot: all of `rows` are, so the slot is such a column.
     """
     import pyarrow as pa
 
     at, n = pa.array(order), rows.num_rows
     columns = [
         column.slice(0, len(order))
-        if (of_one_place and name in _OF_THE_PLACE) or _is_constant(column, n)
+        if (of_one_slot and name == "ingest_slot") or _is_constant(column, n)
         else column.take(at)
         for name, column in zip(rows.column_names, rows.columns, strict=True)
     ]

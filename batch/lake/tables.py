@@ -1,6 +1,6 @@
 """The four Iceberg tables of the batch path: names, columns, layout, and whether they fit.
 
-    raw        one row per valid impression, every copy kept; partitioned by (ingest_slot, shard)
+    raw        one row per valid impression, every copy kept; partitioned by ingest_slot
     rejected   what did not count, with the reason and the row as it came; partitioned by source
     ema        one row per (profile, title, location, tail day); partitioned by shard
     quality    one row per ingest day and segment (batch/quality); partitioned by month
@@ -9,6 +9,9 @@ Columns are optional because files of plain Spark are nullable; jobs audit nulls
 of a table are sorted locally (Iceberg's sort order; each writer sorts what it has), and no writer
 shuffles on its own: distribution-mode is none, jobs say how rows are dealt out. Columns have the
 types of Spark's SQL here; what Iceberg and Arrow call them follows.
+
+A table of an earlier version gets what it lacks before something is written to it: new columns,
+and of raw the layout, which was one file per slot and shard. Files that are there stay as they are.
 
 A table carries the numbers it was made with, the spec's fingerprint and P, as properties. Settings
 that differ are refused: a slot of another length or a shard of another P would be silently wrong.
@@ -111,7 +114,7 @@ QUALITY_COLUMNS = {
     "largest_profile": "bigint",
     "top_location": "bigint",  # impressions of the location that has most
     "titles": "bigint",  # of the whole day only, as the next two
-    "new_titles": "bigint",  # that none of the 28 days before had
+    "new_titles": "bigint",  # that nobody had in the 28 days before
     "title_sample": "binary",  # batch/quality/title_sample.py, little-endian
     "rejected_rows": "bigint",
     "rejected": "string",  # JSON: reason -> rows
@@ -153,7 +156,7 @@ _PROPERTIES = {
     QUALITY: _COMMON,
 }
 _LAYOUT = {
-    RAW: (("ingest_slot", "shard"), ("profile_id", "title_id", "event_time")),
+    RAW: (("ingest_slot",), ("shard", "profile_id", "title_id", "event_time")),
     REJECTED: (("source",), ("file", "row_number")),
     EMA: (("shard",), ("profile_id", "title_id", "location", "tail_day")),
     QUALITY: (("month",), ("day", "location", "device_type", "app_version")),
@@ -218,6 +221,12 @@ def require(settings: Settings, table: str, hint: str) -> Table:
             f"table {full_name(settings, table)} does not exist yet", hint=hint, reason="no_table"
         )
     return there
+
+
+def to_rewrite(settings: Settings, hint: str) -> Table:
+    """Raw as `require` gives it, in the layout in which files are written now."""
+    require(settings, RAW, hint)
+    return create_if_missing(settings, RAW)[0]
 
 
 def create_if_missing(settings: Settings, *tables: str) -> list[Table]:
@@ -301,7 +310,8 @@ def _made(catalog: Catalog, settings: Settings, table: str) -> Table:
     columns = arrow_schema(columns_of(table, settings.spec))
     if there := _load(catalog, table):
         _check_fits(settings, there)
-        return _with_dictionaries(_with_new_columns(there, columns), table)
+        there = _with_dictionaries(_with_new_columns(there, columns), table)
+        return _in_layout(there) if table == RAW else there
     schema = _numbered(columns)
     partition, order = _LAYOUT[table]
     try:
@@ -333,6 +343,48 @@ def _with_dictionaries(there: Table, table: str) -> Table:
         with there.transaction() as transaction:
             transaction.set_properties(wanted)
     return there
+
+
+def _in_layout(raw: Table) -> Table:
+    """Changes partitioning and sort order of a table that an earlier version made."""
+    from pyiceberg.exceptions import CommitFailedException
+
+    for left in reversed(range(_ATTEMPTS)):
+        if not _is_in_layout(raw):
+            try:
+                _change_layout(raw)
+            except CommitFailedException:  # another commit came first, maybe one that did this
+                if not left:
+                    raise
+                raw.refresh()
+    return raw
+
+
+def _is_in_layout(raw: Table) -> bool:
+    names, order = _LAYOUT[RAW]
+    fields = [field.name for field in raw.spec().fields]
+    return (
+        fields == list(names) and raw.sort_order().fields == _sort_order(raw.schema(), order).fields
+    )
+
+
+def _change_layout(raw: Table) -> None:
+    from pyiceberg.table.sorting import NullOrder
+    from pyiceberg.transforms import IdentityTransform
+
+    names, order = _LAYOUT[RAW]
+    if raw.metadata.format_version >= 3:
+        from batch.lake import format3
+
+        format3.allow(raw)
+    with raw.transaction() as transaction:
+        with transaction.update_spec() as spec:
+            for field in raw.spec().fields:
+                if field.name not in names:
+                    spec.remove_field(field.name)
+        with transaction.update_sort_order() as sorting:
+            for name in order:
+                sorting.asc(name, IdentityTransform(), NullOrder.NULLS_FIRST)
 
 
 def _load(catalog: Catalog, table: str) -> Table | None:

@@ -1,15 +1,16 @@
-"""One range of a partition: read, judged, sorted by slot, written as data files of both tables.
+"""Ranges of some partitions: read, judged, sorted by slot, written as data files of both tables.
 
 What is held of rows is bounded by bytes: when that much has come together it is sorted and written,
-and the range goes on. So a range becomes as many files as its bytes need, at least one per ingest
-slot. Nothing is committed here; a task that dies leaves files that no table names.
+and it goes on. Small ranges share a task, and its files: so a pass becomes as many files as its
+bytes need, at least one per task and ingest slot. Nothing is committed here; a task that dies
+leaves files that no table names.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ import numpy as np
 from batch.lake.arrow_columns import integers
 from batch.lake.cursor import source_of
 from batch.lake.data_file_writer import Target, write
-from batch.lake.sort_order import in_order, sort_order
+from batch.lake.sort_order import KEYS, in_order, sort_order
 from batch.landing import table_rows as rows_of
 from batch.landing.fetch import batches
 from batch.landing.plan import Loss, Range, losses_of
@@ -35,10 +36,13 @@ if TYPE_CHECKING:
 HELD_FACTOR = 4
 """Memory that sorting and writing take, as a multiple of the rows that are held."""
 
+TASK_RECORDS = 250_000
+"""Records that are worth a task, and files, of their own."""
+
 
 @dataclass(frozen=True)
 class Task:
-    """What to land; travels to Spark's executors.
+    """A range to land; travels to Spark's executors.
 
     Attributes:
         client: librdkafka's properties.
@@ -62,10 +66,12 @@ class Task:
 
 @dataclass(frozen=True)
 class Part:
-    """What became of a range: files that are written, not committed.
+    """What became of a range.
 
     Attributes:
-        rejected_from: offset of the first record whose rejected rows are among the files.
+        raw, rejected_files: files that are written, not committed. Those of a task are with its
+            first range; they hold rows of all of them.
+        rejected_from: offset of the first record whose rejected rows are written.
         carried: what its records leave to those that follow.   last: the last of them, if any.
         passed: records that bear their producer's time and were passed over.
         doubted: records whose stamp was so far ahead that they count with another time.
@@ -101,10 +107,33 @@ class Reading:
     doubted: int = 0
 
 
-def land(task: Task) -> Part:
-    """Reads the range and writes it."""
+def land(tasks: Sequence[Task]) -> list[Part]:
+    """Reads ranges, one after the other, and writes what they hold together."""
+    held = _Held(tasks[0])
+    parts = [_read(task, held) for task in tasks]
+    raw, rejected = held.close()
+    return [replace(parts[0], raw=raw, rejected_files=rejected), *parts[1:]]
+
+
+def shared(tasks: Sequence[Task], width: int) -> list[list[Task]]:
+    """Ranges that share a task and its files: as few tasks as their records need, and as many as
+    run at a time."""
+    records = sum(task.range.end - task.range.start for task in tasks)
+    of_each = records / max(1, min(len(tasks), max(width, -(-records // TASK_RECORDS))))
+    found: list[list[Task]] = []
+    held = of_each
+    for task in tasks:
+        if held >= of_each:
+            found.append([])
+            held = 0
+        found[-1].append(task)
+        held += task.range.end - task.range.start
+    return found
+
+
+def _read(task: Task, held: _Held) -> Part:
     part, spec, source = task.range, Spec(slot_ms=task.slot_ms), source_of(task.topic_id)
-    held, at = _Held(task, spec), Reading(Carried(part.ingest_ms, part.suspect_ms))
+    at = Reading(Carried(part.ingest_ms, part.suspect_ms))
     records = read = valid = 0
     reasons = Counter[str]()
     for values, offsets, ingest_ms, batch in judged(task, spec, at):
@@ -114,10 +143,9 @@ def land(task: Task) -> Part:
         valid += valid_rows.num_rows
         reasons.update(wrong["reason"].to_pylist())
         held.add(valid_rows, _not_before(wrong, task.rejected_from))
-    raw, rejected = held.close()
     counts = (records, read, valid, dict(reasons.most_common()))
     known = (at.carried, at.last, tuple(at.passed), at.doubted)
-    return Part(part, task.rejected_from, raw, rejected, *known, *counts)
+    return Part(part, task.rejected_from, (), (), *known, *counts)
 
 
 def judged(
@@ -141,10 +169,13 @@ def judged(
 
 @dataclass
 class _Held:
-    """Rows that wait to be sorted and written, and the files so far."""
+    """Rows that wait to be sorted and written, and the files so far.
+
+    Attributes:
+        task: one of those that share it.
+    """
 
     task: Task
-    spec: Spec
     raw: list[pa.Table] = field(default_factory=list)
     rejected: list[pa.Table] = field(default_factory=list)
     size_bytes: int = 0
@@ -169,7 +200,7 @@ class _Held:
 
         if self.raw:
             rows = pa.concat_tables(self.raw).unify_dictionaries()
-            self.raw_files += write_slots(self.task.raw, rows, self.task.range.partition)
+            self.raw_files += write_slots(self.task.raw, rows)
         if self.rejected:
             rows = pa.concat_tables(self.rejected)
             partition = {"source": source_of(self.task.topic_id)}
@@ -177,17 +208,16 @@ class _Held:
         self.raw, self.rejected, self.size_bytes = [], [], 0
 
 
-def write_slots(target: Target, rows: pa.Table, shard: int) -> list[DataFile]:
-    """Files of raw for rows of one shard: of each ingest slot its own, sorted."""
+def write_slots(target: Target, rows: pa.Table) -> list[DataFile]:
+    """Files of raw: of each ingest slot its own, sorted."""
     import pyarrow as pa
 
     files: list[DataFile] = []
     slots = integers(rows, "ingest_slot")
     for slot_us in np.unique(slots).tolist():
         of_slot = rows if (slots == slot_us).all() else rows.filter(pa.array(slots == slot_us))
-        keys = [integers(of_slot, name) for name in ("profile_id", "title_id", "event_time")]
-        partition = {"ingest_slot": slot_us, "shard": shard}
-        files += write(target, partition, in_order(of_slot, sort_order(*keys)))
+        order = sort_order(*(integers(of_slot, name) for name in KEYS))
+        files += write(target, {"ingest_slot": slot_us}, in_order(of_slot, order))
     return files
 
 

@@ -102,5 +102,5 @@ def _absent(job: Landing, before: Before, shard: int) -> tuple[int, list[DataFil
         lacking = held.absent(landed)
         if lacking.num_rows:
             count += lacking.num_rows
-            files += part.write_slots(target, lacking, shard)
+            files += part.write_slots(target, lacking)
     return count, files

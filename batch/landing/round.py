@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import chain
 
 from batch.lake import snapshots, tables
 from batch.lake.conflict import Conflict, retried
@@ -121,10 +122,11 @@ def _read(job: Landing, before: Before, ranges: Sequence[Range]) -> list[Part]:
         )
         for r in ranges
     ]  # fmt: skip
-    return job.runner.run(
-        "land", part.land, tasks,
-        discard=lambda done: discard(before.raw, appending.files_of(done)),
+    landed: list[list[Part]] = job.runner.run(
+        "land", part.land, part.shared(tasks, job.runner.width),
+        discard=lambda done: discard(before.raw, appending.files_of(chain.from_iterable(done))),
     )  # fmt: skip
+    return list(chain.from_iterable(landed))
 
 
 def _idle(job: Landing, before: Before) -> tuple[Before, Tally]:

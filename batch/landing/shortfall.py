@@ -26,8 +26,8 @@ import numpy as np
 from batch.lake import snapshots
 from batch.lake.arrow_columns import integers
 from batch.lake.cursor import Landed
-from batch.lake.data_file_rows import rows_of
-from batch.lake.data_files import LiveFile, Place, live_files, source_bounds
+from batch.lake.data_file_rows import ALL_KEYS, Keys, rows_of
+from batch.lake.data_files import LiveFile, live_files, source_bounds
 from batch.lake.snapshots import State
 from impressions.core import window
 from impressions.core.errors import Refused
@@ -59,7 +59,7 @@ def suspicious(state: State) -> bool:
     )
 
 
-def find(table: Table, state: State, spec: Spec) -> dict[Place, int]:
+def find(table: Table, state: State, spec: Spec) -> dict[tuple[int, int], int]:
     """Rows of the topic that are missing, by slot and shard. Reads metadata, then changed slots.
 
     Raises:
@@ -71,11 +71,11 @@ def find(table: Table, state: State, spec: Spec) -> dict[Place, int]:
     first_ms = window.first_slot_ms(reached_ms, spec)
     then_files, now_files = (live_files(table, at) for at in (state.landed_id, state.snapshot_id))
     changed = {f.identity for f in then_files} ^ {f.identity for f in now_files}
-    slots = {f.place[0] for f in (*then_files, *now_files) if f.identity in changed}
+    slots = {f.slot_ms for f in (*then_files, *now_files) if f.identity in changed}
     slots = {slot for slot in slots if slot >= first_ms}
     source = state.landed.source
     then, now = (
-        _counts(table, [f for f in files if f.place[0] in slots], source)
+        _counts(table, [f for f in files if f.slot_ms in slots], source)
         for files in (then_files, now_files)
     )
     for (slot, shard), count in now.items():
@@ -98,20 +98,18 @@ def recovered(table: Table, snapshot_id: int | None, start: Landed) -> Landed | 
     single row that is weeks ahead of all others does not decide how far raw is complete.
     """
     cursors, first_ms = list(start.cursors), None
-    files = sorted(live_files(table, snapshot_id), key=lambda file: file.place)
-    for (_, shard), of_place in groupby(files, key=lambda file: file.place):
-        offsets, ingest_ms = _records(table, of_place, start.source)
-        if not len(offsets):
-            continue
-        before = cursors[shard]
-        after = _following(ingest_ms, before.carried)
-        cursors[shard] = replace(
-            before,
-            next_offset=max(before.next_offset, int(offsets[-1]) + 1),
-            ingest_ms=after.newest_ms,
-            suspect_ms=after.suspect_ms,
-        )
-        first_ms = min(first_ms or int(ingest_ms.min()), int(ingest_ms.min()))
+    files = sorted(live_files(table, snapshot_id), key=lambda file: file.slot_ms)
+    for _, of_slot in groupby(files, key=lambda file: file.slot_ms):
+        for shard, offsets, ingest_ms in _records(table, of_slot, start.source):
+            before = cursors[shard]
+            after = _following(ingest_ms, before.carried)
+            cursors[shard] = replace(
+                before,
+                next_offset=max(before.next_offset, int(offsets[-1]) + 1),
+                ingest_ms=after.newest_ms,
+                suspect_ms=after.suspect_ms,
+            )
+            first_ms = min(first_ms or int(ingest_ms.min()), int(ingest_ms.min()))
     return None if first_ms is None else replace(start, cursors=tuple(cursors), first_ms=first_ms)
 
 
@@ -120,16 +118,23 @@ def _following(ingest_ms: Int, before: Carried) -> Carried:
     return ingest_times(ingest_ms, before, lambda: ingest_ms)[1]
 
 
-def _records(table: Table, files: Iterable[LiveFile], source: str) -> tuple[Int, Int]:
-    """(r,) offsets, ascending, and ingest times of the records that rows of a topic come from."""
+def _records(
+    table: Table, files: Iterable[LiveFile], source: str
+) -> Iterator[tuple[int, Int, Int]]:
+    """By shard, of the records that rows of a topic come from: (r,) offsets, ascending, and ingest
+    times."""
+    columns = ("shard", "log_offset", "ingest_time")
     pieces = [
-        np.stack((integers(rows, "log_offset"), integers(rows, "ingest_time") // 1000))
-        for rows in _rows_of(table, files, source, ("log_offset", "ingest_time"))
+        np.stack([integers(rows, name) for name in columns])
+        for rows in _rows_of(table, files, source, columns)
     ]
-    offsets, ingest_ms = np.concatenate([np.zeros((2, 0), np.int64), *pieces], axis=1)
-    order = np.lexsort((ingest_ms, offsets))
-    records, first = np.unique(offsets[order], return_index=True)
-    return records, ingest_ms[order][first]
+    every = np.concatenate([np.zeros((3, 0), np.int64), *pieces], axis=1)
+    every[2] //= 1000
+    shards, offsets, ingest_ms = every[:, np.lexsort(every[::-1])]
+    for shard in np.unique(shards).tolist():
+        of_shard = shards == shard
+        records, first = np.unique(offsets[of_shard], return_index=True)
+        yield shard, records, ingest_ms[of_shard][first]
 
 
 @dataclass(frozen=True)
@@ -143,6 +148,7 @@ class Held:
     table: Table
     files: tuple[LiveFile, ...]
     source: str
+    of_shard: Keys
     keys: Int
     counts: Int
 
@@ -176,32 +182,43 @@ class Held:
     def _identities(self, keys: Int) -> Iterator[tuple[object, ...]]:
         import pyarrow as pa
 
-        for rows in _rows_of(self.table, self.files, self.source, _IDENTITY):
+        for rows in _rows_of(self.table, self.files, self.source, _IDENTITY, self.of_shard):
             yield from _identities(rows.filter(pa.array(np.isin(_keys(rows), keys))))
 
 
 def held(table: Table, snapshot_id: int | None, source: str, shard: int) -> Held:
     """Reads offsets and indexes of one shard's rows of a topic."""
-    files = live_files(table, snapshot_id, lambda partition: partition["shard"] == shard)
+    own = Keys((shard, shard + 1))
+    files = [file for file in live_files(table, snapshot_id) if file.may_hold(own.shards)]
     columns = ("log_offset", "log_index")
-    pieces = [_keys(rows) for rows in _rows_of(table, files, source, columns)]
+    pieces = [_keys(rows) for rows in _rows_of(table, files, source, columns, own)]
     keys = np.concatenate([np.zeros(0, np.int64), *pieces])
-    return Held(table, tuple(files), source, *np.unique(keys, return_counts=True))
+    return Held(table, tuple(files), source, own, *np.unique(keys, return_counts=True))
 
 
-def _counts(table: Table, files: Iterable[LiveFile], source: str) -> Counter[Place]:
-    """Rows of a topic by place; read only where a file also holds other rows, or deleted ones."""
-    counts: Counter[Place] = Counter()
+def _counts(table: Table, files: Iterable[LiveFile], source: str) -> Counter[tuple[int, int]]:
+    """Rows of a topic by slot and shard; a file of one shard is read only where it also holds other
+    rows, or deleted ones."""
+    counts: Counter[tuple[int, int]] = Counter()
     for file in files:
-        if source_bounds(table, file) == (source, source) and not file.deletes:
-            counts[file.place] += file.data.record_count
-        else:
-            counts[file.place] += sum(map(len, _rows_of(table, [file], source, ())))
+        first, end = file.shards
+        is_pure = source_bounds(table, file) == (source, source) and not file.deletes
+        if is_pure and end == first + 1:
+            counts[file.slot_ms, first] += file.data.record_count
+            continue
+        for rows in _rows_of(table, [file], source, ("shard",)):
+            shards, here = np.unique(integers(rows, "shard"), return_counts=True)
+            for shard, count in zip(shards.tolist(), here.tolist(), strict=True):
+                counts[file.slot_ms, shard] += count
     return counts
 
 
 def _rows_of(
-    table: Table, files: Iterable[LiveFile], source: str, columns: Sequence[str]
+    table: Table,
+    files: Iterable[LiveFile],
+    source: str,
+    columns: Sequence[str],
+    keys: Keys = ALL_KEYS,
 ) -> Iterator[pa.Table]:
     """Rows of a source; files whose bounds exclude it stay closed."""
     import pyarrow as pa
@@ -210,7 +227,7 @@ def _rows_of(
     for file in files:
         low, high = source_bounds(table, file)
         if low is None or low <= source <= high:
-            for rows in rows_of(file, table.io, table.schema(), ("source", *columns)):
+            for rows in rows_of(file, table.io, table.schema(), ("source", *columns), keys):
                 mine = pc.equal(rows["source"].cast(pa.string()), source)
                 yield rows.filter(pc.fill_null(mine, False))
 

@@ -19,7 +19,7 @@ import numpy as np
 from batch.quality.expected import known
 from batch.quality.findings import ABSOLUTE, Finding
 from batch.quality.series import Series
-from impressions.settings.sections import Quality
+from impressions.settings.sections.batch import Quality
 
 
 def absolute_rules(

@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 
 from batch.quality import dwell_bins, title_sample
 from batch.quality.segments import GROUPINGS, OTHER, UNKNOWN, Segment
-from batch.quality.title_sample import Hashes
+from batch.quality.title_sample import Hashes, Seen
 from impressions.core.decay import Float, Int
 
 MINUTE_US, HOUR_US, DAY_US = 60_000_000, 3_600_000_000, 86_400_000_000
@@ -84,6 +84,7 @@ class Counts:
         where: (m,) segment * WIDTH + column.   amount: (m,) what is counted there.
         largest: (profile, impressions) of each segment.
         titles: a sample of the titles (title_sample.py).
+        title_bits: (segments, bytes) which of the sample each segment has, packed.
     """
 
     segments: tuple[Segment, ...] = ()
@@ -91,6 +92,12 @@ class Counts:
     amount: Int = field(default_factory=lambda: np.zeros(0, np.int64))
     largest: tuple[tuple[int, int], ...] = ()
     titles: Hashes = field(default_factory=lambda: title_sample.NONE)
+    title_bits: NDArray[np.uint8] = field(default_factory=lambda: np.zeros((0, 0), np.uint8))
+
+    @property
+    def seen(self) -> Seen:
+        """(segments, titles) whether a segment has a title of the sample."""
+        return np.unpackbits(self.title_bits, axis=1, count=len(self.titles)).astype(np.bool_)
 
     def dense(self) -> Int:
         """(segments, WIDTH)."""
@@ -110,6 +117,7 @@ def count(rows: Rows, slot_us: int) -> Counts:
     order, rank, pair = _ranks(profile, rows.ingest_us[counts] // slot_us)
     mine, of_rank = cell[counts][order], profile[order][np.searchsorted(rank, np.arange(_n(rank)))]
     one_slot = _n(pair) == _n(rank)
+    titles, of_cells = title_sample.sampled(rows.title_id[counts], cell[counts], len(names))
     parts = []
     for grouping in GROUPINGS:
         segments, of_cell = _grouped(names, grouping)
@@ -123,10 +131,10 @@ def count(rows: Rows, slot_us: int) -> Counts:
             (int(of_rank[who]), int(n)) if n else (0, 0)
             for n, who in zip(*together[1:3], strict=True)
         ]
-        parts.append(_sparse(segments, summed, most))
-    titles = title_sample.sample_of(rows.title_id[counts])
-    whole = added(parts)
-    return Counts(whole.segments, whole.where, whole.amount, whole.largest, titles)
+        seen = np.zeros((len(segments), len(titles)), np.bool_)
+        np.logical_or.at(seen, of_cell, of_cells)
+        parts.append(_sparse(segments, summed, most, titles, seen))
+    return added(parts)
 
 
 def added(parts: Iterable[Counts]) -> Counts:
@@ -145,18 +153,28 @@ def added(parts: Iterable[Counts]) -> Counts:
             profiles[i][profile] = profiles[i].get(profile, 0) + n
     largest = [max(of.items(), key=lambda pair: (pair[1], -pair[0])) for of in profiles]
     titles = title_sample.joined(part.titles for part in parts)
-    shaped = _sparse(list(place), table.reshape(len(place), WIDTH), largest)
-    return Counts(shaped.segments, shaped.where, shaped.amount, shaped.largest, titles)
+    seen = np.zeros((len(place), len(titles)), np.bool_)
+    for part in parts:
+        rows = [place[segment] for segment in part.segments]
+        seen[rows] |= title_sample.seen_in(titles, part.titles, part.seen)
+    return _sparse(list(place), table.reshape(len(place), WIDTH), largest, titles, seen)
 
 
 def _n(rank: Int) -> int:
     return int(rank[-1]) + 1 if len(rank) else 0
 
 
-def _sparse(segments: Sequence[Segment], table: Int, largest: Sequence[tuple[int, int]]) -> Counts:
+def _sparse(
+    segments: Sequence[Segment],
+    table: Int,
+    largest: Sequence[tuple[int, int]],
+    titles: Hashes,
+    seen: Seen,
+) -> Counts:
     flat = table.reshape(-1)
     where = np.flatnonzero(flat)
-    return Counts(tuple(segments), where, flat[where], tuple(largest))
+    bits = np.packbits(seen, axis=1)
+    return Counts(tuple(segments), where, flat[where], tuple(largest), titles, bits)
 
 
 def _cells(rows: Rows) -> tuple[Int, list[tuple[str, str, str]]]:

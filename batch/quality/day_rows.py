@@ -51,7 +51,8 @@ class DayRow:
         squares: of the impressions of each profile, added.
         hours: (24,) impressions by the hour of their event time, UTC.
         by_hour: name of BY_HOUR -> (24,) by the hour of ingest, UTC.
-        titles, new_titles: of the day, and those that none of the days before had; of `all` only.
+        titles, new_titles: of the segment, and those that none of the days before had, in whatever
+            segment.   title_sample: of the day; of `all` only.
         rejected: reason -> rows.
     """
 
@@ -112,6 +113,9 @@ def rows_of_day(
         largest.setdefault(segment, (0, 0))
     table.setdefault(ALL, np.zeros(WIDTH, np.int64))
     largest.setdefault(ALL, (0, 0))
+    seen = dict(zip(counts.segments, counts.seen, strict=True))
+    nothing = np.zeros(len(counts.titles), np.bool_)
+    is_new = title_sample.are_new(counts.titles, earlier_titles)
     rows = []
     for grouping in GROUPINGS:
         pooled = _pooled(grouping, table, reasons, least)
@@ -121,10 +125,14 @@ def rows_of_day(
             sums = np.sum([table[one] for one in members], axis=0)
             most = max((largest[one] for one in members), key=_size)
             why = _summed(reasons.get(one, {}) for one in members)
-            rows.append(_row(day, segment, sums, most, why, files))
-    titles = title_sample.distinct(counts.titles)
-    new = title_sample.new_in(counts.titles, earlier_titles)
-    rows[0] = replace(rows[0], titles=titles, new_titles=new, title_sample=counts.titles)
+            its = np.any([seen.get(one, nothing) for one in members], axis=0)
+            row = _row(day, segment, sums, most, why, files)
+            rows.append(replace(
+                row,
+                titles=title_sample.distinct(counts.titles, int(its.sum())),
+                new_titles=title_sample.new_in(counts.titles, is_new, its),
+            ))  # fmt: skip
+    rows[0] = replace(rows[0], title_sample=counts.titles)
     return rows
 
 

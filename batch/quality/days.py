@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from batch.lake.data_files import LiveFile, Place, live_files
+from batch.lake.data_files import LiveFile, live_files
 from batch.lake.slot_states import slot_states
 from impressions.core.spec import DAY_MS
 
@@ -22,15 +22,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Day:
-    """A day of raw, and its files by place."""
+    """A day of raw, and its files by slot."""
 
     number: int
-    places: dict[Place, tuple[LiveFile, ...]]
+    slots: dict[int, tuple[LiveFile, ...]]
 
     @property
     def files(self) -> str:
         """Equal for equal content."""
-        return files_name(file for files in self.places.values() for file in files)
+        return files_name(file for files in self.slots.values() for file in files)
 
 
 def files_name(files: Iterable[LiveFile]) -> str:
@@ -43,16 +43,16 @@ def closed_days(raw: Table, snapshot_id: int | None, until_ms: int) -> dict[int,
     """Days that end by `until_ms`, all of whose slots are closed; from metadata."""
     states = slot_states(raw, snapshot_id)
     open_days = {slot // DAY_MS for slot, state in states.items() if not state.closed}
-    places: dict[int, dict[Place, list[LiveFile]]] = {}
+    slots: dict[int, dict[int, list[LiveFile]]] = {}
 
     def wanted(partition: object) -> bool:
         day = partition["ingest_slot"] // 1000 // DAY_MS  # type: ignore[index]
         return day not in open_days and (day + 1) * DAY_MS <= until_ms
 
     for file in live_files(raw, snapshot_id, wanted):
-        of_day = places.setdefault(file.place[0] // DAY_MS, {})
-        of_day.setdefault(file.place, []).append(file)
+        of_day = slots.setdefault(file.slot_ms // DAY_MS, {})
+        of_day.setdefault(file.slot_ms, []).append(file)
     return {
-        day: Day(day, {place: tuple(files) for place, files in sorted(of.items())})
-        for day, of in sorted(places.items())
+        day: Day(day, {slot: tuple(files) for slot, files in sorted(of.items())})
+        for day, of in sorted(slots.items())
     }

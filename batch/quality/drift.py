@@ -19,7 +19,7 @@ from batch.quality.findings import Finding
 from batch.quality.measures import measures_of
 from batch.quality.series import Series
 from impressions.core.decay import Float
-from impressions.settings.sections import Quality
+from impressions.settings.sections.batch import Quality
 
 _DRIFTING = ("impressions", "impressions_per_profile", "plays_per_impression", "dwell_median_s")
 _SAME_WAY = 0.8

@@ -20,6 +20,8 @@ from impressions.core.decay import Float, Int
 
 MAD_TO_SIGMA = 1.4826
 TREND_WEEKS = 3
+RECENT_DAYS = 7
+"""So many days right before a day are looked at beside the weeks."""
 _STEEPEST = np.log(1.35)  # a week; more is a fault, not growth
 
 
@@ -30,6 +32,12 @@ class Expected:
     value: Float
     spread: Float
     weeks: Int
+
+
+def weeks_before(day: int, weeks: int) -> Int:
+    """The same weekday of so many weeks, last week first; never the very first day."""
+    days = day - 7 * np.arange(1, weeks + 1)
+    return days[days >= 1]
 
 
 def from_weeks(history: Float) -> Expected:

@@ -20,15 +20,21 @@ from functools import lru_cache
 
 import numpy as np
 
-from batch.quality.expected import TREND_WEEKS, known, median, with_trend
+from batch.quality.expected import (
+    RECENT_DAYS,
+    TREND_WEEKS,
+    known,
+    median,
+    weeks_before,
+    with_trend,
+)
 from batch.quality.findings import Finding, weekday
 from batch.quality.measures import people_of
 from batch.quality.segments import Segment
 from batch.quality.series import Series
 from impressions.core.decay import Float, Int
-from impressions.settings.sections import Quality
+from impressions.settings.sections.batch import Quality
 
-RECENT_DAYS = 7
 _FEW_WEEKS = 1.5
 """Times the bound, while a spread is not known."""
 _OF_PEOPLE = 3.5
@@ -46,8 +52,7 @@ def hours_moved(
         history: (days, segments, 24) shares, NaN left out.
         volumes: (days, segments) impressions, NaN left out.
     """
-    weeks = day - 7 * np.arange(1, limits.weeks + 1)
-    weeks = weeks[weeks >= 1]
+    weeks = weeks_before(day, limits.weeks)
     came = known(series["impressions"][day])
     judged = np.array([s.location is None and not s.is_pooled for s in series.segments])
     judged &= came >= limits.min_impressions

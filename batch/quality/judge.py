@@ -33,10 +33,9 @@ from batch.quality.hours import hours_moved
 from batch.quality.measures import Measure, measures_of
 from batch.quality.series import Series, series_of
 from batch.quality.since import with_hours
-from impressions.core.decay import Float, Int
-from impressions.settings.sections import Quality
+from impressions.core.decay import Float
+from impressions.settings.sections.batch import Quality
 
-RECENT_DAYS = 7
 Mask = NDArray[np.bool_]
 STEADY_WEEKS, UNSTEADY = 5, 1.4
 """With fewer weeks the bounds of volume are so much wider, in logarithms: 0.55 instead of 0.65."""
@@ -110,7 +109,7 @@ def _absolute(
     found: Sequence[Finding],
 ) -> list[Finding]:
     """What absolute rules say of segments without weeks of history, and nothing said yet."""
-    weeks = _weeks_before(series, day, limits)
+    weeks = what.weeks_before(day, limits.weeks)
     pairs = zip(measures, clean, strict=True)
     blank = {m.name: np.asarray(np.isnan(past[weeks]).all(axis=0)) for m, past in pairs}
     reported = {(one.measure, one.segment) for one in found}
@@ -118,16 +117,10 @@ def _absolute(
     return [one for one in rules if (one.measure, one.segment) not in reported]
 
 
-def _weeks_before(series: Series, day: int, limits: Quality) -> Int:
-    """Rows of the same weekday, last week first."""
-    weeks = day - 7 * np.arange(1, limits.weeks + 1)
-    return weeks[weeks >= 1]
-
-
 def _of_day(
     series: Series, measure: Measure, history: Float, day: int, limits: Quality
 ) -> Iterator[Finding]:
-    weeks = _weeks_before(series, day, limits)
+    weeks = what.weeks_before(day, limits.weeks)
     usual = _expected(measure, history[weeks])
     recent = _recent(measure, history, day)
     own = _deviates(measure, usual, day, limits)
@@ -192,7 +185,7 @@ def _last(history: Float) -> Expected:
 
 
 def _recent(measure: Measure, history: Float, day: int) -> Expected:
-    days = history[max(1, day - RECENT_DAYS) : day]
+    days = history[max(1, day - what.RECENT_DAYS) : day]
     return what.from_weeks(days) if measure.kind == "share" else what.from_weeks_log(days)
 
 
@@ -203,7 +196,7 @@ def _unlike_days(measure: Measure, history: Float, day: int) -> Mask:
     if measure.kind == "volume":
         return unlike
     high, low = (bound / 2 for bound in _bounds(measure))
-    for before in history[max(1, day - RECENT_DAYS) : day]:
+    for before in history[max(1, day - what.RECENT_DAYS) : day]:
         moved = _moved(measure, measure.value[day], before)
         with np.errstate(invalid="ignore"):
             unlike &= np.isnan(moved) | (moved > high) | (moved < -low)

@@ -23,10 +23,11 @@ from typing import Literal
 import numpy as np
 
 from batch.quality.expected import known, median
-from batch.quality.segments import ALL, Segment
+from batch.quality.segments import Segment
 from batch.quality.series import Series
+from batch.quality.title_sample import KEPT
 from impressions.core.decay import Float
-from impressions.settings.sections import Quality
+from impressions.settings.sections.batch import Quality
 
 Kind = Literal["volume", "ratio", "share"]
 _FEW = 0.2  # so many times the usual share of other locations than the largest
@@ -226,15 +227,21 @@ def _is_no_location(segment: Segment) -> bool:
 
 
 def _new_titles(series: Series, limits: Quality) -> Measure:
-    def noise(n: Float, expected: Float) -> Float:
-        return np.sqrt(1 / np.maximum(np.minimum(n, 1000), 1))
+    """Of a segment: how much more of its titles are new than of those that it does not have. When
+    a catalogue grows, everybody has titles that nobody had; a producer that sends wrong ones is
+    alone with them. Not of locations: one may be there to show what has just come."""
 
-    value = _over(series["new_titles"], series["titles"])
+    def noise(n: Float, expected: Float) -> Float:
+        return np.sqrt(1 / np.maximum(n, 1))
+
+    new, titles = series["new_titles"], series["titles"]
+    of_others = _over(new[:, :1] - new, titles[:, :1] - titles)
+    value = np.maximum(_over(new, titles) - known(of_others), 0.0)
     value[:7] = np.nan  # everything is new where nothing is known
-    bound = limits.new_titles_change
+    of_sample = np.minimum(1.0, _over(np.array(KEPT), titles[:, :1]))  # what is counted by
     return Measure(
-        "share_new_titles", "share", value, series["titles"], noise, None, bound,
-        of=lambda segment: segment == ALL,
+        "share_new_titles", "share", value, titles * of_sample, noise, None,
+        limits.new_titles_change, of=_is_no_location,
     )  # fmt: skip
 
 

@@ -3,6 +3,9 @@
 Titles are hashed, and the K smallest hashes are the sample: two samples together give that of both,
 and a title that is in today's sample would have been in that of any day that had it. So the share
 of titles that are new is counted on the sample. A catalogue of up to K titles is exact.
+
+Of each segment is known which titles of the day's sample it has: a row of bits (`Seen`). So its new
+titles are counted by the same sample, and nothing more is kept of days before.
 """
 
 from __future__ import annotations
@@ -16,6 +19,8 @@ from impressions.core.decay import Int
 
 Hashes = NDArray[np.uint64]
 """(k,) ascending, distinct."""
+Seen = NDArray[np.bool_]
+"""(segments, k) whether a segment has a title of the sample."""
 
 KEPT = 512
 NONE: Hashes = np.zeros(0, np.uint64)
@@ -24,7 +29,29 @@ _TOP = 1 << 64
 
 def sample_of(titles: Int) -> Hashes:
     """The sample of (n,) titles in any order, repeated or not."""
+    return _smallest(_hashed(titles))
+
+
+def sampled(titles: Int, group: Int, groups: int) -> tuple[Hashes, Seen]:
+    """The sample of (n,) titles, and which of it each group has; `group`: (n,) of each title."""
     hashes = _hashed(titles)
+    sample = _smallest(hashes)
+    seen = np.zeros((groups, len(sample)), np.bool_)
+    if len(sample):
+        rows = np.flatnonzero(hashes <= sample[-1])
+        seen[group[rows], np.searchsorted(sample, hashes[rows])] = True
+    return sample, seen
+
+
+def seen_in(whole: Hashes, sample: Hashes, seen: Seen) -> Seen:
+    """Which titles of `whole`, a sample that `sample` went into, are seen."""
+    kept = sample <= whole[-1] if len(whole) else np.zeros(len(sample), np.bool_)
+    result = np.zeros((len(seen), len(whole)), np.bool_)
+    result[:, np.searchsorted(whole, sample[kept])] = seen[:, kept]
+    return result
+
+
+def _smallest(hashes: Hashes) -> Hashes:
     shift = max(0, (len(hashes) // (8 * KEPT)).bit_length())
     while True:
         some = hashes if not shift else hashes[hashes < np.uint64(_TOP >> shift)]
@@ -39,25 +66,29 @@ def joined(samples: Iterable[Hashes]) -> Hashes:
     return np.unique(np.concatenate([NONE, *samples]))[:KEPT]
 
 
-def distinct(sample: Hashes) -> int:
-    """About how many titles there are; exact below KEPT."""
+def distinct(sample: Hashes, of: int | None = None) -> int:
+    """About how many titles there are; exact below KEPT. `of`: so many of the sample are meant."""
+    n = len(sample) if of is None else of
     if len(sample) < KEPT:
-        return len(sample)
-    return round((KEPT - 1) * _TOP / float(sample[-1]))
+        return n
+    return round(n * (KEPT - 1) / KEPT * _TOP / float(sample[-1]))
 
 
-def new_in(sample: Hashes, earlier: Iterable[Hashes]) -> int:
-    """About how many titles of `sample` no earlier sample had."""
+def are_new(sample: Hashes, earlier: Iterable[Hashes]) -> NDArray[np.float64]:
+    """(k,) 1 for a title of `sample` that no earlier sample had, 0 for another one; NaN where that
+    cannot be told: a full sample says nothing of hashes above its last one."""
     known = [one for one in earlier if len(one)]
-    if not len(sample) or not known:
-        return 0
-    # A full sample says nothing of hashes above its last one.
-    reach = min([_TOP, *(int(one[-1]) for one in (*known, sample) if len(one) == KEPT)])
-    comparable = sample[sample <= np.uint64(min(reach, _TOP - 1))]
-    if not len(comparable):
-        return 0
-    is_new = ~np.isin(comparable, np.concatenate(known))
-    return round(float(is_new.mean()) * distinct(sample))
+    if not known:
+        return np.full(len(sample), np.nan)
+    reach = min([_TOP - 1, *(int(one[-1]) for one in known if len(one) == KEPT)])
+    is_new = ~np.isin(sample, np.concatenate(known))
+    return np.where(sample <= np.uint64(reach), is_new.astype(np.float64), np.nan)
+
+
+def new_in(sample: Hashes, is_new: NDArray[np.float64], seen: NDArray[np.bool_]) -> int:
+    """About how many titles that are seen, (k,), are new."""
+    told = is_new[seen & ~np.isnan(is_new)]
+    return round(float(told.mean()) * distinct(sample, int(seen.sum()))) if len(told) else 0
 
 
 def _hashed(titles: Int) -> Hashes:

@@ -22,7 +22,6 @@ One round, and many:
     round        one round
     outcome      its report
     rotation     how far the rotation through all profiles has come
-    status       the same, as `impressions status` asks for it
     metrics      of the service
     service      rounds without end
     verb         `impressions reconcile`

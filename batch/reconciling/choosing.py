@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from batch.lake.data_files import LiveFile, bound
+from batch.lake.data_files import bound
 from batch.reconciling.landed import LandedTable
 from impressions.core.decay import Int
 from impressions.core.item import MAX_PROFILE
@@ -52,15 +52,19 @@ def sampled(
         since_ms: only such that have events ingested since that slot.
     """
     rng, taken, chosen = random.Random(seed), set[int](), dict[int, list[Int]]()
-    files = [f for shard in shards for f in raw.files.get(shard, ()) if _holds(f, since_ms)]
-    rows = [file.data.record_count for file in files]
+    files = [
+        (shard, file)
+        for shard in shards
+        for file in raw.files.get(shard, ())
+        if file.slot_ms + DAY_MS > since_ms
+    ]
+    rows = [file.data.record_count for _, file in files]
     for _ in range(4 * (n // RUN + 1)):
         if len(taken) >= n or not files:
             break
-        (file,) = rng.choices(files, rows)
+        ((shard, file),) = rng.choices(files, rows)
         low, high = (bound(raw.table, file.data, "profile_id", upper=up) for up in (False, True))
         start = rng.randint(low or 0, MAX_PROFILE if high is None else high)
-        shard = file.place[1]
         run = raw.next_profiles(shard, start, min(RUN, n - len(taken)), since_ms)
         run = run[[profile not in taken for profile in run.tolist()]]
         if len(run):
@@ -89,7 +93,3 @@ def next_in_turn(
         left -= len(run)
         at = Place(shard, int(run[-1]) + 1)
     return chosen, at
-
-
-def _holds(file: LiveFile, since_ms: int) -> bool:
-    return bool(file.partition["ingest_slot"] // 1000 + DAY_MS > since_ms)

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from batch.closing.duplicates import groups_of
+from batch.jobs.occurrences import occurrence
 from batch.lake.cursor import SOURCE_PREFIX
 from impressions.core.decay import Float, Int, weights
 from impressions.core.spec import MEASURES, Adds, Spec
@@ -140,11 +141,7 @@ def _once(raw: Events) -> Events:
     most = np.zeros(group.max() + 1, np.int64)
     np.maximum.at(most, group[per_file], np.bincount(in_file))
     of_group = np.bincount(group)
-    order = np.argsort(group, kind="stable")
-    place = np.empty(len(raw), np.int64)
-    starts = np.cumsum(of_group) - of_group
-    place[order] = np.arange(len(raw)) - starts[group[order]]
-    kept = np.flatnonzero(place < most[group])
+    kept = np.flatnonzero(occurrence(group) < most[group])
     return replace(raw, in_raw=of_group[group] // most[group]).take(kept).in_order()
 
 
@@ -152,11 +149,7 @@ def _shared(in_raw: Int, in_topic: Int, group: Int, is_topic: NDArray[np.bool_])
     """How many of raw's copies each of a group's events of the topic has: the first ones have
     theirs, where there are fewer than events."""
     place = np.zeros(len(group), np.int64)
-    order = np.flatnonzero(is_topic)
-    order = order[np.argsort(group[order], kind="stable")]
-    of_group = np.bincount(group[order], minlength=group.max(initial=0) + 1)
-    starts = np.cumsum(of_group) - of_group
-    place[order] = np.arange(len(order)) - starts[group[order]]
+    place[is_topic] = occurrence(group[is_topic])
     safe = np.maximum(in_topic, 1)
     return in_raw // safe + (place < in_raw % safe)
 

@@ -1,6 +1,6 @@
 """What raw holds of some profiles: one snapshot of the table, read file by file.
 
-Files are sorted by profile and say which profiles they hold, row groups too, so profiles that are
+Files are sorted by shard and profile and say which they hold, row groups too, so profiles that are
 neighbours cost little more than one: a run of them is read together. What is held is bounded:
 more rows than fit are refused, and the caller asks for fewer profiles.
 """
@@ -16,7 +16,16 @@ import numpy as np
 from batch.lake import snapshots, tables
 from batch.lake.arrow_columns import integers
 from batch.lake.cursor import Cursor, Landed
-from batch.lake.data_file_rows import Profiles, opened, read_group, rows_of
+from batch.lake.data_file_rows import (
+    Keys,
+    Profiles,
+    known_bounds,
+    may_hold,
+    opened,
+    read_group,
+    rows_of,
+    within,
+)
 from batch.lake.data_files import LiveFile, bound, live_files
 from batch.reconciling.events import NOT_READ, Events, joined, no_events
 from impressions.core import window
@@ -75,9 +84,9 @@ class LandedTable:
             CorruptData: naming the file.
         """
         parts, held = [no_events(self.spec)], 0
-        profiles = int(wanted[0]), int(wanted[-1]) + 1
-        for number, file in enumerate(self._files(shard, profiles)):
-            for rows in rows_of(file, self.table.io, self.table.schema(), _COLUMNS, profiles):
+        keys = Keys((shard, shard + 1), (int(wanted[0]), int(wanted[-1]) + 1))
+        for number, file in enumerate(self._files(shard, keys.profiles)):
+            for rows in rows_of(file, self.table.io, self.table.schema(), _COLUMNS, keys):
                 part = events_of(rows, number, self.spec)
                 part = part.take(np.flatnonzero(np.isin(part.profile_id, wanted)))
                 parts.append(part)
@@ -95,9 +104,9 @@ class LandedTable:
         """
         found, complete_to = [np.empty(0, np.int64)], (1 << 63) - 1
         for file in self._files(shard, (start, 1 << 63)):
-            if file.partition["ingest_slot"] // 1000 + DAY_MS > since_ms:
+            if file.slot_ms + DAY_MS > since_ms:
                 try:
-                    profiles, next_group = self._first_profiles(file, start)
+                    profiles, next_group = self._first_profiles(file, shard, start)
                 except CorruptData as error:  # its profiles have other files, which will say it
                     log.warning("unreadable", error=error.message)
                     continue
@@ -106,25 +115,28 @@ class LandedTable:
         every = np.unique(np.concatenate(found))
         return every[every <= complete_to][:most]
 
-    def _first_profiles(self, file: LiveFile, start: int) -> tuple[Int, int]:
-        """Profiles from `start` on in the first row group that has any, and the first profile of
-        the groups that were not read."""
+    def _first_profiles(self, file: LiveFile, shard: int, start: int) -> tuple[Int, int]:
+        """Profiles from `start` on in the row groups that the shard shares with others, and in the
+        first of its own; and the first profile of those that were not read."""
+        keys = Keys((shard, shard + 1), (start, 1 << 63))
         with opened(file.path, self.table.io) as parquet:
-            at = parquet.schema_arrow.get_field_index("profile_id")
-            bounds = []
+            columns, own, read = parquet.schema_arrow, list[tuple[int, int]](), list[int]()
             for number in range(parquet.num_row_groups):
-                statistics = parquet.metadata.row_group(number).column(at).statistics
-                known = statistics is not None and statistics.has_min_max
-                low, high = (statistics.min, statistics.max) if known else (start, 1 << 63)
-                if high >= start:
-                    bounds.append((max(low, start), number))
-            bounds.sort()
-            if not bounds:
-                return np.empty(0, np.int64), (1 << 63) - 1
-            rows = read_group(parquet, file.path, bounds[0][1], ["profile_id"])
-            profiles = np.unique(integers(rows, "profile_id"))
-        rest = [low for low, _ in bounds[1:]]
-        return profiles[profiles >= start], min(rest, default=(1 << 63) - 1)
+                group = parquet.metadata.row_group(number)
+                if may_hold(group, columns, keys):
+                    profiles = known_bounds(group, columns, "profile_id")
+                    is_own = known_bounds(group, columns, "shard") == (shard, shard)
+                    if is_own and profiles is not None:
+                        own.append((max(profiles[0], start), number))
+                    else:
+                        read.append(number)
+            own.sort()
+            read += [number for _, number in own[:1]]
+            found = [np.empty(0, np.int64)]
+            for number in read:
+                rows = read_group(parquet, file.path, number, ["shard", "profile_id"])
+                found.append(np.unique(integers(within(rows, keys), "profile_id")))
+        return np.concatenate(found), min((low for low, _ in own[1:]), default=(1 << 63) - 1)
 
     def _files(self, shard: int, profiles: Profiles) -> Iterator[LiveFile]:
         """Those that may hold one of the profiles, by their metadata."""
@@ -154,7 +166,8 @@ def read_table(settings: Settings, now_ms: int) -> LandedTable:
     for file in live_files(
         table, state.snapshot_id, lambda of: of["ingest_slot"] // 1000 >= oldest_ms
     ):
-        files.setdefault(file.place[1], []).append(file)
+        for shard in range(file.shards[0], min(file.shards[1], settings.partitions)):
+            files.setdefault(shard, []).append(file)
     most = max(1, (settings.land.memory_mb << 20) // EVENT_BYTES)
     return LandedTable(table, state.landed, files, most, spec)
 

@@ -15,6 +15,8 @@ from pathlib import Path
 
 from batch.reconciling.choosing import Place
 from impressions.settings.model import Settings
+from impressions.status import facts
+from impressions.status.questions import Absent
 
 
 @dataclass(frozen=True)
@@ -62,3 +64,12 @@ def write(settings: Settings, rotation: Rotation) -> None:
     new = path.with_suffix(".tmp")
     new.write_text(json.dumps(asdict(rotation)))
     new.replace(path)
+
+
+def read_rotation(settings: Settings) -> facts.Rotation:
+    """What `impressions status` asks. Raises Absent where no reconciliation has run as a service
+    here."""
+    if not file_of(settings).exists():
+        raise Absent("no rotation through all profiles here", "impressions reconcile --every 10m")
+    found = read(settings, 0)
+    return facts.Rotation(found.begun_ms, found.full_ms or None, found.profiles)

@@ -6,7 +6,6 @@ A plain process beside the system: it reads raw, the topic and the server, and c
 from __future__ import annotations
 
 import secrets
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -14,7 +13,7 @@ import typer
 from impressions.clock import now_ms
 from impressions.core.errors import AuditFailed, CorruptData, Refused, UsageError
 from impressions.core.slot import parse_logical_date
-from impressions.process import credentials
+from impressions.process.asked_server import Address, TlsCa, TokenFile, asked
 from impressions.process.command import Json, run, verb
 from impressions.settings.model import Settings
 from impressions.terminal.console import emit, say
@@ -70,16 +69,10 @@ def command(
             help="A round every 30s, 10m, 1h ... until SIGTERM, through all profiles.",
         ),
     ] = None,
-    address: Annotated[
-        str | None, typer.Option(help="host:port.", show_default="serving.listen")
-    ] = None,
+    address: Address = None,
     timeout_s: Annotated[float, typer.Option(help="Seconds to wait for an answer.")] = 10.0,
-    token_file: Annotated[
-        Path | None, typer.Option(help="File with the token.", show_default="serving.token_file")
-    ] = None,
-    tls_ca: Annotated[
-        Path | None, typer.Option(help="PEM CA of the server; turns TLS on.", show_default=False)
-    ] = None,
+    token_file: TokenFile = None,
+    tls_ca: TlsCa = None,
     json: Json = False,
 ) -> None:
     """Compare raw and topic with what a server answers, and name the events that differ.
@@ -99,19 +92,13 @@ def command(
     not be compared: a file of raw is damaged, or they have too many events.
     """
     from batch.landing.loop import parse_every
-    from impressions.client import ImpressionsClient
     from impressions.compiled.flushes import reader
 
     _check_flags(profile, sample, seed, since, every)
     every_s = parse_every(every) if every else 0
     since_ms = parse_logical_date(since, settings.spec) if since else None
     reader()  # compiled before a server is asked
-    with ImpressionsClient(
-        address or settings.serving.listen,
-        timeout_s=timeout_s,
-        token=credentials.token_of(token_file or settings.serving.token_file),
-        tls=credentials.tls_of(tls_ca),
-    ) as client:
+    with asked(settings, address, timeout_s, token_file, tls_ca) as client:
         if every_s:
             _service(settings, client, every_s, sample or _ROUND, json)
             return

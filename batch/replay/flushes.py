@@ -12,11 +12,12 @@ Logs arrive in the order of their ingest time, then of their first row.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from batch.closing.duplicates import groups_of
+from batch.jobs.occurrences import occurrence
 from batch.mapping.ids import content_id
 from batch.replay.events import Events
 from impressions.core.decay import Int
@@ -46,8 +47,8 @@ def arrange(events: Events, ingest_is_event: bool, identified: bool) -> Logs:
             events = replace(events, log_id=_identities(events))
         log = np.arange(len(events))
     else:
-        key = (events.profile_id, events.log_id, events.ingest_ms)
-        log = _groups((*key, _copies(events)))
+        copy = occurrence(groups_of(_content(events))[1])
+        _, log = groups_of((events.profile_id, events.log_id, events.ingest_ms, copy))
     first_row = np.full(len(events), len(events))
     np.minimum.at(first_row, log, np.arange(len(events)))
     order = np.lexsort((np.arange(len(events)), first_row[log], events.ingest_ms))
@@ -76,30 +77,6 @@ def _content(events: Events) -> tuple[Int, ...]:
 def _identities(events: Events) -> Int:
     columns = [column.tolist() for column in _content(events)]
     return np.array([content_id(row) for row in zip(*columns, strict=True)], np.int64)
-
-
-def _copies(events: Events) -> Int:
-    """(n,) how many equal rows stand before each."""
-    same = _groups(_content(events))
-    order = np.argsort(same, kind="stable")
-    sorted_ = same[order]
-    is_first = np.ones(len(same), np.bool_)
-    is_first[1:] = sorted_[1:] != sorted_[:-1]
-    place = np.arange(len(same))
-    copies = np.empty(len(same), np.int64)
-    copies[order] = place - np.maximum.accumulate(np.where(is_first, place, 0))
-    return copies
-
-
-def _groups(columns: Sequence[Int]) -> Int:
-    """(n,) a number per row, equal where the rows are."""
-    order = np.lexsort(tuple(columns))
-    changes = np.zeros(len(order), np.bool_)
-    for column in columns:
-        changes[1:] |= column[order][1:] != column[order][:-1]
-    groups = np.empty(len(order), np.int64)
-    groups[order] = np.cumsum(changes)
-    return groups
 
 
 def _codes(texts: np.ndarray[tuple[int], np.dtype[np.object_]]) -> Int:

@@ -40,7 +40,7 @@ def aggregate(raw: DataFrame, cutover_ms: int, spec: Spec) -> DataFrame:
     from pyspark.sql import functions as F
 
     tail = window.tail_days(cutover_ms, spec)
-    event_ms = F.unix_millis("event_time")
+    event_ms = F.unix_millis("event_time")  # whole milliseconds, as `compact` counts
     event_day = F.floor(event_ms / F.lit(DAY_MS)).cast("int")
     prepared = counted(raw, cutover_ms, spec).select(
         "shard",
@@ -49,7 +49,7 @@ def aggregate(raw: DataFrame, cutover_ms: int, spec: Spec) -> DataFrame:
         "location",
         # `when` without `otherwise` is null.
         F.when(event_day < tail.stop, F.date_from_unix_date(event_day)).alias("tail_day"),
-        "event_time",
+        event_ms.alias("event_ms"),
         *(x.alias(name) for name, x in measures(spec).items()),
         *(w.alias(f"weight_{h}d") for h, w in _weights(event_ms, cutover_ms, spec).items()),
     )
@@ -59,7 +59,8 @@ def aggregate(raw: DataFrame, cutover_ms: int, spec: Spec) -> DataFrame:
         for h in spec.half_lives_days
     ]
     totals = [F.sum(m).alias(m) for m in spec.measure_names]
-    return prepared.groupBy(*KEYS).agg(F.max("event_time").alias("last_seen"), *totals, *sums)
+    last_seen = F.timestamp_millis(F.max("event_ms"))
+    return prepared.groupBy(*KEYS).agg(last_seen.alias("last_seen"), *totals, *sums)
 
 
 def measures(spec: Spec) -> dict[str, Column]:

@@ -3,6 +3,5 @@
 session     the session factory: jars, Java, catalog, properties
 pinned      properties that change numbers, refused with another value
 event_logs  what each job did, for Spark's history server
-progress    a bar over the tasks of the running stages
 errors      a data file that cannot be read, named
 """

@@ -46,7 +46,6 @@ from impressions.terminal.console import say
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
-    from pyspark.sql.datasource import DataSource
 
 _EXTENSIONS = "org.apache.iceberg.spark.extensions.IcebergSparkSessionExtensions"
 _STDERR = 2
@@ -102,16 +101,6 @@ def using_spark(settings: Settings, app_name: str) -> Iterator[SparkSession]:
         if ours:
             session.stop()
             event_logs.sweep(settings)
-
-
-def register_source(spark: SparkSession, source: type[DataSource]) -> None:
-    """Make a Python data source known to this session.
-
-    Spark asks the *active* session whether the name is taken; where a process has several, that
-    may be another one, which knows it from an earlier job, and then this one stays without.
-    """
-    _activate(spark)
-    spark.dataSource.register(source)
 
 
 def log_file(settings: Settings) -> Path:

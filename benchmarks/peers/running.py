@@ -15,7 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks import cores
+from benchmarks.peers import native
 from benchmarks.peers.installed import python_of
+from benchmarks.peers.rows import Stored
 from benchmarks.server import Server, started
 
 _UP_WITHIN_S = 20.0
@@ -59,6 +61,15 @@ def redis_service(rows: Path, redis: Redis, directory: Path) -> Iterator[Server]
     """benchmarks/peers/redis_server.py, its rows stored."""
     command = [str(python_of("redis")), "-m", "benchmarks.peers.redis_server", str(rows)]
     with started([*command, str(redis.unix_socket)], directory) as server:
+        yield server
+
+
+@contextlib.contextmanager
+def redis_service_in_go(stored: Stored, redis: Redis, directory: Path) -> Iterator[Server]:
+    """benchmarks/peers/go/redis over rows that redis_service has stored. Raises PeerMissing."""
+    lists = (",".join(map(str, some)) for some in (stored.measures, stored.half_lives_days))
+    command = [str(native.executable("redis")), str(redis.unix_socket), *lists]
+    with started(command, directory) as server:
         yield server
 
 

@@ -1,8 +1,9 @@
 """`impressions doctor`: everything that must be so before anything starts, one line each.
 
-What belongs to an extra that is not installed is skipped, not failed: a serving host needs no Java.
-Nothing is created or downloaded; `--deep` also starts Spark and asks it for the catalog. The checks
-are in impressions/cli/checks, by area; `--short` shows one line for each area.
+What belongs to an extra that is not installed is skipped, not failed. Few commands need Java: where
+it is absent, a note names them. Nothing is created or downloaded; `--deep` also starts Spark and
+asks it for the catalog. The checks are in impressions/cli/checks, by area; `--short` shows one line
+for each area.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from impressions.process.command import Json, verb
 from impressions.settings.model import Settings
 from impressions.terminal.console import emit
 
+_OF_SPARK = "`compact --recompute`, `doctor --deep`, spark-submit"
 AREAS = ("packages", "java", "disk", "network", "clock")
 
 
@@ -66,13 +68,13 @@ def _of_packages() -> Iterator[Check]:
     yield run("packages", "python", packages.python)
     for extra in packages.EXTRAS:
         yield run("packages", f"extra [{extra}]", partial(packages.extra, extra))
-    yield run("packages", "user", packages.user)
+    yield run("packages", "user", packages.user, only_for=_OF_SPARK)
 
 
 def _of_java(settings: Settings) -> Iterator[Check]:
-    yield run("java", "java", java.java)
-    yield run("java", "jars", partial(java.spark_jars, settings))
-    yield run("java", "kafka jars", partial(java.kafka_jars, settings))
+    yield run("java", "java", java.java, only_for=f"{_OF_SPARK}, `kafka start`")
+    yield run("java", "jars", partial(java.spark_jars, settings), only_for=_OF_SPARK)
+    yield run("java", "kafka jars", partial(java.kafka_jars, settings), only_for="`kafka start`")
 
 
 def _of_disk(settings: Settings) -> Iterator[Check]:
@@ -107,15 +109,15 @@ def long_lines(checks: Sequence[Check]) -> list[str]:
 
 
 def short_lines(checks: Sequence[Check]) -> list[str]:
-    """A line for each area where all is well; elsewhere one for each check that needs a fix."""
+    """A line for each area where all is well; elsewhere one for each fix and note."""
     lines = []
     for area in AREAS:
         own = [check for check in checks if check.area == area]
-        wrong = [check for check in own if check.state == "fix"]
+        wrong = [check for check in own if check.state in ("fix", "note")]
         if own and not wrong:
             lines.append(f"ok    {area:<8}  {_summary(own)}")
         for check in wrong:
-            lines.append(f"fix   {area:<8}  {check.name}: {check.found}")
+            lines.append(f"{check.state:<4}  {area:<8}  {check.name}: {check.found}")
             if check.fix:
                 lines.append(f"      {'':<8}  -> {check.fix}")
     return lines

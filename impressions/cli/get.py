@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -17,7 +16,7 @@ import typer
 from impressions.core.completeness import WORDS
 from impressions.core.errors import UsageError
 from impressions.core.ids import PROFILE_BITS, TITLE_BITS, hash_id
-from impressions.process import credentials
+from impressions.process.asked_server import Address, TlsCa, TokenFile, asked
 from impressions.process.command import Json, verb
 from impressions.settings.model import Settings
 from impressions.terminal.console import Table, emit, human_age, human_time
@@ -70,16 +69,10 @@ def command(
     plays_per_impression: Annotated[
         bool, typer.Option("--plays-per-impression", help="Add this ratio per half-life.")
     ] = False,
-    address: Annotated[
-        str | None, typer.Option(help="host:port.", show_default="serving.listen")
-    ] = None,
+    address: Address = None,
     timeout_s: Annotated[float, typer.Option(help="Seconds to wait, retries included.")] = 5.0,
-    token_file: Annotated[
-        Path | None, typer.Option(help="File with the token.", show_default="serving.token_file")
-    ] = None,
-    tls_ca: Annotated[
-        Path | None, typer.Option(help="PEM CA of the server; turns TLS on.", show_default=False)
-    ] = None,
+    token_file: TokenFile = None,
+    tls_ca: TlsCa = None,
     json: Json = False,
 ) -> None:
     """Ask a server about one profile.
@@ -94,17 +87,9 @@ def command(
     half-life of 7 days. Without --measures and --half-lives the table shows a few of them; --json
     always has all that was asked for.
     """
-    from impressions.client import ImpressionsClient
-
     profile_id = _profile_id(profile, profile_text)
     chosen_measures, chosen_days = _names(measures), _numbers("--half-lives", half_lives)
-    with ImpressionsClient(
-        address or settings.serving.listen,
-        timeout_s=timeout_s,
-        channels=1,
-        token=credentials.token_of(token_file or settings.serving.token_file),
-        tls=credentials.tls_of(tls_ca),
-    ) as client:
+    with asked(settings, address, timeout_s, token_file, tls_ca, channels=1) as client:
         result = client.get(
             profile_id,
             at_ms=_time_ms(at),

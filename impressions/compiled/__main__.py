@@ -3,12 +3,13 @@
 For images and machines that are prepared before they work; does nothing the second time.
 """
 
-from impressions.compiled import flushes, profiles, shifts, sums
+from impressions.compiled import blocks, flushes, profiles, shifts, sums
 from impressions.terminal import log
 
 if __name__ == "__main__":
     log.configure()
     profiles.prepare()
     flushes.reader()
+    blocks.kernels()
     sums.kernel()
     shifts.kernel()

@@ -29,10 +29,12 @@ _PACKAGE = Path(impressions.__file__).parent
 _SOURCES = (
     "core/decay.py", "core/event.py", "core/item.py", "core/rows.py", "core/shard.py",
     "core/spec.py", "formats/columns.py", "formats/delta_block.py", "formats/flush_framing.py",
-    "formats/profile_block.py", "compiled/answer.py", "compiled/flush_kernels.py",
+    "formats/impression_columns.py", "formats/profile_block.py", "compiled/answer.py",
+    "compiled/answer_message.py", "compiled/block_kernels.py", "compiled/chosen_rows.py",
+    "compiled/columns_added.py", "compiled/flush_kernels.py", "compiled/of_spec.py",
     "compiled/profile_kernels.py", "compiled/request.py", "compiled/runs.py",
-    "compiled/shift_kernels.py", "compiled/sum_kernels.py", "compiled/table.py",
-    "compiled/wanted.py", "compiled/wire.py",
+    "compiled/shift_kernels.py", "compiled/stored_parts.py", "compiled/sum_kernels.py",
+    "compiled/table.py", "compiled/wanted.py", "compiled/wire.py",
     "v1/impressions_service_pb2.py",
 )  # fmt: skip
 
@@ -66,20 +68,38 @@ def _passing() -> Path:
 def kept(signature: Any) -> Any:
     """A decorator: compiled for `signature` when it is defined, or loaded from the cache.
 
-    Where code cannot be kept or read (no room, no place that may be written, files that are not
-    numba's), it is compiled each time.
+    Files that cannot be read are thrown away and made once more. Where code cannot be kept (no
+    room, no place that may be written), it is compiled each time.
     """
     from numba import njit  # an optional package
 
     def compiled(function: Any) -> Any:
         options: Any = {"nogil": True, "error_model": "numpy"}
-        try:
-            return njit(signature, cache=True, **options)(function)
-        except Exception as error:  # whatever is wrong with the cache, no server waits for it
-            log.once("not-cached", because=repr(error))
-            return njit(signature, **options)(function)
+        for last in (False, True):
+            try:
+                return njit(signature, cache=True, **options)(function)
+            except Exception as error:  # numba stumbles over files in many ways; no server may
+                if last or not _thrown_away(function, error):
+                    log.once("not-cached", because=repr(error))
+                    break
+        return njit(signature, **options)(function)
 
     return compiled
+
+
+def _thrown_away(function: Any, error: Exception) -> bool:
+    """Whether this function had files, and they are gone now."""
+    module = function.__module__.rpartition(".")[2]
+    kept_files = list(directory().rglob(f"{module}.{function.__name__}-*"))
+    try:
+        for path in kept_files:
+            path.unlink(missing_ok=True)
+    except OSError as unremovable:
+        log.once("not-cached", path=unremovable.filename, because=unremovable.strerror)
+        return False
+    if kept_files:
+        log.warning("compiled-again", function=function.__name__, because=repr(error))
+    return bool(kept_files)
 
 
 def digest(package: Path) -> str:

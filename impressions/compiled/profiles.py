@@ -10,21 +10,19 @@ from __future__ import annotations
 import functools
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 
 from impressions.compiled import cache
+from impressions.compiled.of_spec import constants_of
 from impressions.core import window
-from impressions.core.decay import Float, Int
+from impressions.core.decay import Int
 from impressions.core.item import MAX_LOCATION
 from impressions.core.merge import EVERYTHING, Selection, check_query_time
 from impressions.core.rows import Rows
-from impressions.core.spec import DAY_MS, ITEM_LOCATION_BITS, Spec
-from impressions.formats.columns import YEAR_10000_MS
-from impressions.formats.profile_block import rooted
+from impressions.core.spec import ITEM_LOCATION_BITS, Spec
 from impressions.formats.stored_profile import MergeStored, merge_plain
 from impressions.terminal import log
 
@@ -71,16 +69,6 @@ def prepare() -> None:
         Compiled(Spec()).warm()
 
 
-@dataclass(frozen=True)
-class _Constants:
-    """What a spec is to compiled code."""
-
-    half_lives_ms: Float
-    rooted: Any
-    integral: Any
-    limits: Int
-
-
 class Compiled:
     """A `MergeStored` by impressions/compiled."""
 
@@ -88,14 +76,7 @@ class Compiled:
         from impressions.compiled.profile_kernels import merge_bytes
 
         self._spec, self._merge_bytes = spec, merge_bytes
-        roots = np.zeros(len(spec.half_lives_days), np.bool_)
-        roots[rooted(spec)] = True
-        self._constants = _Constants(
-            np.array(spec.half_lives_days, np.float64) * DAY_MS,
-            roots,
-            np.array([measure.integral for measure in spec.measures], np.bool_),
-            np.array([spec.slot_ms, YEAR_10000_MS], np.int64),
-        )
+        self._constants = constants_of(spec)
 
     def __call__(
         self,
@@ -110,13 +91,12 @@ class Compiled:
         """See `merge_plain`."""
         if cutover_ms is not None:
             check_query_time(query_ms, cutover_ms)
-        spec, of = self._spec, self._constants
+        spec = self._spec
         ok, keys, last_seen_ms, numbers = self._merge_bytes(
             _NONE if block is None else np.frombuffer(block, np.uint8),
             np.frombuffer(b"".join(deltas), np.uint8) if deltas else _NONE,
             np.fromiter(map(len, deltas), np.int64, len(deltas)),
-            self._times(query_ms, cutover_ms), of.half_lives_ms, of.rooted, of.integral,
-            spec.tag, of.limits, *_chosen(selection), by_title,
+            self._times(query_ms, cutover_ms), *self._constants, *_chosen(selection), by_title,
         )  # fmt: skip
         if not ok:
             return merge_plain(

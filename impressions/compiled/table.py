@@ -1,4 +1,5 @@
-"""Columns of a stored table (impressions/formats/columns.py), read where they lie.
+"""Columns of a stored table (impressions/formats/columns.py) and of impressions
+(impression_columns.py there), read where they lie.
 
 A table is described by one row of `Places`: where each column starts, and its code. Whatever does
 not fit is not explained here but answered with `BAD`: the plain decoder then says what is wrong.
@@ -13,6 +14,7 @@ from numba import config, njit, types
 
 from impressions.compiled import cache
 from impressions.formats.columns import F32, F64
+from impressions.formats.impression_columns import THOUSANDTHS, UINTS
 
 BYTES = types.Array(types.uint8, 1, "C", readonly=True, aligned=False)
 """Stored bytes. Columns begin anywhere in them, so views of them are not aligned either."""
@@ -21,7 +23,7 @@ config.CACHE_DIR = str(cache.directory())  # type: ignore[attr-defined]
 
 BAD = -1
 compiled: Any = njit(nogil=True, error_model="numpy")
-"""Of the parts; only the whole (merge.py) is kept in the cache, with its parts inside."""
+"""Of the parts; only what is whole (`cache.kept`) is kept in the cache, with its parts inside."""
 
 
 @compiled
@@ -66,6 +68,78 @@ def places(data, start, n, integral, half_lives, float_code, out):  # type: igno
         out[columns + m, 0], out[columns + m, 1] = at, rows
         at += width_of(float_code) * half_lives * rows
     return at if at <= len(data) else BAD
+
+
+@compiled
+def impression_places(data, start, n, whole, out):  # type: ignore[no-untyped-def]
+    """Where the columns of n impressions are.
+
+    Args:
+        whole: (A,) whether each added column holds whole numbers.
+        out: (2 + A or more, 2) is filled with (start, code) of item, event time and added columns.
+
+    Returns:
+        Where they end; BAD for codes that are not the columns', bytes that are too few, or an event
+        later than the newest.
+    """
+    columns = 2 + len(whole)
+    at = start + columns
+    if at > len(data):
+        return BAD
+    for c in range(columns):
+        code = np.int64(data[start + c])
+        width = code
+        if c >= 2 and not whole[c - 2]:
+            width = np.int64(8) if code == F64 else code - THOUSANDTHS
+            if code != F64 and width not in (1, 2, 3, 4, 5):
+                return BAD
+        elif code not in UINTS:
+            return BAD
+        out[c, 0], out[c, 1] = at, code
+        at += width * n
+    if at > len(data):
+        return BAD
+    if out[1, 1] == 8:
+        ages_ms = data[out[1, 0] : out[1, 0] + 8 * n].view(np.int64)
+        for i in range(n):
+            if ages_ms[i] < 0:
+                return BAD
+    return at
+
+
+@compiled
+def pick(data, start, n, code, rows, out):  # type: ignore[no-untyped-def]
+    """out[i] = column[rows[i]], for a column of an impression with any code."""
+    if code == F64:
+        of_f64 = data[start : start + 8 * n].view(np.float64)
+        for i in range(len(rows)):
+            out[i] = of_f64[rows[i]]
+        return
+    width = code & ~THOUSANDTHS
+    if width == 1:
+        for i in range(len(rows)):
+            out[i] = data[start + rows[i]]
+    elif width in (2, 3):
+        of_u2 = data[start : start + 2 * n].view(np.uint16)
+        for i in range(len(rows)):
+            out[i] = of_u2[rows[i]]
+        if width == 3:
+            for i in range(len(rows)):
+                out[i] += np.int64(data[start + 2 * n + rows[i]]) << 16
+    elif width in (4, 5):
+        of_u4 = data[start : start + 4 * n].view(np.uint32)
+        for i in range(len(rows)):
+            out[i] = of_u4[rows[i]]
+        if width == 5:
+            for i in range(len(rows)):
+                out[i] += np.int64(data[start + 4 * n + rows[i]]) << 32
+    else:
+        of_i8 = data[start : start + 8 * n].view(np.int64)
+        for i in range(len(rows)):
+            out[i] = of_i8[rows[i]]
+    if code > THOUSANDTHS:
+        for i in range(len(rows)):
+            out[i] /= 1000.0
 
 
 @compiled
@@ -121,10 +195,13 @@ def integers(data, start, n, code):  # type: ignore[no-untyped-def]
     if code == 1:
         for i in range(n):
             out[i] = data[start + i]
-    elif code == 2:
+    elif code in (2, 3):
         of_u2 = data[start : start + 2 * n].view(np.uint16)
         for i in range(n):
             out[i] = of_u2[i]
+        if code == 3:
+            for i in range(n):
+                out[i] |= np.int64(data[start + 2 * n + i]) << 16
     elif code == 8:
         of_i8 = data[start : start + 8 * n].view(np.int64)
         for i in range(n):

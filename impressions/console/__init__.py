@@ -12,7 +12,7 @@ environment       the name at the head of every page, and its colour
 answers           questions with a deadline, their answers kept some seconds, each with its age
 sources           which questions there are, and who answers them
 page              what every page shows: environment, time, parts with their ages
-path_page         the strip: hops of both paths, the first broken one
+path_page         the strip: stages of both paths, the first broken one
 generations_page  generations, this host, servers
 quality_page      a measure of a segment by day, findings marked
 rounds_page       reconciliation: rotation, last rounds, named events

@@ -1,8 +1,8 @@
-"""The strip: both paths as hops, each with its lag, and the first broken one. Pure.
+"""The strip: both paths as stages, each with its lag, and the first broken one. Pure.
 
 The stages and their states are those of `impressions status`; here they are put in a row, and
-nothing is judged again. Of broken hops in a row the first one is named as the place to look: those
-right behind it are late because of it more often than not.
+nothing is judged again. Of broken stages in a row the first one is named as the place to look:
+those right behind it are late because of it more often than not.
 
     batch   topic -> land -> close -> quality -> compact, export -> load -> activate -> serve
     live    topic -> speed -> deltas of this host -> serve
@@ -24,7 +24,7 @@ from impressions.status.stage import Stage
 
 @dataclass(frozen=True)
 class Place:
-    """A hop of a path: the stage of `status` behind it, its names, and what its figure says."""
+    """Where a stage of `status` stands: its name there, its title, and what its figure says."""
 
     stage: str
     title: str
@@ -77,13 +77,13 @@ RUNBOOK = {
 
 
 @dataclass(frozen=True)
-class Hop:
+class Drawn:
     """A stage as it is drawn.
 
     Attributes:
         figure: the lag in words.   figure_says: what it is the lag of.
         problems: (what, hint) pairs.
-        behind: title of the broken hop before it, for a broken one.
+        behind: title of the broken stage before it, for a broken one.
     """
 
     name: str
@@ -104,29 +104,30 @@ class Strip:
     """Both paths.
 
     Attributes:
-        paths: (name, hops) pairs.   others: stages that are on no path.
-        broken: the first broken hop of each path, each once.   look: hops somebody should look at.
-        found: every problem of every hop, as (hop, what, hint); the broken ones first.
+        paths: (name, stages) pairs.   others: stages that are on no path.
+        broken: the first broken stage of each path, each once.
+        look: stages somebody should look at.
+        found: every problem of every stage, as (stage, what, hint); the broken ones first.
     """
 
-    paths: tuple[tuple[str, tuple[Hop, ...]], ...]
-    others: tuple[Hop, ...]
-    broken: tuple[Hop, ...]
-    look: tuple[Hop, ...]
-    found: tuple[tuple[Hop, str, str | None], ...]
+    paths: tuple[tuple[str, tuple[Drawn, ...]], ...]
+    others: tuple[Drawn, ...]
+    broken: tuple[Drawn, ...]
+    look: tuple[Drawn, ...]
+    found: tuple[tuple[Drawn, str, str | None], ...]
 
 
 def strip(status: Status, masking: Masking) -> Strip:
     """Every stage of the report is on it."""
     stages = {stage.name: stage for stage in status.stages}
-    draw = partial(_hop, at_ms=status.found.at_ms, masking=masking)
+    draw = partial(_drawn, at_ms=status.found.at_ms, masking=masking)
     rows = {
         name: [draw(stages[p.stage], p) for p in places if p.stage in stages]
         for name, places in PATHS.items()
     }
     behind = {name: first.title for row in rows.values() for name, first in _results(row)}
     paths = tuple(
-        (name, tuple(replace(hop, behind=behind.get(hop.name, "")) for hop in row))
+        (name, tuple(replace(one, behind=behind.get(one.name, "")) for one in row))
         for name, row in rows.items()
     )
     beside = {place.stage: place for place in BESIDE}
@@ -135,34 +136,34 @@ def strip(status: Status, masking: Masking) -> Strip:
         for stage in status.stages
         if stage.name not in {place.stage for places in PATHS.values() for place in places}
     )
-    hops = {hop.name: hop for _, row in paths for hop in row} | {hop.name: hop for hop in others}
-    bad = [hop for hop in hops.values() if hop.state == "bad"]
-    look = [hop for hop in hops.values() if hop.state == "look"]
+    drawn = {one.name: one for _, row in paths for one in row} | {one.name: one for one in others}
+    bad = [one for one in drawn.values() if one.state == "bad"]
+    look = [one for one in drawn.values() if one.state == "look"]
     return Strip(
         paths,
         others,
-        tuple(hop for hop in bad if not hop.behind),
+        tuple(one for one in bad if not one.behind),
         tuple(look),
-        tuple((hop, what, hint) for hop in [*bad, *look] for what, hint in hop.problems),
+        tuple((one, what, hint) for one in [*bad, *look] for what, hint in one.problems),
     )
 
 
-def _results(row: Sequence[Hop]) -> Iterator[tuple[str, Hop]]:
-    """Broken hops right behind a broken one, each with the first of their run. A hop that is well
+def _results(row: Sequence[Drawn]) -> Iterator[tuple[str, Drawn]]:
+    """Broken stages right behind a broken one, each with the first of their run. A well one
     between two broken ones parts them: two faults."""
-    for is_bad, run in groupby(row, key=lambda hop: hop.state == "bad"):
+    for is_bad, run in groupby(row, key=lambda one: one.state == "bad"):
         if is_bad:
             first, *behind = run
-            yield from ((hop.name, first) for hop in behind)
+            yield from ((one.name, first) for one in behind)
 
 
-def _hop(stage: Stage, place: Place, at_ms: int, masking: Masking) -> Hop:
+def _drawn(stage: Stage, place: Place, at_ms: int, masking: Masking) -> Drawn:
     figure = _FIGURES.get(stage.name, _age)(stage.facts, at_ms)
     problems = tuple(
         (masking.text(what), None if hint is None else masking.text(hint))
         for what, hint in stage.problems
     )
-    return Hop(
+    return Drawn(
         stage.name, place.title, stage.state, SIGNS[stage.state], STATES[stage.state], figure,
         place.figure_says, masking.text(stage.line), problems, RUNBOOK.get(stage.name, ""),
     )  # fmt: skip

@@ -69,7 +69,9 @@ def rounds(runs: Sequence[RunRecord], at_ms: int, masking: Masking) -> tuple[Rou
 def events(runs: Sequence[RunRecord], masking: Masking) -> tuple[EventRow, ...]:
     """Named by the newest round that found anything."""
     for run in runs:
-        named = [event for finding in _findings(run) for event in _of(finding, masking)]
+        named = [
+            event for finding in _objects(run.extra, "findings") for event in _of(finding, masking)
+        ]
         if named:
             return tuple(named[:_EVENTS])
     return ()
@@ -98,21 +100,25 @@ def _says(run: RunRecord, differing: int | None, skipped: int) -> str:
     return f"{said}; {number(skipped)} not compared" if skipped else said
 
 
-def _findings(run: RunRecord) -> Iterator[Mapping[str, Any]]:
-    found = run.extra.get("findings")
-    yield from (one for one in found or () if isinstance(one, Mapping))
+def _objects(of: Mapping[str, Any], name: str) -> Iterator[Mapping[str, Any]]:
+    """Those of a list in a report. A record holds what another version or process wrote."""
+    several = of.get(name)
+    yield from (one for one in (several if isinstance(several, list) else ())
+                if isinstance(one, Mapping))  # fmt: skip
 
 
 def _of(finding: Mapping[str, Any], masking: Masking) -> Iterator[EventRow]:
     profile = finding.get("profile_id")
-    for difference in finding.get("differences") or ():
-        for event in difference.get("events") or ():
+    for difference in _objects(finding, "differences"):
+        for event in _objects(difference, "events"):
+            layers = event.get("layers")
+            has = layers.items() if isinstance(layers, Mapping) else ()
             yield EventRow(
-                "-" if profile is None else masking.id(profile),
+                masking.id(profile) if isinstance(profile, int) else "-",
                 str(event.get("title", "-")),
                 f"{event.get('source')} partition {event.get('partition')} "
                 f"offset {event.get('offset')} flush {event.get('log_index')}",
                 str(event.get("event_time", "-")),
                 str(event.get("ingest_time", "-")),
-                ", ".join(f"{layer} {has}" for layer, has in (event.get("layers") or {}).items()),
+                ", ".join(f"{layer} {what}" for layer, what in has),
             )

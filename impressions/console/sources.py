@@ -15,6 +15,7 @@ from impressions.process.extras import named
 from impressions.process.registry import running
 from impressions.settings.model import Settings
 from impressions.status import report
+from impressions.status.jobs import AHEAD_MS
 from impressions.status.questions import Absent, ask_all
 from impressions.status.serving import TIMEOUT_S, Server, describe, reachable
 
@@ -39,7 +40,7 @@ def answers_of(settings: Settings, clock: Clock) -> Answers:
         **report.questions(settings, clock),
         "fleet": lambda: read_fleet(settings),
         "days": lambda: named("batch.status.days:read_days")(settings),
-        "runs": _runs(settings),
+        "runs": _runs(settings, clock),
     }
     section = settings.console
     answers = Answers(asked, clock, section.fresh_s, section.wait_s)
@@ -86,7 +87,13 @@ def addresses(settings: Settings) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*found, *others(settings)]))
 
 
-def _runs(settings: Settings) -> Callable[[], Runs]:
-    """One reader for all pages, because it keeps what it has read."""
+def _runs(settings: Settings, clock: Clock) -> Callable[[], Runs]:
+    """One reader for all pages, because it keeps what it has read. Without runs of a time that has
+    not come, as in `status`, which counts them."""
     history = RunHistory(settings.history_uri)
-    return lambda: Runs(history.runs(newest=_NEWEST), tuple(sorted(history.damaged)))
+
+    def read() -> Runs:
+        runs = history.runs(newest=_NEWEST, until_ms=clock() + AHEAD_MS)
+        return Runs(runs, tuple(sorted(history.damaged)))
+
+    return read

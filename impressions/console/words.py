@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from impressions.terminal.units import human_age, human_bytes, human_time
 
 SIGNS = {"ok": "✓", "none": "–", "look": "!", "bad": "✕"}
@@ -11,7 +13,7 @@ STATES = {"ok": "well", "none": "not there", "look": "look", "bad": "broken"}
 
 def number(value: float | None) -> str:
     """As short as a person reads it; `-` for what is not known."""
-    if value is None or value != value:
+    if value is None or not math.isfinite(value):
         return "-"
     if value == int(value) and abs(value) < 1e15:
         return f"{int(value):,}"

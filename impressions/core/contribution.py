@@ -1,7 +1,7 @@
 """What an impression adds to each measure, x_m(e), as numpy columns.
 
-Which measures there are, and what each counts, is declared in impressions/core/spec.py. The stream
-(speed/applying/slot_rows.py) and the audit of a compaction (batch/compacting/audit_sample.py) use
+Which measures there are, and what each counts, is declared in impressions/core/spec.py. Impressions
+of the stream (impressions.py) and the audit of a compaction (batch/compacting/audit_sample.py) use
 this form; the aggregation in Spark (batch/rules/aggregate.py) makes the same from the same
 declaration.
 """

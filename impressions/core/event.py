@@ -20,6 +20,7 @@ with it to a dead-letter table or topic, so that read = applied + duplicate + re
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import IntEnum
 
 import numpy as np
@@ -113,8 +114,14 @@ def check(
         (Reason.BAD_DWELL, ~((dwell_s >= 0) & (dwell_s <= MAX_DWELL_S))),
         (Reason.OUT_OF_WINDOW, event_ms < ingest_ms - spec.max_late_ms),
     )
-    reasons = np.select(
-        [failed for _, failed in failures], [reason for reason, _ in failures], Reason.OK
-    )
     counted_ms = np.where(event_ms > ingest_ms + spec.max_ahead_ms, ingest_ms, event_ms)
-    return reasons.astype(np.uint8), counted_ms
+    return first_of(failures, len(title_id)), counted_ms
+
+
+def first_of(failures: Sequence[tuple[Reason, NDArray[np.bool_]]], n: int) -> NDArray[np.uint8]:
+    """(n,) uint8 of `Reason`: of each the first that failed; OK where none did."""
+    reasons = np.zeros(n, np.uint8)
+    for reason, failed in reversed(failures):
+        if failed.any():
+            reasons[failed] = reason
+    return reasons

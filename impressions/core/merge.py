@@ -55,9 +55,8 @@ class SlotRows(Protocol):
     def slot_start_ms(self) -> int:
         """Which slot, and the reference time of `rows`."""
 
-    @property
-    def rows(self) -> Rows:
-        """Items ascending."""
+    def rows(self, spec: Spec) -> Rows:
+        """Items ascending; an item may come several times."""
 
 
 @dataclass(frozen=True)
@@ -169,9 +168,10 @@ def _from_stream(
     """Selected and shifted together, not block by block: there are many and they are small."""
     if not deltas:
         return []
-    rows = joined([delta.rows for delta in deltas])
+    parts = [delta.rows(spec) for delta in deltas]
+    rows = joined(parts)
     ages_ms = np.array([query_ms - delta.slot_start_ms for delta in deltas], np.int64)
-    slots = np.repeat(np.arange(len(deltas)), [len(delta.rows) for delta in deltas])
+    slots = np.repeat(np.arange(len(deltas)), [len(part) for part in parts])
     index = selection.index(rows.items, ascending=False)
     rows, factors = rows.take(index), weights(ages_ms, spec)[:, slots[index]]
     return [Rows(rows.items, rows.last_seen_ms, rows.totals, rows.sums * factors)]

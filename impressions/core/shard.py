@@ -5,7 +5,6 @@
 The same P everywhere: topics, the Iceberg `shard` column, SST files, serving. It is computed by our
 own function on both ends, never left to a client's default (they differ between libraries).
 Source: Apache Kafka `org.apache.kafka.common.utils.Utils.murmur2`, seed 0x9747b28c.
-`batch/rules/shard.py` states the same in Spark expressions; the vectors in the tests hold for both.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ In the order in which a reader needs it:
     copied_partition    one partition of a follower: its state, and what is still awaited
     follower            copies partitions of the topic into a store, by position
     stream_state        what a copy is good for, from its state of a partition
+    news                readers are told at once that something was written
     process             `python -m impressions.deltas.process`: the follower of a serving host
 
 It knows neither the worker nor the service; they meet the topic through it.

@@ -29,7 +29,8 @@ from prometheus_client.registry import Collector
 from impressions.clock import now_ms
 from impressions.core.errors import CorruptData, ImpressionsError, Refused
 from impressions.deltas.follower import Follower
-from impressions.deltas.store import DeltaStore, open_primary, store_dir
+from impressions.deltas.news import tell_all
+from impressions.deltas.store import DeltaStore, news_dir, open_primary, store_dir
 from impressions.formats import heartbeat
 from impressions.process import child, lifetime, metrics
 from impressions.process import registry as running
@@ -86,7 +87,10 @@ def _follow_with(
             running.registered(settings, "follower", metrics=address),
         ):
             while not stopping.is_set():
-                counted.records.inc(follower.poll(_POLL_S))
+                records = follower.poll(_POLL_S)
+                if records:
+                    tell_all(news_dir(settings))
+                counted.records.inc(records)
     finally:
         if follower is not None:
             follower.close()

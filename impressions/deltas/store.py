@@ -2,7 +2,7 @@
 
     key    := profile:u64be slot_start_ms:u64be         16 bytes  ->  a delta block
             | 'p' partition:u32be                        5 bytes  ->  state
-    state  := version:u8=1 restoring:u8 topic:byte{16} next_offset:i64 floor_ms:i64 heartbeat
+    state  := version:u8=2 restoring:u8 topic:byte{16} next_offset:i64 floor_ms:i64 heartbeat
 
 Little-endian but for keys. One class for both users: a serving host keeps the partitions of all its
 shards in one store, which other processes read as secondaries; the worker keeps a store for each
@@ -12,6 +12,9 @@ A reader reads the partition's state before its blocks: the blocks are then at l
 state says. States change before the deletes that they announce (`restoring`, `floor_ms`), so a
 reader that reads the state again afterwards knows whether anything may be missing. A
 secondary changes only while it catches up, and nobody may read it meanwhile.
+
+Version 1 may have been written by a follower that cannot read every block of today: it kept none of
+those, and its position says that it did. So such a copy is thrown away and made again.
 """
 
 from __future__ import annotations
@@ -28,7 +31,7 @@ from impressions.rocksdb import delta_table
 from impressions.settings.model import Settings
 
 KEY_BYTES = 16
-VERSION = 1
+VERSION = 2
 NOTHING_DROPPED_MS = heartbeat.FROM_THE_FIRST_MS
 _PREFIX_BYTES = 8
 _LAST = b"\xff" * 8
@@ -158,6 +161,11 @@ def readers_dir(settings: Settings) -> Path:
     """Where its readers have a directory each, `<pid>-<anything>`; servers remove those of the
     dead."""
     return settings.deltas_dir / "readers"
+
+
+def news_dir(settings: Settings) -> Path:
+    """Where readers are told that something was written (impressions/deltas/news.py)."""
+    return settings.deltas_dir / "news"
 
 
 def open_primary(path: Path, *, logged: bool = True) -> DeltaStore:

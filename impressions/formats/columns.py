@@ -1,4 +1,4 @@
-"""The columnar table that profile blocks and delta blocks are made of, and its bytes.
+"""The columnar table that profile blocks are made of, and its bytes; delta blocks before version 3.
 
 `Rows` (impressions/core/rows.py) is the table in use;
 `encode_table` / `StoredTable` are the table in bytes:
@@ -33,21 +33,26 @@ from impressions.core.spec import Spec
 F32, F64 = 0x84, 0x88
 YEAR_10000_MS = 253_402_300_800_000
 _UINTS = frozenset((1, 2, 4, 5, 8))
-_DTYPES = {1: "<u1", 2: "<u2", 4: "<u4", 8: "<u8", F32: "<f4", F64: "<f8"}
-_FEWEST_BYTES = [next(w for w in (1, 2, 4, 5, 8) if bits <= 8 * w) for bits in range(64)]
+DTYPES = {1: "<u1", 2: "<u2", 4: "<u4", 8: "<u8", F32: "<f4", F64: "<f8"}
 _WIDTHS = {1: 1, 2: 2, 4: 4, 5: 5, 8: 8, F32: 4, F64: 8}
+
+
+def fewest_bytes(widths: tuple[int, ...]) -> tuple[int, ...]:
+    """Of a number of 0 to 63 bits the first of these widths that holds it."""
+    return tuple(next(w for w in widths if bits <= 8 * w) for bits in range(64))
+
+
+_FEWEST_BYTES = fewest_bytes((1, 2, 4, 5, 8))
 
 
 def encode_table(rows: Rows, newest_ms: int, spec: Spec, float_code: int) -> bytes:
     """The bytes of `rows`; sums and fractional totals in `float_code` (F32 or F64)."""
-    dtype = _DTYPES[float_code]
-    columns = [_encode_uints(rows.items), _encode_uints(newest_ms - rows.last_seen_ms)]
+    dtype = DTYPES[float_code]
+    columns = [encode_uints(rows.items), encode_uints(newest_ms - rows.last_seen_ms)]
     sums = []
     for measure, total, of_measure in zip(spec.measures, rows.totals, rows.sums, strict=True):
         stored = total.astype(np.int64 if measure.integral else dtype)
-        columns.append(
-            _encode_uints(stored) if measure.integral else (float_code, stored.tobytes())
-        )
+        columns.append(encode_uints(stored) if measure.integral else (float_code, stored.tobytes()))
         counted = np.flatnonzero(stored)
         kept = of_measure if len(counted) == len(stored) else pick(of_measure, counted)
         sums.append(kept.astype(dtype, copy=False).tobytes())
@@ -79,14 +84,14 @@ class StoredTable:
             begin, shape = self.end, (half_lives, int(np.count_nonzero(self._column(2 + m))))
             self.end += _WIDTHS[code] * shape[0] * shape[1]
             _check_end(data, n, self.end)
-            of_measure = np.frombuffer(data, _DTYPES[code], shape[0] * shape[1], begin)
+            of_measure = np.frombuffer(data, DTYPES[code], shape[0] * shape[1], begin)
             self._sums.append(of_measure.reshape(shape))
 
     def __len__(self) -> int:
         return self._n
 
     def _column(self, i: int) -> NDArray[np.generic]:
-        return _decode_column(self._data, self._codes[i], self._starts[i], self._n)
+        return decode_column(self._data, self._codes[i], self._starts[i], self._n)
 
     def items(self) -> Int:
         """(n,) int64."""
@@ -139,22 +144,31 @@ def _fit(codes: bytes, spec: Spec, float_code: int) -> bool:
     return True
 
 
-def _encode_uints(values: Int) -> tuple[int, bytes]:
-    """The fewest bytes each that hold all values: int64, and not negative."""
+def encode_uints(values: Int, fewest: tuple[int, ...] = _FEWEST_BYTES) -> tuple[int, bytes]:
+    """The fewest bytes each that hold all values, and the bytes.
+
+    Args:
+        values: (n,) int64, not negative.
+        fewest: of `fewest_bytes`: which widths there are.
+
+    Raises:
+        CorruptData: a value is negative.
+    """
     # Seen as unsigned a negative one is larger than any other.
     largest = int(np.maximum.reduce(values.view(np.uint64), initial=0))
     if largest >> 63:
         raise CorruptData(f"block: a column of unsigned integers holds {int(values.min())}")
-    width = _FEWEST_BYTES[largest.bit_length()]
-    if width == 5:
-        low = (values & 0xFFFFFFFF).astype("<u4").tobytes()
-        return width, low + (values >> 32).astype("<u1").tobytes()
-    return width, values.astype(_DTYPES[width]).tobytes()
+    width = fewest[largest.bit_length()]
+    if width in (3, 5):
+        low, bits = (DTYPES[width - 1], 8 * (width - 1))
+        return width, values.astype(low).tobytes() + (values >> bits).astype("<u1").tobytes()
+    return width, values.astype(DTYPES[width]).tobytes()
 
 
-def _decode_column(data: bytes, code: int, start: int, n: int) -> NDArray[np.generic]:
-    if code == 5:
-        low = np.frombuffer(data, "<u4", n, start)
-        high = np.frombuffer(data, "<u1", n, start + 4 * n)
-        return low.astype(np.int64) | (high.astype(np.int64) << 32)
-    return np.frombuffer(data, _DTYPES[code], n, start)
+def decode_column(data: bytes, code: int, start: int, n: int) -> NDArray[np.generic]:
+    """(n,) values of a column that begins at `start` and lies within the data."""
+    if code in (3, 5):
+        low = np.frombuffer(data, DTYPES[code - 1], n, start).astype(np.int64)
+        high = np.frombuffer(data, "<u1", n, start + (code - 1) * n).astype(np.int64)
+        return low | (high << 8 * (code - 1))
+    return np.frombuffer(data, DTYPES[code], n, start)

@@ -1,16 +1,22 @@
 """The delta block: what the stream holds for one (profile, ingest slot), as one Kafka value.
 
     key     := profile:u64be slot_start_ms + part:u64be
-    block   := version:u8=2 kind:u8='D' M:u8 H:u8 spec:u32 slot_start_ms:i64 newest_ms:i64
-               epoch:u32 offset:i64 n:u32 logs:u32 log_id{logs} rows
-    log_id  := u64              log ids seen in this slot, ascending
-    rows    := table{n}         items ascending (impressions/formats/columns.py)
+    block   := version:u8=3 kind:u8='D' M:u8 H:u8 spec:u32 slot_start_ms:i64 newest_ms:i64
+               epoch:u32 offset:i64 n:u32 logs:u32 log_id{logs} impressions
+             | version:u8=2 and the same, with rows in the place of impressions
+    log_id  := u64              log ids seen in this part of the slot, ascending
+    impressions{n}              one by one (impressions/formats/impression_columns.py)
+    rows    := table{n}         items ascending, sums in f64 relative to the start of the slot
+                                (impressions/formats/columns.py)
 
-Little-endian but for the key, whose bytes must sort like numbers. A slot that outgrows one block
-goes on in the next part, under the next key; rows of parts add. Full state, not a change: writing
+Little-endian but for the key, whose bytes must sort like numbers. `newest_ms` is the newest event
+time, 0 without impressions, and at most `max_ahead_ms` behind the slot's end. A slot that outgrows
+one block goes on in the next part, under the next key; parts add. Full state, not a change: writing
 it twice is harmless. `epoch` names one incarnation of the source topic and P; `offset` is the last
 source offset applied; a copy applies a block only if its (epoch, offset) is not older than its own.
-Sums are float64, because the stream adds to them many times, relative to the start of the slot.
+
+Version 2 held aggregates: a row per item, 100 bytes of it sums. It is read for ever and written no
+more: a worker goes on in the next part (speed/applying/slot_parts.py).
 """
 
 from __future__ import annotations
@@ -24,13 +30,14 @@ import numpy as np
 
 from impressions.core.decay import Int
 from impressions.core.errors import CorruptData, FormatVersionError
+from impressions.core.impressions import Impressions, no_impressions
 from impressions.core.item import profile_key
 from impressions.core.rows import ALL, Rows
 from impressions.core.spec import Spec
-from impressions.formats import columns
+from impressions.formats import columns, impression_columns
 from impressions.formats.columns import F64, StoredTable
 
-VERSION = 2
+VERSION, SUMMED_VERSION = 3, 2
 _KIND = ord("D")
 _COMMON, _OWN = struct.Struct("<BBBBI"), struct.Struct("<qqIqII")
 """The header: what is the same in every block of a spec, and what is not."""
@@ -43,20 +50,33 @@ _OTHER_TOPIC = (
 
 @dataclass(frozen=True)
 class DeltaBlock:
-    """The aggregates of one profile's events of one ingest slot.
+    """One profile's impressions of one ingest slot, or of a part of it.
 
     Attributes:
         slot_start_ms: which slot, and the reference time of `rows`.
         epoch, offset: version of this state; compared as a pair.
-        log_ids: (logs,) int64, ascending: the logs this slot has seen.
-        rows: items ascending.
+        log_ids: (logs,) int64, ascending: the logs this part has seen.
+        impressions: items ascending.
+        summed: of a block of version 2, what it holds instead of impressions.
     """
 
     slot_start_ms: int
     epoch: int
     offset: int
     log_ids: Int
-    rows: Rows
+    impressions: Impressions
+    summed: Rows | None = None
+
+    @property
+    def items(self) -> Int:
+        """(n,) int64 item keys, ascending; an item as often as it was seen."""
+        return (self.impressions if self.summed is None else self.summed).items
+
+    def rows(self, spec: Spec) -> Rows:
+        """A row for each of `items`; sums relative to `slot_start_ms`."""
+        if self.summed is not None:
+            return self.summed
+        return self.impressions.rows(self.slot_start_ms, spec)
 
 
 class Header(NamedTuple):
@@ -76,14 +96,16 @@ def key(profile_id: int, slot_start_ms: int) -> bytes:
 
 
 def encode(block: DeltaBlock, spec: Spec) -> bytes:
-    """The bytes of one delta block."""
-    newest_ms = int(block.rows.last_seen_ms.max(initial=0))
-    header = _common(spec) + _OWN.pack(
+    """The bytes of one delta block; never of one that is `summed`."""
+    assert block.summed is None, "a block of version 2 never changes"
+    impressions = block.impressions
+    newest_ms = int(impressions.event_ms.max(initial=0))
+    header = common(spec, VERSION) + _OWN.pack(
         block.slot_start_ms, newest_ms, block.epoch, block.offset,
-        len(block.rows), len(block.log_ids),
+        len(impressions), len(block.log_ids),
     )  # fmt: skip
     log_ids = block.log_ids.astype("<u8").tobytes()
-    return header + log_ids + columns.encode_table(block.rows, newest_ms, spec, F64)
+    return header + log_ids + impression_columns.encode(impressions, newest_ms, spec)
 
 
 def header(data: bytes, spec: Spec) -> Header:
@@ -95,7 +117,7 @@ def header(data: bytes, spec: Spec) -> Header:
     """
     if len(data) < HEADER_BYTES:
         raise CorruptData(f"delta block: {len(data)} bytes, expected at least {HEADER_BYTES}")
-    if not data.startswith(_common(spec)):
+    if not data.startswith((common(spec, VERSION), common(spec, SUMMED_VERSION))):
         raise _another_kind(data, spec)
     slot_start_ms, newest_ms, *others = _OWN.unpack_from(data, _COMMON.size)
     if slot_start_ms % spec.slot_ms or not columns.are_times(slot_start_ms, newest_ms):
@@ -107,10 +129,10 @@ def header(data: bytes, spec: Spec) -> Header:
 
 
 @functools.cache
-def _common(spec: Spec) -> bytes:
+def common(spec: Spec, version: int) -> bytes:
     """How every block of a spec begins."""
     shape = len(spec.measures), len(spec.half_lives_days)
-    return _COMMON.pack(VERSION, _KIND, *shape, spec.tag)
+    return _COMMON.pack(version, _KIND, *shape, spec.tag)
 
 
 def _another_kind(data: bytes, spec: Spec) -> CorruptData | FormatVersionError:
@@ -118,7 +140,7 @@ def _another_kind(data: bytes, spec: Spec) -> CorruptData | FormatVersionError:
     version, kind, measures, half_lives, tag = _COMMON.unpack_from(data)
     if kind != _KIND:
         return CorruptData(f"delta block: kind {kind:02x}, expected {_KIND:02x}")
-    if version != VERSION:
+    if version not in (VERSION, SUMMED_VERSION):
         return FormatVersionError(
             f"delta block: format version {version}, expected {VERSION}", hint=_OTHER_TOPIC
         )
@@ -133,20 +155,36 @@ def decode(data: bytes, spec: Spec) -> DeltaBlock:
     """One delta block.
 
     Raises:
-        FormatVersionError, CorruptData: see `header`; or its rows are no table.
+        FormatVersionError, CorruptData: see `header`; or what follows it is not what it says.
     """
     slot_start_ms, newest_ms, epoch, offset, n, logs = header(data, spec)
     start = HEADER_BYTES + 8 * logs
     if start > len(data):
         raise CorruptData(f"delta block: {len(data)} bytes, but {logs} log ids end at {start}")
+    log_ids = np.frombuffer(data, "<u8", logs, HEADER_BYTES).astype(np.int64)
+    if (log_ids[1:] <= log_ids[:-1]).any():
+        raise CorruptData("delta block: log ids are not in order")
+    if data[0] == SUMMED_VERSION:
+        rows = _summed(data, start, n, newest_ms, spec)
+        return DeltaBlock(slot_start_ms, epoch, offset, log_ids, no_impressions(spec), rows)
+    if newest_ms > slot_start_ms + spec.slot_ms + spec.max_ahead_ms:
+        raise CorruptData(
+            f"delta block: newest {newest_ms} ms, more than {spec.max_ahead_ms} ms behind the end "
+            f"of the slot that starts at {slot_start_ms} ms"
+        )
+    impressions = impression_columns.decode(data, start, n, newest_ms, spec)
+    return DeltaBlock(slot_start_ms, epoch, offset, log_ids, impressions)
+
+
+def _summed(data: bytes, start: int, n: int, newest_ms: int, spec: Spec) -> Rows:
+    """The rows of a block of version 2."""
     table = StoredTable(data, start, n, newest_ms, spec, F64)
     if table.end != len(data):
         raise CorruptData(f"delta block: {len(data)} bytes, expected {table.end}")
-    log_ids = np.frombuffer(data, "<u8", logs, HEADER_BYTES).astype(np.int64)
     rows = table.take(ALL)
-    if not columns.ascend(rows.items) or (log_ids[1:] <= log_ids[:-1]).any():
-        raise CorruptData("delta block: items or log ids are not in order")
-    return DeltaBlock(slot_start_ms, epoch, offset, log_ids, rows)
+    if not columns.ascend(rows.items):
+        raise CorruptData("delta block: items are not in order")
+    return rows
 
 
 def row_count(data: bytes) -> int:

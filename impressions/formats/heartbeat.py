@@ -1,7 +1,7 @@
 """The heartbeat: how far the stream has come in one partition, as one Kafka value.
 
     key       := "heartbeat"               one per partition of the delta topic
-    heartbeat := version:u8=2 kind:u8='H' spec:u32 partition:u32 partitions:u32 epoch:u32
+    heartbeat := version:u8=3 kind:u8='H' spec:u32 partition:u32 partitions:u32 epoch:u32
                  topic:byte{16} deltas:byte{16} offset:i64 newest_ms:i64 since_ms:i64 through_ms:i64
                  suspect_ms:i64 last_offset:i64 last_digest:i64
 
@@ -23,7 +23,9 @@ has read it has read them. The ranges are half-open:
 `deltas` is the id of the topic that holds the blocks. Where that topic was recreated under a
 worker, its heartbeat speaks of blocks that nobody can read any more, and counts as none.
 
-Version 1 ends behind `through_ms`, and is read as one that knows no more.
+Version 3 says that blocks may be of version 3 (delta_block.py): who cannot read those refuses the
+heartbeat. Version 2 has the same fields. Version 1 ends behind `through_ms`, and is read as one
+that knows no more.
 """
 
 from __future__ import annotations
@@ -35,10 +37,11 @@ from impressions.core.errors import CorruptData, Refused
 from impressions.core.spec import Spec
 
 KEY = b"heartbeat"
-VERSION = 2
+VERSION = 3
 FROM_THE_FIRST_MS = -(1 << 63)
 _KIND = ord("H")
-_LAYOUTS = {1: struct.Struct("<BBIIII16s16sqqqq"), 2: struct.Struct("<BBIIII16s16sqqqqqqq")}
+_LAYOUT = struct.Struct("<BBIIII16s16sqqqqqqq")
+_LAYOUTS = {1: struct.Struct("<BBIIII16s16sqqqq"), 2: _LAYOUT, VERSION: _LAYOUT}
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,7 @@ class Heartbeat:
 
 def encode(beat: Heartbeat, spec: Spec) -> bytes:
     """The bytes of one heartbeat."""
-    return _LAYOUTS[VERSION].pack(
+    return _LAYOUT.pack(
         VERSION, _KIND, spec.tag, beat.partition, beat.partitions, beat.epoch,
         beat.topic_id, beat.deltas_id,
         beat.offset, beat.newest_ms, beat.since_ms, beat.through_ms,

@@ -1,7 +1,7 @@
 """What every job did, kept beyond it: one file per run, the last 400 of each job.
 
 run_record     RunRecord: one run, as JSON; HistoryEvent: what it healed
-run_history    RunHistory(uri): append, runs, successes, last_success
+run_history    RunHistory(uri): append, runs, last_success
 durations      how long a job usually takes, from its last successes
 
 Reading, for any program (`settings.history_uri` is `history.uri`, by default <home>/history):

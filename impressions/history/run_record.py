@@ -23,6 +23,7 @@ from impressions.core.errors import CorruptData
 
 VERSION = 1
 MAX_BYTES = 256 << 10
+_YEAR_10000_MS = 253_402_300_800_000
 
 JOBS = (
     "land", "import", "forget", "close", "quality", "accept", "compact", "recompute", "export",
@@ -108,21 +109,21 @@ def decode(data: bytes, name: str) -> RunRecord:
     if len(data) > MAX_BYTES:
         raise CorruptData(f"{name}: {len(data):,} bytes, expected at most {MAX_BYTES:,}")
     try:
-        found = json.loads(data)
+        found = json.loads(data, parse_constant=_no_number)
         events = tuple(_event(one) for one in _typed(found, "events", list, []))
         return RunRecord(
             job=_typed(found, "job", str),
             run_id=_typed(found, "run_id", str),
             host=_typed(found, "host", str, ""),
-            started_ms=_typed(found, "started_ms", int),
-            ended_ms=_typed(found, "ended_ms", int),
+            started_ms=_time(found, "started_ms"),
+            ended_ms=_time(found, "ended_ms"),
             exit_code=_typed(found, "exit_code", int),
             reason=_typed(found, "reason", str | None, None),
             error=_typed(found, "error", str | None, None),
             changed=_typed(found, "changed", bool, False),
             arguments=_typed(found, "arguments", dict, {}),
-            counts=_typed(found, "counts", dict, {}),
-            snapshots=_typed(found, "snapshots", dict, {}),
+            counts=_numbers(found, "counts", int | float),
+            snapshots=_numbers(found, "snapshots", int | None),
             extra=_typed(found, "extra", dict, {}),
             cpu_s=_typed(found, "cpu_s", int | float | None, None),
             events=events,
@@ -133,9 +134,29 @@ def decode(data: bytes, name: str) -> RunRecord:
 
 def _event(found: Any) -> HistoryEvent:
     return HistoryEvent(
-        _typed(found, "kind", str), _typed(found, "at_ms", int), _typed(found, "what", str),
+        _typed(found, "kind", str), _time(found, "at_ms"), _typed(found, "what", str),
         _typed(found, "detail", str, ""),
     )  # fmt: skip
+
+
+def _no_number(text: str) -> Any:
+    raise ValueError(f"found {text}, which is no JSON")
+
+
+def _time(found: Any, name: str) -> int:
+    at_ms: int = _typed(found, name, int)
+    if not 0 <= at_ms < _YEAR_10000_MS:
+        raise ValueError(f"{name}: found {at_ms}, expected ms since 1970")
+    return at_ms
+
+
+def _numbers(found: Any, name: str, kind: Any) -> dict[str, Any]:
+    """Each of the type, and finite: what is read here is a metric, and a cell of a page."""
+    values: dict[str, Any] = _typed(found, name, dict, {})
+    for key in values:
+        if abs(_typed(values, key, kind) or 0) >= 1 << 63:
+            raise ValueError(f"{name}: found {values[key]}")
+    return values
 
 
 def _typed(found: Any, name: str, kind: Any, *default: Any) -> Any:

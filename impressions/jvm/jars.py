@@ -27,7 +27,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Literal
 from urllib.parse import urlsplit
 from xml.sax.saxutils import quoteattr
 
@@ -42,8 +41,6 @@ from impressions.terminal.console import Bar, human_bytes, progress, say
 LOCK_FILE = Path(__file__).with_name("jars.toml")
 _STALL_S = 120.0  # no byte for so long: the download is dead, not slow
 _POLL_S = 0.2
-
-State = Literal["ok", "absent", "wrong"]
 
 
 @dataclass(frozen=True)
@@ -93,18 +90,6 @@ def ensure(settings: Settings, jars: Sequence[Jar] | None = None) -> tuple[Path,
     for jar, path in zip(wanted, paths, strict=True):
         verify(jar, path)
     return paths
-
-
-def state(jar: Jar, settings: Settings) -> State:
-    """Whether a jar could be used now, without the network."""
-    path = jars_dir(settings) / jar.file_name
-    if not path.exists():
-        return "absent"
-    try:
-        verify(jar, path)
-    except CorruptData:
-        return "wrong"
-    return "ok"
 
 
 def verify(jar: Jar, path: Path) -> None:

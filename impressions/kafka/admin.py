@@ -53,19 +53,8 @@ class Admin:
 
     def identities(self, names: Sequence[str]) -> dict[str, tuple[bytes, int]]:
         """Topic -> (id, partitions), of those that exist."""
-        found = {}
-        for name, topic in self._described(names).items():
-            bits = topic.topic_id
-            high, low = bits.get_most_significant_bits(), bits.get_least_significant_bits()
-            found[name] = (struct.pack(">qq", high, low), len(topic.partitions))
-        return found
-
-    def replicas(self, names: Sequence[str]) -> dict[str, int]:
-        """Topic -> copies of the partition that has fewest, of those that exist."""
-        return {
-            name: min((len(p.replicas) for p in topic.partitions), default=1)
-            for name, topic in self._described(names).items()
-        }
+        found = self._described(names)
+        return {name: (_id_of(topic), len(topic.partitions)) for name, topic in found.items()}
 
     def _described(self, names: Sequence[str]) -> dict[str, Any]:
         """Topic -> confluent-kafka's description, of those that exist."""
@@ -84,8 +73,8 @@ class Admin:
         """Topic -> what it is, of those that exist."""
         from confluent_kafka.admin import ConfigResource, ResourceType
 
-        ids = self.identities(names)
-        resources = [ConfigResource(ResourceType.TOPIC, name) for name in ids]
+        found = self._described(names)
+        resources = [ConfigResource(ResourceType.TOPIC, name) for name in found]
         if not resources:
             return {}
         asked = self.client.describe_configs(resources, request_timeout=self.timeout_s)
@@ -93,12 +82,13 @@ class Admin:
             resource.name: {name: str(entry.value) for name, entry in future.result().items()}
             for resource, future in asked.items()
         }
-        replicas = self.replicas(list(ids))
         return {
-            name: TopicDescription(name, *ids[name], configs[name], replicas[name])
-            for name in ids
-            if name in replicas
-        }
+            name: TopicDescription(
+                name, _id_of(topic), len(topic.partitions), configs[name],
+                min((len(p.replicas) for p in topic.partitions), default=1),
+            )
+            for name, topic in found.items()
+        }  # fmt: skip
 
     def create(
         self, name: str, partitions: int, replication_factor: int, configs: Mapping[str, str]
@@ -164,6 +154,11 @@ def connect(settings: Settings, timeout_s: float = TIMEOUT_S) -> Iterator[Admin]
             "kafka.properties right (impressions config)?",
             reason="kafka",
         ) from None
+
+
+def _id_of(topic: Any) -> bytes:
+    bits = topic.topic_id
+    return struct.pack(">qq", bits.get_most_significant_bits(), bits.get_least_significant_bits())
 
 
 def _unless(future: Future[Any], code: int) -> Any:

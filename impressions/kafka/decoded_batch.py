@@ -144,5 +144,4 @@ def _flush_reasons(columns: Columns, partition: int, partitions: int) -> NDArray
         (Reason.BAD_PROFILE, profile_id < 0),
         (Reason.WRONG_PARTITION, shards_of(profile_id, partitions) != partition),
     )
-    reasons = np.select([f for _, f in failures], [r for r, _ in failures], Reason.OK)
-    return reasons.astype(np.uint8)
+    return event.first_of(failures, len(count))

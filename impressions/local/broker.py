@@ -33,8 +33,9 @@ from impressions.jvm import jars
 from impressions.jvm.environment import java_environment
 from impressions.jvm.java import find_java
 from impressions.kafka.client import address_file
+from impressions.local.detached import Detached
 from impressions.local.kafka_config import LOGGING, Member, server_properties
-from impressions.local.pid_file import AlreadyRuns, PidFile, write_pid
+from impressions.local.pid_file import AlreadyRuns
 from impressions.local.ports import HOST, free_ports, is_free
 from impressions.settings.model import Settings
 from impressions.terminal.console import warn
@@ -43,8 +44,6 @@ LOCK_FILE = Path(__file__).with_name("kafka-jars.toml")
 _HEAP = ("-Xmx512m", "-Xms128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
 _POLL_S = 0.05
 _LOG_LINES = 15
-
-_children: dict[int, subprocess.Popen[bytes]] = {}  # started by this process: to be reaped by it
 
 
 @dataclass(frozen=True)
@@ -67,19 +66,22 @@ class Broker:
         self.settings, self.member = settings, member
         self.dir = settings.home_dir / "kafka"
         self.data_dir = self.dir / "data"
-        self.log_file = self.dir / "broker.log"
+        self.process = Detached(self.dir, "broker")
         self.address_file = address_file(settings)
-        self.pid_file = PidFile(self.dir / "broker.pid")
         self._properties = self.dir / "server.properties"
+
+    @property
+    def log_file(self) -> Path:
+        return self.process.log_file
 
     def running(self) -> Running | None:
         """The process, once it has said its address; None where there is none."""
-        pid = self.pid_file.holder()
-        if not pid:
+        pid, pid_file = self.process.pid, self.process.pid_file.path
+        if pid is None:
             return None
         with contextlib.suppress(FileNotFoundError):
             bootstrap = self.address_file.read_text("ascii").strip()
-            return Running(pid, bootstrap, time.time() - self.pid_file.path.stat().st_mtime)
+            return Running(pid, bootstrap, time.time() - pid_file.stat().st_mtime)
         return None
 
     def start(self, port: int | None = None, timeout_s: float = 60) -> tuple[Running, bool]:
@@ -109,31 +111,21 @@ class Broker:
             process.kill()
             process.wait()
             raise
-        _children[process.pid] = process
         _write_whole(self.address_file, f"{bootstrap}\n")
         return Running(process.pid, bootstrap, 0.0), True
 
     def stop(self, timeout_s: float = 20) -> bool:
         """Ends it, by force after `timeout_s`; False where none ran."""
-        pid = self.pid_file.holder()
-        if pid:
-            self._signal(pid, signal.SIGTERM)
-            if not self._gone(timeout_s):
-                warn(f"the broker (pid {pid}) did not stop within {timeout_s:.0f} s: killed")
-                self._signal(pid, signal.SIGKILL)
-                self._gone(timeout_s)
-            if child := _children.pop(pid, None):
-                child.wait()
+        pid = self.process.pid
+        if not self.process.end(signal.SIGTERM, timeout_s):
+            warn(f"the broker (pid {pid}) did not stop within {timeout_s:.0f} s: killed")
+            self.kill()
         self.address_file.unlink(missing_ok=True)
-        return bool(pid)
+        return pid is not None
 
     def kill(self) -> None:
         """kill -9, and nothing tidied: what a crash leaves. For tests of just that."""
-        if pid := self.pid_file.holder():
-            self._signal(pid, signal.SIGKILL)
-            self._gone(10)
-            if child := _children.pop(pid, None):
-                child.wait()
+        self.process.end(signal.SIGKILL, 10)
 
     def _spawn(self, claim: IO[str], port: int | None) -> tuple[subprocess.Popen[bytes], str]:
         java = str(find_java().executable)
@@ -147,18 +139,8 @@ class Broker:
         logging.write_text(LOGGING, "utf-8")
         base.insert(1, f"-Dlog4j2.configurationFile={logging}")
         self._format(base)
-        with self.log_file.open("wb") as log:
-            process = subprocess.Popen(
-                [*base, "kafka.Kafka", str(self._properties)],
-                stdin=subprocess.DEVNULL,
-                env=java_environment(os.environ),
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                cwd=self.dir,
-                start_new_session=True,
-                pass_fds=[claim.fileno()],
-            )
-        write_pid(claim, process.pid)
+        command = [*base, "kafka.Kafka", str(self._properties)]
+        process = self.process.spawn(claim, command, java_environment(os.environ), self.dir)
         return process, f"{HOST}:{port}"
 
     def _ports(self, port: int | None) -> tuple[int, int]:
@@ -216,7 +198,7 @@ class Broker:
         """The right to start it, or the broker that runs; waits for one that another starts."""
         while True:
             with contextlib.suppress(AlreadyRuns):
-                return self.pid_file.claim()
+                return self.process.pid_file.claim()
             if found := self.running():
                 return found
             if monotonic_s() > deadline_s:
@@ -226,19 +208,6 @@ class Broker:
                     reason="broker_start",
                 )
             time.sleep(_POLL_S)
-
-    def _gone(self, timeout_s: float) -> bool:
-        deadline_s = monotonic_s() + timeout_s
-        while self.pid_file.holder() is not None:
-            if monotonic_s() > deadline_s:
-                return False
-            time.sleep(_POLL_S)
-        return True
-
-    @staticmethod
-    def _signal(pid: int, number: signal.Signals) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, number)
 
 
 def new_cluster_id() -> str:

@@ -1,4 +1,4 @@
-"""A process of ours that belongs to no terminal: started, found again, stopped, by name.
+"""A process that belongs to no terminal: started, found again, stopped, by name.
 
     <dir>/<name>.pid     locked by the process for as long as it lives (pid_file); emptied by a stop
     <dir>/<name>.log     what it says, output and errors; a start empties it
@@ -17,6 +17,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from impressions.clock import monotonic_s
 from impressions.local.pid_file import PidFile, write_pid
@@ -57,45 +58,58 @@ class Detached:
     def start(self, command: Sequence[str], environment: Mapping[str, str]) -> int:
         """Starts it and returns its pid; AlreadyRuns where one does."""
         with self.pid_file.claim() as claim:
-            with self.log_file.open("wb") as log:
-                process = subprocess.Popen(
-                    command,
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=subprocess.STDOUT,
-                    env=dict(environment),
-                    start_new_session=True,
-                    pass_fds=[claim.fileno()],
-                )
-            write_pid(claim, process.pid)
+            return self.spawn(claim, command, environment).pid
+
+    def spawn(
+        self,
+        claim: IO[str],
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        cwd: Path | None = None,
+    ) -> subprocess.Popen[bytes]:
+        """The same for who has claimed the place already, and lets go of `claim` afterwards."""
+        with self.log_file.open("wb") as log:
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env=dict(environment),
+                cwd=cwd,
+                start_new_session=True,
+                pass_fds=[claim.fileno()],
+            )
+        write_pid(claim, process.pid)
         _children[process.pid] = process
-        return process.pid
+        return process
 
     def stop(self, timeout_s: float) -> bool:
         """Asks it to end and waits; False if it had to be killed after `timeout_s`."""
-        in_time = True
-        if pid := self.pid:
-            _signal(pid, signal.SIGTERM)
-            if not self._gone(timeout_s):
-                in_time = False
-                _signal(pid, signal.SIGKILL)
-                self._gone(_KILL_S)
-            if child := _children.pop(pid, None):
-                child.wait()
+        in_time = self.end(signal.SIGTERM, timeout_s)
+        if not in_time:
+            self.end(signal.SIGKILL, _KILL_S)
         self.forget()
         return in_time
 
-    def forget(self) -> None:
-        """No process is expected here from now on."""
-        self.pid_file.path.unlink(missing_ok=True)
-
-    def _gone(self, timeout_s: float) -> bool:
+    def end(self, number: signal.Signals, timeout_s: float) -> bool:
+        """Sends a signal and waits; whether none runs then."""
+        pid = self.pid
+        if pid is None:
+            return True
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)
         deadline_s = monotonic_s() + timeout_s
         while self.pid_file.holder() is not None:
             if monotonic_s() > deadline_s:
                 return False
             time.sleep(_POLL_S)
+        if child := _children.pop(pid, None):
+            child.wait()
         return True
+
+    def forget(self) -> None:
+        """No process is expected here from now on."""
+        self.pid_file.path.unlink(missing_ok=True)
 
 
 def last_line(log: Path) -> str:
@@ -105,8 +119,3 @@ def last_line(log: Path) -> str:
         if lines:
             return lines[-1].strip()
     return "it said nothing"
-
-
-def _signal(pid: int, number: signal.Signals) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(pid, number)

@@ -28,7 +28,7 @@ from impressions.local.broker import Broker
 from impressions.local.detached import Detached, last_line
 from impressions.local.pid_file import AlreadyRuns, PidFile, write_pid
 from impressions.local.settings_file import without_settings, write_settings
-from impressions.process.registry import running
+from impressions.process.registry import forget, running
 from impressions.settings.model import Settings
 from impressions.status.serving import describe
 
@@ -109,7 +109,9 @@ class Dev:
     def down(self) -> list[Part]:
         """Stops what `up` started, by force where it does not end in time. Data stay."""
         with self._alone():
-            parts = [self._stop(program) for program in (LANDER, SERVER, WORKER)]
+            programs = (LANDER, SERVER, WORKER)
+            parts = [self._stop(program) for program in programs]
+            forget(self.settings, *(program.kind for program in programs), "follower")
             parts.append(self._broker_down())
             return [p for p in parts if p.name != LANDER.name or p.state != "does not run"]
 

@@ -8,7 +8,7 @@ stop_signal       SIGTERM and SIGINT as an event to wait for
 child             a parent that keeps child processes running
 registry          which processes run on this machine
 metrics           metrics over HTTP, as Prometheus reads them
-credentials       the token and the CA that a command shows a server
+asked_server      the server that a command asks, with the token and the CA that it shows
 extras            optional packages: imported late, or the line that installs them
 descriptors       file descriptors: the limit, a reserve, the error without any
 catalog_errors    what the catalog's libraries raise, as errors with a hint

@@ -1,5 +1,9 @@
 """The two ends of a process of ours: the signal that comes too early, and the leaving.
 
+    starting, started
+             around the start of a server. Its thousand modules stay, but the collector of cycles
+             would walk through them again and again while they are loaded, and later stop every
+             thread for 60 ms or more whenever it looks at all objects
     begin    first thing in `main`. A service that is asked to stop while it is still importing has
              nothing to finish: it exits 0 at once. As process 1 of a container a program without
              a handler would not even see the signal, so there every program gets one.
@@ -16,6 +20,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import gc
 import os
 import signal
 import sys
@@ -42,6 +47,17 @@ def begin(*, service: bool = False) -> None:
             os._exit(code)
 
         signal.signal(signal.SIGTERM, stop)
+
+
+def starting() -> None:
+    """No cycles are collected until `started`, which must follow."""
+    gc.disable()
+
+
+def started() -> None:
+    """Cycles are collected from now on, among what is made from now on."""
+    gc.freeze()
+    gc.enable()
 
 
 def leave(code: int) -> NoReturn:

@@ -1,9 +1,11 @@
 """Which processes run: each says so in a file of `<home>/run`, and anybody may read them.
 
-    <home>/run/<kind>-<pid>.json    {kind, pid, address, metrics, started_ms, birth}
+    <home>/run/<kind>-<pid>.json    {kind, pid, address, metrics, started_ms, birth, host}
 
-A process that is killed leaves its file; readers know it by the pid and the moment that pid was
-born, which the kernel tells, and remove it. Nothing else depends on these files.
+A process that ends removes its file; one that is killed leaves it. Readers know that by the pid and
+the moment at which that pid was born, which the kernel tells. What a killed one left stands until
+the next of its kind starts on this machine: so it is seen that something ran here, died, and was
+not started again. Of files of other machines, in a home that several share, nothing is known here.
 """
 
 from __future__ import annotations
@@ -11,8 +13,9 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import platform
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from impressions.clock import now_ms
@@ -28,6 +31,7 @@ class Running:
         address: host:port that callers use; None if there is none.
         metrics: host:port of /metrics; None if there is none.
         birth: when the kernel started this pid, in its own unit: tells a pid that came again.
+        host: the machine.
     """
 
     kind: str
@@ -36,6 +40,7 @@ class Running:
     metrics: str | None
     started_ms: int
     birth: str
+    host: str = ""
 
 
 @contextlib.contextmanager
@@ -44,9 +49,10 @@ def registered(
 ) -> Iterator[None]:
     """Say that this process runs, until the end of the block."""
     pid = os.getpid()
-    entry = Running(kind, pid, address, metrics, now_ms(), birth_of(pid) or "")
+    entry = Running(kind, pid, address, metrics, now_ms(), birth_of(pid) or "", platform.node())
     path = settings.run_dir / f"{kind}-{pid}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
+    forget(settings, kind)
     new = path.with_suffix(".tmp")
     new.write_text(json.dumps(asdict(entry)))
     new.replace(path)
@@ -57,15 +63,32 @@ def registered(
 
 
 def running(settings: Settings) -> list[Running]:
-    """Every process that runs now, by kind and age; files of dead ones are removed."""
-    found = []
-    for path in settings.run_dir.glob("*.json"):
-        entry = _read(path)
-        if entry is not None and birth_of(entry.pid) == entry.birth:
-            found.append(entry)
-        else:
-            path.unlink(missing_ok=True)
-    return sorted(found, key=lambda entry: (entry.kind, entry.started_ms, entry.pid))
+    """Every process of this machine that runs now, by kind and age."""
+    return [entry for entry in _entries(settings) if _lives(entry)]
+
+
+def died(settings: Settings) -> list[Running]:
+    """Processes of this machine that are gone and did not end by themselves, in whose place none of
+    their kind was started since; by kind and age."""
+    return [entry for entry in _entries(settings) if not _lives(entry)]
+
+
+def forget(settings: Settings, *kinds: str) -> None:
+    """Processes of these kinds that died: others took their place, or none is to run any more."""
+    for gone in died(settings):
+        if gone.kind in kinds:
+            (settings.run_dir / f"{gone.kind}-{gone.pid}.json").unlink(missing_ok=True)
+
+
+def _entries(settings: Settings) -> list[Running]:
+    """Those of this machine."""
+    entries = filter(None, map(_read, settings.run_dir.glob("*.json")))
+    mine = [entry for entry in entries if entry.host in ("", platform.node())]
+    return sorted(mine, key=lambda entry: (entry.kind, entry.started_ms, entry.pid))
+
+
+def _lives(entry: Running) -> bool:
+    return birth_of(entry.pid) == entry.birth
 
 
 def birth_of(pid: int) -> str | None:
@@ -88,7 +111,11 @@ def birth_of(pid: int) -> str | None:
 
 
 def _read(path: Path) -> Running | None:
+    """None for what is no entry, or cannot be read now, which says nothing about a process."""
     try:
-        return Running(**json.loads(path.read_text()))
+        said = json.loads(path.read_text())
+        return Running(
+            **{field.name: said[field.name] for field in fields(Running) if field.name in said}
+        )
     except (OSError, ValueError, TypeError):
         return None

@@ -28,7 +28,7 @@ from impressions.core.errors import CorruptData, ImpressionsError, NotReady, Ref
 from impressions.process.descriptors import exhausted
 from impressions.rocksdb.file_list import file_list
 from impressions.rocksdb.opening import block_options, opened
-from impressions.rocksdb.scan import scan
+from impressions.rocksdb.scan import scan, values
 
 CACHE_BYTES = 64 << 20
 """The block cache that all tables of a process share."""
@@ -71,7 +71,7 @@ class DeltaTable:
     def values(self, prefix: bytes, lower: bytes, upper: bytes) -> list[bytes]:
         """The values of lower..upper, ascending by key; all of them begin with `prefix`, which has
         the length that `open_primary` was given."""
-        return [value for _, value in scan(self._db, lower, upper, of_prefix=bool(prefix))]
+        return values(self._db, lower, upper, of_prefix=bool(prefix))
 
     def scan(self, lower: bytes = b"", upper: bytes | None = None) -> Iterator[tuple[bytes, bytes]]:
         """Every (key, value) of lower..upper, ascending; close the generator if you leave early."""

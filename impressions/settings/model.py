@@ -5,7 +5,7 @@
 The file is `impressions.toml` in the working directory, or the one of `--config`. In variables a
 section is joined by two underscores: `IMPRESSIONS_SERVING__WORKERS=4` is `[serving] workers = 4` is
 `--set serving.workers=4`. Relative paths are relative to the working directory. The
-sections are in impressions/settings/sections.py.
+sections are in impressions/settings/sections/.
 
 `Settings()` holds the defaults only and reads nothing, so that tests are not at the mercy of the
 machine; processes call `load`. `impressions config` prints this model with the effective values.
@@ -13,6 +13,7 @@ machine; processes call `load`. `impressions config` prints this model with the 
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 from collections.abc import Sequence
@@ -24,26 +25,19 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from impressions.core.spec import Spec
 from impressions.settings import sources
 from impressions.settings.paths import expanded
-from impressions.settings.sections import (
-    Alerts,
+from impressions.settings.sections.batch import (
     Audits,
     Catalog,
+    Close,
     Compact,
-    Console,
-    Exporter,
-    History,
-    Host,
     Housekeeping,
-    Kafka,
     Land,
     Quality,
-    Reconcile,
-    Serving,
     Spark,
-    Speed,
-    Stream,
     Week,
 )
+from impressions.settings.sections.live import Host, Kafka, Serving, Speed, Stream
+from impressions.settings.sections.watching import Alerts, Console, Exporter, History, Reconcile
 
 
 class Settings(BaseSettings):
@@ -84,6 +78,7 @@ class Settings(BaseSettings):
     kafka: Kafka = Kafka()
     stream: Stream = Stream()
     land: Land = Land()
+    close: Close = Close()
     compact: Compact = Compact()
     speed: Speed = Speed()
     week: Week = Week()
@@ -128,7 +123,7 @@ class Settings(BaseSettings):
 
     @property
     def spec(self) -> Spec:
-        return Spec(slot_ms=self.slot_seconds * 1000)
+        return _spec_of(self.slot_seconds)
 
     @property
     def catalog_file(self) -> Path:
@@ -180,6 +175,12 @@ class Settings(BaseSettings):
     def origin(self, key: str) -> str:
         """Who set `key`, a dotted name: a flag, a variable, a file or "default"."""
         return self._origins.get(key, "default")
+
+
+@functools.cache
+def _spec_of(slot_seconds: int) -> Spec:
+    """One for all: it is asked for all the time, and computes its fingerprint once."""
+    return Spec(slot_ms=slot_seconds * 1000)
 
 
 def load(config: Path | None = None, overrides: Sequence[str] = ()) -> Settings:

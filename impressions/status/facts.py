@@ -2,7 +2,7 @@
 
 Lake          the tables                        answered by batch/status/lake.py
 QualityDays   the days of events, in numbers    answered by batch/status/days.py
-Rotation      how far reconciliation has come   answered by batch/reconciling/status.py
+Rotation      how far reconciliation has come   answered by batch/reconciling/rotation.py
 Listed        a published directory             answered by bulkload/listing.py
 HostStatus    the generations of this host      answered by bulkload/host_status.py
 """

@@ -14,7 +14,7 @@ from typing import Any
 
 from impressions.clock import Clock, now_ms
 from impressions.process.extras import named
-from impressions.process.registry import running
+from impressions.process.registry import died, running
 from impressions.settings.model import Settings
 from impressions.status.disks import read_disks
 from impressions.status.headroom import read_headroom
@@ -78,8 +78,8 @@ def questions(settings: Settings, clock: Clock = now_ms) -> dict[str, Callable[[
         "host": lambda: named("bulkload.host_status:status")(settings, clock),
         "copy": lambda: read_copy(settings, clock),
         "servers": lambda: read_servers(settings),
-        "jobs": lambda: read_jobs(settings),
-        "rotation": lambda: named("batch.reconciling.status:read_rotation")(settings),
+        "jobs": lambda: read_jobs(settings, clock),
+        "rotation": lambda: named("batch.reconciling.rotation:read_rotation")(settings),
         "disks": lambda: read_disks(settings),
     }
 
@@ -92,8 +92,9 @@ def later_questions(settings: Settings, answers: Mapping[str, Any]) -> dict[str,
 
 
 def judged(answers: Mapping[str, Any], settings: Settings, at_ms: int) -> Status:
-    """What the answers mean, together with the processes that run now."""
-    found = Found(at_ms=at_ms, processes=tuple(running(settings)), **answers)
+    """What the answers mean, together with the processes that run now, and those that died."""
+    alive, dead = tuple(running(settings)), tuple(died(settings))
+    found = Found(at_ms=at_ms, processes=alive, died=dead, **answers)
     return Status(found, stages(found, settings))
 
 
@@ -114,6 +115,7 @@ def document(status: Status) -> dict[str, Any]:
         },
         "partitions": partitions(status.found),
         "processes": [asdict(process) for process in status.found.processes],
+        "died": [asdict(process) for process in status.found.died],
     }
 
 

@@ -16,7 +16,7 @@ from impressions.process.registry import Running
 from impressions.status.disks import Disk
 from impressions.status.facts import HostStatus, Lake, Listed, Rotation
 from impressions.status.headroom import Headroom
-from impressions.status.jobs import Jobs
+from impressions.status.jobs import AHEAD_MS, Jobs
 from impressions.status.questions import Unknown
 from impressions.status.serving import Copy, Server
 from impressions.status.stream import Stream
@@ -55,6 +55,7 @@ class Found:
 
     Attributes:
         at_ms: when the last of it was answered. What changes by the second has a time of its own.
+        processes: of this home that run.   died: that were killed and not started again.
     """
 
     at_ms: int
@@ -69,6 +70,7 @@ class Found:
     jobs: Jobs | Unknown = NOT_ASKED
     rotation: Rotation | Unknown = NOT_ASKED
     disks: Sequence[Disk] | Unknown = NOT_ASKED
+    died: tuple[Running, ...] = ()
 
 
 def unknown(name: str, why: Unknown) -> Stage:
@@ -88,8 +90,24 @@ def age_s(at_ms: int, then_ms: int | None) -> float | None:
     return None if then_ms is None or then_ms <= 0 else (at_ms - then_ms) / 1000
 
 
-AHEAD_MS = 15_000
-"""Clocks differ by less; a time that lies further ahead comes from one that is wrong."""
+_STARTS = {
+    "serve": "impressions serve", "follower": "impressions serve", "speed": "impressions speed",
+    "land": "impressions land --every 1h", "reconcile": "impressions reconcile --every 10m",
+    "exporter": "impressions exporter", "week": "impressions week --latest",
+}  # fmt: skip
+"""What starts a process of a kind."""
+
+
+def deaths(found: Found, *kinds: str) -> list[Problem]:
+    """The problem of each process that was killed, and in whose place none was started."""
+    problems: list[Problem] = []
+    for one in found.died:
+        if one.kind in kinds:
+            which = f"pid {one.pid}" + (f", {one.address}" if one.address else "")
+            file = f"run/{one.kind}-{one.pid}.json in home says that it ran"
+            what = f"{one.kind} ({which}) died, and none was started since; {file}"
+            problems.append((what, _STARTS[one.kind]))
+    return problems
 
 
 def future(at_ms: int, times_ms: Iterable[int], what: str) -> list[Problem]:

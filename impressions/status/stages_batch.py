@@ -15,6 +15,7 @@ from impressions.status.stage import (
     State,
     age_s,
     ago,
+    deaths,
     future,
     plural,
     unknown,
@@ -28,7 +29,7 @@ def landed(found: Found, settings: Settings) -> Stage:
     """How far raw is valid, how much waits, and how long the topic still has it."""
     lake, stream = found.lake, found.stream
     if isinstance(lake, Unknown):
-        return unknown("landed", lake)
+        return unknown("landed", lake if not lake.absent else _gone(found) or lake)
     through_ms = lake.valid_through_ms
     line = "nothing says how far raw is valid" if through_ms is None else (
         f"valid through {human_time(through_ms)} ({ago(found.at_ms, through_ms)})"
@@ -50,7 +51,7 @@ def landed(found: Found, settings: Settings) -> Stage:
     }
     known_ms = () if through_ms is None else (through_ms,)
     problems = future(found.at_ms, known_ms, "what raw is valid through")
-    problems += _behind(found, settings)
+    problems += [*_behind(found, settings), *deaths(found, "land")]
     if not isinstance(found.headroom, Unknown) and found.headroom.least_ms is not None:
         facts["headroom_s"] = found.headroom.least_ms / 1000
         facts["retention_bytes_set"] = found.headroom.by_bytes
@@ -58,6 +59,18 @@ def landed(found: Found, settings: Settings) -> Stage:
         problem = f"{lost:,} records went from the topic before they were landed"
         problems.append((problem, "impressions land says where"))
     return Stage("landed", "bad" if problems else "ok", line, tuple(problems), facts)
+
+
+def _gone(found: Found) -> Unknown | None:
+    """Why raw must be there: a run that landed rows is on record."""
+    jobs = {} if isinstance(found.jobs, Unknown) else found.jobs.by_name
+    for name in ("land", "import"):
+        if name in jobs and jobs[name].work is not None:
+            what = f"the history knows a run of {name} that landed rows, and there is no raw table"
+            return Unknown(
+                what, "is this its catalog? impressions config, warehouse and catalog_uri"
+            )
+    return None
 
 
 def _behind(found: Found, settings: Settings) -> list[Problem]:
@@ -162,7 +175,10 @@ def generations(found: Found, settings: Settings) -> Stage:
         state: State = "bad" if problems else "none"
         line = "not known" if hidden else "none yet: impressions compact"
         return Stage("generations", state, line, tuple(problems), facts)
-    newest_ms = max([g.cutover_ms for g in in_table] + [g.cutover_ms for g in known])
+    cutovers_ms = [g.cutover_ms for g in in_table] + [g.cutover_ms for g in whole]
+    newest_ms = max(cutovers_ms, default=None)
+    if newest_ms is None:
+        return Stage("generations", "look", "none is whole", tuple(problems), facts)
     facts |= {"newest_cutover_ms": newest_ms, "newest_age_s": age_s(found.at_ms, newest_ms)}
     counts = {"in the table": len(in_table), "exported": len(whole)}
     counted = [
@@ -170,6 +186,8 @@ def generations(found: Found, settings: Settings) -> Stage:
         for where, count in counts.items()
     ]
     line = f"{', '.join(counted)}, newest {ago(found.at_ms, newest_ms)}"
+    if ahead := future(found.at_ms, (newest_ms,), "the newest cutover"):
+        return Stage("generations", "bad", line, (*ahead, *problems), facts)
     bound_s = settings.alerts.generation_age_days * DAY_MS / 1000
     if found.at_ms - newest_ms > bound_s * 1000:
         what = f"the newest generation is more than {human_age(bound_s)} old: a weekly run is late"
@@ -217,12 +235,15 @@ def active(found: Found, settings: Settings) -> Stage:
         "past_horizon": one.past_horizon,
     }
     line = f"{host.active}, cutover {ago(found.at_ms, one.cutover_ms)}"
+    bound_s = settings.alerts.host_generation_age_days * DAY_MS / 1000
+    is_old = found.at_ms - one.cutover_ms > bound_s * 1000
+    problems = future(found.at_ms, (one.cutover_ms,), "the cutover of what this host answers from")
+    if is_old:
+        problems.append((f"more than {human_age(bound_s)} old", "docs/runbook/generation-old.md"))
     if one.past_horizon:
         past = ("days that left the window are still counted", "activate a newer generation")
-        return Stage("active", "look", line, (past,), facts)
-    bound_s = settings.alerts.host_generation_age_days * DAY_MS / 1000
-    if found.at_ms - one.cutover_ms > bound_s * 1000:
-        old = (f"more than {human_age(bound_s)} old", "docs/runbook/generation-old.md")
-        return Stage("active", "bad", line, (old,), facts)
+        return Stage("active", "bad" if is_old else "look", line, (*problems, past), facts)
+    if problems:
+        return Stage("active", "bad", line, tuple(problems), facts)
     left_s = (one.exact_until_ms - found.at_ms) / 1000
     return Stage("active", "ok", f"{line}, exact for {human_age(left_s)} more", (), facts)

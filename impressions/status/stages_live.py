@@ -15,6 +15,7 @@ from impressions.status.stage import (
     State,
     age_s,
     ago,
+    deaths,
     future,
     plural,
     unknown,
@@ -51,12 +52,13 @@ def topic(found: Found) -> Stage:
 
 
 def worker(found: Found, settings: Settings) -> Stage:
-    stream = found.stream
+    stream, dead = found.stream, deaths(found, "speed")
     if isinstance(stream, Unknown):
-        state: State = "none" if stream.absent else "bad"
-        return Stage("worker", state, "not known without the topic")
+        state: State = "bad" if dead or not stream.absent else "none"
+        return Stage("worker", state, "not known without the topic", tuple(dead))
     if not stream.beats:
-        return Stage("worker", "none", "no worker has worked on this topic: impressions speed")
+        line = "no worker has worked on this topic: impressions speed"
+        return Stage("worker", "bad" if dead else "none", line, tuple(dead))
     behind = {
         p: max(0, source.end - 1 - stream.beats[p].offset)
         for p, source in stream.partitions.items()
@@ -71,7 +73,7 @@ def worker(found: Found, settings: Settings) -> Stage:
     late = _late(stream.at_ms, times, settings, hint)
     if late and not missing and _is_new(found, settings):
         return Stage("worker", "look", f"it has just started; {line}", tuple(late), facts)
-    problems = late
+    problems = [*dead, *late]
     problems += future(stream.at_ms, times.values(), "what the worker calls complete")
     if missing:
         problems.append((f"no word of {_names(missing)}", "impressions speed"))
@@ -80,6 +82,7 @@ def worker(found: Found, settings: Settings) -> Stage:
 
 def deltas(found: Found, settings: Settings) -> Stage:
     copy = found.copy
+    dead = deaths(found, "follower")
     if isinstance(copy, Unknown):
         return unknown("deltas", copy)
     held = {p: state for p, state in copy.shards.items() if state is not None}
@@ -91,8 +94,9 @@ def deltas(found: Found, settings: Settings) -> Stage:
     facts = {"restoring": restoring, "missing": missing, **_lag_facts(copy.at_ms, times)}
     line = _lag_line(copy.at_ms, times) if times else "nothing known yet"
     if not any(process.kind == "follower" for process in found.processes):
-        return Stage("deltas", "none", f"{line}; no follower runs here", (), facts)
-    problems = _late(copy.at_ms, times, settings)
+        state: State = "bad" if dead else "none"
+        return Stage("deltas", state, f"{line}; no follower runs here", tuple(dead), facts)
+    problems = [*dead, *_late(copy.at_ms, times, settings)]
     problems += future(copy.at_ms, times.values(), "what the copy calls complete")
     if restoring:
         problems.append((f"{_names(restoring)}: still being filled", None))
@@ -102,9 +106,13 @@ def deltas(found: Found, settings: Settings) -> Stage:
 
 
 def serving(found: Found) -> Stage:
-    servers = found.servers
+    servers, dead = found.servers, deaths(found, "serve")
     if isinstance(servers, Unknown):
-        return unknown("serving", servers)
+        return (
+            Stage("serving", "bad", servers.because, tuple(dead))
+            if dead
+            else unknown("serving", servers)
+        )
     problems: list[Problem] = []
     for server in servers:
         if isinstance(server.said, Unknown):
@@ -114,11 +122,12 @@ def serving(found: Found) -> Stage:
             hint = _NO_GENERATION if "no_generation" in server.said.reasons else None
             problems.append((f"{server.address}: answers are incomplete: {because}", hint))
     facts = {"servers": [_server_facts(server) for server in servers]}
-    if problems and _none_made_yet(found) and all(map(_is_live_alone, servers)):
+    if problems and not dead and _none_made_yet(found) and all(map(_is_live_alone, servers)):
         what = "no generation was made yet: only what the live stream holds is counted"
         line = f"{len(servers)} {plural('server', servers)}: {what}"
         return Stage("serving", "look", line, ((what, _MAKE_ONE),), facts)
     well = len(servers) - len(problems)
+    problems += dead
     line = f"{well} of {len(servers)} {plural('server', servers)} answer completely"
     return Stage("serving", "bad" if problems else "ok", line, tuple(problems), facts)
 

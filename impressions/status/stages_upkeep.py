@@ -6,12 +6,24 @@ Bounds are the settings `alerts.*`; the alerts of deploy/prometheus/alerts.yml h
 from __future__ import annotations
 
 from impressions.core.errors import UsageError
+from impressions.core.spec import DAY_MS
 from impressions.history.run_record import RunRecord
 from impressions.settings.model import Settings
-from impressions.settings.sections import Alerts
+from impressions.settings.sections.watching import Alerts
+from impressions.status.disks import Disk
 from impressions.status.jobs import Job, Jobs
 from impressions.status.questions import Unknown
-from impressions.status.stage import Found, Problem, Stage, age_s, ago, plural, unknown
+from impressions.status.stage import (
+    Found,
+    Problem,
+    Stage,
+    State,
+    age_s,
+    ago,
+    deaths,
+    plural,
+    unknown,
+)
 from impressions.terminal.console import human_age, human_bytes
 
 SCHEDULED = (
@@ -24,7 +36,6 @@ STEADY = ("close", "quality", "compact", "export", "load", "check", "gc", "week"
 """Jobs whose work is about the same each time, so that twice as long means something."""
 
 _STOPPED_BY_HAND = 130
-_DAY_MS = 86_400_000
 
 
 def jobs(found: Found, settings: Settings) -> Stage:
@@ -35,7 +46,9 @@ def jobs(found: Found, settings: Settings) -> Stage:
     problems = [
         *(_failure(job, found.at_ms) for job in failed(known, found.at_ms, settings.alerts)),
         *(_slowness(job) for job in slow(known, settings.alerts)),
+        *deaths(found, "week", "reconcile", "exporter"),
     ]
+    ahead = [_ahead(name, n) for name, n in known.ahead.items()]
     facts = {
         "jobs": {
             job.name: {
@@ -50,15 +63,17 @@ def jobs(found: Found, settings: Settings) -> Stage:
         },
         "damaged_records": known.damaged,
     }
-    newest = max((job.last for job in known.by_name.values()), key=lambda run: run.ended_ms)
-    names = known.by_name
-    line = f"{len(names)} {plural('job', names)} in the history, last {_of(newest, found.at_ms)}"
-    return Stage("jobs", "bad" if problems else "ok", line, tuple(problems), facts)
+    lasts, names = [job.last for job in known.by_name.values()], known.by_name
+    line = f"{len(names)} {plural('job', names)} in the history"
+    if newest := max(lasts, key=lambda run: run.ended_ms, default=None):
+        line += f", last {_of(newest, found.at_ms)}"
+    state: State = "bad" if problems else "look" if ahead else "ok"
+    return Stage("jobs", state, line, (*problems, *ahead), facts)
 
 
 def failed(known: Jobs, at_ms: int, alerts: Alerts) -> list[Job]:
     """Scheduled jobs whose last run failed, unless that is so long ago that they run no more."""
-    since_ms = at_ms - alerts.generation_age_days * _DAY_MS
+    since_ms = at_ms - alerts.generation_age_days * DAY_MS
     return [
         job for name, job in known.by_name.items()
         if name in SCHEDULED and is_failure(job.last) and job.last.ended_ms >= since_ms
@@ -91,6 +106,14 @@ def _slowness(job: Job) -> Problem:
     took_s = 0.0 if job.work is None else job.work.seconds
     what = f"{job.name} took {human_age(took_s)}, usually {human_age(job.usual_s or 0)}"
     return what, "docs/runbook/job-slow.md"
+
+
+def _ahead(name: str, records: int) -> Problem:
+    what = f"{records:,} {plural('record', range(records))} of {name} say a time that has not come"
+    return (
+        what,
+        "its host's clock was ahead: they are left out, and may be removed from history.uri",
+    )
 
 
 def _of(run: RunRecord, at_ms: int) -> str:
@@ -130,11 +153,7 @@ def disk(found: Found, settings: Settings) -> Stage:
     disks, bound = found.disks, settings.alerts.disk_free_share
     if isinstance(disks, Unknown):
         return unknown("disk", disks)
-    problems = tuple(
-        (f"{one.place} ({one.path}): {one.free_share:.1%} free, {human_bytes(one.free_bytes)}",
-         f"expected at least {bound:.0%}: docs/runbook/disk.md")
-        for one in disks if one.free_share < bound
-    )  # fmt: skip
+    problems = tuple(_fullness(one, bound) for one in disks if one.free_share < bound)
     least = min(disks, key=lambda one: one.free_share)
     facts = {
         one.place: {"free_bytes": one.free_bytes, "free_share": round(one.free_share, 4)}
@@ -142,3 +161,9 @@ def disk(found: Found, settings: Settings) -> Stage:
     }
     line = f"{human_bytes(least.free_bytes)} free ({least.free_share:.0%}) for {least.place}"
     return Stage("disk", "bad" if problems else "ok", line, problems, facts)
+
+
+def _fullness(one: Disk, bound: float) -> Problem:
+    of = "of its files (inodes) " if one.lacks_files else ""
+    what = f"{one.place} ({one.path}): {one.free_share:.1%} {of}free, {human_bytes(one.free_bytes)}"
+    return what, f"expected at least {bound:.0%}: docs/runbook/disk.md"

@@ -6,7 +6,7 @@ blocks gives the same blocks, however often it is repeated:
 
     1. skip a device flush whose key has applied its offset already     a replay changes nothing
     2. drop one that was seen in its slot or the slot before            a device's resend
-    3. add the rows of what is left                                     slot_rows.py
+    3. put what is left beside what its block holds                     slot_impressions.py
     4. each touched block carries the newest offset of its flushes      the version of step 1
 
 A slot may have several blocks (speed/applying/slot_parts.py); the key of a device flush is the
@@ -25,12 +25,12 @@ import numpy as np
 
 from impressions.core.decay import Int
 from impressions.core.event import Reason
-from impressions.core.rows import empty_rows
+from impressions.core.impressions import Impressions, no_impressions
 from impressions.core.spec import Spec
 from impressions.formats.delta_block import DeltaBlock
 from impressions.kafka.decoded_batch import DecodedBatch
+from speed.applying.slot_impressions import of_groups
 from speed.applying.slot_parts import Held, Key, Part, Slot
-from speed.applying.slot_rows import GroupedRows, rows_of
 
 
 @dataclass(frozen=True)
@@ -48,11 +48,6 @@ class Applied:
     duplicate: int
     replayed: int
 
-    @property
-    def counts(self) -> dict[str, int]:
-        """Impressions by what became of them."""
-        return {"applied": self.applied, "duplicate": self.duplicate, "replayed": self.replayed}
-
 
 class _Slots:
     """The slots that a batch touches, each opened once."""
@@ -65,7 +60,7 @@ class _Slots:
     def at(self, profile_id: int, start_ms: int) -> Slot:
         key = profile_id, start_ms
         if key not in self._opened:
-            self._opened[key] = Slot(key, self._held, self._epoch, self._spec)
+            self._opened[key] = Slot(key, self._held, self._epoch)
         return self._opened[key]
 
     def take(self, key: Key, flush_id: int, offset: int, impressions: int) -> tuple[str, int]:
@@ -91,6 +86,14 @@ class _Slots:
         return [(k, p) for k, slot in self._opened.items() for p in slot.parts if p.changed]
 
 
+def of_flushes(batch: DecodedBatch, spec: Spec) -> tuple[Int, Int]:
+    """(m,) of each device flush: impressions that count, and the start of the slot it came in."""
+    flushes = len(batch.record)
+    impressions = np.bincount(batch.flush[batch.reason == Reason.OK], minlength=flushes)
+    ingest_ms = batch.ingest_ms[np.searchsorted(batch.flush, np.arange(flushes))]
+    return impressions, ingest_ms // spec.slot_ms * spec.slot_ms
+
+
 def apply(batch: DecodedBatch, offsets: Int, held: Held, epoch: int, spec: Spec) -> Applied:
     """Apply a batch.
 
@@ -99,9 +102,7 @@ def apply(batch: DecodedBatch, offsets: Int, held: Held, epoch: int, spec: Spec)
         held: gives the block of a key as it was before the batch; None if there is none.
     """
     valid = np.flatnonzero(batch.reason == Reason.OK)
-    impressions = np.bincount(batch.flush[valid], minlength=len(batch.record))
-    slots_ms = batch.ingest_ms[np.searchsorted(batch.flush, np.arange(len(batch.record)))]
-    slots_ms = slots_ms // spec.slot_ms * spec.slot_ms
+    impressions, slots_ms = of_flushes(batch, spec)
     slots = _Slots(held, epoch, spec)
     group_of_flush = np.full(len(batch.record), -1, np.int64)
     counts = {"applied": 0, "duplicate": 0, "replayed": 0}
@@ -111,21 +112,22 @@ def apply(batch: DecodedBatch, offsets: Int, held: Held, epoch: int, spec: Spec)
         outcome, group_of_flush[i] = slots.take(key, int(batch.log_id[i]), offset, count)
         counts[outcome] += count
     chosen = valid[group_of_flush[batch.flush[valid]] >= 0]
-    flush = batch.flush[chosen]
     changed = slots.changed()
-    added = rows_of(batch, chosen, group_of_flush[flush], slots_ms[flush], spec)
-    merged = added.onto({p.group: p.held.rows for _, p in changed if p.held and p.group >= 0})
+    before = {p.group: p.held.impressions for _, p in changed if p.held and p.group >= 0}
+    merged = of_groups(batch, chosen, group_of_flush[batch.flush[chosen]], before, spec)
     blocks = {
         part.key: _block(slot_ms, epoch, part, merged, spec) for (_, slot_ms), part in changed
     }
     return Applied(blocks, **counts)
 
 
-def _block(slot_ms: int, epoch: int, part: Part, merged: GroupedRows, spec: Spec) -> DeltaBlock:
+def _block(
+    slot_ms: int, epoch: int, part: Part, merged: list[Impressions], spec: Spec
+) -> DeltaBlock:
     """A part as it is after the batch."""
     if part.group >= 0:
-        rows = merged.of_group(part.group)
+        impressions = merged[part.group]
     else:
-        rows = empty_rows(spec) if part.held is None else part.held.rows
+        impressions = no_impressions(spec) if part.held is None else part.held.impressions
     log_ids = np.array(sorted(part.known), np.int64)
-    return DeltaBlock(slot_ms, epoch, part.offset, log_ids, rows)
+    return DeltaBlock(slot_ms, epoch, part.offset, log_ids, impressions)

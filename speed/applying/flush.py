@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
+from impressions.compiled.blocks import Outcome
 from impressions.core.decay import Int
 from impressions.core.event import Reason
-from impressions.core.spec import Spec
-from impressions.formats import delta_block
-from impressions.formats.delta_block import DeltaBlock
 from impressions.formats.heartbeat import Heartbeat
 from impressions.kafka.dead_letters import DeadLetter
 from impressions.kafka.decoded_batch import DecodedBatch
-from speed.applying.slot_parts import Key
 
 Pair = tuple[bytes, bytes]
 """(key, value) of a record of the delta topic."""
@@ -27,26 +24,20 @@ class Flush:
     """What to publish, and what to write after that.
 
     Attributes:
-        blocks, encoded: the changed blocks, and their (key, value).
+        done: the changed blocks.
+        encoded: they as records of the delta topic.
         heartbeat: published after the blocks: it says that they are there.
         dead_letters: of the records; made while they are taken, once.
         counts: impressions applied, duplicate, replayed, rejected, read.
         rejected: the rejected by reason.
     """
 
-    blocks: dict[Key, DeltaBlock]
+    done: Outcome
     encoded: list[Pair]
     heartbeat: Heartbeat
     dead_letters: Iterator[DeadLetter]
     counts: dict[str, int]
     rejected: dict[str, int]
-
-
-def encoded(blocks: Mapping[Key, DeltaBlock], spec: Spec) -> list[Pair]:
-    """The blocks as records of the delta topic."""
-    return [
-        (delta_block.key(*key), delta_block.encode(block, spec)) for key, block in blocks.items()
-    ]
 
 
 def rejected_by_reason(batch: DecodedBatch) -> dict[str, int]:

@@ -1,12 +1,16 @@
 """One profile's slot while a batch is applied to it: its blocks, one after the other.
 
-A block is one message, and all of it is written whenever it changes. A bot's slot would outgrow the
-message and slow down all other profiles of its partition. So a slot has parts: when a block is
-full, the next record of that profile begins another one under the next key.
+A block is one message, and all of it is written whenever it changes. So a slot has parts: when a
+block is full, the next record of that profile begins another one under the next key, and only the
+open part is published again.
 
     part 0, 1, 2, ...    keys (profile, slot start), (profile, slot start + 1 ms), + 2 ms, ...
-    full                 impressions + flush ids >= FULL_AT; a full part never changes again
-    item                 may have a row in several parts: they add like any blocks of a profile
+    full                 impressions + flush ids >= full_at(part), or a block of version 2; a full
+                         part never changes again
+    item                 may lie in several parts: they add like any blocks of a profile
+
+Small parts write less and are more to read. The bound grows with the part's number, so that a
+person's day is a few small parts, and a bot's day of n impressions no more than some sqrt(n / 4).
 
 Readers need not know: who reads the blocks of a profile from a slot on gets all its parts, each
 relative to the start of the slot.
@@ -22,7 +26,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from impressions.core.spec import Spec
 from impressions.formats.delta_block import DeltaBlock
 
 Key = tuple[int, int]
@@ -30,8 +33,12 @@ Key = tuple[int, int]
 
 Held = Callable[[Key], DeltaBlock | None]
 
-FULL_AT = 20_000
-"""Some 3 MB of different titles; a person sees thousands a year."""
+FIRST_FULL_AT, FULL_AT_GROWTH, FULL_AT_MOST = 32, 8, 20_000
+
+
+def full_at(part: int) -> int:
+    """How many impressions and flush ids fill the part of a slot with this number."""
+    return min(FIRST_FULL_AT + FULL_AT_GROWTH * part, FULL_AT_MOST)
 
 
 class Part:
@@ -44,26 +51,27 @@ class Part:
         group: a number for what the batch adds to it; -1 while that is nothing.
     """
 
-    def __init__(self, key: Key, held: DeltaBlock | None, epoch: int, spec: Spec):
-        self.key, self.held = key, held
+    def __init__(self, key: Key, number: int, held: DeltaBlock | None, epoch: int):
+        self.key, self.number, self.held = key, number, held
         self.known: set[int] = set() if held is None else set(held.log_ids.tolist())
         # An older epoch's offsets belong to another incarnation of the source topic.
         self.version = held.offset if held is not None and held.epoch == epoch else -1
         self.offset = self.version
-        self.weight = 0 if held is None else weight_of(held, spec)
+        self.weight = 0 if held is None else weight_of(held)
         self.group = -1
         self.changed = False
 
     @property
     def full(self) -> bool:
-        return self.weight >= FULL_AT
+        summed = self.held is not None and self.held.summed is not None
+        return summed or self.weight >= full_at(self.number)
 
 
 class Slot:
     """The parts of one (profile, slot)."""
 
-    def __init__(self, key: Key, held: Held, epoch: int, spec: Spec):
-        self._key, self._held, self._epoch, self._spec = key, held, epoch, spec
+    def __init__(self, key: Key, held: Held, epoch: int):
+        self._key, self._held, self._epoch = key, held, epoch
         self.parts = [self._part(0)]
         self._open = 0
         while self.parts[-1].full and self.parts[-1].held is not None:
@@ -87,10 +95,14 @@ class Slot:
 
     def _part(self, number: int) -> Part:
         key = self._key[0], self._key[1] + number
-        return Part(key, self._held(key), self._epoch, self._spec)
+        return Part(key, number, self._held(key), self._epoch)
 
 
-def weight_of(block: DeltaBlock, spec: Spec) -> int:
-    """Impressions counted in a block and flush ids remembered there: it has no more rows."""
-    counted = block.rows.totals[spec.measure_names.index("impressions")].sum()
-    return int(counted) + len(block.log_ids)
+def weight_of(block: DeltaBlock) -> int:
+    """Impressions in a block and flush ids remembered there."""
+    return len(block.impressions) + len(block.log_ids)
+
+
+def is_full(block: DeltaBlock, part: int) -> bool:
+    """Whether the block of a part with this number never changes again."""
+    return block.summed is not None or weight_of(block) >= full_at(part)

@@ -4,7 +4,7 @@ opening            a partition restored and ready; the topics' identities
 starting_point     where a restored partition goes on, or why it must not
 partition          everything the worker knows of one partition, in one object
 partition_store    blocks, heartbeat and delta position on disk, in one write
-recent_blocks      the blocks used recently, decoded
+recent_slots       the blocks used recently, in bytes
 delta_position     how far the delta topic is known without a gap
 own_records        which records of the delta topic this worker wrote
 applied_records    the last record of each recent flush

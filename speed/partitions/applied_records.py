@@ -11,7 +11,8 @@ from collections import deque
 from impressions.kafka.last_record import LastRecord
 
 NO_LEADER_EPOCH = -1
-_REMEMBERED = 1_000
+_REMEMBERED = 10_000
+"""Flushes between two looks: many more than there are in five seconds."""
 
 
 class AppliedRecords:

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from speed.partitions.delta_position import Offsets
 
 _REMEMBERED = 10_000
-"""Ranges: many more than the reader can be late by."""
+"""Ranges: many more than the reader can be late by. Those that touch are one."""
 
 
 class OwnRecords:
@@ -26,7 +26,10 @@ class OwnRecords:
     def add(self, ranges: Iterable[Offsets]) -> None:
         """These [start, end) are this worker's; they lie after those that were added before."""
         with self._lock:
-            self._ranges.extend(ranges)
+            for start, end in ranges:
+                if self._ranges and self._ranges[-1][1] == start:
+                    start, _ = self._ranges.pop()
+                self._ranges.append((start, end))
             if len(self._ranges) > _REMEMBERED:
                 del self._ranges[: _REMEMBERED // 2]
 

@@ -25,6 +25,7 @@ from dataclasses import replace
 import numpy as np
 
 from impressions.clock import Clock, now_ms
+from impressions.compiled import blocks
 from impressions.core.ingest_time import Carried, ingest_times
 from impressions.deltas.store import DeltaStore
 from impressions.formats.heartbeat import KEY as HEARTBEAT_KEY
@@ -36,10 +37,10 @@ from impressions.kafka.last_record import LastRecord
 from impressions.kafka.median_event_time import median_event_ms
 from impressions.settings.model import Settings
 from impressions.terminal import log
-from speed.applying.apply import apply
 from speed.applying.complete_since import after_loss, next_since_ms
 from speed.applying.complete_through import next_through_ms
-from speed.applying.flush import Flush, Pair, encoded, rejected_by_reason
+from speed.applying.encoded_apply import apply_encoded
+from speed.applying.flush import Flush, Pair, rejected_by_reason
 from speed.applying.source_record import SourceRecord
 from speed.partitions.applied_records import AppliedRecords
 from speed.partitions.delta_position import Offsets
@@ -47,7 +48,7 @@ from speed.partitions.leader_clock import LeaderClock
 from speed.partitions.movement import Movement
 from speed.partitions.own_records import OwnRecords
 from speed.partitions.partition_store import PartitionStore
-from speed.partitions.recent_blocks import RecentBlocks
+from speed.partitions.recent_slots import RecentSlots
 from speed.partitions.silence import Silence
 
 
@@ -81,7 +82,8 @@ class Partition:
         self.leader_clock, self.silence, self.seeking = LeaderClock(), Silence(), False
         self._settings, self._spec, self._clock = settings, settings.spec, clock
         self._store = PartitionStore(settings, store, self.number, clock)
-        self._blocks = RecentBlocks(self._store, self.number, self._spec)
+        whole = blocks.kernels() is None
+        self._slots = RecentSlots(self._store, self.number, self._spec, whole)
         self._lost = lost
 
     @property
@@ -108,15 +110,15 @@ class Partition:
         carried = Carried(before.newest_ms, before.suspect_ms)
         ingest_ms, carried = ingest_times(append_ms, carried, lambda: median_event_ms(values))
         batch = decode(values, ingest_ms, self.number, before.partitions, self._spec)
-        done = apply(batch, offsets, self._blocks.get, before.epoch, self._spec)
+        done = apply_encoded(batch, offsets, self._slots, before.epoch, self._spec)
         rejected = rejected_by_reason(batch)
         since_ms = next_since_ms(
-            before, append_ms, ingest_ms, self._spec, lost=self._lost, damaged=self._blocks.damaged
+            before, append_ms, ingest_ms, self._spec, lost=self._lost, damaged=self._slots.damaged
         )
         topic = self._settings.kafka.topic
         return Flush(
-            done.blocks,
-            encoded(done.blocks, self._spec),
+            done,
+            list(zip(done.keys, done.values, strict=True)),
             self._heartbeat_after(records[-1], carried, since_ms),
             dead_letters_of(batch, values, offsets, topic, self.number, ingest_ms),
             done.counts | {"read": batch.read, "rejected": sum(rejected.values())},
@@ -126,9 +128,8 @@ class Partition:
     def commit(self, flush: Flush, written: Iterable[Offsets]) -> None:
         """Keep what was published; `written`: the offsets it got in the delta topic."""
         self._keep(flush.encoded, flush.heartbeat, written)
-        self._lost = self._blocks.damaged = False
-        for key, block in flush.blocks.items():
-            self._blocks.put(key, block)
+        self._lost = self._slots.damaged = False
+        self._slots.put(flush.done)
         self.applied.add(self.last_record)
 
     def keep_heartbeat(self, heartbeat: Heartbeat, written: Iterable[Offsets]) -> None:

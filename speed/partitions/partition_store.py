@@ -36,6 +36,10 @@ class PartitionStore:
         """The block under a key of the delta topic."""
         return self._store.get(key)
 
+    def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
+        """The block under each key, in order."""
+        return self._store.get_many(keys)
+
     def know(self, ranges: Iterable[Offsets]) -> None:
         """These records of the delta topic say nothing that the store does not hold."""
         self._position.know(ranges)

@@ -8,7 +8,7 @@ import pytest
 from bulkload.activate import activate
 from bulkload.load import load
 from impressions.settings.model import Settings
-from impressions.settings.sections import Host
+from impressions.settings.sections.live import Host
 from tests.bulkload.world import NEW_MS, OLD, OLD_MS, PARTITIONS, World
 
 

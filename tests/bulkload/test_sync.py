@@ -12,14 +12,16 @@ from pathlib import Path
 
 import pytest
 
+from bulkload.activate import activate
 from bulkload.heal import heal
 from bulkload.host import Host
 from bulkload.load import load
 from bulkload.rollback import rollback
+from bulkload.sync import activate_newest
 from bulkload.verify import verify_host
 from impressions.client import CallFailed, ImpressionsClient
 from impressions.clock import FixedClock
-from impressions.core.errors import NotReady, Refused
+from impressions.core.errors import NotReady, Refused, ServiceError
 from impressions.formats.generation_paths import MANIFEST, generation_id
 from impressions.formats.pointer import decode_checked
 from impressions.history.run_history import RunHistory
@@ -118,6 +120,45 @@ def test_a_published_generation_that_is_damaged_is_named_and_the_one_before_is_t
     (world.published / NEXT / MANIFEST).write_bytes(b"rotten")
     assert report.outcome_of(sync(world)).extra["reason"] == "does_not_fit"
     assert world.active() == NEW
+
+
+def test_what_another_run_activated_meanwhile_is_no_activation(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two runs at once: one does it, the other says that nothing was to do."""
+    load(world.settings, NEW)
+    looked = Host.pointer
+
+    def old_look(host: Host) -> object:
+        pointer = looked(host)
+        if pointer is not None and pointer.generation == OLD:
+            monkeypatch.setattr(Host, "pointer", looked)
+            activate(world.settings, NEW, clock=FixedClock(NEXT_MS))
+        return pointer
+
+    monkeypatch.setattr(Host, "pointer", old_look)
+    done = activate_newest(Asked(world.settings, FixedClock(NEXT_MS)))
+    assert (done.changed, done.line) == (False, f"{NEW} is active")
+    assert world.active() == NEW
+
+
+def test_a_store_that_does_not_answer_keeps_nothing_back_that_is_loaded(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A newer generation waits on this host: it is checked and made active; the exit code is that
+    of the store. Where nothing is loaded there is nothing to go on with."""
+    load(world.settings, NEW)
+
+    def away(*_: object, **__: object) -> list[object]:
+        raise ServiceError("listing s3://b: failed in 4 attempts", reason="storage")
+
+    monkeypatch.setattr("bulkload.sync.listing", away)
+    gone = sync(world)
+    assert states(gone) == {"load": "nothing", "check": "done", "activate": "done", "gc": "nothing"}
+    assert (world.active(), report.exit_code(gone)) == (NEW, 8)
+    shutil.rmtree(world.paths.generations)
+    world.paths.current.unlink()
+    assert states(sync(world))["check"] == "not reached"
 
 
 def test_a_generation_that_was_rolled_back_is_not_taken_again(world: World) -> None:

@@ -101,7 +101,7 @@ def test_a_finding_is_found_on_the_path_seen_in_the_days_and_accepted(
         page.goto(url)
         return "Broken" not in seen(page)
 
-    until(well, "all hops are well", 60)
+    until(well, "all stages are well", 60)
     titles = page.locator(".strip:not(.loose) h3").all_inner_texts()
     assert titles == [
         "Topic", "Land", "Close", "Quality", "Compact, export", "Load", "Activate", "Serve",
@@ -227,25 +227,26 @@ def test_an_id_is_not_shown_on_the_page_unless_asked_for(
 
 
 def test_a_killed_worker_is_found_by_its_text(chromium: Chromium, system: System, url: str) -> None:
-    """The hop that broke, what to do, and that the others follow from it: read from the page that
+    """The stage that broke, what to do, and that the others follow from it: read from the page that
     stands open, which renews itself."""
     page = chromium.page(url)
     assert page.get_by_role("alert").count() == 0
     system.kill_worker()
     page.get_by_role("heading", name="Broken at Speed").wait_for(timeout=120_000)
     notice = page.get_by_role("alert")
-    assert "behind" in notice.inner_text()
+    assert "speed (pid" in notice.inner_text()
+    assert "died" in notice.inner_text()
     assert "impressions speed" in notice.locator("code").inner_text()
     assert "BROKEN" in page.locator("#live-worker").inner_text()
     assert page.locator("#live-topic.ok, #batch-topic.ok").count() == 2
 
     def followed() -> bool:
         page.reload()
-        return page.locator(".hop.behind", has_text="Serve").count() == 2
+        return page.locator(".stage.behind", has_text="Serve").count() == 2
 
     until(followed, "the answers are late, too", 60)
     assert page.get_by_role("alert").count() == 1, "the others follow from it"
-    assert "Look at Speed first." in page.locator(".hop.behind").first.inner_text()
+    assert "Look at Speed first." in page.locator(".stage.behind").first.inner_text()
     picture(page, "console-broken", 860)
     picture(chromium.page(url, width=390, height=844, scheme="dark"), "console-phone", 844)
 

@@ -247,6 +247,24 @@ def test_reconciliation_shows_rounds_rotation_and_named_events(tmp_path: Path) -
     assert "topic has, raw lacks" in text
 
 
+@pytest.mark.parametrize(
+    "findings",
+    [
+        7, {"a": 1}, ["no"], [{"differences": 7}], [{"differences": ["no", {"events": "no"}]}],
+        [{"profile_id": "x", "differences": [{"events": [7, {"layers": 7}]}]}],
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_report_of_another_shape_breaks_no_page(tmp_path: Path, findings: Any) -> None:
+    """A record that another version wrote, or nobody knows who."""
+    strange = run("reconcile", exit_code=6, counts={"differing": 1.5e300}, extra={
+        "findings": findings,
+    })  # fmt: skip
+    browser = Browser(tmp_path, {"runs": lambda: Runs((strange,), ())})
+    for page in ("/reconciliation", "/jobs"):
+        assert "reconcil" in browser.text(page)
+
+
 def test_jobs_show_how_each_ended_and_one_job_alone(tmp_path: Path) -> None:
     failed = run("land", exit_code=7, reason="records_lost", error="7 records went", changed=False)
     healed = run("close", events=(HistoryEvent("healed", AT_MS, "a slot closed again", "slot 3"),))

@@ -55,23 +55,28 @@ def test_every_stage_of_status_has_a_place_and_a_page_of_the_runbook() -> None:
         assert (ROOT / "docs" / "runbook" / page).exists(), page
     new = Stage("audit", "bad", "profile 42 is off", (("profile 42 is off", "look"),))
     with_new = strip(Status(well(), (*stages(well(), SETTINGS), new)), HIDDEN)
-    assert [hop.title for hop in with_new.others] == ["Jobs", "Reconciliation", "Disks", "Audit"]
-    assert [hop.problems[0][0] for hop in with_new.broken] == [f"profile {MASK} is off"]
+    assert [stage.title for stage in with_new.others] == [
+        "Jobs",
+        "Reconciliation",
+        "Disks",
+        "Audit",
+    ]
+    assert [stage.problems[0][0] for stage in with_new.broken] == [f"profile {MASK} is off"]
 
 
-def test_each_hop_shows_how_far_it_is() -> None:
+def test_each_stage_shows_how_far_it_is() -> None:
     """The lags of a system that is well, a second or so ago."""
     (_, batch), (_, live) = of().paths
-    figures = {hop.name: hop.figure for hop in (*batch, *live)}
+    figures = {stage.name: stage.figure for stage in (*batch, *live)}
     assert figures["topic"] == figures["landed"] == figures["worker"] == "1.0 s"
     assert figures["deltas"] == figures["serving"] == "1.5 s"
     assert of().broken == ()
 
 
-def test_the_first_broken_hop_is_named_and_what_follows_from_it_is_not() -> None:
+def test_the_first_broken_stage_is_named_and_what_follows_from_it_is_not() -> None:
     """A dead worker makes answers incomplete: the place to look at is the worker."""
     found = of(**dead_worker())
-    assert [hop.name for hop in found.broken] == ["worker"]
+    assert [stage.name for stage in found.broken] == ["worker"]
     what, hint = found.broken[0].problems[0]
     assert "behind" in what
     assert hint == "no worker runs on this machine: impressions speed"
@@ -83,13 +88,13 @@ def test_a_worker_that_runs_is_not_started_again() -> None:
     assert found.broken[0].problems[0][1] is None
 
 
-def test_what_is_behind_a_broken_hop_is_so_on_every_path() -> None:
+def test_what_is_behind_a_broken_stage_is_so_on_every_path() -> None:
     """The server stands at the end of both: on the batch path, too, the worker is to be seen to."""
     found = of(**dead_worker())
-    assert {hop.behind for _, row in found.paths for hop in row if hop.name == "serving"} == {
+    assert {stage.behind for _, row in found.paths for stage in row if stage.name == "serving"} == {
         "Speed"
     }
-    assert [what for hop, what, _ in found.found if hop.name == "serving"] == [
+    assert [what for stage, what, _ in found.found if stage.name == "serving"] == [
         "127.0.0.1:1: answers are incomplete: stream_behind"
     ]
 
@@ -97,17 +102,17 @@ def test_what_is_behind_a_broken_hop_is_so_on_every_path() -> None:
 def test_two_paths_may_be_broken_at_two_places() -> None:
     """Tables that cannot be read, and a dead worker: both are said."""
     found = of(**dead_worker(), lake=Unknown("no catalog"))
-    assert [hop.name for hop in found.broken] == ["landed", "worker"]
+    assert [stage.name for stage in found.broken] == ["landed", "worker"]
 
 
-def test_a_fault_behind_a_hop_that_is_well_is_one_of_its_own() -> None:
+def test_a_fault_behind_a_stage_that_is_well_is_one_of_its_own() -> None:
     """A finding about a day does not make a server fall behind."""
     lake = well().lake
     assert isinstance(lake, Lake)
     finding = Quality(NOW, ("2027-01-14-aaaaaa all: half of it",), (), 0)
     away = Server(1, "127.0.0.1:1", Unknown("nobody listens", "impressions serve"))
     found = of(lake=dataclasses.replace(lake, quality=finding), servers=(away,))
-    assert [hop.name for hop in found.broken] == ["quality", "serving"]
+    assert [stage.name for stage in found.broken] == ["quality", "serving"]
 
 
 def parts_of(found: Found) -> dict[str, Callable[[], Any]]:

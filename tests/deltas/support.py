@@ -9,25 +9,21 @@ from __future__ import annotations
 
 from collections import defaultdict
 
-import numpy as np
 from confluent_kafka import Producer
 
-from impressions.core.merge import plus
 from impressions.core.shard import shard_of
 from impressions.formats import delta_block, heartbeat
 from impressions.formats.heartbeat import FROM_THE_FIRST_MS, Heartbeat
 from impressions.kafka import client
 from impressions.kafka.admin import connect
-from tests.blocks import prepare
+from tests.blocks import delta_block_of
 
 SOURCE_ID = bytes(range(16))
 
 
 def block_of(events, slot_ms, spec, *, epoch=1, offset=0) -> bytes:
     """The block of one profile's events of one slot."""
-    rows = plus([prepare(events, slot_ms, spec)], spec)
-    block = delta_block.DeltaBlock(slot_ms, epoch, offset, np.empty(0, np.int64), rows)
-    return delta_block.encode(block, spec)
+    return delta_block.encode(delta_block_of(events, slot_ms, epoch, offset), spec)
 
 
 def blocks_of(applied, spec, *, epoch=1, offset=0) -> dict[bytes, bytes]:

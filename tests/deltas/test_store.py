@@ -92,8 +92,8 @@ def test_a_state_survives_its_bytes(state):
 
 
 def test_bytes_that_are_no_state_are_refused():
-    with pytest.raises(FormatVersionError, match="version 02"):
-        decode_state(b"\x02" + encode_state(STATE)[1:])
+    with pytest.raises(FormatVersionError, match="version 01"):
+        decode_state(b"\x01" + encode_state(STATE)[1:])
     with pytest.raises(CorruptData, match="20 bytes"):
         decode_state(encode_state(STATE)[:20])
 

@@ -49,7 +49,7 @@ def main(home, disk):
     from bulkload.verify import verify_host
     from impressions.core.errors import ImpressionsError
     from impressions.settings.model import Settings
-    from impressions.settings.sections import Host
+    from impressions.settings.sections.live import Host
     from tests.bulkload.world import EVENTS, NEW, NEW_MS, OLD, PARTITIONS, World
     from tests.generations import blocks_of
 

@@ -69,7 +69,7 @@ def test_a_sealed_file_of_another_format_names_both_and_the_command(name, versio
     ("read", "good"),
     [
         (profile_block.decode, golden("profile_block_v2")),
-        (delta_block.decode, golden("delta_block_v2")),
+        (delta_block.decode, golden("delta_block_v3")),
         (heartbeat.decode, heartbeat.encode(BEAT, SPEC)),
     ],
     ids=["profile_block", "delta_block", "heartbeat"],
@@ -77,8 +77,8 @@ def test_a_sealed_file_of_another_format_names_both_and_the_command(name, versio
 def test_a_block_of_another_format_names_both_and_the_command(read, good, step):
     """Whatever stands behind the first two bytes, which every version has."""
     version = good[0] + step
-    if (read, version) == (heartbeat.decode, 1):
-        version = 0  # 1 is read, and has its own test
+    if read is not profile_block.decode and step == -1:
+        version = 0  # what came before is read, and has its own test
     read(good, SPEC)
     for rest in (good[2:], b"", b"x" * 200):
         error = refusal(read, bytes([version]) + good[1:2] + rest, SPEC)
@@ -89,12 +89,13 @@ def test_a_block_of_another_format_names_both_and_the_command(read, good, step):
 
 
 def test_a_workers_state_of_another_format_is_thrown_away_and_made_again(tmp_path):
-    """It is derived: the delta topic has all of it."""
+    """It is derived: the delta topic has all of it. Version 1 may come from a follower that passed
+    over blocks it could not read."""
     store = open_primary(tmp_path / "copy")
     state = encode_state(STATE)
-    store._table.write([(b"p\0\0\0\3", b"\x02" + state[1:]), (bytes(16), b"a block")])
+    store._table.write([(b"p\0\0\0\3", b"\x01" + state[1:]), (bytes(16), b"a block")])
     store.close()
-    assert isinstance(refusal(decode_state, b"\x02" + state[1:]), FormatVersionError)
+    assert isinstance(refusal(decode_state, b"\x01" + state[1:]), FormatVersionError)
     again = open_copy(tmp_path / "copy", 3)
     assert again.state(3) is None
     assert list(again.scan()) == []
@@ -167,8 +168,8 @@ def state_with(beat, spec=SPEC):
     [
         (state_with(BEAT, MORE_HALF_LIVES), "spec", f"{MORE_HALF_LIVES.tag:08x}, expected"),
         (state_with(replace(BEAT, partitions=16)), "partitions", "16 partitions, expected 8"),
-        (replace(state_with(BEAT), heartbeat=b"\x03H and more"), "format_version",
-         "version 3, expected 2"),
+        (replace(state_with(BEAT), heartbeat=b"\x04H and more"), "format_version",
+         "version 4, expected 3"),
     ],
 )  # fmt: skip
 def test_a_worker_does_not_go_on_in_a_delta_topic_of_another_kind(world, held, reason, words):

@@ -67,7 +67,7 @@ def _read_profile_block(data: bytes) -> None:
 
 def _read_delta_block(data: bytes) -> None:
     block = delta_block.decode(data, SPEC)
-    assert len(block.rows) + len(block.log_ids) <= len(data)
+    assert len(block.items) + len(block.log_ids) <= len(data)
     merge(CUTOVER_MS, None, None, (block,), SPEC)
 
 
@@ -186,8 +186,8 @@ TARGETS = {
             _with_length,
         ),
         Target(
-            "delta_block", lambda: [_golden("delta_block_v2")], _read_delta_block,
-            _with_start(_golden("delta_block_v2")[:8]),
+            "delta_block", lambda: [_golden("delta_block_v3"), _golden("delta_block_v2")],
+            _read_delta_block, _with_start(_golden("delta_block_v3")[:8]),
         ),
         Target(
             "heartbeat", lambda: [heartbeat.encode(BEAT, SPEC)], _read_heartbeat,

@@ -10,7 +10,7 @@ import pytest
 from impressions.history.durations import usual_s
 from impressions.history.run_history import RunHistory
 from impressions.history.run_record import MAX_BYTES
-from tests.history.records import record
+from tests.history.records import START_MS, record
 
 
 @pytest.fixture
@@ -49,7 +49,24 @@ def test_the_oldest_go_and_the_last_success_stays(history: RunHistory) -> None:
     last = history.last_success("close")
     assert last is not None
     assert last.run_id == "r1000"
-    assert history.successes("close", 5) == (last,)
+
+
+def test_runs_of_a_clock_that_was_ahead_delete_nothing_that_others_write(
+    history: RunHistory,
+) -> None:
+    """Four runs ten years ahead fill the three places; what is written after them stays, up to
+    three, and the newest run until now is found."""
+    year_s = 365 * 86_400.0
+    for i in range(4):
+        history.append(record("close", 10 * year_s + i))
+    for at_s in range(5):
+        history.append(record("close", at_s, exit_code=7))
+    until_ms = START_MS + 60_000
+    assert [run.run_id for run in history.runs("close", until_ms=until_ms)] == [
+        "r4000", "r3000", "r2000",
+    ]  # fmt: skip
+    assert history.last_success("close", until_ms) is None
+    assert history.count_after("close", until_ms) == 3
 
 
 def test_only_files_of_ours_are_deleted(history: RunHistory, tmp_path: Path) -> None:
@@ -77,6 +94,16 @@ def test_a_damaged_file_is_skipped_and_counted(history: RunHistory, tmp_path: Pa
     assert last is not None
     assert last.run_id == "r0"
     assert len(reader.damaged) == 2
+
+
+def test_a_file_whose_name_says_another_end_is_damaged(history: RunHistory, tmp_path: Path) -> None:
+    """A failure called `-0.json` would pass for the last success, which names decide."""
+    history.append(record("close", 0, exit_code=7))
+    (file,) = (tmp_path / "history" / "close").iterdir()
+    file.rename(file.with_name(file.name.replace("-7.json", "-0.json")))
+    reader = RunHistory(history.uri)
+    assert reader.last_success("close") is None
+    assert len(reader.damaged) == 1
 
 
 def test_writers_at_the_same_moment_do_not_lose_runs(tmp_path: Path) -> None:

@@ -35,6 +35,12 @@ def test_fields_of_a_newer_version_are_left_aside() -> None:
         ({"started_ms": "now"}, "started_ms: found str"),
         ({"exit_code": True}, "exit_code: found bool"),
         ({"events": [7]}, "found int, expected an object"),
+        ({"counts": {"rows": "many"}}, "rows: found str"),
+        ({"counts": {"rows": 1 << 70}}, "counts: found 1180591620717411303424"),
+        ({"counts": {"rows": float("inf")}}, "found Infinity"),
+        ({"snapshots": {"raw": 1.5}}, "raw: found float"),
+        ({"ended_ms": 10**17}, "ended_ms: found 100000000000000000"),
+        ({"started_ms": -1}, "started_ms: found -1"),
     ],
 )
 def test_what_is_not_of_its_type_is_no_record(change: dict[str, object], says: str) -> None:

@@ -71,7 +71,7 @@ def test_the_refs_of_old_generations_go_in_both_tables():
 def test_branches_go_once_they_are_older_than_they_were_to_be_kept():
     """Main left snapshot 1 on day 2; 14 days later is day 16."""
     known = published(7, main=7)
-    for name in ("window_1970_01_08", "audit_1970_01_08", "src_1970_01_15"):
+    for name in ("audit_1970_01_08", "src_1970_01_15"):
         commits = replace(line({}, {}, {}, **{name: 1}), retain_ms={name: 14 * DAY_MS})
         assert refs_dropped(commits, known, {7 * DAY_MS}, 16 * DAY_MS - 1) == {}
         assert refs_dropped(commits, known, {7 * DAY_MS}, 16 * DAY_MS) == {name: ENDED}
@@ -81,12 +81,12 @@ def test_a_branch_at_mains_newest_or_at_a_source_stays():
     """It holds nothing more than what stays, and a compact may be reading it."""
     known = History({7 * DAY_MS: generation(7, 1)}, None)
     for at in (1, 3):
-        commits = line({}, {}, {}, window_1970_01_08=at)
+        commits = line({}, {}, {}, audit_1970_01_08=at)
         assert refs_dropped(commits, known, {7 * DAY_MS}, 99 * DAY_MS) == {}
 
 
 def test_refs_of_others_stay():
-    for name in ("window_shop", "src_me", "analysis", "gen_1970", "audit_1970_13_01"):
+    for name in ("audit_shop", "src_me", "analysis", "gen_1970", "audit_1970_13_01"):
         commits = line({}, {}, **{name: 1})
         retained = replace(commits, retain_ms={name: 1})
         assert refs_dropped(retained, published(7, main=7), {7 * DAY_MS}, 999 * DAY_MS) == {}
@@ -94,9 +94,9 @@ def test_refs_of_others_stay():
 
 def test_a_branch_that_does_not_say_how_long_goes_after_fourteen_days():
     """As one does that pyiceberg has committed to."""
-    commits = line({}, {}, window_1970_01_08=1)
+    commits = line({}, {}, audit_1970_01_08=1)
     assert refs_dropped(commits, published(), (), 16 * DAY_MS - 1) == {}
-    assert refs_dropped(commits, published(), (), 16 * DAY_MS) == {"window_1970_01_08": ENDED}
+    assert refs_dropped(commits, published(), (), 16 * DAY_MS) == {"audit_1970_01_08": ENDED}
 
 
 def test_a_snapshot_goes_once_main_has_been_past_it_for_long_enough():

@@ -1,9 +1,8 @@
-"""Housekeeping of a real lake: what goes, and that all that anybody needs is still there."""
+"""Housekeeping of a real lake: snapshots, refs and generations that go, and that all that anybody
+needs is still there."""
 
 from __future__ import annotations
 
-import json
-import os
 from pathlib import Path
 
 import pytest
@@ -19,15 +18,14 @@ from batch.lake.conflict import Conflict
 from batch.lake.data_file_rows import rows_of
 from batch.lake.data_files import live_files
 from batch.lake.tables import EMA, QUALITY, RAW, REJECTED
-from batch.lake.times_in_names import new_name
 from batch.quality import table as quality_table
 from batch.status.lake import read_lake
-from impressions.core.errors import CorruptData, Refused
+from impressions.core.errors import Refused
 from impressions.formats.generation_paths import HostPaths, generation_id
 from impressions.formats.pointer import Pointer, encode_pointer
 from impressions.process.failpoint import VARIABLE, InjectedFailure, hits
 from impressions.terminal.report import start_run
-from tests.housekeeping.world import World, day, rules
+from tests.housekeeping.world import World, day, orphan, rules
 from tests.lake.rows import rows
 
 FEW = {"keep_generations": 3, "keep_published": 2}
@@ -43,14 +41,6 @@ def state_of(world: World) -> dict[str, object]:
 
 def size(world: World) -> int:
     return sum(path.stat().st_size for path in world.files())
-
-
-def orphan(world: World, name: str, *, written: float, table: str = RAW) -> Path:
-    """A data file that nothing names."""
-    path = world.settings.home_dir / "warehouse/impressions" / table / "data" / name
-    path.write_bytes(b"x" * 1000)
-    os.utime(path, (day(written) / 1000,) * 2)
-    return path
 
 
 def test_a_dry_run_says_what_the_run_then_does(world: World) -> None:
@@ -166,64 +156,6 @@ def test_a_clock_that_is_wrong_by_years_deletes_nothing_more(
     assert world.refs(EMA) == {"gen_2026_01_23", "gen_2026_01_30", "gen_2026_02_06"}
 
 
-def test_files_of_dead_attempts_go_and_those_of_running_ones_stay(world: World) -> None:
-    """Seven days by both clocks; also beside the data: runs of an import of the cluster."""
-    dead = [
-        orphan(world, "a.parquet", written=20), orphan(world, "b.parquet", written=20, table=EMA),
-        orphan(world, f"{new_name(day(20))}.parquet", written=20),
-    ]  # fmt: skip
-    alive = [
-        orphan(world, "c.parquet", written=36), orphan(world, "notes.txt", written=1),
-        orphan(world, f"{new_name(day(36))}.parquet", written=20),
-    ]  # fmt: skip
-    staged = world.home / "warehouse/impressions/raw/staging/9/run.parquet"
-    staged.parent.mkdir(parents=True)
-    staged.write_bytes(b"x")
-    os.utime(staged, (day(20) / 1000,) * 2)
-    done = world.clean(NOW)
-    assert rules(done)[report.ORPHANS, RAW] == 3
-    assert [path.exists() for path in (*dead, staged)] == [False] * 4
-    assert all(path.exists() for path in alive)
-
-
-def test_a_store_whose_clock_is_behind_the_commits_keeps_its_orphans(world: World) -> None:
-    """As after a restore of old times: files that are being written would look old."""
-    left = orphan(world, "a.parquet", written=20)
-    for path in (world.home / "warehouse/impressions/raw/metadata").glob("snap-*"):
-        os.utime(path, (day(0) / 1000,) * 2)
-    done = world.clean(NOW)
-    assert (report.ORPHANS, RAW) not in rules(done)
-    assert left.exists()
-
-
-@pytest.mark.parametrize("kind", ["data/*/*/*.parquet", "metadata/*-m0.avro", "metadata/snap-*"])
-def test_a_needed_file_that_is_gone_stops_every_deletion_of_files(world: World, kind: str) -> None:
-    """The listing, or the names in it, cannot be trusted then."""
-    named = {
-        file.path.removeprefix("file://")
-        for file in live_files(world.table(), snapshots.main_id(world.table()))
-    }
-    [main] = [
-        s
-        for s in world.table().metadata.snapshots
-        if s.snapshot_id == snapshots.main_id(world.table())
-    ]
-    named |= {m.manifest_path.removeprefix("file://") for m in main.manifests(world.table().io)}
-    named.add(main.manifest_list.removeprefix("file://"))
-    lost = next(p for p in (world.home / "warehouse/impressions/raw").glob(kind) if str(p) in named)
-    left = orphan(world, "dead.parquet", written=20)
-    lost.rename(world.home / "lost")
-    with pytest.raises(CorruptData) as refused:
-        world.clean(NOW, keep_published=2)
-    assert lost.name in refused.value.message
-    assert refused.value.reason in ("listing_differs", "manifest_unreadable")
-    (world.home / "lost").rename(lost)
-    assert left.exists()
-    world.check_whole()
-    assert world.clean(NOW).changed
-    assert not left.exists()
-
-
 POINTS = (
     "removing-marked", "removing-manifest", "removing-file", "after-published", "before-removal",
     "after-removal", "delete-file", "after-raw", "after-ema",
@@ -295,33 +227,6 @@ def test_a_tag_that_comes_between_look_and_commit_holds_its_snapshot(
     world.check_whole()
 
 
-def test_files_that_are_committed_while_it_looks_are_not_deleted(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """An import that took longer than a week: its files are old and nothing names them when they
-    are listed; then it commits."""
-    from batch.housekeeping import table as module
-
-    true_commit = module._commit
-
-    def slow(*arguments):
-        world.bring_in(37.1)
-        for path in (world.home / "warehouse").rglob("*.parquet"):
-            os.utime(path, (day(1) / 1000,) * 2)
-        return true_commit(*arguments)
-
-    true_listed = module.stored_files.listed
-
-    def listed(table):
-        found = true_listed(table)
-        monkeypatch.setattr(module, "_commit", slow)
-        return found
-
-    monkeypatch.setattr(module.stored_files, "listed", listed)
-    world.clean(NOW, **FEW)
-    world.check_whole()
-
-
 def activate(world: World, generation: int, previous: int) -> None:
     names = [generation_id(day(n)) for n in (generation, previous)]
     current = HostPaths(world.settings.host_dir).current
@@ -355,104 +260,15 @@ def test_refs_of_other_people_hold_what_they_name(world: World) -> None:
     table = world.table()
     oldest = min(table.metadata.snapshots, key=lambda s: s.timestamp_ms).snapshot_id
     manage = table.manage_snapshots()
-    manage.create_tag(oldest, "for-training").create_branch(oldest, "window_mine").commit()
+    manage.create_tag(oldest, "for-training").create_branch(oldest, "audit_mine").commit()
     with world.on(37.2):
         world.table().manage_snapshots().remove_tag("src_2026_01_02").commit()
     world.clean(NOW, **FEW)
-    assert {"for-training", "window_mine"} <= world.refs()
+    assert {"for-training", "audit_mine"} <= world.refs()
     assert oldest in world.ids()
     world.check_whole()
-
-
-def test_an_export_into_a_directory_that_is_being_removed_keeps_its_files(
-    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Killed after the manifest went; the generation is exported again; the next run deletes what
-    was listed then, and nothing of the new export."""
-    monkeypatch.setenv(VARIABLE, f"removing-manifest:raise:1:{tmp_path / 'fired'}")
-    with pytest.raises(InjectedFailure):
-        world.clean(NOW, **FEW)
-    monkeypatch.delenv(VARIABLE)
-    gone = Path(world.settings.generations) / generation_id(day(23))
-    left = {path.relative_to(gone) for path in gone.rglob("*.sst")}
-    new = next(gone.rglob("*.sst")).with_name("00000-new.sst")
-    new.write_bytes(b"being written")
-    world.clean(NOW, **FEW)
-    assert left
-    assert {path.relative_to(gone) for path in gone.rglob("*") if path.is_file()} == {
-        new.relative_to(gone)
-    }
-
-
-def test_dead_exports_and_imports_go(world: World) -> None:
-    """An SST file without a manifest, an unfinished manifest, a directory of runs; those that are
-    young stay."""
-    home, exported = world.home, Path(world.settings.generations)
-    directory = exported / generation_id(day(37))
-    made = {
-        directory / "shard=0/00000-dead.sst": 20, directory / "shard=0/00000-young.sst": 36,
-        directory / ".manifest.json.123": 20, exported / "2026-01-03/shard=1/00000-dead.sst": 20,
-        home / "tmp/import-a/run.parquet": 20, home / "tmp/import-b/run.parquet": 36,
-    }  # fmt: skip
-    for path, written in made.items():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(b"x")
-        for one in (path, path.parent):
-            os.utime(one, (day(written) / 1000,) * 2)
-    said = rules(world.clean(NOW, dry_run=True))
-    assert rules(world.clean(NOW)) == said
-    assert {key: n for key, n in said.items() if key[1] == "home"} == {(report.IMPORTS, "home"): 1}
-    assert said[report.EXPORTS, "generations_uri"] == 3
-    assert {path.name for path in made if path.exists()} == {"00000-young.sst", "run.parquet"}
-    assert not (home / "tmp/import-a").exists()
-
-
-def test_an_exported_generation_whose_manifest_is_damaged_is_left_alone(world: World) -> None:
-    """And so is its generation in the table."""
-    directory = Path(world.settings.generations) / generation_id(day(2))
-    (directory / "manifest.json").write_bytes(b"{}")
-    files = sorted(directory.rglob("*"))
-    world.clean(NOW, **FEW)
-    assert sorted(directory.rglob("*")) == files
-    assert "gen_2026_01_02" in world.refs(EMA)
 
 
 def test_a_home_without_tables_has_nothing_to_do(empty: World) -> None:
     done = empty.clean(1)
     assert (done.changed, done.extra["removed"]) == (False, [])
-
-
-def test_the_report_is_bounded(world: World) -> None:
-    """Fifty names of each rule, and how many more."""
-    for n in range(120):
-        orphan(world, f"{n:03}.parquet", written=20)
-    done = world.clean(NOW, dry_run=True)
-    [of_raw] = [
-        o for o in done.extra["removed"] if (o["rule"], o["where"]) == (report.ORPHANS, RAW)
-    ]
-    assert (of_raw["count"], len(of_raw["names"]), of_raw["not_named"]) == (120, 50, 70)
-    assert of_raw["bytes"] == 120_000
-    json.dumps(done.extra)
-
-
-def test_files_that_cannot_be_deleted_are_said_and_found_again(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The others go; nothing is reported as removed that is still there."""
-    from batch.lake.durable import DurableFileIO
-
-    files = [orphan(world, f"{n}.parquet", written=20) for n in range(3)]
-    true_delete = DurableFileIO.delete
-
-    def refusing(self, location):
-        if str(location).endswith("/1.parquet"):
-            raise PermissionError(13, "Permission denied")
-        true_delete(self, location)
-
-    monkeypatch.setattr(DurableFileIO, "delete", refusing)
-    this = world.clean(NOW)
-    assert rules(this)[report.ORPHANS, RAW] == 2
-    assert [path.exists() for path in files] == [False, True, False]
-    monkeypatch.undo()
-    assert rules(world.clean(NOW))[report.ORPHANS, RAW] == 1
-    assert not files[1].exists()

@@ -40,7 +40,7 @@ from tests.lake.rows import bring_in, file_of
 
 DAY0_MS = START - DAY_MS
 NOON_MS = DAY_MS // 2
-RETAIN_MS = {"gen": 90 * DAY_MS, "src": 90 * DAY_MS, "audit": 14 * DAY_MS, "window": 14 * DAY_MS}
+RETAIN_MS = {"gen": 90 * DAY_MS, "src": 90 * DAY_MS, "audit": 14 * DAY_MS}
 TABLES = (RAW, EMA, tables.REJECTED, tables.QUALITY)
 
 
@@ -103,7 +103,7 @@ class World:
             raw, [ema] = self.table(), tables.create_if_missing(self.settings, EMA)
             source_id = snapshots.main_id(raw)
             self.ref("src", RAW, cutover_ms, source_id)
-            self.branch("window", RAW, cutover_ms, source_id)
+            self.branch("audit", RAW, cutover_ms, source_id)
             origin = {
                 snapshots.RUN_ID: "run",
                 generations.CUTOVER: str(cutover_ms),
@@ -178,3 +178,11 @@ def _data_files(table: Any) -> list[Any]:
 def rules(outcome: Outcome) -> dict[tuple[str, str], int]:
     """(rule, where) -> count."""
     return {(one["rule"], one["where"]): one["count"] for one in outcome.extra["removed"]}
+
+
+def orphan(world: World, name: str, *, written: float, table: str = RAW) -> Path:
+    """A data file that nothing names."""
+    path = world.settings.home_dir / "warehouse/impressions" / table / "data" / name
+    path.write_bytes(b"x" * 1000)
+    os.utime(path, (day(written) / 1000,) * 2)
+    return path

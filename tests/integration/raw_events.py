@@ -6,17 +6,23 @@
 
 import random
 from collections.abc import Iterable
+from itertools import groupby
+from operator import itemgetter
+from unittest.mock import patch
 
 import pyarrow as pa
+from pyiceberg.table import Table
 
 from batch.lake import snapshots, tables
 from batch.lake.data_file_rows import rows_of
 from batch.lake.data_file_writer import target_of, write
 from batch.lake.data_files import live_files
 from batch.lake.guarded_commit import commit
+from batch.lake.sort_order import KEYS
 from impressions.core.shard import shard_of
 from impressions.core.spec import DAY_MS
 from impressions.formats.generation_paths import generation_id
+from impressions.settings.model import Settings
 from tests.integration.conftest import Lake
 
 CUTOVER_MS = 20_772 * DAY_MS  # 2026-11-15
@@ -96,30 +102,45 @@ def write_closed(
     duplicates: list = (),
     valid_through_ms: int = CUTOVER_MS + DAY_MS,
     undecided: bool = False,
+    old: bool = False,
 ) -> None:
-    """Append events to raw; `duplicates` with their flag set, all without one if `undecided`."""
+    """Append events to raw; `duplicates` with their flag set, all without one if `undecided`, or in
+    the `old` layout: a file per slot and shard, which a table of an earlier version has."""
     settings = lake.settings
-    [raw] = tables.create_if_missing(settings, tables.RAW)
+    [raw] = (
+        made_by_an_earlier_version(settings)
+        if old
+        else tables.create_if_missing(settings, tables.RAW)
+    )
     flagged = [(row, False) for row in rows] + [(row, True) for row in duplicates]
-    slot_ms, places = settings.spec.slot_ms, {}
+    slot_ms, slots = settings.spec.slot_ms, {}
     for i, ((profile, e, ingest_ms), duplicate) in enumerate(flagged):
-        place = (ingest_ms // slot_ms * slot_ms, shard_of(profile, settings.partitions))
-        places.setdefault(place, []).append(
+        slot = ingest_ms // slot_ms * slot_ms
+        slots.setdefault(slot, []).append(
             {
                 "profile_id": profile, "title_id": e["title"], "location": e["location"],
                 "event_time": e["event_ms"] * 1000, "ingest_time": ingest_ms * 1000,
                 "played": bool(e["played"]), "dwell_s": float(e["dwell_s"]), "log_id": i,
                 "log_index": 0, "duplicate": None if undecided else duplicate,
-                "ingest_slot": place[0] * 1000, "shard": place[1], "source": "file:test",
+                "ingest_slot": slot * 1000, "source": "file:test",
+                "shard": shard_of(profile, settings.partitions),
             }
         )  # fmt: skip
     target, schema = target_of(raw), tables.arrow_schema(tables.RAW_COLUMNS)
     files = []
-    for (slot, shard), found in sorted(places.items()):
-        found.sort(key=lambda row: (row["profile_id"], row["title_id"], row["event_time"]))
-        arrays = pa.Table.from_pylist(found, schema)
-        files += write(target, {"ingest_slot": slot * 1000, "shard": shard}, arrays)
+    for slot, found in sorted(slots.items()):
+        found.sort(key=itemgetter(*KEYS))
+        for shard, group in groupby(found, key=itemgetter("shard")) if old else [(0, found)]:
+            arrays = pa.Table.from_pylist(list(group), schema)
+            files += write(target, {"ingest_slot": slot * 1000, "shard": shard}, arrays)
     commit(raw, files, {snapshots.VALID_THROUGH: str(valid_through_ms)})
+
+
+def made_by_an_earlier_version(settings: Settings) -> list[Table]:
+    """Raw with a partition per slot and shard, made on first use."""
+    layout = (("ingest_slot", "shard"), ("profile_id", "title_id", "event_time"))
+    with patch.dict(tables._LAYOUT, {tables.RAW: layout}):
+        return tables.create_if_missing(settings, tables.RAW)
 
 
 def ema_rows(lake: Lake, version: str = "main") -> dict:

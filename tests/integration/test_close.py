@@ -15,8 +15,8 @@ from batch.close import command
 from batch.closing import rewrite
 from batch.lake import snapshots, tables
 from batch.lake.slot_states import SlotState, slot_states
-from batch.rules.shard import shard_column
 from impressions.core.errors import NotReady
+from impressions.core.shard import shard_of
 from oracle import naive
 from tests.integration.conftest import Lake, new_lake
 from tests.integration.history import DAY, START, Log, counting, expected, logs
@@ -53,18 +53,17 @@ def close(capsys: pytest.CaptureFixture[str]) -> Callable[..., dict[str, Any]]:
 def append(lake: Lake, some: list[Log], valid_through_ms: int, offset: int = 0) -> None:
     """Lands logs as the hourly lander does: offsets in order of arrival, duplicates open."""
     rows = [
-        (profile, e["title"], e["location"], e["event_ms"], ingest_ms, bool(e["played"]),
-         e["dwell_s"], log_id, offset)
+        (shard_of(profile, lake.settings.partitions), profile, e["title"], e["location"],
+         e["event_ms"], ingest_ms, bool(e["played"]), e["dwell_s"], log_id, offset)
         for offset, (profile, log_id, ingest_ms, impressions) in enumerate(some, offset)
         for e in impressions
     ]  # fmt: skip
     columns = (
-        "profile_id bigint, title_id bigint, location int, event_ms bigint, ingest_ms bigint, "
-        "played boolean, dwell_s double, log_id bigint, log_offset bigint"
+        "shard int, profile_id bigint, title_id bigint, location int, event_ms bigint, "
+        "ingest_ms bigint, played boolean, dwell_s double, log_id bigint, log_offset bigint"
     )
     made = {
         "ingest_slot": F.timestamp_millis(F.col("ingest_ms") - F.col("ingest_ms") % DAY),
-        "shard": shard_column(F.col("profile_id"), lake.settings.partitions),
         "event_time": F.timestamp_millis("event_ms"),
         "ingest_time": F.timestamp_millis("ingest_ms"),
         "log_index": F.lit(0),

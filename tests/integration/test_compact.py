@@ -7,6 +7,7 @@ import pytest
 from batch.compact import command, compact, recompute_published
 from batch.compacting.job import Compacting
 from batch.lake import snapshots, tables
+from batch.lake.data_files import live_files
 from batch.lake.generations import history
 from batch.lake.snapshots import by_id
 from impressions.core.errors import NotReady, Refused, UsageError
@@ -139,6 +140,10 @@ def test_same_date_again_does_nothing(lake, first):
 
 @pytest.mark.slow
 def test_recompute_finds_the_same_and_publishes_nothing(lake, first):
+    """Of a table whose files are in two layouts, read by Iceberg's Java."""
+    raw = tables.find(lake.settings, tables.RAW)
+    layouts = {len(file.partition) for file in live_files(raw, snapshots.main_id(raw))}
+    assert layouts == {1, 2}
     before = refs(lake, tables.EMA)
     report = recompute_published(job(lake), lake.spark)
     assert report.extra["difference"]["rows"] == first["counts"]["entries"]

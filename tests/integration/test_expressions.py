@@ -7,29 +7,16 @@ import random
 import numpy as np
 import pytest
 
-from batch.rules.aggregate import measures
-from batch.rules.shard import shard_column
+from batch.compacting.plain_sums import plain_sums
+from batch.rules.aggregate import aggregate, measures
+from impressions.compiled.sums import Impressions
 from impressions.core.contribution import contributions
-from impressions.core.shard import shards_of
-from impressions.core.spec import Adds, Measure, Spec
+from impressions.core.spec import DAY_MS, Adds, Measure, Spec
 from tests.integration.conftest import Lake
 
 pytestmark = pytest.mark.spark
 
 SEED = 20261115
-
-
-def test_the_shard_of_a_profile(lake: Lake) -> None:
-    """Random ids of all lengths, the edges, and the vectors that are pinned for Kafka."""
-    from pyspark.sql import functions as F
-
-    pick = random.Random(SEED)
-    profiles = [pick.getrandbits(pick.randrange(1, 64)) for _ in range(2000)]
-    profiles += [0, 1, 42, 1000, 2**40, 2**63 - 1]
-    frame = lake.spark.createDataFrame([(p,) for p in profiles], "p bigint")
-    for partitions in (1, 4, 64, 1000):
-        found = [row[0] for row in frame.select(shard_column(F.col("p"), partitions)).collect()]
-        assert found == shards_of(np.array(profiles, np.int64), partitions).tolist()
 
 
 def test_what_an_impression_adds_to_each_measure(lake: Lake) -> None:
@@ -49,3 +36,27 @@ def test_what_an_impression_adds_to_each_measure(lake: Lake) -> None:
         rows = frame.select(*(x.alias(name) for name, x in measures(spec).items())).collect()
         added = contributions({"played": played, "dwell_s": dwell_s}, len(events), spec)
         assert np.array([list(row) for row in rows], np.float64).T.tolist() == added.tolist()
+
+
+def test_an_event_time_counts_in_whole_milliseconds(lake: Lake) -> None:
+    """Events 1 us before, at and 1 us after a millisecond: sums and last seen as without Spark."""
+    spec, cutover_ms = Spec(), 20_772 * DAY_MS
+    event_us = [(cutover_ms - 3_600_000) * 1000 + digits for digits in (-1, 0, 1)]
+    columns = "shard int, profile_id bigint, title_id bigint, location int, event_us bigint, "
+    frame = lake.spark.createDataFrame(
+        [(0, 1, title, 0, us, False, True, 2.5) for title, us in enumerate(event_us)],
+        columns + "duplicate boolean, played boolean, dwell_s double",
+    ).selectExpr("*", "timestamp_micros(event_us) AS event_time")
+    found = aggregate(frame, cutover_ms, spec).orderBy("title_id").collect()
+    n = len(event_us)
+    values = np.array([[2.5 if c == "dwell_s" else 1.0] * n for c in spec.added_columns])
+    of = Impressions(
+        np.full(n, 1), np.arange(n), np.zeros(n, np.int32), np.array(event_us),
+        np.zeros(n, bool), values,
+    )  # fmt: skip
+    rows = plain_sums(of, cutover_ms, spec).rows
+    assert [round(row["last_seen"].timestamp() * 1000) for row in found] == (
+        rows.last_seen_ms.tolist()
+    )
+    name = spec.decayed_name("impressions", 1)
+    assert [row[name] for row in found] == pytest.approx(rows.sums[0, 0].tolist(), rel=1e-12)

@@ -60,7 +60,7 @@ def test_the_command_line_starts_finds_and_stops_it(tmp_path: Path, own: Broker)
     assert client.find_bootstrap(own.settings) == first["bootstrap"]
     assert kafka("kafka", "status")["topics"] == []
     assert kafka("kafka", "stop")["stopped"] is True
-    assert own.pid_file.holder() is None
+    assert own.process.pid_file.holder() is None
     assert client.find_bootstrap(own.settings) is None
     assert kafka("kafka", "stop")["stopped"] is False
 
@@ -81,7 +81,7 @@ def test_a_restart_keeps_port_and_data_and_so_does_a_kill(
     os.kill(second.pid, signal.SIGSTOP)
     own.stop(timeout_s=0.2)
     assert f"pid {second.pid}) did not stop within" in capsys.readouterr().err
-    assert own.pid_file.holder() is None
+    assert own.process.pid_file.holder() is None
     third, _ = own.start()
     assert third.bootstrap == first.bootstrap
     assert {name: f.topic_id for name, f in topics.check(own.settings).items()} == ids
@@ -101,7 +101,7 @@ def test_two_starts_at_once_start_one(own: Broker) -> None:
 def test_a_pid_of_another_program_is_not_taken_for_the_broker(own: Broker) -> None:
     """After a crash the number may belong to anyone; here to this very test, which must live on."""
     own.dir.mkdir(parents=True)
-    own.pid_file.path.write_text(f"{os.getpid()}\n")
+    own.process.pid_file.path.write_text(f"{os.getpid()}\n")
     own.address_file.write_text("127.0.0.1:1\n")
     assert own.running() is None
     assert own.stop() is False
@@ -139,5 +139,5 @@ def test_a_broker_that_cannot_start_says_why(own: Broker) -> None:
     with pytest.raises(ServiceError, match=r"node\.id|nodeId|node id") as caught:
         own.start()
     assert str(own.log_file) in (caught.value.hint or "")
-    assert own.pid_file.holder() is None
+    assert own.process.pid_file.holder() is None
     assert not own.address_file.exists()

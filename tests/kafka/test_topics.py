@@ -15,7 +15,7 @@ from impressions.kafka import client, topics
 from impressions.kafka.admin import connect
 from impressions.kafka.topics import Config
 from impressions.settings.model import Settings
-from impressions.settings.sections import Kafka
+from impressions.settings.sections.live import Kafka
 from tests import patience
 from tests.broker import TestBroker, compact_soon, read_topic, stream_settings
 
@@ -81,6 +81,19 @@ def test_uncompacted_deltas_are_refused(tmp_path: Path, broker: TestBroker) -> N
         topics.check(settings)
     assert "cleanup.policy is delete, expected compact,delete" in caught.value.message
     assert "cleanup.policy=[compact,delete],segment.ms=3600000" in (caught.value.hint or "")
+
+
+def test_a_cleaner_that_waits_is_refused(tmp_path: Path, broker: TestBroker) -> None:
+    """Every restore would read what it left: large segments, a lag, no day by which it comes."""
+    settings = stream_settings(tmp_path, broker)
+    name = settings.kafka.deltas_topic
+    altered(settings, name, segment_bytes="1073741824", min_compaction_lag_ms="60000",
+            max_compaction_lag_ms="9223372036854775807")  # fmt: skip
+    with pytest.raises(Refused, match=r"segment\.bytes is 1073741824, expected at most") as e:
+        topics.check(settings)
+    assert "min.compaction.lag.ms is 60000, expected at most 0" in e.value.message
+    assert "max.compaction.lag.ms is 9223372036854775807" in e.value.message
+    assert topics.create(settings, fix=True)[name] == "fixed"
 
 
 def test_another_number_of_partitions_is_refused_with_both(

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from batch.compact import compact
-from batch.compacting import computing, part, planning
+from batch.compacting import part, planning
 from batch.compacting.incremental.forms import forms_of
 from batch.compacting.job import Compacting
 from batch.export import export
@@ -24,6 +24,7 @@ from batch.lake.data_file_rows import rows_of
 from batch.lake.data_file_writer import Files
 from batch.lake.data_files import live_files
 from batch.lake.locations import local_path
+from batch.lake.opened_files import Opened
 from impressions.core.errors import CorruptData, ImpressionsError
 from impressions.core.spec import DAY_MS
 from impressions.formats import manifest as manifests
@@ -215,17 +216,19 @@ def test_the_same_date_with_export_exports_what_is_published(tmp_path: Path) -> 
 def test_a_task_that_fails_leaves_no_file_and_no_branch(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of four shards one fails, after the others are written."""
+    """Of four shards, which share a task, the third fails: only its own is left."""
     other = lake_in(tmp_path)
 
-    def failing(task: part.Part) -> part.Made:
-        made = part.make(task)
+    whole = part.make
+
+    def failing(task: part.Part, opened: Opened) -> part.Made:
+        made = whole(task, opened)
         if task.shard == 2:
             raise OSError("the disk is full")
         return made
 
     with monkeypatch.context() as patch:
-        patch.setattr(computing, "make", failing)
+        patch.setattr(part, "make", failing)
         with pytest.raises(OSError, match="the disk is full"):
             run(other)
     ema = tables.require(other.settings, tables.EMA, hint="")
@@ -241,7 +244,7 @@ def test_rows_that_raw_lost_are_missed(tmp_path: Path) -> None:
     raw = tables.require(other.settings, tables.RAW, hint="")
     first_ms = CUTOVER_MS - 360 * DAY_MS
     files = live_files(raw, snapshots.main_id(raw))
-    inside = [f for f in files if first_ms < f.place[0] < CUTOVER_MS]
+    inside = [f for f in files if first_ms < f.slot_ms < CUTOVER_MS]
     path = local_path(max(inside, key=lambda f: f.data.record_count).path)
     assert path is not None
     pq.write_table(pq.read_table(path, partitioning=None).slice(1), path)

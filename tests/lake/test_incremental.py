@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -19,12 +20,13 @@ from batch.compacting.job import Compacting
 from batch.exporting.job import Exporting
 from batch.jobs.tasks import Runner
 from batch.lake import generations, incremental_record, snapshots, tables
-from batch.lake.data_files import live_files
+from batch.lake.data_files import LiveFile, live_files
 from batch.lake.guarded_commit import commit
 from batch.lake.incremental_record import Record
 from batch.lake.locations import local_path
 from impressions.compiled import shifts
 from impressions.core.errors import AuditFailed, CorruptData
+from impressions.core.shard import shard_of
 from impressions.core.spec import DAY_MS
 from impressions.formats import manifest as manifests
 from impressions.process.failpoint import VARIABLE, InjectedFailure, hits
@@ -39,6 +41,7 @@ from tests.tolerance import FLOAT64
 SEED = 20261130
 WEEK_MS, HOUR_MS = 7 * DAY_MS, 3_600_000
 SHARDS = 4
+GAIN = costs.GAIN
 
 
 def drawn(rng: random.Random, low_ms: int, high_ms: int, count: int) -> list[Any]:
@@ -61,16 +64,20 @@ def drawn(rng: random.Random, low_ms: int, high_ms: int, count: int) -> list[Any
 
 
 class Chain:
-    """A lake to which time and events are added, compacted again and again."""
+    """A lake to which time and events are added, compacted again and again. A slot is a file of
+    all shards, or a file each in the `old` layout."""
 
-    def __init__(self, home: Path, slot_seconds: int = 86_400, count: int = 900):
-        self.rng = random.Random(SEED)
-        settings = Settings(home=home, partitions=SHARDS, slot_seconds=slot_seconds)
+    def __init__(
+        self, home: Path, slot_seconds: int = 86_400, count: int = 900, *, old: bool = False,
+        shards: int = SHARDS,
+    ):  # fmt: skip
+        self.rng, self.old = random.Random(SEED), old
+        settings = Settings(home=home, partitions=shards, slot_seconds=slot_seconds)
         self.lake: Any = Lake(settings, None)  # type: ignore[arg-type]
         self.now_ms = CUTOVER_MS
         events = [*edges(), *drawn(self.rng, CUTOVER_MS - 380 * DAY_MS, CUTOVER_MS, count)]
         self.events = [row for row in events if row[2] < CUTOVER_MS]
-        write_closed(self.lake, self.events, duplicates=self.events[::9])
+        write_closed(self.lake, self.events, duplicates=self.events[::9], old=old)
 
     def goes_on(self, by_ms: int, count: int = 60) -> None:
         """Time passes, and so many events come."""
@@ -82,7 +89,9 @@ class Chain:
     def add(self, events: list[Any], valid_through_ms: int = 0) -> None:
         self.events += events
         through_ms = max(valid_through_ms, self.now_ms) + DAY_MS
-        write_closed(self.lake, events, duplicates=events[::9], valid_through_ms=through_ms)
+        write_closed(
+            self.lake, events, duplicates=events[::9], valid_through_ms=through_ms, old=self.old
+        )
 
     def compact(self, *, from_scratch: bool = False, exports: bool = False, width: int = 2) -> Any:
         runner, this = Runner(), start_run("compact")
@@ -128,14 +137,31 @@ def reasons(outcome: Any) -> set[str]:
 
 @pytest.fixture(autouse=True)
 def ordinary(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Days are not judged: that costs more than all the rest, and is not the matter here."""
+    """Days are not judged: that costs more than all the rest, and is not the matter here. Shards
+    are had from the generation before wherever that is allowed, dear or not."""
     monkeypatch.setattr(compaction, "_ordinary", lambda job, writes: [])
+    monkeypatch.setattr(costs, "GAIN", 0.0)
+
+
+@pytest.fixture
+def weighed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As costs say."""
+    monkeypatch.setattr(costs, "GAIN", GAIN)
 
 
 @pytest.fixture
 def chain(tmp_path: Path) -> Chain:
     """One generation, and a week of events since."""
     made = Chain(tmp_path, count=600)
+    made.compact()
+    made.goes_on(WEEK_MS)
+    return made
+
+
+@pytest.fixture
+def old_chain(tmp_path: Path) -> Chain:
+    """The same in files of one shard each."""
+    made = Chain(tmp_path, count=600, old=True)
     made.compact()
     made.goes_on(WEEK_MS)
     return made
@@ -153,6 +179,62 @@ def test_weeks_after_weeks_equal_the_oracle(tmp_path: Path) -> None:
         assert "0 keys, 0 counts and times" in chain.generation.audits["incremental"]
         chain.require_right()
     assert len(seen) > 1
+
+
+def test_files_of_several_shards_give_the_rows_of_one_from_scratch(tmp_path: Path) -> None:
+    """Eight shards in slots of six hours: one is computed both ways, the others from the one
+    before; and the same events a second time, from scratch."""
+    made = []
+    for name, from_scratch in (("chosen", False), ("scratch", True)):
+        chain = Chain(tmp_path / name, 21_600, 600, shards=8)
+        chain.compact()
+        chain.goes_on(WEEK_MS)
+        raw = tables.require(chain.lake.settings, tables.RAW, hint="")
+        files = live_files(raw, snapshots.main_id(raw))
+        assert any(file.shards[1] - file.shards[0] > 4 for file in files)
+        assert len({file.slot_ms for file in files if file.slot_ms < CUTOVER_MS}) > 50
+        done = chain.compact(from_scratch=from_scratch)
+        made.append((chain, done))
+    (chain, done), (scratch, _) = made
+    assert [len(forms(done)[form]) for form in ("incremental", "both ways")] == [7, 1]
+    assert chain.generation.entries == scratch.generation.entries
+    assert differences(ema_rows(chain.lake), ema_rows(scratch.lake), FLOAT64) == []
+    chain.require_right()
+
+
+@pytest.mark.parametrize("times", [0, 2], ids=["lost", "read twice"])
+def test_a_row_of_a_new_slot_that_is_not_read_once_is_found(
+    chain: Chain, monkeypatch: pytest.MonkeyPatch, times: int
+) -> None:
+    """Of a file that has rows of several shards: each shard's rows are known."""
+    real, damaged = steps._step, []
+
+    def step(compiled: Any, pieces: Any, *more: Any) -> Any:
+        *others, new = pieces
+        if new is not None:
+            damaged.append(1)
+            new = pa.concat_batches([*[new.slice(0, 1)] * times, new.slice(1)])
+        return real(compiled, [*others, new], *more)
+
+    monkeypatch.setattr(steps, "_step", step)
+    before = chain.generation
+    with pytest.raises(CorruptData, match=r"shard \d: .* rows of raw were read") as refused:
+        chain.compact()
+    assert damaged
+    assert refused.value.reason == "rows_differ"
+    assert chain.generation == before
+
+
+def test_rows_that_a_file_of_several_shards_lost_are_missed(chain: Chain) -> None:
+    """It was replaced by a shorter one: the table's metadata say how many it had."""
+    raw = tables.require(chain.lake.settings, tables.RAW, hint="")
+    files = live_files(raw, snapshots.main_id(raw))
+    path = local_path(max(files, key=lambda file: file.data.record_count).path)
+    assert path is not None
+    pq.write_table(pq.read_table(path, partitioning=None).slice(1), path)
+    with pytest.raises(CorruptData, match=r"rows of shards below 4, expected") as refused:
+        chain.compact()
+    assert refused.value.reason == "rows_differ"
 
 
 def test_cutovers_of_one_day_equal_the_oracle(tmp_path: Path) -> None:
@@ -176,8 +258,9 @@ def test_ranges_and_memory_change_no_row(chain: Chain, monkeypatch: pytest.Monke
     chain.require_right()
 
 
-def test_the_report_says_which_form_and_why(chain: Chain) -> None:
+def test_the_report_says_which_form_and_why(old_chain: Chain, weighed: None) -> None:
     """And what was weighed; the generation says since when its shards are not from scratch."""
+    chain = old_chain
     done = chain.compact()
     before = "2026-11-15"
     assert reasons(done) == {
@@ -198,7 +281,7 @@ def test_the_report_says_which_form_and_why(chain: Chain) -> None:
 
 
 def test_what_is_dearer_from_the_generation_before_is_computed_from_scratch(
-    chain: Chain, monkeypatch: pytest.MonkeyPatch
+    chain: Chain, weighed: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(costs, "OLD_BYTE", 1e6)
     done = chain.compact()
@@ -212,8 +295,20 @@ def test_from_scratch_where_it_is_asked_for(chain: Chain) -> None:
     chain.require_right()
 
 
-def test_late_rows_in_old_slots_change_their_shard_alone(chain: Chain) -> None:
+def test_late_rows_in_old_slots_change_the_shards_of_their_files(chain: Chain) -> None:
+    """Rows of all shards that reached a slot after the generation was computed from it: a file of
+    the first and the last shard may hold rows of those between."""
+    late_ms = CUTOVER_MS - 9 * DAY_MS
+    chain.add([(profile, event(1, late_ms), late_ms) for profile in range(101, 121)])
+    done = chain.compact()
+    assert set(forms(done)) == {"from scratch"}
+    assert all("changed" in why for why in reasons(done))
+    chain.require_right()
+
+
+def test_late_rows_in_old_slots_change_their_shard_alone(old_chain: Chain) -> None:
     """A row that reached a slot after the generation was computed from it."""
+    chain = old_chain
     chain.add([(101, event(1, CUTOVER_MS - 9 * DAY_MS), CUTOVER_MS - 9 * DAY_MS)])
     done = chain.compact()
     [shard] = [one["shard"] for one in done.extra["forms"] if "changed" in one["why"]]
@@ -222,25 +317,27 @@ def test_late_rows_in_old_slots_change_their_shard_alone(chain: Chain) -> None:
     chain.require_right()
 
 
-def test_rows_that_are_erased_leave_the_generation(chain: Chain) -> None:
+@pytest.mark.parametrize("old", [False, True], ids=["a file a slot", "a file a shard"])
+def test_rows_that_are_erased_leave_the_generation(tmp_path: Path, old: bool) -> None:
     """A file of an old slot is gone, with the impressions in it."""
+    chain = Chain(tmp_path, count=600, old=old)
+    chain.compact()
+    chain.goes_on(WEEK_MS)
     raw = tables.require(chain.lake.settings, tables.RAW, hint="")
     files = live_files(raw, snapshots.main_id(raw))
-    gone = max((f for f in files if f.place[0] < CUTOVER_MS), key=lambda f: f.data.record_count)
+    gone = max((f for f in files if f.slot_ms < CUTOVER_MS), key=lambda f: f.data.record_count)
     through = {snapshots.VALID_THROUGH: str(chain.now_ms)}
     commit(raw, [], through, removed=[gone.data])
     done = chain.compact()
-    assert gone.place[1] in forms(done)["from scratch"]
-    assert forms(done)["incremental"]
-    erased = {gone.place}
-    chain.events = [row for row in chain.events if place_of(row) not in erased]
+    assert set(range(*gone.shards)) <= {*forms(done)["from scratch"]}
+    assert bool(forms(done).get("incremental")) == old
+    chain.events = [row for row in chain.events if not is_in(row, gone)]
     chain.require_right()
 
 
-def place_of(row: Any) -> tuple[int, int]:
-    from impressions.core.shard import shard_of
-
-    return row[2] // DAY_MS * DAY_MS, shard_of(row[0], SHARDS)
+def is_in(row: Any, file: LiveFile) -> bool:
+    shard = shard_of(row[0], SHARDS)
+    return row[2] // DAY_MS * DAY_MS == file.slot_ms and file.may_hold((shard, shard + 1))
 
 
 def test_more_days_than_there_is_a_tail_are_computed_from_scratch(tmp_path: Path) -> None:

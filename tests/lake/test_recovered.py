@@ -38,7 +38,7 @@ def recovered(settings: Settings, records: list[tuple[int, int]]) -> Landed | No
             profile_id=n, title_id=n, event_time=micros(found[:, 1]),
             ingest_time=micros(found[:, 1]), log_offset=found[:, 0], source=START.source,
         )  # fmt: skip
-        files += write(target, {"ingest_slot": slot_ms * 1000, "shard": 0}, rows)
+        files += write(target, {"ingest_slot": slot_ms * 1000}, rows)
     commit(raw, files, {})
     raw = tables.require(settings, tables.RAW, hint="")
     assert snapshots.state(raw).landed is None

@@ -38,10 +38,10 @@ def test_an_entry_says_bounds_nulls_partition_and_order(settings: Settings, tmp_
     assert source[0] == source[1]
     assert len(source[0]) == len("file:") + 16
     assert (nulls(table, file.data, "duplicate"), nulls(table, file.data, "row")) == (0, 2)
-    assert file.place == (START, 0)
+    assert (file.slot_ms, file.shards) == (START, (0, 1))
     assert file.data.sort_order_id == table.metadata.default_sort_order_id == 1
     order = [table.schema().find_column_name(f.source_id) for f in table.sort_order().fields]
-    assert order == ["profile_id", "title_id", "event_time"]
+    assert order == ["shard", "profile_id", "title_id", "event_time"]
 
 
 def test_a_file_has_field_ids_the_tables_codec_and_no_foreign_schema(
@@ -105,7 +105,7 @@ def test_files_are_bounded_in_size_and_follow_each_other(settings: Settings) -> 
             "title_id": rng.integers(0, 1 << 50, n),
         }
     )
-    made = write(target_of(table), {"ingest_slot": START * 1000, "shard": 0}, rows)
+    made = write(target_of(table), {"ingest_slot": START * 1000}, rows)
     assert len(made) == 16
     assert max(file.file_size_in_bytes for file in made) < 1.2 * (1 << 20)
     assert sum(file.record_count for file in made) == n
@@ -125,16 +125,14 @@ def test_late_rows_have_files_of_their_own(settings: Settings, tmp_path: Path) -
 
 
 def test_a_files_own_columns_say_its_partition(tmp_path: Path) -> None:
-    """Of an import of several days and shards: other engines read the columns, and write rows to
-    the partition that they name."""
+    """Of an import of three days and four shards, a file a day: other engines read the columns, and
+    write rows to the partition that they name."""
     settings = Settings(home=tmp_path / "home", partitions=4)
     several = [one_row(user=n, batch=n, arrived=START + n % 3 * DAY) for n in range(40)]
     bring_in(settings, file_of(tmp_path / "e.parquet", several))
-    assert len(files(settings)) == 12
+    assert len(files(settings)) == 3
     for file in files(settings):
         own = pq.ParquetFile(locations.local_path(file.path)).read(["ingest_slot", "shard"])
-        slots = own["ingest_slot"].cast(pa.int64()).to_pylist()
-        assert {
-            (slot // 1000, shard)
-            for slot, shard in zip(slots, own["shard"].to_pylist(), strict=True)
-        } == {file.place}
+        assert set(own["ingest_slot"].cast(pa.int64()).to_pylist()) == {file.slot_ms * 1000}
+        shards = own["shard"].to_pylist()
+        assert (min(shards), max(shards) + 1) == file.shards == (0, 4)

@@ -79,6 +79,22 @@ class _DayBehind(datetime):
         return super().now(tz) - timedelta(days=1)
 
 
+def test_what_is_set_of_mains_snapshots_stays(tmp_path: Path) -> None:
+    """Somebody keeps 7 snapshots, none older than 9 days, by `ALTER TABLE`: a commit to main and a
+    fast-forward leave that."""
+    settings = Settings(home=tmp_path)
+    bring_in(settings, file_of(tmp_path / "1.parquet", [one_row(user=1, batch=1)]))
+    raw = tables.require(settings, tables.RAW, hint="")
+    head, ages = snapshots.main_id(raw), {"max_snapshot_age_ms": 9_000, "min_snapshots_to_keep": 7}
+    with raw.manage_snapshots() as changed:
+        changed.create_branch(head, "main", **ages)
+    commit(raw, (), {})
+    refs.set_branch(raw, "audit_2026_11_15", head := snapshots.main_id(raw))
+    commit(raw, (), {}, branch="audit_2026_11_15")
+    assert refs.fast_forward(raw, "audit_2026_11_15") != head
+    assert refs.ages(raw, "main") == ages
+
+
 def test_behind_rest_they_are_the_updates_of_the_specification() -> None:
     """What another server is sent does not show that they are stamped here."""
     pointing = refs.branch_at("audit_2026_11_15", 7)

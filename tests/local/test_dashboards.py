@@ -23,6 +23,7 @@ from impressions.formats import heartbeat
 from impressions.formats.heartbeat import Heartbeat
 from impressions.settings.model import Settings
 from impressions.status.stage import AHEAD_MS
+from serving.lost_calls import LostCalls
 from serving.metrics import ServerMetrics
 from serving.self_report import self_report
 from speed.metrics import Metrics
@@ -54,6 +55,7 @@ def exposed() -> dict[str, set[str]]:
         name="2026-11-15", cutover_ms=0, shards=(0,), manifest=manifest, seam=seam
     )
     stream = StreamState(1, 0, restoring=False)
+    server.registry.register(LostCalls())
     server.describe(lambda: self_report(SETTINGS, served, lambda _: stream, 2), lambda: 0.0)
     state = PartitionState(bytes(16), 7, False, 0, heartbeat.encode(BEAT, SETTINGS.spec))
     follower = FollowerMetrics(SimpleNamespace(states={0: state}, spec=SETTINGS.spec))
@@ -109,6 +111,9 @@ def test_every_metric_in_a_query_is_exposed_with_its_labels(asked: list[str]) ->
     assert len(asked) >= 10
     by_scraper = {"instance", "process", "le"}
     for query in asked:
+        query = re.sub(r'\bup\{job="impressions-\w+"\} == 0', "", query)  # Prometheus's own
+        if not query.strip():
+            continue
         made = re.findall(r"\b(impressions:\w+)", query)
         names = re.findall(r"\b(impressions_\w+)", query)
         assert names or made, query
@@ -118,6 +123,17 @@ def test_every_metric_in_a_query_is_exposed_with_its_labels(asked: list[str]) ->
         labels += re.split(r", *", ",".join(re.findall(r"by \((.*?)\)", query)))
         of_names = set().union(*(known[name] for name in names)) | by_scraper
         assert {label.strip() for label in labels if label.strip()} <= of_names, query
+
+
+def test_alerts_that_ask_whether_a_target_is_up_name_jobs_of_the_scrape_configuration() -> None:
+    jobs = re.findall(r'up\{job="([\w-]+)"\}', ALERTS.read_text())
+    scraped = re.findall(r"- job_name: (\S+)", (ALERTS.parent / "prometheus.yml").read_text())
+    assert set(jobs) == {"impressions-serving", "impressions-exporter"} <= set(scraped)
+
+
+def test_whatever_status_calls_bad_is_an_alert() -> None:
+    """Of every stage, so that one which comes later, or gets a reason more, is not silent."""
+    assert "max by (instance, stage) (impressions_stage_bad) > 0" in expressions()
 
 
 def test_every_alert_has_its_page_in_the_runbook() -> None:

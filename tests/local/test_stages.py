@@ -220,6 +220,32 @@ def test_a_worker_that_has_just_started_is_not_yet_late() -> None:
         assert judged(stream=stream, processes=(PROCESS, worker))["worker"].state == state
 
 
+@pytest.mark.parametrize(
+    ("kind", "stage", "command"),
+    [
+        ("serve", "serving", "impressions serve"),
+        ("speed", "worker", "impressions speed"),
+        ("follower", "deltas", "impressions serve"),
+        ("land", "landed", "impressions land --every 1h"),
+    ],
+)
+@pytest.mark.parametrize("nothing_else_is_known", [True, False])
+def test_a_process_that_was_killed_and_not_started_again_is_bad(
+    kind: str, stage: str, command: str, nothing_else_is_known: bool
+) -> None:
+    """A dead server answers nobody, and no other part is late because of it."""
+    dead = Running(kind, 7, None, None, NOW - 60_000, "1")
+    changes: dict[str, Any] = {"died": (dead,)}
+    if nothing_else_is_known:
+        changes |= {"servers": NONE, "processes": (), "stream": with_beats()}
+    found = judged(**changes)
+    assert found[stage].state == "bad"
+    assert exit_code(found.values()) == (8 if kind == "serve" else 7)
+    assert (f"{kind} (pid 7) died", command) in [
+        (what.partition(",")[0], hint) for what, hint in found[stage].problems
+    ]
+
+
 def test_a_table_that_did_not_answer_is_not_an_empty_one() -> None:
     """Neither 0 nor none: not known, and why."""
     away = Unknown("the catalog is away", "start it")

@@ -13,12 +13,13 @@ from impressions.core.spec import DAY_MS
 from impressions.history.run_history import RunHistory
 from impressions.settings.model import Settings
 from impressions.status.disks import Disk, read_disks
-from impressions.status.facts import Lake, Listed, Published, Rotation
+from impressions.status.facts import GenerationStatus, HostStatus, Lake, Listed, Published, Rotation
 from impressions.status.headroom import Headroom, headroom
 from impressions.status.jobs import Jobs, read_jobs, rejected_share
-from impressions.status.questions import Absent
+from impressions.status.questions import Absent, Unknown
 from impressions.status.stage import Found, Stage
 from impressions.status.stages import exit_code, stages
+from impressions.storage.directory import Directory, Stored
 from tests.history.records import START_MS, record
 from tests.local.test_stages import NOW, well
 
@@ -52,7 +53,7 @@ def jobs(tmp_path: Path, *records: Any) -> Jobs:
     history = RunHistory(settings.history_uri)
     for one in records:
         history.append(one)
-    return read_jobs(settings)
+    return read_jobs(settings, lambda: NOW)
 
 
 def ended_at(at_ms: int, job: str = "compact", **more: Any) -> Any:
@@ -122,6 +123,85 @@ def test_a_late_weekly_run_is_bad(age_days: float, state: str) -> None:
     listed = Listed("g", "complete", NOW - round(age_days * DAY_MS), 1, 1, 1, 1, True, None, False,
                     False, False)  # fmt: skip
     assert judged(published=(listed,))["generations"].state == state
+
+
+def test_a_generation_from_the_future_hides_no_late_run() -> None:
+    """Its age is below every bound: a clock that was ahead made it."""
+    future = generation(-30)
+    stage = judged(lake=lake(generations=(*generation(20), *future)))["generations"]
+    assert said(stage) == ("bad", "the newest cutover lies 30 d in the future")
+
+
+def test_an_export_without_a_manifest_is_no_new_generation() -> None:
+    """Nobody can load it: the newest one is the one before."""
+    dead = Listed("g", "incomplete", NOW, None, None, None, None, False, "no manifest", False,
+                  False, False)  # fmt: skip
+    stage = judged(lake=lake(generations=generation(9)), published=(dead,))["generations"]
+    assert stage.state == "bad"
+    assert "a weekly run is late" in said(stage)[1]
+    assert judged(published=(dead,))["generations"].state == "look"
+
+
+def host(age_days: float) -> HostStatus:
+    """One whose active generation has a cutover of so long ago."""
+    cutover_ms = NOW - round(age_days * DAY_MS)
+    exact_ms = cutover_ms + 28 * DAY_MS
+    one = GenerationStatus("g", "loaded", True, False, False, cutover_ms, "", exact_ms,
+                           exact_ms <= NOW, 1, (0,), 1, None, None, None)  # fmt: skip
+    return HostStatus("/d", 1, "g", None, None, (0,), (one,), (), (), False)
+
+
+@pytest.mark.parametrize(
+    ("age_days", "state"), [(13.9, "ok"), (14.1, "bad"), (28, "bad"), (400, "bad"), (-1, "bad")]
+)
+def test_what_a_host_answers_from_is_never_better_for_being_older(
+    age_days: float, state: str
+) -> None:
+    """Nor for lying in the future."""
+    assert judged(host=host(age_days))["active"].state == state
+
+
+def test_a_record_of_a_time_to_come_hides_no_failure(tmp_path: Path) -> None:
+    """One run of a clock that was ten years ahead; every failure after it is still the last run."""
+    ahead = ended_at(NOW + 3650 * DAY_MS)
+    failed = ended_at(NOW - HOUR_MS, exit_code=7, reason="refused")
+    known = jobs(tmp_path, ahead, failed)
+    stage = judged(jobs=known)["jobs"]
+    assert stage.state == "bad"
+    assert "compact exit 7 (refused) 1 h ago on h; last success never before" in said(stage)[1]
+    alone = judged(jobs=jobs(tmp_path / "alone", ahead))["jobs"]
+    assert said(alone) == ("look", "1 record of compact say a time that has not come")
+    compared = jobs(tmp_path / "compared", ended_at(NOW - 2 * DAY_MS),
+                    ended_at(NOW + DAY_MS, "reconcile"))  # fmt: skip
+    assert judged(jobs=compared)["reconciled"].state == "bad"
+
+
+def test_the_history_is_listed_once_for_all_jobs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An object store takes its time for each listing, and status has a deadline."""
+    jobs(tmp_path, ended_at(NOW, "land"), ended_at(NOW), ended_at(NOW, "reconcile"))
+    asked: list[str] = []
+    listed = Directory.list
+
+    def counting(directory: Directory, below: str = "") -> list[Stored]:
+        asked.append(below)
+        return listed(directory, below)
+
+    monkeypatch.setattr(Directory, "list", counting)
+    known = read_jobs(Settings(home=tmp_path), lambda: NOW)
+    assert (sorted(known.by_name), asked) == (["compact", "land", "reconcile"], [""])
+
+
+def test_raw_that_was_landed_and_is_gone_is_bad(tmp_path: Path) -> None:
+    """A catalog that was lost, or another one: nothing that was never made."""
+    gone = Unknown("nothing was landed yet", "impressions land", absent=True)
+    landed = jobs(tmp_path, ended_at(NOW, "land", changed=True))
+    stage = judged(lake=gone, jobs=landed)["landed"]
+    assert stage.state == "bad"
+    assert "the history knows a run of land that landed rows" in said(stage)[1]
+    idle = jobs(tmp_path / "idle", ended_at(NOW, "land"))
+    assert judged(lake=gone, jobs=idle)["landed"].state == "none"
 
 
 def test_a_job_that_failed_is_bad_until_it_succeeds(tmp_path: Path) -> None:
@@ -198,6 +278,12 @@ def test_disks_are_those_of_places_that_exist(tmp_path: Path) -> None:
     usage = shutil.disk_usage(tmp_path)
     assert disks[0].size_bytes == usage.used + usage.free
     assert 0 < disks[0].free_share <= 1
+
+
+def test_a_disk_without_files_left_is_full_whatever_bytes_are_free() -> None:
+    """No space left on device, and `df` shows half of it free: `df -i` does not."""
+    stage = judged(disks=(Disk("home", "/a", 50, 100, free_files_share=0.01),))["disk"]
+    assert said(stage) == ("bad", "home (/a): 1.0% of its files (inodes) free, 50 B")
 
 
 def test_an_old_history_of_runs_hides_no_new_share() -> None:

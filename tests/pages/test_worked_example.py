@@ -15,7 +15,7 @@ import pytest
 
 from impressions.core import slot
 from impressions.core.answer import Query, project
-from impressions.core.merge import merge
+from impressions.core.merge import merge, plus
 from impressions.core.spec import Spec
 from impressions.formats import delta_block, profile_block
 from impressions.formats.delta_block import DeltaBlock
@@ -129,8 +129,9 @@ def test_what_the_stream_makes_of_three_records() -> None:
     assert f"block of {size_bytes} bytes results" in " ".join(SECTION[1].split())
     assert (block.slot_start_ms, block.epoch, block.offset) == (CUTOVER_MS, 1, 2)
     assert block.log_ids.tolist() == [104, 105]
-    assert block.rows.totals[:, 0].tolist() == [2, 1, 34]
-    assert block.rows.sums[0, 1, 0] == pytest.approx(2.000613, rel=1e-6)
+    rows = plus([block.rows(SPEC)], SPEC)
+    assert rows.totals[:, 0].tolist() == [2, 1, 34]
+    assert rows.sums[0, 1, 0] == pytest.approx(2.000613, rel=1e-6)
     assert "**2.000613**" in SECTION[1]
 
 

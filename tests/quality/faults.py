@@ -130,11 +130,17 @@ def bot(share: float) -> Fault:
     return fault
 
 
-def new_titles(share: float = 1.0) -> Fault:
-    """Titles of so many events are numbers that never were, as after a wrong hash."""
-    return lambda events, rng: events.having(
-        title_id=events["title_id"] + (rng.random(_n(events)) < share) * (1 << 30)
-    )
+def new_titles(share: float = 1.0, version: int | None = None) -> Fault:
+    """Titles of so many events, of one app version or of all, are numbers that never were, as after
+    a wrong hash."""
+
+    def fault(events: Events, rng: np.random.Generator) -> Events:
+        mine = rng.random(_n(events)) < share
+        if version is not None:
+            mine &= events["version"] == version
+        return events.having(title_id=events["title_id"] + mine * (1 << 30))
+
+    return fault
 
 
 def _n(events: Events) -> int:
@@ -159,5 +165,8 @@ CASES = {
         bot(0.1), ("device_type=phone,app_version=8.12", "share_largest_profile"),
     ),
     "titles that never were": (new_titles(), ("all", "share_new_titles")),
+    "titles that never were, from one app version": (
+        new_titles(version=NEWEST), ("app_version=8.14", "share_new_titles"),
+    ),
 }  # fmt: skip
 """Each fault of a day, and the segment and the measure that say it of generated traffic."""

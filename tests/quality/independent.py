@@ -12,7 +12,7 @@ import sys
 from batch.quality.day_rows import DayRow
 from batch.quality.findings import blocking
 from batch.quality.judge import judge
-from impressions.settings.sections import Quality
+from impressions.settings.sections.batch import Quality
 from tests.quality.people import BUSY, People
 from tests.quality.traffic import FIRST_DAY
 

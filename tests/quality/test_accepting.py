@@ -8,7 +8,7 @@ from batch.quality.acceptance import accept, acceptances
 from batch.quality.findings import Finding, runs
 from batch.quality.judge import judge
 from batch.quality.segments import ALL, Segment
-from impressions.settings.sections import Quality
+from impressions.settings.sections.batch import Quality
 from tests.quality import faults
 from tests.quality.traffic import FIRST_DAY, Traffic
 

@@ -22,6 +22,7 @@ from batch.quality.counts import (
 )
 from batch.quality.day_rows import rows_of_day
 from batch.quality.segments import ALL, Segment
+from batch.quality.title_sample import Hashes
 
 DEVICES, VERSIONS = ("tv", "phone"), ("1", "2", "3")
 DAY = 20_000
@@ -162,7 +163,7 @@ def test_a_quantile_of_bins_is_that_of_the_values(q: float) -> None:
 def test_samples_of_titles_join_and_tell_what_is_new() -> None:
     """A small catalogue exactly, a large one about; the sample of parts is that of the whole."""
     small = [title_sample.sample_of(np.arange(a, b)) for a, b in ((0, 100), (50, 160))]
-    assert title_sample.new_in(small[1], [small[0]]) == 60
+    assert new_in(small[1], small[0]) == 60
     assert title_sample.distinct(title_sample.joined(small)) == 160
     titles = np.random.default_rng(4).integers(0, 50_000, 400_000)
     whole = title_sample.sample_of(titles)
@@ -170,7 +171,39 @@ def test_samples_of_titles_join_and_tell_what_is_new() -> None:
     assert np.array_equal(whole, parts)
     assert title_sample.distinct(whole) == pytest.approx(50_000, rel=0.15)
     half = title_sample.sample_of(titles + 25_000)
-    assert title_sample.new_in(half, [whole]) == pytest.approx(25_000, rel=0.25)
+    assert new_in(half, whole) == pytest.approx(25_000, rel=0.25)
+
+
+def new_in(sample: Hashes, *earlier: Hashes) -> int:
+    every = np.ones(len(sample), np.bool_)
+    return title_sample.new_in(sample, title_sample.are_new(sample, earlier), every)
+
+
+@pytest.mark.parametrize("catalogue", [300, 40_000], ids=["all titles are kept", "a sample is"])
+def test_titles_of_a_segment_are_counted_by_the_sample_of_the_day(catalogue: int) -> None:
+    """A tenth of the rows, of one app version, have titles that the day before did not: in that
+    version all are new, in the others none is; whole or in parts of a day."""
+    rng = np.random.default_rng(6)
+    n = 200_000
+    profile = np.sort(rng.integers(0, 5_000, n))
+    title = rng.integers(0, catalogue, n)
+    version = (rng.random(n) < 0.1).astype(np.int64)
+    nothing, no = np.zeros(n, np.int64), np.zeros(n, np.bool_)
+    today = Rows(
+        profile, title + (version << 40), nothing, np.arange(n), np.arange(n), no, np.ones(n), no,
+        nothing, version, ("tv",), ("8", "9"),
+    )  # fmt: skip
+    before = title_sample.sample_of(title)
+    first = profile < 2_000
+    whole = count(today, DAY_US)
+    parts = added(count(taken(today, half), DAY_US) for half in (first, ~first))
+    for counts in (whole, parts):
+        by = {r.segment: r for r in rows_of_day(DAY, counts, {}, [before], least=500)}
+        new, old = by[Segment(None, None, "9")], by[Segment(None, None, "8")]
+        assert (new.new_titles, old.new_titles) == (new.titles, 0)
+        expected = len(np.unique(title[version == 1]))
+        assert new.titles == pytest.approx(expected, rel=0.3)
+        assert by[ALL].new_titles == pytest.approx(new.titles, rel=0.01)
 
 
 def test_small_segments_are_pooled_and_every_grouping_adds_up() -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from batch.quality.findings import ABSOLUTE, Finding, blocking, day_name
 from batch.quality.judge import judge
-from impressions.settings.sections import Quality
+from impressions.settings.sections.batch import Quality
 from tests.quality import faults
 from tests.quality.traffic import FIRST_DAY, Fault, Traffic
 from tests.quality.weeks import Weeks

@@ -13,7 +13,7 @@ from batch.quality.counts import DAY_US, Rows, count
 from batch.quality.day_rows import DayRow, rows_of_day
 from batch.quality.findings import blocking
 from batch.quality.judge import Verdict, judge
-from impressions.settings.sections import Quality
+from impressions.settings.sections.batch import Quality
 from tests.quality.faults import CASES, dwell_of_all, landed_twice, missing
 from tests.quality.independent import DAYS, rows_of
 from tests.quality.traffic import DEVICE_SHARE, FIRST_DAY, VERSION_SHARE, Events, Traffic

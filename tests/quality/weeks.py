@@ -11,7 +11,7 @@ from batch.quality.day_rows import DayRow, Rejected, rows_of_day
 from batch.quality.findings import Finding
 from batch.quality.judge import judge
 from batch.quality.title_sample import Hashes
-from impressions.settings.sections import Quality
+from impressions.settings.sections.batch import Quality
 from tests.quality.traffic import FIRST_DAY, Fault, Traffic, counted
 
 Counted = tuple[Counts, Rejected]

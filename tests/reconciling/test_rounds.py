@@ -84,8 +84,10 @@ def test_rounds_in_turn_meet_every_profile_once(raw, n):
 
 
 def test_the_next_profiles_go_on_over_row_groups(tmp_path, monkeypatch):
-    """A file of many row groups gives those of the first that has any, and none is left out."""
-    monkeypatch.setattr("batch.lake.data_file_writer._ROW_GROUP_ROWS", 7)
+    """A file of many row groups, some of several shards, gives those of the first that has any, and
+    none is left out."""
+    monkeypatch.setattr("batch.lake.row_groups.LEAST_ROWS", 4)
+    monkeypatch.setattr("batch.lake.row_groups.MOST_ROWS", 7)
     slot = [e for e in EVENTS if e[2] // DAY_MS == (CUTOVER_MS + 2 * DAY_MS) // DAY_MS]
     with World(tmp_path) as world:
         world.raw(slot * 6)

@@ -16,6 +16,7 @@ import random
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from batch.lake import snapshots, tables
@@ -33,7 +34,7 @@ from impressions.clock import FixedClock
 from impressions.core.shard import shards_of
 from impressions.core.spec import DAY_MS
 from impressions.formats.delta_block import key
-from impressions.settings.sections import Land
+from impressions.settings.sections.batch import Land
 from tests.generations import CUTOVER_MS, SPEC
 from tests.serving import support
 from tests.serving.support import WEEK_2_MS, client_of, install, serving, settings_in, until
@@ -130,9 +131,9 @@ class World(contextlib.ExitStack):
     def raw(self, applied, landed_to=None):
         """One commit of rows; offsets before `landed_to`, else all, are landed."""
         (table,) = tables.create_if_missing(self.settings, tables.RAW)
-        target, files = target_of(table), []
-        for shard, rows in rows_of(applied):
-            files += write_slots(target, rows, shard)
+        files = write_slots(
+            target_of(table), pa.concat_tables([rows for _, rows in rows_of(applied)])
+        )
         landed = Landed("impressions", TOPIC_ID, 1, 1, (Cursor(landed_to or len(EVENTS)),) * 8)
         said = snapshots.properties(snapshots.LAND, "test", WEEK_2_MS) | landed.properties()
         commit(table, files, said)

@@ -17,7 +17,7 @@ from impressions.client import ImpressionsClient
 from impressions.core.spec import DAY_MS
 from impressions.formats.generation_paths import generation_id
 from impressions.settings.model import Settings
-from impressions.settings.sections import Host, Serving
+from impressions.settings.sections.live import Host, Serving
 from oracle import naive
 from serving.wiring import create_server
 from tests import patience

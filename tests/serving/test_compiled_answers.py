@@ -18,9 +18,11 @@ from impressions.core.errors import ImpressionsError
 from impressions.core.shard import shard_of
 from impressions.core.spec import DAY_MS, Spec
 from impressions.formats import delta_block
+from impressions.formats.stored_profile import row_count
 from impressions.settings.model import Settings
-from impressions.settings.sections import Serving
+from impressions.settings.sections.live import Serving
 from impressions.v1 import impressions_service_pb2 as pb
+from serving import compiled_answers
 from serving.answer_contexts import AnswerContexts, context_at
 from serving.calls import parse
 from serving.cold_reads import ColdReads
@@ -31,6 +33,7 @@ from serving.service import ImpressionsService
 from tests.blocks import delta_blocks_of, profile_block_of
 from tests.faults.size import scaled
 from tests.generations import CUTOVER_MS
+from tests.summed_blocks import encode_as_before
 from tests.unit.test_compiled import mutated
 
 SPEC = Spec()
@@ -99,7 +102,7 @@ def events(rng, n, first_ms, last_ms):
     return [
         {"title": rng.choice(TITLES), "location": rng.choice([0, 1, 255]),
          "event_ms": rng.randrange(first_ms, last_ms), "played": rng.randrange(2),
-         "dwell_s": rng.choice([0.0, rng.random() * 100])}
+         "dwell_s": rng.choice([0.0, 0.0, round(rng.random(), 3), rng.random() * 100])}
         for _ in range(n)
     ]  # fmt: skip
 
@@ -112,7 +115,8 @@ def stored(rng):
     for day in range(rng.randrange(8)):
         begin = CUTOVER_MS + day * DAY_MS
         arrived = [(e, begin) for e in events(rng, rng.randrange(1, 9), begin, begin + DAY_MS)]
-        deltas += [delta_block.encode(each, SPEC) for each in delta_blocks_of(arrived, SPEC)]
+        encode = rng.choice([delta_block.encode, delta_block.encode, encode_as_before])
+        deltas += [encode(each, SPEC) for each in delta_blocks_of(arrived, SPEC)]
     return block, deltas
 
 
@@ -323,6 +327,26 @@ def test_contexts_are_those_of_the_plain_form(world):
         query = pb.AnswerContext(query_time_ms=at_ms).SerializeToString()
         found = around[:head].tobytes() + query + around[head:].tobytes()
         assert found == context_at(world.settings, generation, at_ms, state, now_ms)
+
+
+def test_titles_of_a_large_profile_are_looked_for_in_the_pool(world, monkeypatch):
+    """All its rows are walked: the thread of the front leaves that to a thread that may wait."""
+    world.block, world.deltas = stored(random.Random(9))
+    request = pb.GetProfileRequest(profile_id=1, query_time_ms=NOW_MS)
+    request.projection.title_ids.extend(TITLES[:40])
+    expected = world.both(request.SerializeToString())[1]
+    shared = SharedAnswers(
+        world.settings, world, FixedClock(NOW_MS), world.deltas_of, ServerMetrics(), ColdReads()
+    )
+    soon = shared.new(world.deltas_of, waits=False)
+    rows = row_count(world.block, world.deltas)
+    for limit, at_once in ((rows, expected), (rows - 1, None)):
+        monkeypatch.setattr(compiled_answers, "LARGE_ENTRIES", limit)
+        data = request.SerializeToString()
+        assert (soon.get_profile(data), shared.get_profile(data, lambda: None)) == (
+            at_once,
+            expected,
+        )
 
 
 def test_calls_at_the_same_time_have_buffers_of_their_own(world):

@@ -13,6 +13,7 @@ import pytest
 
 from impressions.client import CallFailed
 from impressions.clock import FixedClock
+from impressions.deltas.store import open_primary, store_dir
 from impressions.v1 import impressions_service_pb2 as pb
 from serving import cold_reads, front, wiring
 from serving.cold_reads import ColdReads
@@ -119,6 +120,30 @@ def test_a_read_does_not_wait_behind_batches(tmp_path):
         assert b"RetryInfo" in dict(metadata)["grpc-status-details-bin"]
         opened.set()
         assert {len(batch.result()) > 0 for batch in batches} == {True}
+
+
+def test_a_read_during_a_catch_up_goes_to_the_pool(tmp_path):
+    """The copy of the deltas stands still in the middle of one; the front takes calls all the
+    same, and the pool answers when it has ended."""
+    settings = settings_in(tmp_path, front="loop", deltas="on", catch_up_s=0.01)
+    install(settings)
+    open_primary(store_dir(settings)).close()
+    read = pb.GetProfileRequest(profile_id=1, query_time_ms=CUTOVER_MS).SerializeToString()
+    with serving(settings) as server, grpc.insecure_channel(server.address) as channel:
+        store = until(lambda: server.live._view, "the copy is open").store
+        catch_up, entered, opened = store.catch_up, threading.Event(), threading.Event()
+
+        def held():
+            entered.set()
+            assert opened.wait(30)
+            catch_up()
+
+        store.catch_up = held
+        assert entered.wait(30)
+        calls = [channel.unary_unary(SERVICE + "GetProfile").future(read) for _ in range(2)]
+        until(lambda: server._limits.calls._held == 2, "the front has taken both")
+        opened.set()
+        assert [len(call.result(30)) > 0 for call in calls] == [True, True]
 
 
 def test_a_caller_that_is_gone_is_known_in_the_pool(tmp_path):

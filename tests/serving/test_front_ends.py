@@ -1,6 +1,7 @@
 """How the front ends: calls under way when the server stops, calls that never begin, and a thread
 that ends too early."""
 
+import gc
 import threading
 
 import grpc
@@ -8,16 +9,19 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from impressions.core.errors import ServiceError
+from impressions.process import lifetime
 from impressions.v1 import impressions_service_pb2 as pb
 from serving import front
 from serving.server_process import run
 from serving.wiring import create_server
 from tests.generations import CUTOVER_MS
-from tests.serving.support import install, serving, settings_in, until
+from tests.serving.support import install, metric, serving, settings_in, until
 
 GET = "/impressions.v1.ImpressionsService/GetProfile"
+BATCH = "/impressions.v1.ImpressionsService/BatchGetProfiles"
 DESCRIBE = "/impressions.v1.ImpressionsService/Describe"
 REQUEST = pb.GetProfileRequest(profile_id=1, query_time_ms=CUTOVER_MS).SerializeToString()
+MANY = pb.BatchGetProfilesRequest(profile_ids=[1, 2], query_time_ms=CUTOVER_MS).SerializeToString()
 
 
 def test_a_call_that_came_before_the_server_stops_is_answered(tmp_path):
@@ -47,6 +51,31 @@ def test_a_call_that_came_before_the_server_stops_is_answered(tmp_path):
         opened.set()
         assert [len(call.result(30)) > 0 for call in calls] == [True, True]
     stopping.join()
+
+
+@pytest.mark.parametrize("method", [GET, BATCH])
+@pytest.mark.parametrize("broken", [("_answer",), ("_answer", "end")])
+def test_a_call_that_cannot_be_answered_ends_with_an_error(tmp_path, monkeypatch, method, broken):
+    """On the thread of the front and in its pool; even where no status can be sent any more."""
+    settings = settings_in(tmp_path, front="loop", grace_s=30)
+    install(settings)
+    data, tried = REQUEST if method == GET else MANY, []
+    with serving(settings) as server, grpc.insecure_channel(server.address) as channel:
+        for name in broken:
+
+            def fail(*_, name=name):
+                tried.append(name)
+                raise RuntimeError("a defect")
+
+            monkeypatch.setattr(front.Call, name, fail)
+        with pytest.raises(grpc.RpcError) as caught:
+            channel.unary_unary(method)(data, timeout=30)
+        assert (caught.value.code(), tried) == (grpc.StatusCode.INTERNAL, list(broken))
+        counted = {"method": method.rpartition("/")[2], "code": "INTERNAL"}
+        assert metric(server, "impressions_requests_total", **counted) == 1
+        monkeypatch.undo()
+        until(lambda: server.idle and not server._limits.unread._bytes, "nothing is held")
+        assert channel.unary_unary(GET)(REQUEST, timeout=30)
 
 
 def test_calls_without_a_message_are_limited(tmp_path, monkeypatch):
@@ -107,6 +136,24 @@ def test_a_connection_has_the_same_name_on_both_ways(tmp_path):
             assert channel.unary_unary(method)(request, timeout=30)
     assert len(peers) == 2
     assert peers[0] == peers[1]
+
+
+def test_what_a_start_has_loaded_is_never_walked_through_again(tmp_path):
+    """The collector of cycles stops every thread while it walks: it rests during the start, and
+    then looks at what is made from then on."""
+    settings = settings_in(tmp_path, compiled=False, metrics_listen="127.0.0.1:0")
+    stopping, seen = threading.Event(), []
+
+    def ready(_):
+        seen.append((gc.isenabled(), gc.get_freeze_count() > before))
+        stopping.set()
+
+    before = gc.get_freeze_count()
+    lifetime.starting()
+    assert not gc.isenabled()
+    run(settings, stopping, ready)
+    assert seen == [(True, True)]
+    gc.unfreeze()
 
 
 def test_a_process_whose_front_has_ended_ends_with_an_error(tmp_path):

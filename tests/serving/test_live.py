@@ -13,7 +13,14 @@ from impressions.client.result import reason_words
 from impressions.clock import FixedClock
 from impressions.core.shard import shard_of
 from impressions.core.spec import DAY_MS
-from impressions.deltas.store import PartitionState, open_primary, open_secondary, store_dir
+from impressions.deltas.news import tell_all
+from impressions.deltas.store import (
+    PartitionState,
+    news_dir,
+    open_primary,
+    open_secondary,
+    store_dir,
+)
 from impressions.formats.delta_block import key
 from impressions.formats.heartbeat import FROM_THE_FIRST_MS
 from oracle import naive
@@ -134,6 +141,22 @@ def test_before_any_generation_the_stream_answers_alone_and_is_flagged(
         assert health_of(channel, READY) == SERVING
         assert health_of(channel, BATCH) == NOT_SERVING
         until(lambda: health_of(channel, SPEED) == SERVING, "the stream is fresh")
+
+
+def test_what_the_follower_tells_of_is_seen_without_waiting(tmp_path, clock):
+    """A server that would look again in an hour only."""
+    settings = settings_in(tmp_path, deltas="on", catch_up_s=3_600)
+    held = Copy(settings)
+    held.state()
+    with serving(settings, clock=clock) as running, client_of(running) as client:
+        assert client.get(1, at_ms=THROUGH_MS).context.stream_through_ms == THROUGH_MS
+        held.state(through_ms=THROUGH_MS + 1)
+        assert tell_all(news_dir(settings)) == 1
+        until(
+            lambda: client.get(1, at_ms=THROUGH_MS).context.stream_through_ms == THROUGH_MS + 1,
+            "the state that was told of",
+        )
+    held.store.close()
 
 
 def test_history_that_neither_half_has_is_flagged(settings, copy, client):

@@ -147,6 +147,24 @@ def test_a_copy_that_a_follower_opens_during_a_catch_up_is_opened_again_before_i
     assert deltas(0, 1, 0).blocks == [b"1", b"2"]
 
 
+def test_a_thread_that_may_not_wait_is_told_of_a_catch_up(writer, opened, deltas):
+    """Before and after, it gets the blocks; in the middle, an error that the pool does not see."""
+    catch_up, told = opened[0].catch_up, []
+
+    def asked_meanwhile():
+        with pytest.raises(NotReady) as caught:
+            deltas.at_once(0, 1, 0)
+        told.append(caught.value.reason)
+        catch_up()
+
+    opened[0].catch_up = asked_meanwhile
+    assert deltas.at_once(0, 1, 0).blocks == [b"1"]
+    writer.write(2)
+    deltas.refresh()
+    assert told == ["catching_up"]
+    assert deltas.at_once(0, 1, 0).blocks == [b"1", b"2"]
+
+
 def test_a_state_is_read_once_between_two_catch_ups(monkeypatch, writer, opened, deltas):
     """Ten requests decode it once; after the next catch-up it is read again."""
     decoded = []

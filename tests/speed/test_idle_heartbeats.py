@@ -100,3 +100,35 @@ def test_only_a_partition_of_which_all_is_shown_is_complete_up_to_now(
 
     monkeypatch.setattr(idle_heartbeats, "with_unreplicated", asked)
     assert asyncio.run(claimed(worker)) == expected
+
+
+def test_the_end_is_asked_for_while_a_flush_goes_on(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And a flush that ends meanwhile applies more than the end that was found: nothing was cut."""
+    monkeypatch.setattr(idle_heartbeats, "with_unreplicated", lambda *of: frozenset())
+
+    async def flushed_meanwhile() -> None:
+        async with worker.busy:
+            looking = asyncio.create_task(
+                idle_heartbeats.IdleHeartbeats(worker, worker).run()  # type: ignore[arg-type]
+            )
+            while not worker.looks:
+                assert not looking.done(), looking.exception()
+                await asyncio.sleep(0.01)
+            for partition in worker.open.values():
+                partition.next_offset = END + 5
+                partition.heartbeat = replace(partition.heartbeat, offset=END + 4)
+        while worker.looks < 3:
+            assert not looking.done(), looking.exception()
+            await asyncio.sleep(0.01)
+        looking.cancel()
+
+    async def grown(partitions: Sequence[int]) -> dict[int, int]:
+        worker.looks += 1
+        return dict.fromkeys(partitions, END if worker.looks == 1 else END + 5)
+
+    monkeypatch.setattr(worker, "end_offsets", grown)
+    asyncio.run(asyncio.wait_for(flushed_meanwhile(), 60))
+    assert [p.heartbeat.offset for p in worker.open.values()] == [END + 4, END + 4]
+    assert [p.heartbeat.through_ms for p in worker.open.values()] == [NOW_MS - MARGIN_MS] * 2

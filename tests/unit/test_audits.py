@@ -13,7 +13,7 @@ import pytest
 from batch.compacting.audits import Facts, Sample, judge, require_ok, schema
 from impressions.core.errors import AuditFailed
 from impressions.core.spec import Spec
-from impressions.settings.sections import Audits
+from impressions.settings.sections.batch import Audits
 
 SPEC, LIMITS = Spec(), Audits()
 SUMS = {

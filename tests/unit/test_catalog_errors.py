@@ -14,7 +14,7 @@ from impressions.core.errors import CorruptData, ServiceError
 from impressions.process.catalog_errors import as_catalog_error
 from impressions.process.command import main
 from impressions.settings.model import Settings
-from impressions.settings.sections import Catalog
+from impressions.settings.sections.batch import Catalog
 
 pytest.importorskip("pyiceberg")
 AWAY = ("--set", "catalog.type=rest", "--set", "catalog.uri=http://127.0.0.1:1")

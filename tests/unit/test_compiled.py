@@ -1,5 +1,6 @@
 """The compiled read is the plain one: same rows, same refusals, for any bytes."""
 
+import itertools
 import random
 
 import numpy as np
@@ -11,6 +12,7 @@ from impressions.compiled import profiles
 from impressions.compiled.profiles import Compiled, merge_stored
 from impressions.core import window
 from impressions.core.errors import ImpressionsError, UsageError
+from impressions.core.impressions import Impressions
 from impressions.core.item import pack
 from impressions.core.merge import Selection
 from impressions.core.rows import Rows
@@ -19,10 +21,12 @@ from impressions.formats import delta_block, profile_block
 from impressions.formats.delta_block import DeltaBlock
 from impressions.formats.stored_profile import merge_plain
 from oracle import naive
+from tests import summed_blocks
 from tests.blocks import delta_blocks_of, profile_block_of
 from tests.compare import as_dict, differences
 from tests.faults.size import scaled
 from tests.faults.test_laws import CUTOVER_MS, PROFILE, accepted, logs, query_after_ms
+from tests.summed_blocks import encode_as_before
 from tests.tolerance import FLOAT32_STORED
 
 SPEC = Spec()
@@ -41,10 +45,11 @@ def compiled():
 
 
 def bytes_of(applied, cutover_ms=CUTOVER_MS):
-    """A profile block and delta blocks, all in bytes."""
+    """A profile block and delta blocks, all in bytes; every other of these is of version 2."""
     block = profile_block_of([e for _, e, a in applied if a < cutover_ms], cutover_ms, SPEC)
     live = delta_blocks_of([(e, a) for _, e, a in applied if a >= cutover_ms], SPEC)
-    return block, [delta_block.encode(delta, SPEC) for delta in live]
+    encoders = itertools.cycle([delta_block.encode, encode_as_before])
+    return block, [encode(delta, SPEC) for encode, delta in zip(encoders, live, strict=False)]
 
 
 def selection_of(chosen_titles, chosen_locations):
@@ -116,7 +121,7 @@ def test_rows_without_a_total_have_no_sums(compiled, largest, chosen):
         np.sign(totals)[:, None, :] * np.arange(1, 51).reshape(5, 10),
     )
     block = profile_block.encode(CUTOVER_MS, rows, rows.take(slice(2, 7)), TAIL_DAYS[:5], SPEC)
-    delta = delta_block.encode(DeltaBlock(CUTOVER_MS, 1, 1, np.array([1]), rows), SPEC)
+    delta = summed_blocks.encode(CUTOVER_MS, 1, 1, np.array([1]), rows, SPEC)
     arguments = CUTOVER_MS, CUTOVER_MS, block, [delta], selection_of(chosen, None)
     found = compiled(*arguments)
     assert_same(found, merge_plain(SPEC, *arguments))
@@ -126,6 +131,38 @@ def test_rows_without_a_total_have_no_sums(compiled, largest, chosen):
     assert [bool(each) for each in found.sums[2, 4]] == [
         title % 3 != 0 for title in chosen or range(10)
     ]
+
+
+@pytest.mark.parametrize("largest", [1, 2**14, 2**22, 2**31, 2**38, 2**50])
+@pytest.mark.parametrize("step_s", [0.001, 1 / 3])
+@pytest.mark.parametrize("chosen", [None, [0, 3]])
+def test_impressions_in_columns_of_any_width(compiled, largest, step_s, chosen):
+    """Two parts of a slot: titles up to the largest, each twice; times as far apart as they may
+    lie; seconds that are thousandths, or none."""
+    titles = np.repeat([0, 3, largest // 2, largest], 2)
+    apart_ms = min(largest, 300 * DAY_MS)
+    added = np.array([np.arange(8) % 3, np.arange(8) * step_s * min(largest, 10**8)])
+    seen = Impressions(np.sort(pack(titles, titles % 2)), CUTOVER_MS - np.arange(8) * apart_ms // 8,
+                       added)  # fmt: skip
+    deltas = [
+        delta_block.encode(DeltaBlock(CUTOVER_MS, 1, 1, np.array([1]), of), SPEC)
+        for of in (seen, seen.take(slice(2, 5)), seen.take(slice(0, 0)))
+    ]
+    for by_title in (False, True):
+        arguments = CUTOVER_MS + DAY_MS, None, None, deltas, selection_of(chosen, None)
+        found = compiled(*arguments, by_title=by_title)
+        assert_same(found, merge_plain(SPEC, *arguments, by_title=by_title))
+        assert chosen or found.totals[0].sum() == 11
+
+
+def test_impressions_that_weigh_nothing_or_more_than_everything(compiled):
+    """Asked for thousands of half-lives later, and before they happened."""
+    seen = Impressions(np.arange(3), CUTOVER_MS + np.arange(3), np.ones((2, 3)))
+    delta = delta_block.encode(DeltaBlock(CUTOVER_MS, 1, 1, np.array([1]), seen), SPEC)
+    for days in (-1_030, -999, -1, 0, 999, 1_030, 1_080):
+        arguments = CUTOVER_MS + days * DAY_MS, None, None, [delta]
+        with np.errstate(over="ignore"):
+            assert_same(compiled(*arguments), merge_plain(SPEC, *arguments))
 
 
 @pytest.mark.parametrize("seed", range(scaled(5, 100)))

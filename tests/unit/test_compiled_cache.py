@@ -4,6 +4,7 @@ numba finds code by the path of its source. A second clone of the same sources o
 was not, and each of its servers compiled for ten seconds without a word.
 """
 
+import importlib.util
 import os
 import shutil
 import tempfile
@@ -74,6 +75,64 @@ def test_where_code_cannot_be_kept_it_is_compiled_all_the_same(monkeypatch, erro
 
     monkeypatch.setattr(numba, "njit", njit)
     assert cache.kept("f8(f8)")(abs)[0] is abs
+
+
+@pytest.fixture
+def kept_function(monkeypatch, tmp_path):
+    """Defines a function of `kept`, whose files are in a directory of this test; with it."""
+    numba = pytest.importorskip("numba")
+    files = tmp_path / "files"
+    files.mkdir()
+    monkeypatch.setattr(numba.config, "CACHE_DIR", str(files))
+    monkeypatch.setattr(cache, "directory", lambda: files)
+    source = tmp_path / "of_test.py"
+    source.write_text(
+        "from impressions.compiled.cache import kept\n"
+        "@kept('int64(int64)')\n"
+        "def plus_one(n):\n"
+        "    return n + 1\n"
+    )
+
+    def define():
+        spec = importlib.util.spec_from_file_location("of_test", source)
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module.plus_one, sorted(files.rglob("of_test.*"))
+
+    return define
+
+
+@pytest.mark.parametrize("which", [0, 1], ids=["code", "index"])
+@pytest.mark.parametrize("junk", [b"", b"junk"])
+def test_damaged_files_are_thrown_away_and_made_again(kept_function, caplog, which, junk):
+    """Once, with a line in the log: the next process finds the code."""
+    _, files = kept_function()
+    assert [file.suffix for file in files] == [".nbc", ".nbi"]
+    assert kept_function()[0].stats.cache_hits
+    files[which].write_bytes(junk)
+    again, _ = kept_function()
+    assert (again(1), not again.stats.cache_hits) == (2, True)
+    assert [r.getMessage().split()[0] for r in caplog.records] == ["compiled-again"]
+    assert kept_function()[0].stats.cache_hits
+    assert len(caplog.records) == 1
+
+
+def test_damaged_files_that_cannot_be_removed_cost_a_compilation(
+    kept_function, caplog, monkeypatch
+):
+    """Of a read-only cache; the log names the file."""
+    _, files = kept_function()
+    files[1].write_bytes(b"junk")
+
+    def refused(self, missing_ok=False):
+        raise PermissionError(13, "Permission denied", str(self))
+
+    monkeypatch.setattr(Path, "unlink", refused)
+    function, _ = kept_function()
+    assert function(1) == 2
+    assert [r.getMessage().split()[0] for r in caplog.records] == ["not-cached", "not-cached"]
+    assert files[1].name in caplog.text
+    assert files[1].read_bytes() == b"junk"
 
 
 @pytest.fixture

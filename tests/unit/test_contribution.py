@@ -5,18 +5,15 @@ from __future__ import annotations
 import ast
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 import pytest
 
 from batch.compacting.plain_sums import plain_sums
 from impressions.compiled import sums
-from impressions.compiled.sums import Impressions
+from impressions.core import impressions
 from impressions.core.contribution import contributions
 from impressions.core.spec import DAY_MS, Adds, Measure, Spec
-from speed.applying.slot_rows import rows_of
 
 ROOT = Path(__file__).parents[2]
 PRODUCT = ("impressions", "batch", "speed", "serving", "bulkload")
@@ -39,7 +36,7 @@ USERS = {
     "batch/rules/aggregate.py": "measures",
     "batch/compacting/plain_sums.py": "contributions",
     "impressions/compiled/sums.py": "adds",
-    "speed/applying/slot_rows.py": "contributions",
+    "impressions/core/impressions.py": "contributions",
 }
 """All that compute x_m(e), each with what it takes it from."""
 
@@ -56,13 +53,11 @@ def test_numpy_columns_add_what_the_spec_declares(spec: Spec) -> None:
 
 @pytest.mark.parametrize("spec", [SPEC, OTHER], ids=["the spec", "another spec"])
 def test_the_stream_adds_what_the_spec_declares(spec: Spec) -> None:
-    """Three titles of one profile and slot: one row each."""
-    batch: Any = SimpleNamespace(
-        played=PLAYED, dwell_s=DWELL_S, counted_ms=np.full(3, CUTOVER_MS),
-        title_id=np.array([1, 2, 3]), location=np.zeros(3, np.int64),
-    )  # fmt: skip
-    zeros = np.zeros(3, np.int64)
-    rows = rows_of(batch, np.arange(3), zeros, zeros + CUTOVER_MS, spec).of_group(0)
+    """Three titles of one profile and slot, lifted to rows."""
+    columns = {"played": PLAYED, "dwell_s": DWELL_S}
+    added = np.array([columns[name] for name in spec.added_columns], np.float64)
+    seen = impressions.Impressions(np.array([1, 2, 3]), np.full(3, CUTOVER_MS), added)
+    rows = seen.rows(CUTOVER_MS, spec)
     assert rows.totals.tolist() == expected(spec)
     assert rows.sums[:, 0, :].tolist() == expected(spec)
 
@@ -71,7 +66,7 @@ def test_the_stream_adds_what_the_spec_declares(spec: Spec) -> None:
 def test_a_generation_adds_what_the_spec_declares(spec: Spec) -> None:
     """The numpy form, and the compiled one."""
     columns = {"played": PLAYED.astype(np.float64), "dwell_s": DWELL_S}
-    of = Impressions(
+    of = sums.Impressions(
         profiles=np.array([7, 7, 7]), titles=np.array([1, 2, 3]),
         locations=np.zeros(3, np.int32), event_us=np.full(3, CUTOVER_MS * 1000),
         left_out=np.zeros(3, np.bool_), values=np.stack([columns[n] for n in spec.added_columns]),

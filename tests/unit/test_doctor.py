@@ -13,11 +13,13 @@ from impressions.cli import doctor
 from impressions.cli.checks import clock, network, packages
 from impressions.cli.doctor import Check, examine
 from impressions.cli.main import build_app
+from impressions.jvm import jars
 from impressions.kafka.client import address_file
 from impressions.process.command import main
 from impressions.producer import Producer
 from impressions.settings.model import Settings
-from impressions.settings.sections import Catalog, Host, Kafka, Serving, Spark
+from impressions.settings.sections.batch import Catalog, Spark
+from impressions.settings.sections.live import Host, Kafka, Serving
 from tests.broker import TestBroker, stream_settings
 
 
@@ -46,21 +48,33 @@ def test_a_fresh_machine_is_fine_and_stays_untouched(settings: Settings, tmp_pat
 
 
 def test_absent_jars_name_the_verb_that_fetches_them(settings: Settings, tmp_path: Path) -> None:
-    """The fix is a line to type."""
+    """The fix is a line to type. It is a note: the weekly run, workers and servers need none."""
     settings = settings.model_copy(update={"spark": Spark(jars_dir=tmp_path / "none")})
     checks = by_name(examine(settings))
     for check in (checks["jars"], checks["kafka jars"]):
-        assert (check.state, check.fix, check.required) == ("fix", "impressions jars", True)
+        assert (check.state, check.fix, check.required) == ("note", "impressions jars", False)
+    assert "used only by `compact --recompute`" in checks["jars"].found
+    assert "used only by `kafka start`" in checks["kafka jars"].found
 
 
-def test_wrong_java_is_found(
+def test_jars_with_other_bytes_need_a_fix(settings: Settings, tmp_path: Path) -> None:
+    """Somebody changed them: that is no note."""
+    for jar in jars.read_lock():
+        (tmp_path / jar.file_name).write_bytes(b"other bytes")
+    settings = settings.model_copy(update={"spark": Spark(jars_dir=tmp_path)})
+    check = by_name(examine(settings))["jars"]
+    assert (check.state, check.required) == ("fix", True)
+
+
+def test_wrong_java_is_noted(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No Java at all: the install lines."""
+    """No Java at all: what needs it, and the install lines."""
     monkeypatch.delenv("JAVA_HOME", raising=False)
     monkeypatch.setenv("PATH", str(tmp_path))
     check = by_name(examine(settings))["java"]
-    assert check.state == "fix"
+    assert (check.state, check.required) == ("note", False)
+    assert "spark-submit, `kafka start`" in check.found
     assert "brew install" in (check.fix or "")
 
 
@@ -106,7 +120,7 @@ def test_a_uid_without_a_name_and_without_a_home_is_named(
     for name in ("HOME", "XDG_CACHE_HOME"):
         monkeypatch.delenv(name, raising=False)
     checks = by_name(examine(settings))
-    assert checks["user"].state == "fix"
+    assert checks["user"].state == "note"
     assert "/etc/passwd" in (checks["user"].fix or "")
     assert (checks["cache directory"].state, checks["cache directory"].required) == ("fix", False)
     assert "XDG_CACHE_HOME" in (checks["cache directory"].fix or "")
@@ -211,29 +225,31 @@ def test_exit_code_and_forms(
 ) -> None:
     """Text for people, one document for programs, exit 3 when something required is broken."""
     monkeypatch.chdir(tmp_path)
-    argv = ["doctor", "--set", f"spark.jars_dir={tmp_path}/none"]
+    (tmp_path / "file").write_text("")
+    argv = ["doctor", "--set", f"home={tmp_path}/file/state"]
     assert main(build_app(), argv, prog="impressions") == 3
     lines = capsys.readouterr().out.splitlines()
-    assert any(line.startswith("fix   jars") for line in lines)
-    assert any(line.strip() == "-> impressions jars" for line in lines)
+    assert any(line.startswith("fix   state directory") for line in lines)
+    assert any(line.strip().startswith("-> --set home=") for line in lines)
     assert main(build_app(), [*argv, "--json"], prog="impressions") == 3
     report = json.loads(capsys.readouterr().out)
     assert report["ok"] is False
-    assert {c["name"]: c["state"] for c in report["checks"]}["jars"] == "fix"
+    assert {c["name"]: c["state"] for c in report["checks"]}["state directory"] == "fix"
 
 
 @pytest.mark.spark
 def test_short_is_a_line_per_area_and_the_checks_that_need_a_fix(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A well area is one line; in another only what is wrong is shown, with its fix."""
+    """A well area is one line; in another only what is not so is shown, with its fix. Notes do not
+    change the exit code."""
     monkeypatch.chdir(tmp_path)
     argv = ["doctor", "--short", "--set", f"spark.jars_dir={tmp_path}/none"]
     argv += ["--set", "serving.listen=127.0.0.1:0"]
-    assert main(build_app(), argv, prog="impressions") == 3
+    assert main(build_app(), argv, prog="impressions") == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[:2] for line in lines if "->" not in line] == [
-        ["ok", "packages"], ["fix", "java"], ["fix", "java"], ["ok", "disk"],
+        ["ok", "packages"], ["note", "java"], ["note", "java"], ["ok", "disk"],
         ["ok", "network"], ["ok", "clock"],
     ]  # fmt: skip
     assert sum("-> impressions jars" in line for line in lines) == 2

@@ -30,7 +30,7 @@ BEFORE = (
     "101112131415161718191a1b1c1d1e1f" + "2900000000000000" + "7bf080dca1010000"
     "0000000000000080" + "e8f380dca1010000"
 )
-GOLDEN = "02" + BEFORE[2:] + "e8837e11a3010000" + "2800000000000000" + "feffffffffffffff"
+GOLDEN = "03" + BEFORE[2:] + "e8837e11a3010000" + "2800000000000000" + "feffffffffffffff"
 
 
 def test_the_bytes_of_a_heartbeat_stay_as_they_are():
@@ -43,10 +43,15 @@ def test_a_heartbeat_of_the_version_before_knows_no_suspect_and_no_last_record()
     assert found == replace(BEAT, suspect_ms=0, last_offset=-1, last_digest=0)
 
 
+def test_version_2_has_the_same_fields():
+    """It spoke of blocks of version 2 alone."""
+    assert heartbeat.decode(bytes.fromhex("02" + GOLDEN[2:]), SPEC) == BEAT
+
+
 def test_another_version_kind_or_length_is_refused():
     data = heartbeat.encode(BEAT, SPEC)
-    with pytest.raises(Refused, match="version 3, expected 2") as caught:
-        heartbeat.decode(b"\x03" + data[1:], SPEC)
+    with pytest.raises(Refused, match="version 4, expected 3") as caught:
+        heartbeat.decode(b"\x04" + data[1:], SPEC)
     assert caught.value.reason == "format_version"
     with pytest.raises(CorruptData, match="kind 44, expected 48"):
         heartbeat.decode(b"\x02D" + data[2:], SPEC)

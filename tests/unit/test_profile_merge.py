@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from batch.lake import profile_merge
+from batch.lake.opened_files import Opened
 from batch.lake.profile_merge import complete_profiles_of
 from impressions.core.errors import CorruptData
 
@@ -160,3 +161,34 @@ def test_of_a_range_only_its_rows_are_held(tmp_path):
     held = pa.total_allocated_bytes() - before
     assert sorted(row["profile_id"] for p in pieces for row in p.to_pylist()) == [7] * 20 + [8] * 20
     assert held < 20_000 * 20  # of one file
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_shard_out_of_files_of_many_shards(seed, tmp_path):
+    """However row groups lie, and whether they are kept for the next shard or decoded again; some
+    files are of one shard, as earlier versions wrote them."""
+    rng, shards = random.Random(seed), 7
+    paths, expected = [], {shard: [] for shard in range(shards)}
+    for n in range(rng.randint(1, 6)):
+        of = [n % shards] if rng.random() < 0.3 else range(shards)
+        keys = sorted(
+            (s, rng.randint(0, 9) * shards + s) for s in of for _ in range(rng.randint(0, 30))
+        )
+        table = rows_of([profile for _, profile in keys], seed)
+        table = table.set_column(0, "shard", pa.array([s for s, _ in keys], pa.int32()))
+        paths.append(written(tmp_path / f"{n}.parquet", table, rng))
+        for shard, row in zip([s for s, _ in keys], table.select(COLUMNS).to_pylist(), strict=True):
+            expected[shard].append(tuple(row.values()))
+    opened = Opened({}, COLUMNS, rng.choice([0, 300, 1 << 20]))
+    for shard, rows in expected.items():
+        opened.passed(shard - 1)
+        pieces = list(
+            complete_profiles_of(
+                paths, COLUMNS, {}, rng.choice([1, 9, 9999]), shard=shard, opened=opened
+            )
+        )
+        assert sorted_rows(pieces) == sorted(rows, key=lambda row: (row[0], row[1], row[2])), (
+            f"seed {seed}"
+        )
+        ids = [piece.column("profile_id").to_pylist() for piece in pieces]
+        assert all(max(one) < min(other) for one, other in pairwise(ids))

@@ -32,13 +32,13 @@ def test_ranges_of_a_rotten_file(tmp_path: Path) -> None:
         path=rotten(tmp_path / "1.parquet"), data=SimpleNamespace(record_count=1_000)
     )
     with pytest.raises(CorruptData, match=r"1\.parquet: not readable"):
-        planning.ranges_of([file], 3, load_file_io({}, str(tmp_path)))
+        planning.ranges_of([file], 0, 3, load_file_io({}, str(tmp_path)))
 
 
 @pytest.mark.parametrize("gone", [False, True])
 def test_a_sample_of_a_rotten_file_differs(tmp_path: Path, gone: bool) -> None:
     """A difference like any other: the audit says which file it is."""
     path = str(tmp_path / "1.parquet") if gone else rotten(tmp_path / "1.parquet")
-    task = audit_sample.Range((), (path,), {}, 0, SpecOf.of(Spec()), 5, 10, 100, 1e-9)
+    task = audit_sample.Range(0, (), (path,), {}, 0, SpecOf.of(Spec()), 5, 10, 100, 1e-9)
     [said] = audit_sample.compare(task).differences
     assert "1.parquet: cannot be read" in said

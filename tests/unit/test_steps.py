@@ -17,7 +17,7 @@ from impressions.history.run_history import RunHistory
 from impressions.process.command import as_app, main
 from impressions.process.extras import named
 from impressions.settings.model import Settings
-from impressions.settings.sections import Host
+from impressions.settings.sections.live import Host
 from impressions.steps import dates, host, report, running
 from impressions.steps.asked import Asked
 from impressions.steps.running import Gone

@@ -10,6 +10,7 @@ computed both ways and compared.
 
 forms         which shards are computed how, and why
 costs         what reading files costs, from metadata
+row_counts    how many rows each shard must read
 report        how shards were computed, for people and for the next generation
 plain_shift   the rows of the next generation: the definition, in numpy
 steps         rows of both generations' files, side by side by profile

@@ -7,9 +7,11 @@ than decoding and adding up a byte of raw, and opening a file takes some, howeve
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
-from batch.compacting.raw_rows import COLUMNS
+from batch.compacting.raw_rows import columns_of_raw
 from batch.lake.data_files import LiveFile, bound
 from impressions.core.spec import Spec
 
@@ -24,9 +26,38 @@ GAIN = 1.1
 """How many times dearer from scratch must be: what is not won for certain is not tried."""
 
 
-def of_raw(raw: Table, files: Iterable[LiveFile], spec: Spec) -> float:
-    ids = [raw.schema().find_field(name).field_id for name in (*COLUMNS, *spec.added_columns)]
-    return sum(_bytes(file, ids) + FILE_BYTES for file in files)
+@dataclass(frozen=True)
+class Shares:
+    """What part of a file's rows is of a shard, about; opening it is shared out like its rows, for
+    the shards of a task open it once.
+
+    Attributes:
+        before: (partitions + 1,) rows of all shards before each, about.
+    """
+
+    before: Sequence[int]
+
+    @staticmethod
+    def of(rows: Sequence[int]) -> Shares:
+        """Of (partitions,) rows of each shard, about."""
+        return Shares(list(accumulate(rows, initial=0)))
+
+    def rows(self, shard: int) -> int:
+        return self.before[shard + 1] - self.before[shard]
+
+    def share(self, shard: int, file: LiveFile) -> float:
+        first, end = file.shards[0], min(file.shards[1], len(self.before) - 1)
+        several = self.before[end] - self.before[first]
+        return self.rows(shard) / several if several else 1 / (end - first)
+
+    def rows_in(self, shard: int, files: Iterable[LiveFile]) -> int:
+        return round(sum(file.data.record_count * self.share(shard, file) for file in files))
+
+
+def of_raw(raw: Table, shard: int, files: Iterable[LiveFile], spec: Spec, shares: Shares) -> float:
+    """Of a shard's rows in files of raw."""
+    ids = [raw.schema().find_field(name).field_id for name in columns_of_raw(spec)]
+    return sum((_bytes(file, ids) + FILE_BYTES) * shares.share(shard, file) for file in files)
 
 
 def of_old(files: Iterable[LiveFile]) -> float:

@@ -3,7 +3,8 @@
 Allowed where nothing changed in the slots that the generation before was computed from: the files
 of raw that its snapshot lists (their digest is the one it recorded) are the files of now. Late
 rows, erasures, imports and slots that were closed again change files; such a shard is computed from
-scratch. So is one of which that reads less; what both forms read is known from metadata (costs.py).
+scratch. So is one of which that reads less; what both forms read is known from metadata, and of
+files of several shards about, from a sample (costs.py).
 
 When it is a shard's turn it is computed both ways and compared, and the rows from scratch are
 published: a thirteenth of the shards each week, and each at the latest after a quarter of a year.
@@ -11,14 +12,15 @@ published: a thirteenth of the shards each week, and each at the latest after a 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from batch.compacting.incremental import costs
+from batch.compacting.incremental.costs import Shares
 from batch.compacting.incremental.steps import Base
 from batch.compacting.job import Compacting
-from batch.compacting.planning import by_shard
+from batch.compacting.planning import by_shard, rows_of_shards
 from batch.compacting.window import Window, survey
 from batch.lake import snapshots
 from batch.lake.data_files import LiveFile, live_files
@@ -43,7 +45,8 @@ class Form:
         base: the generation before and what is read beside it; None: from scratch only.
         both: computed both ways and compared.
         why: in words.
-        rows: how many are read and counted.   scratch_rows: of raw, from scratch.
+        rows: how many are read and counted.   scratch_rows: of raw, from scratch; both about,
+        until row_counts.py knows them.
         scratch_bytes, incremental_bytes: what was weighed (costs.py); 0 where nothing was.
         since_ms: the last cutover at which it is computed from scratch.
         unfit: it could not be had from the generation before.
@@ -68,21 +71,25 @@ class Form:
 def forms_of(
     job: Compacting, window: Window, raw: Table, ema: Table, before: Generation | None
 ) -> dict[int, Form]:
-    """The form of each shard with rows. `before`: what main shows."""
-    now = by_shard(window.files)
+    """The form of each shard that may have rows. `before`: what main shows."""
+    partitions = job.settings.partitions
+    now = by_shard(window.files, partitions)
+    shares = Shares.of(rows_of_shards(window.files, partitions, raw.io))
     why = _impossible(job, before)
     if before is None or why:
-        return {shard: _scratch(job, files, why) for shard, files in now.items()}
+        return {shard: _scratch(job, shares.rows(shard), why) for shard in now}
     try:
-        then = by_shard(_source_of(raw, before, job).files)
+        then = by_shard(_source_of(raw, before, job).files, partitions)
     except ImpressionsError as error:
         why = f"the source of {before.name} cannot be looked at: {error.message}"
-        return {shard: _scratch(job, files, why) for shard, files in now.items()}
+        return {shard: _scratch(job, shares.rows(shard), why) for shard in now}
     old: dict[int, list[LiveFile]] = {}
     for file in live_files(ema, before.snapshot_id):
         old.setdefault(file.partition["shard"], []).append(file)
     return {
-        shard: _form(job, shard, files, then.get(shard, []), old.get(shard, []), raw, before)
+        shard: _form(
+            job, shard, files, then.get(shard, []), old.get(shard, []), raw, before, shares
+        )
         for shard, files in now.items()
     }
 
@@ -119,25 +126,29 @@ def _form(
     old: Sequence[LiveFile],
     raw: Table,
     before: Generation,
+    shares: Shares,
 ) -> Form:
     first_ms = windows.first_slot_ms(job.cutover_ms, job.spec)
-    slots_then = {file.identity for file in then if file.place[0] >= first_ms}
-    slots_now = {file.identity for file in now if file.place[0] < before.cutover_ms}
+    slots_then = {file.identity for file in then if file.slot_ms >= first_ms}
+    slots_now = {file.identity for file in now if file.slot_ms < before.cutover_ms}
     if slots_then != slots_now:
         changed = len(slots_then ^ slots_now)
-        return _scratch(
-            job, now, f"{changed} files of slots before {before.name} changed: late rows, an "
-            "erasure, an import, or a slot that was closed again"
-        )  # fmt: skip
-    base, cost = _base(job, now, old, raw, before)
-    scratch_cost = costs.of_raw(raw, now, job.spec)
+        why = f"{changed} files of slots before {before.name} changed: late rows, an erasure, an "
+        why += "import, or a slot that was closed again"
+        return _scratch(job, shares.rows(shard), why)
+    base = _base(job, now, old, raw, before)
+    paths = {*base.entering, *base.new}
+    read = [file for file in now if file.path in paths]
+    cost = costs.of_raw(raw, shard, read, job.spec, shares) + costs.of_old(old)
+    scratch_cost = costs.of_raw(raw, shard, now, job.spec, shares)
     record = before.incremental
     since_ms = record.since_ms.get(shard, before.cutover_ms)
     form = Form(
-        f"reads less from {before.name}", base.rows, _rows(now), since_ms, base,
+        f"reads less from {before.name}", base.old_rows + shares.rows_in(shard, read),
+        shares.rows(shard), since_ms, base,
         scratch_bytes=round(scratch_cost), incremental_bytes=round(cost),
     )  # fmt: skip
-    if cost * costs.GAIN > scratch_cost:
+    if cost * costs.GAIN >= scratch_cost:
         return from_scratch(job, form, "reads less from scratch")
     if is_due(shard, since_ms, job.cutover_ms, job.settings.partitions):
         why = f"its turn to be computed both ways; last from scratch at {format_utc(since_ms)}"
@@ -163,8 +174,7 @@ def is_due(shard: int, since_ms: int, cutover_ms: int, partitions: int) -> bool:
     return mine or cutover_ms - since_ms >= TURNS * 7 * DAY_MS
 
 
-def _scratch(job: Compacting, files: Iterable[LiveFile], why: str) -> Form:
-    rows = _rows(files)
+def _scratch(job: Compacting, rows: int, why: str) -> Form:
     return Form(why, rows, rows, job.cutover_ms)
 
 
@@ -174,25 +184,20 @@ def _base(
     old: Sequence[LiveFile],
     raw: Table,
     before: Generation,
-) -> tuple[Base, float]:
-    """What is read, and what it costs."""
+) -> Base:
+    """What is read."""
     low_us, high_us = (
         windows.tail_days(ms, job.spec).stop * DAY_MS * 1000
         for ms in (before.cutover_ms, job.cutover_ms)
     )
-    new = [file for file in now if file.place[0] >= before.cutover_ms]
+    new = [file for file in now if file.slot_ms >= before.cutover_ms]
     entering = [
         file
         for file in now
-        if file.place[0] < before.cutover_ms and costs.may_hold(raw, file, low_us, high_us)
+        if file.slot_ms < before.cutover_ms and costs.may_hold(raw, file, low_us, high_us)
     ]
     old_paths, entering_paths, new_paths = (
         tuple(file.path for file in files) for files in (old, entering, new)
     )
-    rows = _rows((*old, *entering, *new))
-    base = Base(before.cutover_ms, old_paths, entering_paths, new_paths, rows)
-    return base, costs.of_raw(raw, (*entering, *new), job.spec) + costs.of_old(old)
-
-
-def _rows(files: Iterable[LiveFile]) -> int:
-    return sum(file.data.record_count for file in files)
+    old_rows = sum(file.data.record_count for file in old)
+    return Base(before.cutover_ms, old_paths, entering_paths, new_paths, old_rows)

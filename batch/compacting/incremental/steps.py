@@ -17,9 +17,16 @@ import numpy as np
 from batch.compacting.facts import Reading
 from batch.compacting.incremental.plain_shift import plain_shift
 from batch.compacting.plain_sums import raw_totals
-from batch.compacting.raw_rows import COLUMNS, impressions_of, joined, no_impressions, some_of
+from batch.compacting.raw_rows import (
+    columns_of_raw,
+    impressions_of,
+    joined,
+    no_impressions,
+    some_of,
+)
 from batch.lake.data_file_rows import Profiles
 from batch.lake.ema_columns import NOT_TAIL, Columns, column_names, columns_of, columns_of_sums
+from batch.lake.opened_files import Opened
 from batch.lake.profile_merge import complete_profiles_of
 from impressions.compiled import shifts
 from impressions.compiled.shifts import Old
@@ -47,40 +54,51 @@ class Base:
         cutover_ms: of the generation before.
         old: its files.   entering: files of raw that may hold events of the days that enter the
         tail, of slots before that cutover.   new: files of the slots since.
-        rows: in all of these files.
+        old_rows: in all files of the generation before.
     """
 
     cutover_ms: int
     old: tuple[str, ...]
     entering: tuple[str, ...]
     new: tuple[str, ...]
-    rows: int
+    old_rows: int
 
 
 def steps(
     base: Base,
+    shard: int,
     profiles: Profiles,
     cutover_ms: int,
     spec: Spec,
     storage: Mapping[str, str],
     memory_bytes: int,
+    opened: Opened | None = None,
 ) -> Iterator[tuple[Reading, Columns]]:
     """What was read and what it becomes, in steps of whole profiles.
+
+    Args:
+        opened: files of raw of its task, opened to read `columns_of_raw`.
 
     Raises:
         CorruptData: as the other form.   Unfit: it cannot be had this way.
     """
     compiled = shifts.kernel()
-    raw = (*COLUMNS, *spec.added_columns)
-    inputs = (base.old, column_names(spec)), (base.entering, raw), (base.new, raw)
-    rows = memory_bytes // len(inputs) // ROW_BYTES
-    streams = [
+    rows = memory_bytes // 3 // ROW_BYTES
+
+    def at_a_time(paths: Sequence[str]) -> int:
+        return max(rows // max(len(paths), 1), LEAST_BATCH)
+
+    # A file of the generation before is of one shard; one of raw has rows of several.
+    old = complete_profiles_of(
+        base.old, column_names(spec), storage, at_a_time(base.old), profiles
+    )  # fmt: skip
+    raw = [
         complete_profiles_of(
-            paths, columns, storage, max(rows // max(len(paths), 1), LEAST_BATCH), profiles
+            paths, columns_of_raw(spec), storage, at_a_time(paths), profiles, shard, opened
         )
-        for paths, columns in inputs
+        for paths in (base.entering, base.new)
     ]
-    for pieces in side_by_side(streams):
+    for pieces in side_by_side([old, *raw]):
         yield _step(compiled, pieces, base.cutover_ms, cutover_ms, spec)
 
 

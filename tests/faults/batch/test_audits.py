@@ -22,7 +22,7 @@ from batch.lake.generations import history
 from impressions.core.errors import AuditFailed
 from impressions.core.shard import shards_of
 from impressions.core.spec import DAY_MS, Spec
-from impressions.settings.sections import Audits
+from impressions.settings.sections.batch import Audits
 from impressions.terminal.report import start_run
 from tests.integration.conftest import plain_lake
 from tests.integration.raw_events import CUTOVER_MS, DATE, edges, event, write_closed

@@ -1,0 +1,216 @@
+"""A batch onto the encoded blocks of a partition, compiled: the same as speed/applying/apply.py.
+
+In: a judged batch as columns, and a way to look blocks up. Out: the blocks that change, in bytes.
+
+While flushes are dealt out, a part that was not given is taken to be absent; then it is looked up.
+Nearly always it is: it begins in this batch. If not, they are dealt out again.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from itertools import chain, pairwise
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from impressions.compiled import cache
+from impressions.core.decay import Float, Int
+from impressions.core.spec import Spec
+from impressions.formats import delta_block, impression_columns
+from impressions.terminal import log
+
+Chain = tuple[bytes, ...]
+"""A slot's blocks in order of their parts, full ones first; b"" is known to be absent."""
+
+
+class HeldBlocks(Protocol):
+    """What a partition holds. Only header and flush ids of a full block are looked at."""
+
+    def chains(self, slots: Sequence[bytes]) -> list[Chain]:
+        """Of each slot, by the key of its first part; at least one block or b""."""
+
+    def look_up(self, keys: Sequence[bytes]) -> list[bytes | None]:
+        """The block under each key."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """n impressions of m device flushes.
+
+    Attributes:
+        profile_id, slot_ms, offset, flush_id: (m,) int64; `slot_ms` is where its slot starts.
+        valid: (m,) int64, how many of its impressions count.
+        flush: (n,) int64, ascending.
+        reason: (n,) uint8, 0: it counts.
+        items, event_ms: (n,) int64.
+        added: (A, n) float64 of `spec.added_columns`.
+    """
+
+    profile_id: Int
+    slot_ms: Int
+    offset: Int
+    flush_id: Int
+    valid: Int
+    flush: Int
+    reason: NDArray[np.uint8]
+    items: Int
+    event_ms: Int
+    added: Float
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a batch did: c blocks that changed, as columns; parts of a slot ascending.
+
+    Attributes:
+        slots: key of each one's slot, which is that of its first part.
+        parts: its number among those.
+        keys, values: what to publish.
+        full: whether it never changes again.
+        applied, duplicate: impressions that counted, and those of flushes seen before.
+        replayed: impressions whose block held them already; they were counted then.
+    """
+
+    slots: list[bytes]
+    parts: list[int]
+    keys: list[bytes]
+    values: list[bytes]
+    full: list[bool]
+    applied: int
+    duplicate: int
+    replayed: int
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Impressions by what became of them."""
+        return {"applied": self.applied, "duplicate": self.duplicate, "replayed": self.replayed}
+
+
+@functools.cache
+def kernels() -> Any | None:
+    """The compiled functions; compiles if this machine never did. None where they cannot be had."""
+    if sys.byteorder != "little" or find_spec("numba") is None:
+        return None
+    try:
+        if not cache.is_filled("route"):
+            log.info("compiling", what="flushes, once on this machine", to=cache.directory())
+        from impressions.compiled import block_kernels
+    except Exception as error:  # numba is large, and may fail in ways of its own
+        log.warning("not-compiled", what="the flushes of the stream", because=error)
+        return None
+    return block_kernels
+
+
+def apply(
+    compiled: Any, of: Judged, held: HeldBlocks, epoch: int, bounds: Sequence[int], spec: Spec
+) -> Outcome:
+    """See apply.py.
+
+    Args:
+        compiled: what `kernels` gave.
+        bounds: impressions and flush ids that fill a part: the first, more for each, at most.
+    """
+    flushes = len(of.profile_id)
+    slot_of = np.empty(flushes, np.int64)
+    profiles, starts_ms, before = np.empty((3, 2 * flushes), np.int64)
+    count = compiled.slots(
+        of.profile_id, of.slot_ms, of.valid, spec.slot_ms, slot_of, profiles, starts_ms, before
+    )
+    slots = _keys(profiles[:count], starts_ms[:count])
+    dealing = _Dealing(compiled, of, slot_of, before[:count], epoch, np.array(bounds, np.int64))
+    data, begins, parts = dealing.of(held, slots, held.chains(slots))
+    changed = np.flatnonzero(parts[:, compiled.CHANGED])
+    weights = parts[changed, compiled.WEIGHT]
+    columns = 2 + len(of.added)
+    room = len(changed) * (delta_block.HEADER_BYTES + columns) + 8 * columns * weights.sum()
+    out, ends = np.empty(room, np.uint8), np.empty(len(changed), np.int64)
+    compiled.merge(
+        data, begins, parts, changed, starts_ms, dealing.outcome, dealing.part_of, of.flush_id,
+        of.flush, of.reason, of.items, of.event_ms, of.added,
+        np.array(impression_columns.is_whole(spec)),
+        np.frombuffer(delta_block.common(spec, delta_block.VERSION), np.uint8), epoch, out, ends,
+    )  # fmt: skip
+    numbers, slot = parts[changed, compiled.NUMBER], parts[changed, compiled.SLOT]
+    is_full = weights >= np.minimum(bounds[0] + bounds[1] * numbers, bounds[2])
+    encoded, at = out[: ends[-1] if len(ends) else 0].tobytes(), [0, *ends.tolist()]
+    return Outcome(
+        [slots[s] for s in slot.tolist()],
+        numbers.tolist(),
+        _keys(profiles[slot], starts_ms[slot] + numbers),
+        [encoded[a:b] for a, b in pairwise(at)],
+        is_full.tolist(),
+        *dealing.counts(),
+    )
+
+
+class _Dealing:
+    """What becomes of each flush.
+
+    Attributes:
+        outcome, part_of: (m,) see `route`.
+    """
+
+    def __init__(
+        self, compiled: Any, of: Judged, slot_of: Int, before: Int, epoch: int, bounds: Int
+    ):
+        self._compiled, self._of, self._slot_of, self._before = compiled, of, slot_of, before
+        self._epoch, self._bounds = epoch, bounds
+        self.outcome = np.empty(len(slot_of), np.uint8)
+        self.part_of = np.empty(len(slot_of), np.int64)
+
+    def of(
+        self, held: HeldBlocks, slots: Sequence[bytes], chains: list[Chain]
+    ) -> tuple[NDArray[np.uint8], Int, Int]:
+        """The blocks that were held, where each begins, and the parts."""
+        while True:
+            given = np.fromiter(map(len, chains), np.int64, len(chains))
+            data, begins, parts = self._routed(chains, given)
+            slot, number = parts[:, self._compiled.SLOT], parts[:, self._compiled.NUMBER]
+            taken = np.flatnonzero(number >= given[slot]).tolist()
+            if not taken:
+                return data, begins, parts
+            of_taken = [(int(slot[p]), int(number[p])) for p in taken]
+            found = held.look_up([part_key(slots[s], n) for s, n in of_taken])
+            if not any(found):
+                return data, begins, parts
+            for (s, _), block in zip(of_taken, found, strict=True):
+                chains[s] = (*chains[s], block or b"")
+
+    def _routed(self, chains: Sequence[Chain], given: Int) -> tuple[NDArray[np.uint8], Int, Int]:
+        blocks = list(chain.from_iterable(chains))
+        begins, firsts = _bounds(np.fromiter(map(len, blocks), np.int64)), _bounds(given)
+        data = np.frombuffer(b"".join(blocks) or b"\0", np.uint8)
+        size = len(blocks) + len(chains) + len(self._slot_of)
+        parts, of = np.empty((size, self._compiled.FIELDS), np.int64), self._of
+        count = self._compiled.route(
+            data, begins, firsts, self._before, self._slot_of, of.offset, of.flush_id, of.valid,
+            self._epoch, self._bounds, self.outcome, self.part_of, parts,
+        )  # fmt: skip
+        return data, begins, parts[:count]
+
+    def counts(self) -> tuple[int, int, int]:
+        """Impressions that were applied, duplicates and replayed."""
+        by = np.bincount(self.outcome, self._of.valid, 5).astype(np.int64).tolist()
+        c = self._compiled
+        return by[c.APPLIED], by[c.NOTED] + by[c.KNOWN], by[c.REPLAYED]
+
+
+def _bounds(sizes: Int) -> Int:
+    return np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes)])
+
+
+def _keys(profiles: Int, times_ms: Int) -> list[bytes]:
+    """The key of each block (delta_block.key)."""
+    data = np.stack([profiles, times_ms], axis=1).astype(">u8").tobytes()
+    return [data[at : at + 16] for at in range(0, len(data), 16)]
+
+
+def part_key(slot: bytes, part: int) -> bytes:
+    """The key of a part, of the key of its slot's first."""
+    return slot[:8] + (int.from_bytes(slot[8:], "big") + part).to_bytes(8, "big")
