@@ -20,6 +20,7 @@
     stream_world, stream_processes      a broker, filled topics, workers and peers
     speed       a worker drains a topic
     freshness   from produce to visible in an answer
+    delta_topic bytes published in the delta topic for each byte of the source
     restore     a lost partition from its topic
     land        Kafka into the raw table
 

@@ -10,11 +10,14 @@ slot_states       slots of raw: rows, undecided rows, whether closed. From metad
 partitions        which partition of raw a row lies in, and which stand right before
 imported_until    the newest ingest time of a row that came from a file
 deletes           row-level deletes of other engines, applied to the rows of a file
+key_ranges        shards shared out and cut into ranges of about as many rows
 data_file_rows    rows of data files, page checksums verified
+opened_files      files that the parts of one task read, each opened once
 profile_merge     rows of several sorted files, by profile
 arrow_columns     values as columns of the tables, and columns as numbers
 ema_columns       rows of ema as numpy columns, and back
 sort_order        the order of rows in a file of raw
+row_groups        where the row groups of a file end
 data_file_writer  sorted rows to data files: statistics, sort order, bounded sizes
 guarded_commit    one snapshot on exactly the one it was computed from, or a conflict
 removal           refs and snapshots taken out of the metadata: guarded, and without a clock

@@ -12,6 +12,7 @@ In the order in which a reader needs it:
     shard           which shard owns a profile
     event           which impressions count, and with which event time
     contribution    what an event adds to each measure
+    impressions     single impressions as columns, and what they add up to
     ingest_time     the broker's stamps along a partition, made monotone
     sort_key        one number for each row that sorts as several columns do
     rows            the columnar table in which everything is added

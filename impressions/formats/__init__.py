@@ -2,6 +2,7 @@
 
     columns             the columnar table that both blocks are made of
     profile_block       what a generation stores for one profile
+    impression_columns  columns of single impressions, in as few bytes as they need
     delta_block         what the stream stores for one profile and ingest slot
     stored_profile      both blocks of one profile to its merged rows
     heartbeat           how far the stream has come in one partition
