@@ -186,7 +186,7 @@ def test_files_of_several_shards_give_the_rows_of_one_from_scratch(tmp_path: Pat
     before; and the same events a second time, from scratch."""
     made = []
     for name, from_scratch in (("chosen", False), ("scratch", True)):
-        chain = Chain(tmp_path / name, 21_600, 600, shards=8)
+        chain = Chain(tmp_path / name, 21_600, 400, shards=8)
         chain.compact()
         chain.goes_on(WEEK_MS)
         raw = tables.require(chain.lake.settings, tables.RAW, hint="")

@@ -140,6 +140,7 @@ def _form(
     paths = {*base.entering, *base.new}
     read = [file for file in now if file.path in paths]
     cost = costs.of_raw(raw, shard, read, job.spec, shares) + costs.of_old(old)
+    cost += costs.of_counting(shard, now, shares)
     scratch_cost = costs.of_raw(raw, shard, now, job.spec, shares)
     record = before.incremental
     since_ms = record.since_ms.get(shard, before.cutover_ms)
