@@ -8,6 +8,8 @@ One argument decides everything, the cutover; the clock is never asked.
     2. compute     a task for each (shard, range of profiles): reads its sorted files, adds up,
                    counts what the audits ask, writes its rows, onto an audit branch
                    batch/compacting/computing.py, part.py
+                   from all of raw, or from the generation before, shard by shard
+                   batch/compacting/incremental
     3. audit       before anybody can read it              batch/compacting/auditing.py
     4. publish     sign, fast-forward main, tag gen_<date>  batch/compacting/publishing.py
     5. export      with --export: the SST files that the same tasks packed get their manifest
@@ -29,6 +31,7 @@ from batch.closing.recording import record
 from batch.compacting import publishing, quality_gate, readiness
 from batch.compacting.auditing import Audited, audit, sign
 from batch.compacting.computing import Computed, compute
+from batch.compacting.incremental import report
 from batch.compacting.job import Compacting
 from batch.compacting.recompute import recompute as recomputed
 from batch.compacting.window import Window
@@ -59,6 +62,10 @@ def command(
     export: Annotated[
         bool, typer.Option("--export", help="Export it too, in the same pass over the rows.")
     ] = False,
+    from_scratch: Annotated[
+        bool,
+        typer.Option("--from-scratch", help="Take nothing from the generation before."),
+    ] = False,
     recompute: Annotated[
         bool,
         typer.Option("--recompute", help="Compute it again in Spark, compare, publish nothing."),
@@ -75,6 +82,7 @@ def command(
     """
     cutover_ms = parse_logical_date(logical_date, settings.spec)
     said = {"logical_date": logical_date, "export": export, "recompute": recompute}
+    said["from_scratch"] = from_scratch
     this = start_run("recompute" if recompute else "compact", said)
     if recompute:
         from batch.spark.session import using_spark
@@ -83,7 +91,7 @@ def command(
             outcome = recompute_published(Compacting(settings, cutover_ms, this), spark)
     else:
         runner = runner_of_submission()
-        job = Compacting(settings, cutover_ms, this, runner)
+        job = Compacting(settings, cutover_ms, this, runner, from_scratch)
         exporting = Exporting.of(settings, cutover_ms, this, runner) if export else None
         outcome = compact(job, exporting, dry_run=dry_run)
     this.report(outcome).emit(json=json, summary=_summary(outcome))
@@ -139,12 +147,13 @@ def _computed(
     # What lies there already is compared with, not written over.
     packs = exporting is not None and manifest_there(exporting) is None
     packing = exporting.packing() if exporting is not None and packs else None
-    computed = compute(job, window, ema, packing)
+    computed = compute(job, window, ema, packing, known.main)
     audited = audit(job, computed, window, ema, known)
-    sign(job, window, ema, audited, accepted)
+    sign(job, window, ema, audited, accepted, report.record_of(computed.forms, known.main))
     with progress(f"publish {job.name}", unit="time"):
         snapshot_id = publishing.publish(ema, job.cutover_ms)
     said = {"parts": computed.parts, "accepted": accepted} | _of_audits(audited)
+    said |= {"forms": report.as_dicts(computed.forms), "shards": report.words(computed.forms)}
     done = _outcome(job, "published", window, snapshot_id, said, audited.entries)
     if exporting is None or not packs:
         return _with_export(done, exporting)
@@ -236,6 +245,8 @@ def _summary(outcome: Outcome) -> str:
     )
     if "entries" in counts:
         text += f" -> {counts['entries']} entries, {len(extra['audits'])} audits passed"
+    if extra.get("shards"):
+        text += f"; {extra['shards']}"
     if "export" in extra:
         text += f"; export: {extra['export']['status']}, at {extra['export']['uri']}"
     return text

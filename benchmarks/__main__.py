@@ -37,7 +37,7 @@ STAGES = {
     "start_up": 1, "merge": 0.5, "store": 0.5, "steps": 0.5, "read": 5, "read_cold": 3,
     "read_peers": 3, "load": 2, "size": 0.5, "speed": 6, "freshness": 2, "delta_topic": 1,
     "restore": 2, "land": 3,
-    "compact": 8, "close": 4, "export": 3, "compact_growth": 6, "small_year": 2,
+    "compact": 8, "incremental": 4, "close": 4, "export": 3, "compact_growth": 6, "small_year": 2,
     "growth": 4,
 }  # fmt: skip
 """Minutes of each on a quiet machine of two cores; the first batch stage makes the lake."""

@@ -13,7 +13,7 @@ def why_rejected(profile, log_ingest_ms, e):
         return "missing"
     if not (0 <= profile < 2**63 and 0 <= e["title"] < 2**55 and 0 <= e["location"] < 256):
         return "bad id"
-    if not 0 <= e["dwell_s"] <= 1e9:
+    if not 0 <= e["dwell_s"] <= 86_400:
         return "bad dwell"
     if log_ingest_ms - e["event_ms"] > 337 * DAY:
         return "out of window"

@@ -4,6 +4,8 @@ job            what every step works with
 readiness      whether the generation may be computed
 quality_gate   whether the days of the window are like those before
 window         the files of raw that it is computed from
+incremental    from the generation before instead of all of raw, where that reads less
+raw_rows       rows of raw as numpy columns
 planning       the parts it is computed in: a shard, or a range of its profiles
 part           one part: files of raw read, added up, written, packed
 plain_sums     what a generation holds of impressions: the definition, in numpy

@@ -17,9 +17,9 @@ import numpy as np
 
 from batch.compacting.audits import Sample
 from batch.compacting.job import Compacting
-from batch.compacting.part import columns_of_raw, impressions_of
 from batch.compacting.plain_sums import plain_sums
 from batch.compacting.planning import by_shard
+from batch.compacting.raw_rows import columns_of_raw, impressions_of
 from batch.compacting.window import Window
 from batch.jobs.same_spec import SpecOf
 from batch.lake.data_file_rows import Profiles

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING
 from batch.compacting import audit_sample, audits, publishing
 from batch.compacting.computing import Computed, origin
 from batch.compacting.facts import added
+from batch.compacting.incremental import comparing
 from batch.compacting.job import Compacting
 from batch.compacting.window import Window
-from batch.lake import generations, refs, snapshots, tables
+from batch.lake import generations, incremental_record, refs, snapshots, tables
 from batch.lake.data_files import live_files
 from batch.lake.generations import History
 from batch.lake.imported_until import newest_of_files
+from batch.lake.incremental_record import Record
 from impressions.core.slot import format_utc
 from impressions.formats.generation_paths import ref_name
 from impressions.terminal.console import warn
@@ -69,16 +71,27 @@ def audit(
         earlier_impressions=impressions,
     )
     findings = audits.judge(facts, sample, job.spec, job.limits)
+    if drift := comparing.finding(computed.compared):
+        again = f"impressions compact --logical-date {job.name} --from-scratch"
+        audits.require_ok([drift], job.name, f"compute all of it from raw: {again}")
+        findings.append(drift)
     audits.require_ok(findings, job.name, hint)
     return Audited((schema, *findings), dict(whole.ema), whole.entries)
 
 
 def sign(
-    job: Compacting, window: Window, ema: Table, audited: Audited, accepted: Sequence[str] = ()
+    job: Compacting,
+    window: Window,
+    ema: Table,
+    audited: Audited,
+    accepted: Sequence[str] = (),
+    record: Record | None = None,
 ) -> None:
     """Commits what the audits found to the branch; without it, it is no generation.
 
-    `accepted`: findings about its days that somebody accepted, a line each.
+    Args:
+        accepted: findings about its days that somebody accepted, a line each.
+        record: of shards that were made from the generation before.
     """
     raw = tables.require(job.settings, tables.RAW, hint="impressions land")
     until_ms = _history_until_ms(raw, window.source_id, job.cutover_ms)
@@ -87,6 +100,7 @@ def sign(
         | {generations.TOTAL + name: repr(value) for name, value in audited.totals.items()}
         | {generations.AUDIT + finding.name: finding.found for finding in audited.findings}
         | {generations.HISTORY: str(until_ms)}
+        | incremental_record.encode(record or Record())
     )
     if accepted:
         properties[generations.ACCEPTED] = json.dumps(list(accepted))

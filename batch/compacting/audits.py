@@ -11,6 +11,8 @@
     volume        not empty, and within bounds of the median of earlier generations
     sample        profiles recomputed from raw in numpy have the same rows
                   (batch/compacting/audit_sample.py)
+    incremental   where shards were computed both from raw and from the generation before: the same
+                  rows (batch/compacting/incremental/comparing.py)
 
 Each audit is a pure function of numbers that tasks have counted of the rows they read and made
 (batch/compacting/facts.py). After `schema` all of them run, also when one fails.

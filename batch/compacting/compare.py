@@ -36,9 +36,9 @@ class Difference:
     unequal: int
     largest: float
 
-    @property
-    def same(self) -> bool:
-        return not self.unpaired and not self.unequal and self.largest <= SAME_SUM
+    def within(self, limit: float) -> bool:
+        """Whether keys and integers are equal, and doubles within a relative difference."""
+        return not self.unpaired and not self.unequal and self.largest <= limit
 
 
 def compare(one: DataFrame, other: DataFrame, spec: Spec) -> Difference:

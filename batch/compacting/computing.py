@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from batch.compacting import publishing
 from batch.compacting.facts import PartFacts, added
+from batch.compacting.incremental.comparing import Compared
+from batch.compacting.incremental.forms import Form, forms_of, from_scratch
+from batch.compacting.incremental.row_counts import exactly
 from batch.compacting.job import Compacting
-from batch.compacting.part import Made, make_all
+from batch.compacting.part import Made, Part, make_all
 from batch.compacting.planning import parts_of, tasks_of
 from batch.compacting.window import Window
 from batch.exporting.sst_files import Packing
 from batch.lake import generations, refs, snapshots, tables
 from batch.lake.conflict import retried
+from batch.lake.generations import Generation
 from batch.lake.guarded_commit import discard
 from impressions.core.errors import CorruptData
 from impressions.formats.generation_paths import ref_name
@@ -36,6 +40,8 @@ class Computed:
         rows: shard -> rows in the files that were committed, as these say.
         sst: files that were packed in the same pass, in no manifest yet.
         packed: shard -> rows in them.
+        forms: shard -> how it was computed.
+        compared: (shard, result) of parts that were computed both ways.
     """
 
     facts: Mapping[int, PartFacts]
@@ -43,10 +49,21 @@ class Computed:
     rows: Mapping[int, int]
     sst: tuple[SstFile, ...]
     packed: Mapping[int, int]
+    forms: Mapping[int, Form]
+    compared: Sequence[tuple[int, Compared]]
 
 
-def compute(job: Compacting, window: Window, ema: Table, packing: Packing | None) -> Computed:
+def compute(
+    job: Compacting,
+    window: Window,
+    ema: Table,
+    packing: Packing | None,
+    before: Generation | None = None,
+) -> Computed:
     """Tags the source, computes all parts, commits their files to the audit branch.
+
+    Args:
+        before: the generation that main shows.
 
     Raises:
         CorruptData: a file of raw cannot be read, or has not the rows it should have; or files
@@ -63,14 +80,20 @@ def compute(job: Compacting, window: Window, ema: Table, packing: Packing | None
         )
     )
     failpoint("after-window")
-    parts = parts_of(job, window, raw, ema, packing)
-    of_tasks: list[list[Made]] = job.runner.run(
-        f"aggregate {job.name}", make_all, tasks_of(parts, job.runner.width),
-        discard=lambda done: discard(ema, [f for of in done for one in of for f in one.files]),
-    )  # fmt: skip
-    made = [one for of_task in of_tasks for one in of_task if one.facts.read]
+    planned = forms_of(job, window, raw, ema, before)
+    is_whole = all(form.base is None for form in planned.values())
+    if not is_whole:
+        planned = exactly(job, window, raw, planned)
+    made, forms = _run(job, ema, planned, lambda of: parts_of(job, window, raw, ema, packing, of))
+    parts, compared = len(made), [(one.shard, one.compared) for one in made if one.compared]
+    made = [one for one in made if one.facts.read]
     facts = _by_shard(job, made)
-    _check_read(sum(one.read for one in facts.values()), window)
+    read = {shard: facts[shard].read if shard in facts else 0 for shard in forms}
+    if is_whole:
+        _check_read(sum(read.values()), window)
+    else:
+        _check_read_by_shard(read, forms)
+    forms = {shard: replace(form, rows=read[shard]) for shard, form in forms.items()}
     rows, packed = Counter[int](), Counter[int]()
     for one in made:
         rows[one.shard] += sum(file.record_count for file in one.files)
@@ -79,7 +102,49 @@ def compute(job: Compacting, window: Window, ema: Table, packing: Packing | None
     files = [file for one in made for file in one.files]
     publishing.write(ema, files, job.cutover_ms, origin(job, window))
     sst = tuple(file for one in made for file in one.sst)
-    return Computed(facts, len(parts), rows, sst, packed)
+    return Computed(facts, parts, rows, sst, packed, forms, compared)
+
+
+def _run(
+    job: Compacting,
+    ema: Table,
+    planned: Mapping[int, Form],
+    parts: Callable[[Mapping[int, Form]], Sequence[Part]],
+) -> tuple[list[Made], dict[int, Form]]:
+    """All shards computed; those that are unfit for the form that was planned, from scratch."""
+    made = _tasks(job, ema, parts(planned))
+    unfit = {one.shard: one.unfit for one in made if one.unfit}
+    forms = {
+        shard: _unfit(job, form, unfit[shard]) if shard in unfit else form
+        for shard, form in planned.items()
+    }
+    again = {shard: forms[shard] for shard in unfit if planned[shard].is_incremental}
+    if again:
+        _discard(ema, [one for one in made if one.shard in again])
+        made = [one for one in made if one.shard not in again]
+        try:
+            made += _tasks(job, ema, parts(again))
+        except BaseException:
+            _discard(ema, made)
+            raise
+    return made, forms
+
+
+def _unfit(job: Compacting, form: Form, why: str) -> Form:
+    words = f"from the generation before it was not to be had: {why}"
+    return replace(from_scratch(job, form, words), unfit=True)
+
+
+def _tasks(job: Compacting, ema: Table, parts: Sequence[Part]) -> list[Made]:
+    of_tasks: list[list[Made]] = job.runner.run(
+        f"aggregate {job.name}", make_all, tasks_of(parts, job.runner.width),
+        discard=lambda done: _discard(ema, [one for of_task in done for one in of_task]),
+    )  # fmt: skip
+    return [one for of_task in of_tasks for one in of_task]
+
+
+def _discard(ema: Table, made: Iterable[Made]) -> None:
+    discard(ema, [file for one in made for file in one.files])
 
 
 def origin(job: Compacting, window: Window) -> dict[str, str]:
@@ -104,6 +169,19 @@ def _check_read(read: int, window: Window) -> None:
         raise CorruptData(
             f"{read:,} rows of raw were read in the window's {len(window.files):,} files, expected "
             f"{window.rows:,}, as their metadata say: nothing was published",
+            hint="run compact again; if it stays so, a file was replaced by hand",
+            reason="rows_differ",
+        )
+
+
+def _check_read_by_shard(read: Mapping[int, int], forms: Mapping[int, Form]) -> None:
+    """Every row of the files that a shard reads was read by exactly one part of it."""
+    wrong = [shard for shard, form in forms.items() if read.get(shard, 0) != form.rows]
+    if wrong:
+        raise CorruptData(
+            f"shard {wrong[0]}: {read.get(wrong[0], 0):,} rows of raw were read (or of the "
+            f"generation before), expected {forms[wrong[0]].rows:,}, as metadata and files "
+            f"say ({len(wrong)} shards differ): nothing was published",
             hint="run compact again; if it stays so, a file was replaced by hand",
             reason="rows_differ",
         )

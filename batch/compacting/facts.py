@@ -22,11 +22,28 @@ from impressions.core.spec import DAY_MS, Spec
 
 
 @dataclass(frozen=True)
+class Reading:
+    """What a task counted of the rows it read, before anything was added up.
+
+    Attributes:
+        rows: how many.   totals: measure -> sum over what counts of them.
+    """
+
+    rows: int
+    totals: Mapping[str, float]
+
+    @staticmethod
+    def of(read: Impressions, cutover_ms: int, spec: Spec) -> Reading:
+        """Of rows of raw."""
+        return Reading(len(read.profiles), raw_totals(read, cutover_ms, spec))
+
+
+@dataclass(frozen=True)
 class PartFacts:
     """Of one piece or part of a shard, or all of it.
 
     Attributes:
-        read: rows of raw that were read.
+        read: rows that were read.
         raw: measure -> sum over what counts of them.   ema: the same of the rows made.
         entries: rows made.   bad_values: column -> rows whose value may not be.
         shrinking, repeated, misplaced: rows; see batch/compacting/audits.py.
@@ -43,7 +60,7 @@ class PartFacts:
 
 
 def facts_of(
-    read: Impressions,
+    read: Reading,
     made: Columns,
     shard: int,
     partitions: int,
@@ -56,8 +73,8 @@ def facts_of(
     totals = zip(spec.measure_names, made.rows.totals, strict=True)
     profiles = np.unique(made.profiles)
     return PartFacts(
-        read=len(read.profiles),
-        raw=raw_totals(read, cutover_ms, spec),
+        read=read.rows,
+        raw=read.totals,
         ema={m: (int if integral[m] else float)(x.sum()) for m, x in totals},
         entries=len(made.profiles),
         bad_values=_bad_values(made, cutover_ms, spec),

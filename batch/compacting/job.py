@@ -15,12 +15,16 @@ from impressions.terminal.report import Run
 
 @dataclass(frozen=True)
 class Compacting:
-    """One compact. There is no clock in it: the cutover decides everything."""
+    """One compact. There is no clock in it: the cutover decides everything.
+
+    `from_scratch`: nothing is taken from the generation before.
+    """
 
     settings: Settings
     cutover_ms: int
     run: Run
     runner: Runner = field(default_factory=Runner)
+    from_scratch: bool = False
 
     @property
     def raw(self) -> str:

@@ -15,39 +15,37 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from batch.compacting.facts import PartFacts, added, facts_of
+from batch.compacting.facts import PartFacts, Reading, added, facts_of
+from batch.compacting.incremental.comparing import Beside, Compared
+from batch.compacting.incremental.steps import Base, steps
 from batch.compacting.plain_sums import plain_sums
+from batch.compacting.raw_rows import columns_of_raw, impressions_of
 from batch.exporting import sst_files
 from batch.exporting.sst_files import Packing
 from batch.jobs.same_spec import SpecOf
 from batch.lake.data_file_rows import Profiles
 from batch.lake.data_file_writer import Files, Target
-from batch.lake.ema_columns import Columns, table_of
+from batch.lake.ema_columns import Columns, columns_of_sums, table_of
 from batch.lake.guarded_commit import discard
 from batch.lake.opened_files import Opened
 from batch.lake.profile_merge import complete_profiles_of
 from impressions.compiled import sums
+from impressions.compiled.shifts import Unfit
 from impressions.compiled.sums import Impressions
 from impressions.core.errors import CorruptData
-from impressions.core.item import MAX_TITLE
-from impressions.core.rows import Rows
 from impressions.core.spec import Spec
 from impressions.formats.manifest import SstFile
 
 if TYPE_CHECKING:
-    import pyarrow as pa
     from pyiceberg.manifest import DataFile
 
 ROW_BYTES = 400
 """Memory that a row of raw takes: itself twice while files are merged, and at worst a row of ema,
 in numbers and in Parquet's buffers."""
 
-_KEYS = ("profile_id", "title_id", "location", "event_time", "duplicate")
 _LEAST_BATCH = 1_024
 
 
@@ -61,6 +59,8 @@ class Part:
         target: the table of the generation.
         rows: about how many.
         packing: where SST files go; None: not packed.
+        base: the generation before, to be computed from; None: from scratch.
+        both: from scratch, and compared with what comes from `base`.
     """
 
     shard: int
@@ -75,6 +75,8 @@ class Part:
     target: Target
     rows: int = 0
     packing: Packing | None = None
+    base: Base | None = None
+    both: bool = False
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,9 @@ class Made:
 
     Attributes:
         packed: rows that are in SST files, as those who packed them count.
+        unfit: why it could not be had from the generation before; then nothing is written, or it
+        was to be compared.
+        compared: where it was computed both ways.
     """
 
     shard: int
@@ -90,6 +95,8 @@ class Made:
     facts: PartFacts
     sst: tuple[SstFile, ...]
     packed: int = 0
+    unfit: str = ""
+    compared: Compared | None = None
 
 
 def make_all(parts: Sequence[Part]) -> list[Made]:
@@ -109,31 +116,43 @@ def make_all(parts: Sequence[Part]) -> list[Made]:
     return made
 
 
-def columns_of_raw(spec: Spec) -> tuple[str, ...]:
-    """What is read of raw."""
-    return (*_KEYS, *spec.added_columns)
-
-
 def make(part: Part, opened: Opened | None = None) -> Made:
-    """Computes and writes a part.
+    """Computes and writes a part; one that is unfit to be had from its base is left to the driver.
 
     Args:
         opened: files of its task, opened to read `columns_of_raw`.
 
     Raises:
-        CorruptData: a file of raw cannot be read, is not sorted, or has a null where none may be;
-            a profile came in two steps.
+        CorruptData: a file cannot be read, is not sorted, or has a null where none may be; a
+            profile came in two steps.
         Refused: this process knows another spec than the driver.
     """
     spec = part.spec.known()
-    compiled = sums.kernel()
+    if part.base is None:
+        return _made(part, _from_scratch(part, spec, opened), spec)
+    moved = steps(
+        part.base, part.shard, part.profiles, part.cutover_ms, spec, part.storage,
+        part.memory_bytes, opened,
+    )  # fmt: skip
+    if part.both:
+        beside = Beside((made for _, made in moved), spec)
+        made = _made(part, _compared(_from_scratch(part, spec, opened), beside), spec)
+        found = beside.finish()
+        return replace(made, unfit=beside.unfit, compared=None if beside.unfit else found)
+    try:
+        return _made(part, moved, spec)
+    except Unfit as unfit:
+        return Made(part.shard, (), added((), spec), (), unfit=str(unfit))
+
+
+def _made(part: Part, steps: Iterable[tuple[Reading, Columns]], spec: Spec) -> Made:
+    """Writes what the steps make, counts it, packs it."""
     files, facts = Files(part.target, {"shard": part.shard}), []
 
     def pieces() -> Iterator[Columns]:
         last = -1
-        for read in _read(part, spec, opened):
-            last = _after(last, read)
-            made = _summed(compiled, read, part.cutover_ms, spec)
+        for read, made in steps:
+            last = _after(last, made)
             facts.append(_facts(part, read, made, spec))
             if len(made.rows):
                 yield made
@@ -141,27 +160,52 @@ def make(part: Part, opened: Opened | None = None) -> Made:
     written = _written(pieces(), part.shard, files, spec)
     sst: tuple[SstFile, ...] = ()
     packed = 0
-    if part.packing is None:
-        deque(written, maxlen=0)
-    else:
-        with sst_files.files_of(part.packing, part.shard) as into:
-            packed = sst_files.write(into, written, part.packing, spec)
-            sst = tuple(into.done)
+    try:
+        if part.packing is None:
+            deque(written, maxlen=0)
+        else:
+            with sst_files.files_of(part.packing, part.shard) as into:
+                packed = sst_files.write(into, written, part.packing, spec)
+                sst = tuple(into.done)
+    except Unfit:
+        files.discard()
+        raise
     return Made(part.shard, tuple(files.close()), added(facts, spec), sst, packed)
 
 
-def _after(last: int, read: Impressions) -> int:
+def _from_scratch(
+    part: Part, spec: Spec, opened: Opened | None
+) -> Iterator[tuple[Reading, Columns]]:
+    """All of raw, in steps of whole profiles."""
+    compiled, last = sums.kernel(), -1
+    for read in _read(part, spec, opened):
+        last = _after(last, read)
+        reading = Reading.of(read, part.cutover_ms, spec)
+        yield reading, _summed(compiled, read, part.cutover_ms, spec)
+
+
+def _compared(
+    steps: Iterable[tuple[Reading, Columns]], beside: Beside
+) -> Iterator[tuple[Reading, Columns]]:
+    """The same steps, each compared with what stands beside it."""
+    for read, made in steps:
+        if len(made.rows):
+            beside.compare(made)
+        yield read, made
+
+
+def _after(last: int, step: Impressions | Columns) -> int:
     """The last profile of a step. Keys are looked at step by step (facts.py), which is enough as
     long as each profile is in one."""
-    if len(read.profiles) and int(read.profiles.min()) <= last:
+    if len(step.profiles) and int(step.profiles.min()) <= last:
         raise CorruptData(
-            f"raw: profile {read.profiles.min()} comes after profile {last}, expected whole "
+            f"raw: profile {step.profiles.min()} comes after profile {last}, expected whole "
             "profiles, ascending and not negative"
         )
-    return int(read.profiles.max(initial=last))
+    return int(step.profiles.max(initial=last))
 
 
-def _facts(part: Part, read: Impressions, made: Columns, spec: Spec) -> PartFacts:
+def _facts(part: Part, read: Reading, made: Columns, spec: Spec) -> PartFacts:
     return facts_of(
         read, made, part.shard, part.partitions, part.cutover_ms, spec, part.sum_tolerance
     )
@@ -178,45 +222,10 @@ def _read(part: Part, spec: Spec, opened: Opened | None = None) -> Iterator[Impr
     return (impressions_of(batch, spec) for batch in batches)
 
 
-def impressions_of(batch: pa.RecordBatch, spec: Spec) -> Impressions:
-    """Numpy columns of rows of raw.
-
-    Raises:
-        CorruptData: a null, or a title that has no place in an item.
-    """
-    import pyarrow as pa
-
-    def column(name: str, kind: pa.DataType) -> np.ndarray:
-        values = batch.column(name)
-        if values.null_count:
-            raise CorruptData(f"raw: {values.null_count} nulls in {name}, expected 0")
-        return np.asarray(values.cast(kind).to_numpy(zero_copy_only=False))
-
-    values = np.empty((len(spec.added_columns), batch.num_rows))
-    for name, row in zip(spec.added_columns, values, strict=True):
-        row[:] = column(name, batch.schema.field(name).type)
-    titles = column("title_id", pa.int64())
-    if len(titles) and not 0 <= titles.min() <= titles.max() <= MAX_TITLE:
-        raise CorruptData(f"raw: a title is outside of 0..{MAX_TITLE}")  # shifted, another title
-    in_us = pa.timestamp("us", batch.schema.field("event_time").type.tz)
-    return Impressions(
-        profiles=column("profile_id", pa.int64()),
-        titles=titles,
-        locations=column("location", pa.int32()),
-        event_us=column("event_time", in_us).view(np.int64),
-        left_out=column("duplicate", pa.bool_()),
-        values=values,
-    )
-
-
 def _summed(compiled: object | None, of: Impressions, cutover_ms: int, spec: Spec) -> Columns:
     if compiled is None:
         return plain_sums(of, cutover_ms, spec)
-    made = sums.sums_of(compiled, of, cutover_ms, spec)
-    measures, half_lives = len(spec.measures), len(spec.half_lives_days)
-    decayed = made.numbers[measures:].reshape(measures, half_lives, len(made.items))
-    rows = Rows(made.items, made.last_seen_ms, made.numbers[:measures], decayed)
-    return Columns(made.profiles, made.days, rows)
+    return columns_of_sums(sums.sums_of(compiled, of, cutover_ms, spec), spec)
 
 
 def _written(pieces: Iterable[Columns], shard: int, files: Files, spec: Spec) -> Iterator[Columns]:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -43,6 +43,8 @@ if TYPE_CHECKING:
     from pyiceberg.io import FileIO
     from pyiceberg.table import Table
 
+    from batch.compacting.incremental.forms import Form
+
 LEAST_ROWS = 1_000_000
 """Fewer are not worth a task of their own."""
 
@@ -54,12 +56,21 @@ _SAMPLED_FILES = 16
 
 
 def parts_of(
-    job: Compacting, window: Window, raw: Table, ema: Table, packing: Packing | None
+    job: Compacting,
+    window: Window,
+    raw: Table,
+    ema: Table,
+    packing: Packing | None,
+    forms: Mapping[int, Form],
 ) -> list[Part]:
-    """The parts of all shards that may have rows, in the order of shards and profiles."""
-    files = by_shard(window.files, job.settings.partitions)
-    rows = rows_of_shards(window.files, job.settings.partitions, raw.io)
-    most = most_rows([rows[shard] for shard in files], job.runner.width)
+    """The parts of the shards in `forms`, in the order of shards and profiles."""
+    files = {
+        shard: of
+        for shard, of in by_shard(window.files, job.settings.partitions).items()
+        if shard in forms
+    }
+    rows = {shard: forms[shard].rows for shard in files}
+    most = most_rows(list(rows.values()), job.runner.width)
     target, storage = target_of(ema), dict(raw.io.properties)
     return [
         Part(
@@ -75,6 +86,8 @@ def parts_of(
             target=target,
             rows=rows[shard] // len(ranges),
             packing=packing,
+            base=forms[shard].base,
+            both=forms[shard].both,
         )
         for shard, of in sorted(files.items())
         for ranges in [ranges_of(of, shard, math.ceil(rows[shard] / most), raw.io)]

@@ -40,6 +40,7 @@ def manifest_of(
         files=files,
         history_until_ms=generation.history_until_ms,
         accepted=generation.accepted,
+        compared=generation.audits.get("incremental", ""),
     )
 
 

@@ -16,6 +16,7 @@ opened_files      files that the parts of one task read, each opened once
 profile_merge     rows of several sorted files, by profile
 arrow_columns     values as columns of the tables, and columns as numbers
 ema_columns       rows of ema as numpy columns, and back
+shard_rows        rows of each shard in files of several, counted
 sort_order        the order of rows in a file of raw
 row_groups        where the row groups of a file end
 data_file_writer  sorted rows to data files: statistics, sort order, bounded sizes

@@ -133,6 +133,12 @@ class Files:
         self._finish()
         return self._done
 
+    def discard(self) -> None:
+        """Deletes what was written; `close` is not called any more."""
+        self._held = []
+        for file in self.close():
+            self._target.io.delete(file.file_path)
+
     def _write_groups(self, *, is_last: bool) -> None:
         import pyarrow as pa
 

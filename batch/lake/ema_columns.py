@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from batch.lake.tables import arrow_schema, ema_columns
+from impressions.compiled.sums import Sums
 from impressions.core.decay import Int
 from impressions.core.errors import CorruptData
 from impressions.core.item import location_of, title_of
@@ -64,6 +65,14 @@ def columns_of(batch: pa.Table | pa.RecordBatch, spec: Spec, order: Index = ALL)
         sums=sums.reshape(measures, half_lives, n),
     )
     return Columns(profiles, days_of(batch)[order], rows)
+
+
+def columns_of_sums(sums: Sums, spec: Spec) -> Columns:
+    """What a kernel has filled, as rows."""
+    measures, half_lives = len(spec.measures), len(spec.half_lives_days)
+    decayed = sums.numbers[measures:].reshape(measures, half_lives, len(sums.items))
+    rows = Rows(sums.items, sums.last_seen_ms, sums.numbers[:measures], decayed)
+    return Columns(sums.profiles, sums.days, rows)
 
 
 def items_of(batch: pa.Table | pa.RecordBatch) -> Int:

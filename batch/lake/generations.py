@@ -14,10 +14,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from batch.lake import snapshots
+from batch.lake import incremental_record, snapshots
+from batch.lake.incremental_record import Record
 from batch.lake.slot_states import SlotState
 from batch.lake.snapshots import RUN_ID, Snapshot
 from impressions.core import window
@@ -44,6 +45,7 @@ class Generation:
     Attributes:
         history_until_ms, accepted: see impressions/formats/manifest.py.
         entries: rows.   totals: measure -> undecayed sum.   audits: name -> what was found.
+        incremental: which shards were made from the generation before (incremental_record.py).
     """
 
     snapshot_id: int
@@ -57,6 +59,7 @@ class Generation:
     totals: Mapping[str, float]
     audits: Mapping[str, str]
     accepted: tuple[str, ...] = ()
+    incremental: Record = field(default_factory=Record)
 
     @property
     def name(self) -> str:
@@ -120,6 +123,7 @@ def generation_of(commit: Snapshot | None) -> Generation | None:
         totals={k.removeprefix(TOTAL): float(v) for k, v in said.items() if k.startswith(TOTAL)},
         audits=audits,
         accepted=tuple(json.loads(said.get(ACCEPTED, "[]"))),
+        incremental=incremental_record.decode(said),
     )
 
 

@@ -33,12 +33,13 @@ Impressions of a year as rows of a generation:
 
     sums               columns of raw to sums by profile, title, location and tail day
     sum_kernels        the compiled form of batch/compacting/plain_sums.py
+    shifts             a generation's rows and what changed since to the rows of the next
+    shift_kernels      the compiled form of batch/compacting/incremental/plain_shift.py
 
     cache              where compiled code is kept, and when it is compiled again
 
 Nothing here is a definition: formats and core define, and tests hold both equal
-(tests/unit/test_compiled.py, test_compiled_sums.py, tests/kafka/test_records_compiled.py,
-tests/speed/test_encoded_apply.py). Python's
-lock is released while compiled code runs. It is compiled once per machine; numba is imported only
-where it is used.
+(tests/unit/test_compiled.py, test_compiled_sums.py, test_shifts.py,
+tests/kafka/test_records_compiled.py, tests/speed/test_encoded_apply.py). Python's lock is released
+while compiled code runs. It is compiled once per machine; numba is imported only where it is used.
 """

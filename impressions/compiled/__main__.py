@@ -3,7 +3,7 @@
 For images and machines that are prepared before they work; does nothing the second time.
 """
 
-from impressions.compiled import blocks, flushes, profiles, sums
+from impressions.compiled import blocks, flushes, profiles, shifts, sums
 from impressions.terminal import log
 
 if __name__ == "__main__":
@@ -12,3 +12,4 @@ if __name__ == "__main__":
     flushes.reader()
     blocks.kernels()
     sums.kernel()
+    shifts.kernel()

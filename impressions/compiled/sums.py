@@ -86,13 +86,9 @@ def sums_of(compiled: Any, of: Impressions, cutover_ms: int, spec: Spec) -> Sums
     n, tail = len(of.profiles), window.tail_days(cutover_ms, spec)
     keys = np.empty((4, n), np.int64)
     numbers = np.empty((len(spec.measures) * (1 + len(spec.half_lives_days)), n))
-    adds = [
-        -1 if m.adds is Adds.ONE else spec.added_columns.index(m.adds.column)
-        for m in spec.measures
-    ]  # fmt: skip
     filled = compiled(
         of.profiles, of.titles, of.locations, of.event_us, of.left_out, of.values,
-        np.array(adds, np.int64), cutover_ms, tail.start, tail.stop, *_weights(spec), keys, numbers,
+        added_columns(spec), cutover_ms, tail.start, tail.stop, *weighing(spec), keys, numbers,
     )  # fmt: skip
     if filled < 0:
         raise CorruptData("raw: a location is outside of 0..255")
@@ -100,8 +96,16 @@ def sums_of(compiled: Any, of: Impressions, cutover_ms: int, spec: Spec) -> Sums
     return Sums(profiles, items, days, last_seen_ms, numbers[:, :filled])
 
 
+def added_columns(spec: Spec) -> Int:
+    """(M,) which column of `Impressions.values` each measure adds; -1: the number 1."""
+    columns = spec.added_columns
+    return np.array(
+        [-1 if m.adds is Adds.ONE else columns.index(m.adds.column) for m in spec.measures]
+    )
+
+
 @functools.cache
-def _weights(spec: Spec) -> tuple[Float, Int, Int]:
+def weighing(spec: Spec) -> tuple[Float, Int, Int]:
     """(H,) rates; and which half-life's weight is taken to which power, -1: none."""
     half_lives = spec.half_lives_days
     bases, powers = np.full(len(half_lives), -1, np.int64), np.zeros(len(half_lives), np.int64)

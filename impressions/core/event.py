@@ -7,7 +7,7 @@ for each that must not count (0 = it counts) and the event time it counts with:
     bad_*_time         there, but no time that can be read; bad_log_id likewise
     bad_*              an id or location outside its range (see impressions/core/item.py), or
                        unreadable
-    bad_dwell          dwell negative, NaN, or above 1e9 s: sums of it must fit a float32
+    bad_dwell          dwell negative, NaN, or above a day: a broken device, or a wrong unit
     out_of_window      older at ingest than window - tail = 337 days: it could leave the window
                        while the stream still holds it
     future             of files: ingested more than a slot after now, so a wrong unit or clock
@@ -36,8 +36,9 @@ MAX_LOG_IMPRESSIONS = 10_000
 MAX_PROFILE_IMPRESSIONS = 50_000
 """Of one profile in one record: what it adds to the stream's block must fit one message."""
 
-MAX_DWELL_S = 1e9
-"""Some thirty years: more is a broken device or a wrong unit."""
+MAX_DWELL_S = 86_400.0
+"""A day: nobody looks at one image for longer. It also bounds how many digits a sum of dwell can
+lose when a large term is taken out of it again (batch/compacting/incremental)."""
 
 
 class Reason(IntEnum):

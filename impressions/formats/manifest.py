@@ -58,7 +58,9 @@ class Manifest:
         history_until_ms: files brought rows ingested from the cutover until before this; they are
             in no generation yet, and the stream never saw them. 0 where there are none.
         accepted: findings about days of its window that somebody accepted: which, who, when, why.
-            Left out of the file where there are none.
+        compared: what was found where shards were computed both from scratch and from the
+            generation before.
+    `accepted` and `compared` are left out of the file where there are none.
     """
 
     generation: str
@@ -74,6 +76,7 @@ class Manifest:
     files: tuple[SstFile, ...]
     history_until_ms: int = 0
     accepted: tuple[str, ...] = ()
+    compared: str = ""
 
     @property
     def size_bytes(self) -> int:
@@ -88,8 +91,9 @@ class Manifest:
 def encode(manifest: Manifest) -> bytes:
     """The bytes of `manifest.json`."""
     fields = asdict(manifest)
-    if not manifest.accepted:
-        del fields["accepted"]
+    for name in ("accepted", "compared"):
+        if not fields[name]:
+            del fields[name]
     return sealed.seal({"format": VERSION, **fields})
 
 

@@ -13,6 +13,7 @@ import pytest
 
 from batch.compact import compact
 from batch.compacting import part, planning
+from batch.compacting.incremental.forms import forms_of
 from batch.compacting.job import Compacting
 from batch.export import export
 from batch.exporting import profile_packing, sst_files
@@ -177,7 +178,9 @@ def test_a_step_holds_as_many_rows_as_memory_allows(
     ema = tables.require(settings, tables.EMA, hint="")
     from batch.compacting.readiness import window_of_main
 
-    [one, *_] = planning.parts_of(job, window_of_main(job, raw), raw, ema, None)
+    window = window_of_main(job, raw)
+    planned = forms_of(job, window, raw, ema, None)
+    [one, *_] = planning.parts_of(job, window, raw, ema, None, planned)
     small = replace(one, memory_bytes=part.ROW_BYTES * len(one.paths) * 2)
     monkeypatch.setattr(part, "_LEAST_BATCH", 1)
     steps = [len(step.profiles) for step in part._read(small, settings.spec)]

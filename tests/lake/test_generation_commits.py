@@ -67,8 +67,8 @@ def test_two_compacts_of_a_date_at_once(
     """The second one to commit is refused by name, and main is that of the first."""
     lake, check, others = lake_in(tmp_path), computing._check_read, list[int]()
 
-    def meanwhile(read: int, window: Any) -> None:
-        check(read, window)
+    def meanwhile(read: Any, forms: Any) -> None:
+        check(read, forms)
         if not others:
             others.append(1)
             with monkeypatch.context() as patch:

@@ -18,6 +18,7 @@ from batch.closing import rewrite
 from batch.closing.place import Layout, shares
 from batch.closing.request import Request
 from batch.compacting import part, planning
+from batch.compacting.incremental.forms import forms_of
 from batch.compacting.job import Compacting
 from batch.compacting.readiness import window_of_main
 from batch.jobs.context import Context
@@ -210,7 +211,9 @@ def test_a_shard_of_ten_times_the_median_is_cut_into_ranges(
     raw = tables.require(lake.settings, tables.RAW, hint="")
     [ema] = tables.create_if_missing(lake.settings, tables.EMA)
     job = Compacting(lake.settings, CUTOVER_MS, start_run("compact"), Runner())
-    parts = planning.parts_of(job, window_of_main(job, raw), raw, ema, None)
+    window = window_of_main(job, raw)
+    planned = forms_of(job, window, raw, ema, None)
+    parts = planning.parts_of(job, window, raw, ema, None, planned)
     ranges = Counter(part.shard for part in parts)
     assert ranges[0] >= 3
     assert {ranges[shard] for shard in range(1, 8)} == {1}
@@ -229,7 +232,9 @@ def test_a_task_of_many_shards_opens_each_file_once(
     raw = tables.require(lake.settings, tables.RAW, hint="")
     [ema] = tables.create_if_missing(lake.settings, tables.EMA)
     job = Compacting(lake.settings, CUTOVER_MS, start_run("compact"), Runner())
-    parts = planning.parts_of(job, window_of_main(job, raw), raw, ema, None)
+    window = window_of_main(job, raw)
+    planned = forms_of(job, window, raw, ema, None)
+    parts = planning.parts_of(job, window, raw, ema, None, planned)
     [task] = planning.tasks_of(parts, job.runner.width)
     opened: list[str] = []
     whole = opened_files.open_parquet

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from batch.compacting.facts import PartFacts, added, facts_of
+from batch.compacting.facts import PartFacts, Reading, added, facts_of
 from batch.lake.ema_columns import Columns
 from impressions.compiled.sums import Impressions
 from impressions.core.rows import Rows
@@ -42,7 +42,8 @@ def made(n: int, **change: Any) -> Columns:
 
 
 def facts(columns: Columns, of: Impressions | None = None) -> PartFacts:
-    return facts_of(of or read(3), columns, SHARD, 4, CUTOVER_MS, SPEC, 1e-9)
+    reading = Reading.of(of or read(3), CUTOVER_MS, SPEC)
+    return facts_of(reading, columns, SHARD, 4, CUTOVER_MS, SPEC, 1e-9)
 
 
 def test_good_rows_have_no_faults() -> None:

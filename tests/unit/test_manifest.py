@@ -29,6 +29,13 @@ def test_accepted_findings_stand_in_a_manifest_that_has_any():
     assert b"accepted" not in manifest.encode(MANIFEST)
 
 
+def test_what_was_compared_stands_in_a_manifest_that_has_it():
+    """Without it, its bytes are those of before."""
+    compared = dataclasses.replace(MANIFEST, compared="0 keys, sums by 2e-13 in shards 3")
+    assert manifest.decode(manifest.encode(compared)) == compared
+    assert b"compared" not in manifest.encode(MANIFEST)
+
+
 @pytest.mark.parametrize(
     ("data", "decode"),
     [

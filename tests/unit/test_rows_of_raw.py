@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from batch.compacting.part import impressions_of
+from batch.compacting.raw_rows import impressions_of
 from batch.lake.profile_merge import complete_profiles_of
 from impressions.core.errors import CorruptData
 from impressions.core.item import MAX_TITLE

@@ -72,7 +72,7 @@ class Week:
     def _job(self, **limits: Any) -> Compacting:
         audits = Audits(sample_profiles=1, **limits)
         settings = self.lake.settings.model_copy(update={"audits": audits})
-        return Compacting(settings, NEXT_MS, start_run("compact"))
+        return Compacting(settings, NEXT_MS, start_run("compact"), from_scratch=True)
 
     def _sampled(self) -> set[int]:
         """The profiles that the audit will sample, one a shard: those of the week before lie in the
