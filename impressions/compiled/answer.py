@@ -45,10 +45,9 @@ from impressions.compiled.columns_added import (
     weights_of,
 )
 from impressions.compiled.of_spec import constants_of
-from impressions.compiled.profile_kernels import NEVER
 from impressions.compiled.request import M
 from impressions.compiled.stored_parts import OfSpec, describe, opened
-from impressions.compiled.table import BAD, BYTES, compiled
+from impressions.compiled.table import BAD, BYTES, NEVER, compiled
 from impressions.compiled.wire import OUT
 from impressions.core.decay import rate_per_day
 from impressions.core.spec import HALF_LIVES_DAYS, MEASURES, Spec

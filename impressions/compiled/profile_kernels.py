@@ -30,9 +30,7 @@ from impressions.compiled.columns_added import (
     weights_of,
 )
 from impressions.compiled.stored_parts import OfSpec, describe, opened
-from impressions.compiled.table import BAD, BYTES
-
-NEVER = np.int64(-(2**63))
+from impressions.compiled.table import BAD, BYTES, NEVER
 
 _INTS, _FLAGS = types.int64[::1], types.boolean[::1]
 _tuple: Any = types.Tuple

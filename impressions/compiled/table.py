@@ -22,6 +22,9 @@ BYTES = types.Array(types.uint8, 1, "C", readonly=True, aligned=False)
 config.CACHE_DIR = str(cache.directory())  # type: ignore[attr-defined]
 
 BAD = -1
+NEVER = np.int64(-(2**63))
+"""When a row was seen last that nothing was added to."""
+
 compiled: Any = njit(nogil=True, error_model="numpy")
 """Of the parts; only what is whole (`cache.kept`) is kept in the cache, with its parts inside."""
 

@@ -22,7 +22,7 @@ OLD_BYTE, FILE_BYTES = 0.3, 16_000
 """Bytes of raw that take as long as a byte of a generation, and as opening a file; measured in
 docs/decisions/0045-incremental.md."""
 
-GAIN = 1.1
+GAIN = 1.5
 """How many times dearer from scratch must be: what is not won for certain is not tried."""
 
 
