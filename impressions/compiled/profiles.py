@@ -58,7 +58,7 @@ def can_answer(spec: Spec) -> bool:
 
 
 def prepare() -> None:
-    """Compile now what this machine has never compiled, and say so: it takes half a minute.
+    """Compile now what this machine has never compiled, and say so: it takes a minute or two.
 
     For a caller that is about to start several processes, which would each do it.
     """
