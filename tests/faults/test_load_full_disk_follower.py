@@ -69,7 +69,7 @@ def test_a_follower_on_a_full_disk_loses_nothing_and_goes_on(follower, tmp_path)
 
     def publish(profiles, through_ms):
         for profile in profiles:
-            value = block(settings, offset=profile, titles=4_000)
+            value = block(settings, offset=profile, titles=60_000)
             published[profile] = [value]
             stream.put(key(profile, NOW_MS), value)
         stream.beat(through_ms)
