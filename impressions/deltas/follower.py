@@ -120,9 +120,14 @@ class Follower:
         if self._asked is not None and self._asked.done():
             answer, self._asked = self._asked, None
             self._follow_the_topic(answer)
-        messages = self._receive(timeout_s)
+        arrived = self._receive(timeout_s)
+        messages = [message for message in arrived if message.error() is None]
         if messages:
             self._apply(messages)
+        # After the records: the end of a partition says that those before it were applied.
+        for message in arrived:
+            if (error := message.error()) is not None:
+                self._handle(message, error)
         for partition in self._restoring():
             if self._reached(partition):
                 self._restored(partition)
@@ -212,18 +217,14 @@ class Follower:
         return PartitionState(topic_id, low, restoring=True)
 
     def _receive(self, timeout_s: float) -> list[Message]:
-        """The next records: waits for the first, takes along what is there already."""
+        """The next records and events: waits for the first, takes along what is there already."""
         first = self._consumer.poll(timeout_s)
         if first is None:
             return []
         if self._away and first.error() is None:
             self._away = False
             log.info("broker-back", topic=self._topic)
-        arrived = [first, *self._consumer.consume(BATCH_RECORDS, 0)]
-        for message in arrived:
-            if (error := message.error()) is not None:
-                self._handle(message, error)
-        return [message for message in arrived if message.error() is None]
+        return [first, *self._consumer.consume(BATCH_RECORDS, 0)]
 
     def _handle(self, message: Message, error: KafkaError) -> None:
         partition = message.partition()

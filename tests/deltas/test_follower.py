@@ -58,6 +58,57 @@ def test_what_was_published_is_in_the_store_and_then_whatever_comes(
     assert len(store.blocks(PROFILE)) == 3
 
 
+def test_the_end_of_a_partition_comes_after_its_records(
+    settings, stream, store, follower, monkeypatch
+):
+    """The broker says where it ends together with the records before that. A process that dies
+    while it writes them has not come to the end: the next one reads them again."""
+    sent, partition, write = block(settings, offset=3), shard_of(PROFILE, 2), store.write
+    stream.put(key(PROFILE, NOW_MS), sent)
+    stream.beat(NOW_MS)
+    together = Together(follower._consumer)
+    monkeypatch.setattr(follower, "_consumer", together)
+
+    def dying(puts, *more):
+        if puts := list(puts):
+            raise NotReady("the disk is full", reason="store")
+        write(puts, *more)
+
+    monkeypatch.setattr(store, "write", dying)
+    with pytest.raises(NotReady, match="disk is full"):
+        restored(follower)
+    assert together.ends == {0, 1}
+    assert (store.state(partition).next_offset, store.state(partition).restoring) == (0, True)
+    monkeypatch.setattr(store, "write", write)
+    with contextlib.closing(Follower(settings, store, (0, 1))) as heir:
+        restored(heir)
+    assert store.blocks(PROFILE) == [sent]
+
+
+class Together:
+    """A consumer that gives everything up to the ends of both partitions at once."""
+
+    def __init__(self, consumer):
+        self._consumer, self._rest, self.ends = consumer, [], set()
+
+    def poll(self, timeout_s):
+        first = self._consumer.poll(timeout_s)
+        if first is None or self.ends == {0, 1}:
+            return first
+        arrived, deadline_s = [first], time.monotonic() + 60
+        while len(ends := {m.partition() for m in arrived if m.error() is not None}) < 2:
+            assert time.monotonic() < deadline_s
+            arrived += filter(None, [self._consumer.poll(timeout_s)])
+        self.ends, self._rest = ends, arrived[1:]
+        return first
+
+    def consume(self, *_):
+        return self._rest
+
+    def __getattr__(self, name):
+        return getattr(self._consumer, name)
+
+
 def test_an_older_block_never_replaces_a_newer_one(settings, stream, store, follower):
     """By (epoch, offset), in one batch as well as across two."""
     where, partition = key(PROFILE, NOW_MS), shard_of(PROFILE, 2)
@@ -249,7 +300,7 @@ def test_a_topic_made_again_under_a_running_follower_is_followed(
         "the new topic's heartbeats",
     )
     assert {p for p in range(1, 11) if store.blocks(p)} == {1}
-    assert not follower.restoring
+    follow_until(follower, lambda: not follower.restoring, "it knows that it has all")
 
 
 def test_silence_is_the_end_of_a_restore_only_where_nothing_is_left(
@@ -303,7 +354,7 @@ def test_a_damaged_copy_is_made_again_from_the_topic(settings, stream):
     open_primary(store_dir(settings)).close()  # its write-ahead log becomes a file
     file = max(store_dir(settings).glob("*.sst"), key=lambda path: path.stat().st_size)
     data = bytearray(file.read_bytes())
-    data[len(data) // 2] ^= 0x40
+    data[64] ^= 0x40  # in the first block of rows
     file.write_bytes(data)
     damaged = open_primary(store_dir(settings))
     with pytest.raises(CorruptData):
