@@ -26,6 +26,7 @@
 
     lake, jvm, compacting               a raw table of 20 M rows; what Spark's processes use
     compact, compact_job      the weekly job, in a process of its own
+    incremental a week later, from scratch and from the generation before
     compact_growth    the same at 1x, 4x and 16x the rows
     small_year  the same for few rows in many days and shards
     close       one slot into its closed form

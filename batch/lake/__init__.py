@@ -5,6 +5,7 @@ tables            the three tables: columns, layout, identity; made, opened, che
 snapshots         what snapshots say: valid-through, offsets, who did what; refs
 cursor            how far a topic is landed: properties of a snapshot
 generations       the published generations of ema, and which rows they lack
+incremental_record  which shards of a generation came from the one before it
 data_files        live data files of a snapshot, with the delete files that apply
 slot_states       slots of raw: rows, undecided rows, whether closed. From metadata
 partitions        which partition of raw a row lies in, and which stand right before

@@ -25,6 +25,7 @@ from tests.bulkload.world import NEW, NEW_MS, OLD, World
 
 INFORMATION = {
     "entries", "created_ms", "raw_snapshot_id", "ema_snapshot_id", "digest", "history_until_ms",
+    "compared",
 }  # fmt: skip
 """Fields that say nothing about the rows: where they came from, what `verify` compares."""
 
@@ -192,12 +193,16 @@ def _other_value(rng: random.Random, value: object) -> object:
     return rng.choice(other)
 
 
+_LEFT_OUT = {"accepted": [], "compared": "shard 1: the same"}
+"""Fields that are left out where there is nothing to say."""
+
+
 def _edit(rng: random.Random, body: dict[str, Any], field: str) -> bool:
     """Another value, or none at all; whether it is void."""
     if rng.random() < 0.1:
         body.pop(field, None)
-        return field in ("history_until_ms", "accepted")  # the first manifests had none
-    before = body.get(field, [])  # `accepted` is left out where there are none
+        return field in ("history_until_ms", "accepted", "compared")  # not in every manifest
+    before = body.get(field, _LEFT_OUT.get(field))
     body[field] = _other_value(rng, before)
     same_type = type(before) is type(body[field])
     of_ours = not isinstance(body[field], int) or abs(body[field]) < 1 << 63

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from impressions.core.errors import UsageError
+from impressions.core.event import MAX_DWELL_S
 from impressions.core.shard import shard_of
 from impressions.core.spec import Spec
 from impressions.kafka import decoded_batch
@@ -59,7 +60,7 @@ log_lists = st.lists(
                 event_time_ms=st.integers(NOW_MS - 10**9, NOW_MS),
                 location=st.integers(0, 255),
                 played=st.booleans(),
-                dwell_s=st.floats(0, 1e9),
+                dwell_s=st.floats(0, MAX_DWELL_S),
             ),
             min_size=1,
             max_size=5,
