@@ -208,7 +208,7 @@ class Front:
         server that has stopped."""
         try:
             self._lost.nothing_waits(_calls_begun(self._channelz_id))
-        except Exception as error:
+        except Exception as error:  # see above: whatever it is, only the number is missing
             self._lost.asked = False
             if not isinstance(error, ValueError):
                 log.once("not-counted", error=repr(error))
@@ -326,7 +326,7 @@ class Call:
         self.method.count(grpc.StatusCode.INTERNAL)
         try:
             self.end(_DEFECT)
-        except Exception as again:
+        except Exception as again:  # gRPC takes no status any more: only cancelling is left
             log_unexpected(again)
             code, details = _DEFECT.code.value[0], _DEFECT.details
             self._core.cancel(code, details)

@@ -124,7 +124,7 @@ def _run(
         made = [one for one in made if one.shard not in again]
         try:
             made += _tasks(job, ema, parts(again))
-        except BaseException:
+        except BaseException:  # whatever ended it: nobody else knows these files; it goes on
             _discard(ema, made)
             raise
     return made, forms

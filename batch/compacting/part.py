@@ -110,7 +110,7 @@ def make_all(parts: Sequence[Part]) -> list[Made]:
         for part in parts:
             opened.passed(part.shard - 1)
             made.append(make(part, opened))
-    except BaseException:
+    except BaseException:  # a kill by signal too: nobody else knows these files; it goes on
         discard(parts[0].target, [file for one in made for file in one.files])
         raise
     return made

@@ -18,7 +18,6 @@ import errno
 import os
 import select
 from pathlib import Path
-from types import TracebackType
 
 _TAKE_BYTES = 64 << 10
 
@@ -58,17 +57,6 @@ class News:
     def close(self) -> None:
         self._path.unlink(missing_ok=True)
         os.close(self._pipe)
-
-    def __enter__(self) -> News:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        at: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def tell_all(directory: Path) -> int:

@@ -91,7 +91,7 @@ class PassRecorder:
             with recording.heard(self._settings, self._job, {}) as this:
                 try:
                     answer = one(*args, **kwargs)
-                except BaseException as error:
+                except BaseException as error:  # recorded whatever it was; it goes on
                     self.keep(self.seen.add(this.ended(*recording.ended_by(error))))
                     raise
                 self.keep(self.seen.add(this.ended(0)))

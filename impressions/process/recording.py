@@ -105,7 +105,7 @@ def recorded(settings: Settings, job: str, arguments: Mapping[str, Any]) -> Iter
     with heard(settings, job, arguments) as this:
         try:
             yield this
-        except BaseException as error:
+        except BaseException as error:  # recorded whatever it was, Ctrl-C too; it goes on
             code, known = ended_by(error)
             if not this.in_passes and code != UsageError.exit_code:
                 append(settings, this.ended(code, known, notes_of(error)))

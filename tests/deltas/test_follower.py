@@ -25,6 +25,7 @@ from tests.deltas.follow import (
     NOW_MS,
     PROFILE,
     SLOT_MS,
+    Together,
     block,
     follow_until,
     restored,
@@ -83,30 +84,6 @@ def test_the_end_of_a_partition_comes_after_its_records(
     with contextlib.closing(Follower(settings, store, (0, 1))) as heir:
         restored(heir)
     assert store.blocks(PROFILE) == [sent]
-
-
-class Together:
-    """A consumer that gives everything up to the ends of both partitions at once."""
-
-    def __init__(self, consumer):
-        self._consumer, self._rest, self.ends = consumer, [], set()
-
-    def poll(self, timeout_s):
-        first = self._consumer.poll(timeout_s)
-        if first is None or self.ends == {0, 1}:
-            return first
-        arrived, deadline_s = [first], time.monotonic() + 60
-        while len(ends := {m.partition() for m in arrived if m.error() is not None}) < 2:
-            assert time.monotonic() < deadline_s
-            arrived += filter(None, [self._consumer.poll(timeout_s)])
-        self.ends, self._rest = ends, arrived[1:]
-        return first
-
-    def consume(self, *_):
-        return self._rest
-
-    def __getattr__(self, name):
-        return getattr(self._consumer, name)
 
 
 def test_an_older_block_never_replaces_a_newer_one(settings, stream, store, follower):
