@@ -1,8 +1,9 @@
 """`impressions close`: brings slots that are over into their final form.
 
-Sorted by (profile, title, event time), duplicates flagged, row-level deletes applied, late rows in
-files of their own. By default all slots that are over and not closed, and closed ones right after
-one of them; one commit. A plain process; spark-submitted, a task of the cluster per (slot, shard).
+Sorted by (shard, profile, title, event time), duplicates flagged, row-level deletes applied, late
+rows in files of their own. By default all slots that are over and not closed, and closed ones right
+after one of them; one commit. A plain process; spark-submitted, a task of the cluster per place: a
+slot, or some shards of a large one (batch/closing/place.py).
 
 Days that are over then get their rows of `impressions.quality`, and are judged (batch/quality): a
 finding is said, written to a file of metrics and shown by `status`; `compact` refuses it.

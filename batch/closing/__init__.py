@@ -3,7 +3,7 @@
 request     which slots a close was asked for, and which it rewrites now
 slots       which slots need it. Pure
 duplicates  which rows belong to a device flush that was sent before
-place       one (slot, shard): its rows read, decided, sorted, written
+place       a slot, or some shards of a large one: its rows read, decided, sorted, written
 rewrite     the places of some slots brought into closed form, in one commit
 counting    counts of a place, for the quality of its day
 recording   days that lack their rows of impressions.quality get them

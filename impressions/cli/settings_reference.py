@@ -1,7 +1,7 @@
 """docs/settings.md, printed from the declaration of the settings (`config --reference`).
 
 One table per section: key, default, what values are allowed, meaning. Nothing is written here that
-the models (impressions/settings/model.py, sections.py) do not say, so the page cannot drift.
+the models (model.py and sections/ of impressions/settings) do not say, so the page cannot drift.
 """
 
 from __future__ import annotations
