@@ -22,7 +22,7 @@ from impressions.core import item, window
 from impressions.core.decay import Float, Int
 from impressions.core.impressions import Impressions
 from impressions.core.merge import plus
-from impressions.core.rows import Rows
+from impressions.core.rows import Rows, joined
 from impressions.core.spec import DAY_MS, Spec
 from impressions.formats import delta_block, profile_block
 from impressions.formats.delta_block import DeltaBlock
@@ -269,20 +269,12 @@ def _events(rng: np.random.Generator, titles: Int, event_ms: Int) -> Events:
 
 
 def _lifted(events: Events, reference_ms: int) -> Rows:
-    """One row per event."""
+    """One row per event, items ascending: another order than that of the events."""
     return impressions_of(events).rows(reference_ms, SPEC)
 
 
 def _by_day(events: Events, day: Int) -> tuple[Int, Rows]:
     """Days and rows of (day, item) groups, ascending."""
-    lifted = _lifted(events, CUTOVER_MS)
-    order = np.lexsort((lifted.items, day))
-    rows, day = lifted.take(order), day[order]
-    new = (np.diff(day, prepend=-1) != 0) | (np.diff(rows.items, prepend=-1) != 0)
-    starts = np.flatnonzero(new)
-    return day[starts], Rows(
-        rows.items[starts],
-        np.maximum.reduceat(rows.last_seen_ms, starts),
-        np.add.reduceat(rows.totals, starts, axis=1),
-        np.add.reduceat(rows.sums, starts, axis=2),
-    )
+    days = np.unique(day)
+    by_day = [plus([_lifted(events.take(day == each), CUTOVER_MS)], SPEC) for each in days]
+    return np.repeat(days, [len(rows) for rows in by_day]), joined(by_day)
