@@ -1,12 +1,13 @@
 """A real server process on one core under load; peers: the plain front, and the code of before;
-limits: echoes of the same bytes, by grpcio and by grpc-go.
+limits: echoes of the same bytes, by grpcio, by our own front, and by grpc-go.
 
 Three measures, five half-lives. Servers under comparison run at the same time and are asked in
 turns (benchmarks/contest.py). CPU time per request is the server process's own and is the steadiest
 figure on a busy machine, so it comes first and the goals are about it. Latencies are of an open
 loop at 70 % of the rate that ours was found to do; the echo gets the same rate. The plain front is
 this server with `serving.front = "grpc"`; before is that with answers from protobuf and numpy. The
-echo in Go shows what gRPC itself can do.
+echo of the front is our thread and queue with nothing behind them, so the rest of ours is the read;
+the one in Go shows what gRPC itself can do.
 """
 
 from __future__ import annotations
@@ -29,13 +30,15 @@ from impressions.client.requests import projection_of
 from impressions.client.result import result_of
 from impressions.terminal.console import say
 from impressions.v1 import impressions_service_pb2 as pb
+from serving.grpc_server import full_name
 
 _OPEN_RUNS, _OPEN_S = 3, 2.5
 _REQUESTS, _BATCH, _MANY_CALLERS = 128, 100, 16
 _SHARDS = 64
 _BUSY, _ZIPF = 0.7, 1.2
 _LATENCIES = {"p50_ms": "ms", "p99_ms": "ms", "p999_ms": "ms", "refused_percent": "%"}
-_PLAIN, _BEFORE, _ECHO, _NATIVE = "plain front", "code of before", "grpcio echo", "grpc-go echo"
+_PLAIN, _BEFORE = "plain front", "code of before"
+_ECHO, _LOOP, _NATIVE = "grpcio echo", "the front's echo", "grpc-go echo"
 
 Servers = Mapping[str, servers.Server]
 Latencies = dict[str, list[Latency]]
@@ -126,7 +129,8 @@ def _cpu_rows(name: str, found: Found, case: Case) -> Iterator[Row]:
     """Of the server, a request: beside both echoes, the code of before and the plain front."""
     ours_us, cpu_us = found.cpu_us[OURS], found.cpu_us
     for limit, goal in (
-        (_ECHO, Goal("ratio_to_limit", "<=", round(case.of_echo, 2))), (_NATIVE, None),
+        (_ECHO, Goal("ratio_to_limit", "<=", round(case.of_echo, 2))), (_LOOP, None),
+        (_NATIVE, None),
     ):  # fmt: skip
         yield row("read", f"{name}, server CPU; limit: {limit}", ours_us, "us/request",
                   limit=cpu_us.get(limit), goal=goal)  # fmt: skip
@@ -221,7 +225,10 @@ def _echoes(
     stack: ExitStack, world: World, method: str, requests: list[bytes], reply: bytes
 ) -> dict[str, Asked]:
     """Servers that answer with this reply; the native one only where Go can build it."""
-    forms = {_ECHO: stack.enter_context(servers.echo(world, reply))}
+    forms = {
+        _ECHO: stack.enter_context(servers.echo(world, reply)),
+        _LOOP: stack.enter_context(servers.loop_echo(world, reply, full_name(method))),
+    }
     try:
         forms[_NATIVE] = stack.enter_context(servers.native_echo(world, reply))
     except PeerMissing as missing:

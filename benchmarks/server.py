@@ -93,6 +93,16 @@ def echo(world: World, reply: bytes) -> Iterator[Server]:
 
 
 @contextlib.contextmanager
+def loop_echo(world: World, reply: bytes, method: str) -> Iterator[Server]:
+    """The front of our server, which answers each call of a method with this reply."""
+    path = world.home / f"reply-{len(reply)}"
+    path.write_bytes(reply)
+    command = [sys.executable, "-m", "benchmarks.peers.loop_echo", str(path), method]
+    with started(command, world.home) as server:
+        yield server
+
+
+@contextlib.contextmanager
 def native_echo(world: World, reply: bytes) -> Iterator[Server]:
     """The echo in Go. Raises PeerMissing."""
     path = world.home / f"reply-{len(reply)}"
