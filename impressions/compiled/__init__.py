@@ -36,6 +36,11 @@ Impressions of a year as rows of a generation:
     shifts             a generation's rows and what changed since to the rows of the next
     shift_kernels      the compiled form of batch/compacting/incremental/plain_shift.py
 
+Blocks of a store that is checked:
+
+    sound_blocks       whether a profile block is one, all checks of its decoder
+    sound_kernel       the compiled form
+
     cache              where compiled code is kept, and when it is compiled again
 
 Nothing here is a definition: formats and core define, and tests hold both equal

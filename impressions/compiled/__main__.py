@@ -10,12 +10,14 @@ from concurrent.futures import ProcessPoolExecutor, wait
 from importlib import import_module
 from multiprocessing import get_context
 
-from impressions.compiled import blocks, cache, flushes, profiles, shifts, sums
+from impressions.compiled import blocks, cache, flushes, profiles, shifts, sound_blocks, sums
+from impressions.core.spec import Spec
 from impressions.terminal import log
 
 _KERNELS = {
     "answer": "answer", "profile_kernels": "merge_bytes", "shift_kernels": "shifted",
     "block_kernels": "merge", "flush_kernels": "fill", "sum_kernels": "sums",
+    "sound_kernel": "is_sound",
 }  # fmt: skip
 """Module -> a function that is kept of it; the slowest first."""
 
@@ -33,6 +35,8 @@ def main() -> None:
     blocks.kernels()
     sums.kernel()
     shifts.kernel()
+    if profiles.can_compile():
+        sound_blocks.compiled(Spec())
 
 
 if __name__ == "__main__":

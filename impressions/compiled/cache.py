@@ -33,8 +33,8 @@ _SOURCES = (
     "compiled/answer_message.py", "compiled/block_kernels.py", "compiled/chosen_rows.py",
     "compiled/columns_added.py", "compiled/flush_kernels.py", "compiled/of_spec.py",
     "compiled/profile_kernels.py", "compiled/request.py", "compiled/runs.py",
-    "compiled/shift_kernels.py", "compiled/stored_parts.py", "compiled/sum_kernels.py",
-    "compiled/table.py", "compiled/wanted.py", "compiled/wire.py",
+    "compiled/shift_kernels.py", "compiled/sound_kernel.py", "compiled/stored_parts.py",
+    "compiled/sum_kernels.py", "compiled/table.py", "compiled/wanted.py", "compiled/wire.py",
     "v1/impressions_service_pb2.py",
 )  # fmt: skip
 

@@ -85,7 +85,7 @@ def _of_titles(stored, first_tail_row, titles, locations, any_location):  # type
         n = stored.about[p, ROWS]
         if n:
             items = integers(part_of(stored, p), stored.where[p, 0, 0], n, stored.where[p, 0, 1])
-            if not _ascend(items, _step(stored, p)):
+            if not ascend(items, _step(stored, p)):
                 bounds[0] = BAD
                 return np.empty(0, np.int64), Chosen(bounds, rows, slots)
             at = _numbered_in(
@@ -159,7 +159,7 @@ def _of_keys(stored, first_tail_row, titles, any_title, locations, any_location,
         n = stored.about[p, ROWS]
         if n:
             items = integers(part_of(stored, p), stored.where[p, 0, 0], n, stored.where[p, 0, 1])
-            if not _ascend(items, _step(stored, p)):
+            if not ascend(items, _step(stored, p)):
                 bounds[0] = BAD
                 return keys, Chosen(bounds, rows, rows)
             at = _take(
@@ -175,7 +175,7 @@ def _of_keys(stored, first_tail_row, titles, any_title, locations, any_location,
 
 
 @compiled
-def _ascend(items, step):  # type: ignore[no-untyped-def]
+def ascend(items, step):  # type: ignore[no-untyped-def]
     """Whether they are in order, by a step of 0 or 1 at least; with -1 they always are. None is
     looked at alone, so many are at the same time."""
     if step < 0 or not len(items):
