@@ -31,11 +31,11 @@ _SOURCES = (
     "core/spec.py", "formats/columns.py", "formats/delta_block.py", "formats/flush_framing.py",
     "formats/impression_columns.py", "formats/profile_block.py", "compiled/answer.py",
     "compiled/answer_message.py", "compiled/block_kernels.py", "compiled/chosen_rows.py",
-    "compiled/columns_added.py", "compiled/flush_kernels.py", "compiled/of_spec.py",
+    "compiled/column_kernels.py", "compiled/columns_added.py", "compiled/flush_kernels.py",
+    "compiled/little_endian.py", "compiled/of_spec.py", "compiled/part_kernels.py",
     "compiled/profile_kernels.py", "compiled/request.py", "compiled/runs.py",
     "compiled/shift_kernels.py", "compiled/stored_parts.py", "compiled/sum_kernels.py",
-    "compiled/table.py", "compiled/wanted.py", "compiled/wire.py",
-    "v1/impressions_service_pb2.py",
+    "compiled/table.py", "compiled/wanted.py", "compiled/wire.py", "v1/impressions_service_pb2.py",
 )  # fmt: skip
 
 
