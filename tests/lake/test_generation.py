@@ -20,6 +20,7 @@ from batch.exporting import profile_packing, sst_files
 from batch.exporting.job import Exporting
 from batch.jobs.tasks import Runner
 from batch.lake import snapshots, tables
+from batch.lake.columns import ema_columns
 from batch.lake.data_file_rows import rows_of
 from batch.lake.data_file_writer import Files
 from batch.lake.data_files import live_files
@@ -89,7 +90,7 @@ def run(lake: Any, *, exports: bool = False, width: int = 2, cutover_ms: int = C
 def rows(lake: Any) -> list[tuple[Any, ...]]:
     """All rows of the published generation, every bit of them."""
     ema = tables.require(lake.settings, tables.EMA, hint="")
-    columns = list(tables.ema_columns(lake.settings.spec))
+    columns = list(ema_columns(lake.settings.spec))
     found = [
         tuple(row.values())
         for file in live_files(ema, snapshots.main_id(ema))
