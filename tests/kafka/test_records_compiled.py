@@ -126,6 +126,7 @@ def test_there_is_a_compiled_reader_here():
     assert reader() is not read_plain
 
 
+@pytest.mark.slow
 @settings(QUIET, max_examples=scaled(400, 5_000))
 @given(st.lists(values(), max_size=4))
 def test_the_compiled_columns_are_the_plain_ones(drawn):

@@ -139,10 +139,15 @@ def test_doubles_have_no_dictionary(lake: Any) -> None:
         assert encoded["profile_id"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "cut",
     [
-        pytest.param(lambda patch: patch.setattr(planning, "LEAST_ROWS", 20), id="ranges"),
+        pytest.param(
+            lambda patch: patch.setattr(planning, "LEAST_ROWS", 20),
+            id="ranges",
+            marks=pytest.mark.representative,
+        ),
         pytest.param(lambda patch: patch.setattr(part, "_LEAST_BATCH", 1), id="steps"),
     ],
 )
@@ -214,6 +219,7 @@ def test_the_same_date_with_export_exports_what_is_published(tmp_path: Path) -> 
     assert not run(other, exports=True).changed
 
 
+@pytest.mark.slow
 def test_a_task_that_fails_leaves_no_file_and_no_branch(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

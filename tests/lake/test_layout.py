@@ -153,7 +153,10 @@ def expected() -> Any:
     return naive.answers(counted(EVENTS), CUTOVER_MS)
 
 
-@pytest.mark.parametrize("layout", ["old", "mixed", "rewritten"])
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "layout", ["old", pytest.param("mixed", marks=pytest.mark.representative), "rewritten"]
+)
 def test_tables_of_every_layout_give_the_same_generation(
     tmp_path: Path, expected: Any, layout: str
 ) -> None:

@@ -20,6 +20,8 @@ from tests.tolerance import FLOAT64
 HOUR_MS = 3_600_000
 
 
+@pytest.mark.slow
+@pytest.mark.representative
 def test_weeks_after_weeks_equal_the_oracle(tmp_path: Path) -> None:
     """Each from the one before: late events, a week without any, gaps of other lengths."""
     chain, seen = Chain(tmp_path), set()
@@ -34,6 +36,7 @@ def test_weeks_after_weeks_equal_the_oracle(tmp_path: Path) -> None:
     assert len(seen) > 1
 
 
+@pytest.mark.slow
 def test_files_of_several_shards_give_the_rows_of_one_from_scratch(tmp_path: Path) -> None:
     """Eight shards in slots of six hours: one is computed both ways, the others from the one
     before; and the same events a second time, from scratch."""
