@@ -3,7 +3,7 @@
 Sorted by (shard, profile, title, event time), duplicates flagged, row-level deletes applied, late
 rows in files of their own. By default all slots that are over and not closed, and closed ones right
 after one of them; one commit. A plain process; spark-submitted, a task of the cluster per place: a
-slot, or some shards of a large one (batch/closing/place.py).
+slot, or some shards of a large one (batch/closing/tasks.py).
 
 Days that are over then get their rows of `impressions.quality`, and are judged (batch/quality): a
 finding is said, written to a file of metrics and shown by `status`; `compact` refuses it.
@@ -15,10 +15,10 @@ from typing import Annotated
 
 import typer
 
-from batch.closing.place import Closed
 from batch.closing.recording import fresh_counts
 from batch.closing.request import Request, chosen_slots
 from batch.closing.reviewing import record_and_review
+from batch.closing.tasks import Closed
 from batch.jobs.context import Context
 from batch.jobs.tasks import runner_of_submission
 from batch.lake import snapshots, tables

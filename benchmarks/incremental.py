@@ -23,6 +23,7 @@ from batch.compacting.incremental import costs
 from batch.compacting.incremental.comparing import compared
 from batch.compacting.job import Compacting
 from batch.lake import snapshots, tables
+from batch.lake.columns import RAW_COLUMNS, arrow_schema
 from batch.lake.data_file_rows import rows_of
 from batch.lake.data_file_writer import target_of, write
 from batch.lake.data_files import live_files
@@ -162,7 +163,7 @@ def _events(
 def _arrow(columns: dict[str, np.ndarray]):  # type: ignore[no-untyped-def]
     import pyarrow as pa
 
-    schema = tables.arrow_schema(tables.RAW_COLUMNS)
+    schema = arrow_schema(RAW_COLUMNS)
     n = len(columns["profile_id"])
     texts = dict.fromkeys(("source", "device_type", "app_version"), "kafka:0123456789abcdef")
     made = {name: pa.array(column) for name, column in columns.items()}

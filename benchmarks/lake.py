@@ -26,6 +26,7 @@ import pyarrow.parquet as pq
 from batch.jobs.tasks import Runner
 from batch.lake import snapshots, tables
 from batch.lake.arrow_columns import integers
+from batch.lake.columns import RAW_COLUMNS
 from batch.lake.data_file_writer import target_of, write
 from batch.lake.data_files import live_files
 from batch.lake.guarded_commit import commit
@@ -106,7 +107,7 @@ def empty(world: World, name: str, rows: int, rows_of_a_profile: int = ROWS_OF_A
 def append(lake: Lake, rows: DataFrame, valid_through_ms: int) -> None:
     """Write rows as each task has them; Iceberg sorts within the task."""
     properties = {snapshots.VALID_THROUGH: str(valid_through_ms)}
-    writer(rows.select(*tables.RAW_COLUMNS), lake.raw, properties).append()
+    writer(rows.select(*RAW_COLUMNS), lake.raw, properties).append()
 
 
 def _sorted_by_shard(lake: Lake) -> None:
@@ -199,7 +200,7 @@ def filled(lake: Lake, ids: DataFrame, slot_ms: Column, shard: Column) -> DataFr
         "duplicate": F.lit(None),
     }
     return known.select(
-        *(values[name].cast(kind).alias(name) for name, kind in tables.RAW_COLUMNS.items())
+        *(values[name].cast(kind).alias(name) for name, kind in RAW_COLUMNS.items())
     )
 
 

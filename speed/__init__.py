@@ -4,7 +4,7 @@ The process:
 
     main                  `impressions speed`
     worker                the loop, and the order in which a flush is applied and published
-    joins               no commit while this member joins its group
+    joins                 no commit while this member joins its group
     engine                Faust: group, assignment, delivery; the only file that touches its insides
     fetches               what the engine delivers, in pieces; nothing is missed between them
     taking                whatever has come is taken as soon as the flush before it is done

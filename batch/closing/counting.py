@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from batch.closing.place import ranges_of, sampled_of
+from batch.closing.ranges import ranges_of, sampled_of
 from batch.lake.arrow_columns import integers
 from batch.lake.data_file_rows import Keys, rows_of
 from batch.lake.data_file_writer import Target

@@ -1,11 +1,7 @@
 """One place of raw, a slot or some of its shards: read, duplicates decided, sorted, written.
 
-A slot is one place, and one file, as long as its bytes fit into the size that `close.file_mb` says;
-a larger one is as many places as it needs files, each with the same number of shards.
-
-What is too large for memory is done in ranges of shards and profiles, one after the other: a flush
-belongs to one profile, and the order of the files is that of shards and profiles, so ranges change
-no answer and no byte order. Row groups are sorted too: each range reads little more than its own.
+Which files it reads and how large it is its task says (tasks.py); what is too large for memory is
+done range by range (ranges.py).
 
 Rows whose event day lies days before their ingest go into files of their own: one straggler a file
 would make the bounds of event times useless, by which the weekly job finds old days.
@@ -13,117 +9,32 @@ would make the bounds of event times useless, by which the weekly job finds old 
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from batch.closing.duplicates import Earlier, Flushes, repeated
-from batch.lake import partitions
+from batch.closing.ranges import Sampled, ranges_of, sampled_of
+from batch.closing.tasks import Closed, Task
 from batch.lake.arrow_columns import integers
+from batch.lake.columns import RAW_COLUMNS, arrow_schema
 from batch.lake.data_file_rows import Keys, rows_of
-from batch.lake.data_file_writer import Files, Target
-from batch.lake.data_files import ALL_SHARDS, LiveFile, Shards
-from batch.lake.key_ranges import cut
+from batch.lake.data_file_writer import Files
+from batch.lake.data_files import LiveFile
 from batch.lake.sort_order import KEYS, in_order, sort_order
-from batch.lake.tables import RAW_COLUMNS, arrow_schema
 from batch.quality import raw_rows
 from batch.quality.counts import Counts, added, count
-from impressions.core.decay import Int
-from impressions.core.spec import DAY_MS, Spec
+from impressions.core.spec import DAY_MS
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    from pyiceberg.manifest import DataFile
 
 LATE_DAYS = 7
-ROW_BYTES = 400
-"""Memory that closing takes for a row: itself twice, and the keys of sorting and comparing."""
-
 NEW = "_new"
 """A column beside those of raw: whether an import brings the row."""
-
-SAMPLED_EVERY = 64
-
-NEW_ROW_BYTES = 20
-"""What a row that an import brings adds to the bytes of files, about."""
-
-Place = tuple[int, Shards]
-"""(slot start in ms, the shards)."""
-
-Sampled = tuple[Int, Int]
-"""(n,) shards and (n,) profiles of some rows."""
-
-Inputs = tuple[Place, frozenset[tuple[str, tuple[str, ...]]]]
-
-
-@dataclass(frozen=True)
-class Layout:
-    """How slots are written.
-
-    Attributes:
-        partitions: P.   file_bytes: of a file, about.   memory_bytes: of a task.
-    """
-
-    partitions: int
-    file_bytes: int
-    memory_bytes: int
-
-
-@dataclass(frozen=True)
-class Task:
-    """What to bring into closed form; travels to Spark's executors.
-
-    Attributes:
-        files: that may have rows of the place.
-        before: slots whose flushes decide about its own.   earlier: their files.
-        file_bytes: of a file, about; one that becomes twice as large is followed by another.
-        without: rows of these sources are left out, as if they had never come.
-        new_rows: that an import brings beside those of the files (importing/merging.py).
-    """
-
-    place: Place
-    files: tuple[LiveFile, ...]
-    before: tuple[int, ...]
-    earlier: tuple[LiveFile, ...]
-    target: Target
-    slot_ms: int
-    memory_bytes: int
-    file_bytes: int
-    without: frozenset[str] = frozenset()
-    new_rows: int = 0
-
-    @property
-    def inputs(self) -> Inputs:
-        """Equal for two tasks that would write the same rows."""
-        return self.place, frozenset(file.identity for file in (*self.files, *self.earlier))
-
-    @property
-    def rows(self) -> int:
-        """At most: a file may hold rows of other places too."""
-        return sum(file.data.record_count for file in self.files) + self.new_rows
-
-
-@dataclass(frozen=True)
-class Closed:
-    """What became of a place: files that are written, not committed.
-
-    Attributes:
-        rows, duplicates: of all.   new, new_duplicates: of those an import brings.
-        counts: for the quality of the day; None where they were not asked for.
-    """
-
-    place: Place
-    files: tuple[DataFile, ...]
-    rows: int
-    duplicates: int
-    new: int = 0
-    new_duplicates: int = 0
-    counts: Counts | None = None
 
 
 @dataclass(frozen=True)
@@ -137,54 +48,6 @@ class Sources:
 
     rows: Callable[[Keys], pa.Table]
     earlier: Callable[[Keys], Earlier]
-
-
-def files_of(closed: Iterable[Closed]) -> list[DataFile]:
-    """The files that were written."""
-    return [file for one in closed for file in one.files]
-
-
-def tasks_of(
-    slot: int,
-    files: Mapping[int, Sequence[LiveFile]],
-    target: Target,
-    spec: Spec,
-    layout: Layout,
-    without: frozenset[str] = frozenset(),
-    new_rows: Callable[[Shards], int] = lambda shards: 0,
-) -> list[Task]:
-    """The places of a slot.
-
-    Args:
-        files: by slot: of this one and of those before it, as far as there are any.
-        new_rows: how many an import brings, of some shards.
-    """
-    mine, before = files.get(slot, ()), tuple(sorted(partitions.before({slot}, spec)))
-    earlier = [file for at in before for file in files.get(at, ())]
-    size_bytes = sum(file.data.file_size_in_bytes for file in mine)
-    size_bytes += NEW_ROW_BYTES * new_rows(ALL_SHARDS)
-    return [
-        Task(
-            (slot, shards),
-            tuple(file for file in mine if file.may_hold(shards)),
-            before,
-            tuple(file for file in earlier if file.may_hold(shards)),
-            target,
-            spec.slot_ms,
-            layout.memory_bytes,
-            layout.file_bytes,
-            without,
-            new_rows(shards),
-        )
-        for shards in shares(layout.partitions, math.ceil(size_bytes / layout.file_bytes))
-    ]
-
-
-def shares(shards: int, parts: int) -> list[Shards]:
-    """All shards in so many ranges of about the same number, or as many as there are shards; the
-    last has no end, so that no row is left out for its shard."""
-    edges = np.linspace(0, shards, min(max(parts, 1), shards) + 1).astype(int).tolist()
-    return list(pairwise([*edges[:-1], ALL_SHARDS[1]]))
 
 
 def close(task: Task) -> Closed:
@@ -337,32 +200,6 @@ def _write_both(rows: pa.Table, is_late: NDArray[np.bool_], recent: Files, late:
     late.write(rows.filter(pa.array(is_late)))
 
 
-def ranges_of(
-    shards: Shards, rows: int, memory_bytes: int, sampled: Callable[[], Iterable[Sampled]]
-) -> list[Keys]:
-    """Ranges with about as many rows as fit into memory.
-
-    Args:
-        rows: at most.
-        sampled: of some of the rows; asked only where one range is not enough.
-    """
-    most = max(1, memory_bytes // ROW_BYTES)
-    if rows <= most:
-        return [Keys(shards)]
-    some = list(sampled())
-    rows = min(rows, SAMPLED_EVERY * sum(len(profiles) for _, profiles in some))
-    return cut(shards, rows, most, some)
-
-
 def sampled(task: Task) -> Iterator[Sampled]:
     """Of some rows of the place."""
     return sampled_of(task.files, task.target, task.place[1])
-
-
-def sampled_of(files: Iterable[LiveFile], target: Target, shards: Shards) -> Iterator[Sampled]:
-    """Of some rows of files."""
-    columns, schema = ("shard", "profile_id"), target.metadata.schema()
-    for file in files:
-        for rows in rows_of(file, target.io, schema, columns, Keys(shards)):
-            shard, profile = (integers(rows, name)[::SAMPLED_EVERY] for name in columns)
-            yield shard, profile

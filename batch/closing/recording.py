@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from batch.closing.counting import Counting, count_files
-from batch.closing.place import Closed
+from batch.closing.tasks import Closed
 from batch.jobs.context import Context
 from batch.lake import snapshots, tables
 from batch.lake.data_file_writer import Target, target_of

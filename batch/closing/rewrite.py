@@ -12,7 +12,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from batch.closing.place import Closed, Inputs, Layout, Task, close, files_of, tasks_of
+from batch.closing.place import close
+from batch.closing.tasks import Closed, Inputs, Layout, Task, files_of, tasks_of
 from batch.jobs.tasks import Runner
 from batch.lake import partitions, snapshots
 from batch.lake.data_file_writer import target_of

@@ -14,6 +14,7 @@ from batch.compacting.incremental import comparing
 from batch.compacting.job import Compacting
 from batch.compacting.window import Window
 from batch.lake import generations, incremental_record, refs, snapshots, tables
+from batch.lake.columns import columns_there, ema_columns
 from batch.lake.data_files import live_files
 from batch.lake.generations import History
 from batch.lake.imported_until import newest_of_files
@@ -52,8 +53,8 @@ def audit(
         f"its rows are kept in branch {branch} of {job.ema} for {refs.BRANCH_DAYS} days; "
         f"drop it with: ALTER TABLE {job.ema} DROP BRANCH IF EXISTS `{branch}`"
     )
-    columns = tables.columns_there(ema)
-    schema = audits.schema(columns, list(tables.ema_columns(job.spec).items()))
+    columns = columns_there(ema)
+    schema = audits.schema(columns, list(ema_columns(job.spec).items()))
     audits.require_ok([schema], job.name, hint)
     earlier = known.before(job.cutover_ms, job.limits.volume_generations)
     impressions = [generation.totals["impressions"] for generation in earlier]

@@ -20,18 +20,10 @@ import numpy as np
 
 from batch.closing import place as places
 from batch.closing.duplicates import Earlier
-from batch.closing.place import (
-    NEW,
-    ROW_BYTES,
-    Closed,
-    Inputs,
-    Layout,
-    Sampled,
-    Sources,
-    Task,
-    files_of,
-)
+from batch.closing.place import NEW, Sources
+from batch.closing.ranges import ROW_BYTES, Sampled, ranges_of
 from batch.closing.slots import followers
+from batch.closing.tasks import Closed, Inputs, Layout, Task, files_of, tasks_of
 from batch.importing.copies import numbered
 from batch.importing.imported import files_with
 from batch.importing.raw_rows import ORIGINAL
@@ -122,7 +114,7 @@ class Merge:
         return [
             task
             for slot in sorted(wanted)
-            for task in places.tasks_of(
+            for task in tasks_of(
                 slot, standing, target, self.spec, self.layout, self.replaced,
                 partial(self._new_rows, slot),
             )
@@ -193,7 +185,7 @@ def _merged(chunk: Chunk, task: Task, opened: Opened) -> Closed:
         lambda keys: _rows(chunk, task, keys, opened),
         lambda keys: _earlier(chunk, task, keys, opened),
     )
-    ranges = places.ranges_of(task.place[1], task.rows, task.memory_bytes, sampled)
+    ranges = ranges_of(task.place[1], task.rows, task.memory_bytes, sampled)
     return places.write_closed(task, sources, ranges, writes=chunk.writes, counted=chunk.counted)
 
 

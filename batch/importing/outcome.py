@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from batch.closing.place import Closed
 from batch.closing.recording import Fresh, fresh_counts
+from batch.closing.tasks import Closed
 from batch.importing.choosing import Chosen
 from batch.importing.survey import Survey
 from impressions.core.errors import ImpressionsError

@@ -17,7 +17,7 @@ from batch.closing.duplicates import mix
 from batch.closing.place import NEW
 from batch.lake import partitions
 from batch.lake.arrow_columns import micros, optional, shared, table_of
-from batch.lake.tables import RAW_COLUMNS
+from batch.lake.columns import RAW_COLUMNS
 from batch.mapping import ids
 from batch.mapping.judge import ABSENT, Judged
 from impressions.core.decay import Int

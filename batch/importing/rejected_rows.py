@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from batch.files.identify import SourceFile
 from batch.lake import partitions, snapshots, tables
 from batch.lake.arrow_columns import micros
+from batch.lake.columns import REJECTED_COLUMNS, arrow_schema
 from batch.lake.conflict import retried
 from batch.lake.data_file_writer import Files, Target
 from batch.lake.data_files import live_files
 from batch.lake.guarded_commit import commit, discard
-from batch.lake.tables import REJECTED_COLUMNS, arrow_schema
 from batch.mapping.judge import Judged
 from impressions.core.event import Reason
 from impressions.settings.model import Settings

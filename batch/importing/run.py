@@ -21,9 +21,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from batch.closing.place import files_of
 from batch.closing.reviewing import record_and_review
 from batch.closing.rewrite import layout_of
+from batch.closing.tasks import files_of
 from batch.files.reader import OpenFile, open_files
 from batch.files.sample import look_first
 from batch.importing import expected, rejected_rows, valid_through

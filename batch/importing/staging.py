@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from batch.closing.place import SAMPLED_EVERY, Place, Sampled
+from batch.closing.ranges import SAMPLED_EVERY, Sampled
+from batch.closing.tasks import Place
 from batch.files.reader import Piece, read
 from batch.importing.raw_rows import rows_of
 from batch.importing.rejected_rows import Rejects

@@ -1,7 +1,9 @@
 """Everything that is Iceberg, read and committed from Python: no Spark, no JVM.
 
 catalog           the catalog, as Spark and as pyiceberg spell the same settings
-tables            the three tables: columns, layout, identity; made, opened, checked
+tables            the four tables: found, made, checked against the settings
+columns           what each holds: names and types
+layout            how its rows lie in files: partitions, sort order, properties
 snapshots         what snapshots say: valid-through, offsets, who did what; refs
 cursor            how far a topic is landed: properties of a snapshot
 generations       the published generations of ema, and which rows they lack

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from batch.lake.tables import arrow_schema
+from batch.lake.columns import arrow_schema
 from impressions.core.decay import Int
 
 if TYPE_CHECKING:

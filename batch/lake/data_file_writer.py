@@ -18,8 +18,8 @@ import numpy as np
 
 from batch.lake import locations
 from batch.lake.arrow_columns import integers
+from batch.lake.layout import DICTIONARY_PROPERTY
 from batch.lake.row_groups import MOST_ROWS, row_group_ends
-from batch.lake.tables import DICTIONARY_PROPERTY
 from batch.lake.times_in_names import new_name
 from impressions.clock import now_ms
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from batch.lake.tables import arrow_schema, ema_columns
+from batch.lake.columns import arrow_schema, ema_columns
 from impressions.compiled.sums import Sums
 from impressions.core.decay import Int
 from impressions.core.errors import CorruptData

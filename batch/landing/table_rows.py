@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from batch.lake.arrow_columns import micros, optional, shared, table_of
-from batch.lake.tables import RAW_COLUMNS, REJECTED_COLUMNS
+from batch.lake.columns import RAW_COLUMNS, REJECTED_COLUMNS
 from impressions.core.event import Reason
 from impressions.core.spec import Spec
 from impressions.formats.flush_framing import whole_bytes

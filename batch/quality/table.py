@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from batch.lake import snapshots, tables
+from batch.lake.columns import QUALITY_COLUMNS, arrow_schema
 from batch.lake.conflict import retried
 from batch.lake.data_file_rows import rows_of
 from batch.lake.data_file_writer import target_of, write
 from batch.lake.data_files import live_files
-from batch.lake.tables import QUALITY, QUALITY_COLUMNS, arrow_schema
+from batch.lake.tables import QUALITY
 from batch.quality.acceptance import Acceptance, acceptances
 from batch.quality.day_rows import DayRow
 from batch.quality.findings import EPOCH, day_name

@@ -27,7 +27,10 @@ Records of the source topic as columns:
 A flush of the stream:
 
     blocks             a batch onto encoded blocks, and the blocks that change
-    block_kernels      the compiled form of speed/applying/apply.py
+    part_kernels       flushes dealt out to the parts of their slots
+    block_kernels      the parts that change, encoded
+    column_kernels     whole columns of impressions, read and written
+    little_endian      numbers of a fixed width in bytes
 
 Impressions of a year as rows of a generation:
 
@@ -41,6 +44,7 @@ Blocks of a store that is checked:
     sound_blocks       whether a profile block is one, all checks of its decoder
     sound_kernel       the compiled form
 
+    loading            compiled modules brought in, or none where they cannot be had
     cache              where compiled code is kept, and when it is compiled again
 
 Nothing here is a definition: formats and core define, and tests hold both equal

@@ -11,7 +11,7 @@ from importlib import import_module
 from multiprocessing import get_context
 
 from impressions.compiled import blocks, cache, flushes, profiles, shifts, sound_blocks, sums
-from impressions.core.spec import Spec
+from impressions.compiled.loading import announce, can_compile
 from impressions.terminal import log
 
 _KERNELS = {
@@ -19,14 +19,14 @@ _KERNELS = {
     "block_kernels": "merge", "flush_kernels": "fill", "sum_kernels": "sums",
     "sound_kernel": "is_sound",
 }  # fmt: skip
-"""Module -> a function that is kept of it; the slowest first."""
+"""Module -> a function that is kept of it; the slowest first. A module brings those it imports."""
 
 
 def main() -> None:
     log.configure()
     missing = [module for module, function in _KERNELS.items() if not cache.is_filled(function)]
-    if missing and profiles.can_compile():
-        log.info("compiling", what="all, once on this machine", to=cache.directory())
+    if missing and can_compile():
+        announce("all")
         with ProcessPoolExecutor(2, get_context("spawn")) as pool:
             # What fails here fails again below, and is said there.
             wait([pool.submit(import_module, f"{__package__}.{module}") for module in missing])
@@ -35,8 +35,7 @@ def main() -> None:
     blocks.kernels()
     sums.kernel()
     shifts.kernel()
-    if profiles.can_compile():
-        sound_blocks.compiled(Spec())
+    sound_blocks.kernel()
 
 
 if __name__ == "__main__":

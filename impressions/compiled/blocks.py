@@ -9,24 +9,28 @@ Nearly always it is: it begins in this batch. If not, they are dealt out again.
 from __future__ import annotations
 
 import functools
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
 from itertools import chain, pairwise
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from impressions.compiled import cache
+from impressions.compiled.loading import loaded
 from impressions.core.decay import Float, Int
 from impressions.core.spec import Spec
 from impressions.formats import delta_block, impression_columns
-from impressions.terminal import log
 
 Chain = tuple[bytes, ...]
 """A slot's blocks in order of their parts, full ones first; b"" is known to be absent."""
+
+
+class Kernels(NamedTuple):
+    """The compiled functions: modules, for numba is imported only where it is used."""
+
+    parts: Any
+    blocks: Any
 
 
 class HeldBlocks(Protocol):
@@ -93,22 +97,14 @@ class Outcome:
 
 
 @functools.cache
-def kernels() -> Any | None:
+def kernels() -> Kernels | None:
     """The compiled functions; compiles if this machine never did. None where they cannot be had."""
-    if sys.byteorder != "little" or find_spec("numba") is None:
-        return None
-    try:
-        if not cache.is_filled("route"):
-            log.info("compiling", what="flushes, once on this machine", to=cache.directory())
-        from impressions.compiled import block_kernels
-    except Exception as error:  # numba is large, and may fail in ways of its own
-        log.warning("not-compiled", what="the flushes of the stream", because=error)
-        return None
-    return block_kernels
+    found = loaded("flushes", {"part_kernels": "route", "block_kernels": "merge"})
+    return Kernels(*found) if found else None
 
 
 def apply(
-    compiled: Any, of: Judged, held: HeldBlocks, epoch: int, bounds: Sequence[int], spec: Spec
+    compiled: Kernels, of: Judged, held: HeldBlocks, epoch: int, bounds: Sequence[int], spec: Spec
 ) -> Outcome:
     """See apply.py.
 
@@ -119,24 +115,25 @@ def apply(
     flushes = len(of.profile_id)
     slot_of = np.empty(flushes, np.int64)
     profiles, starts_ms, before = np.empty((3, 2 * flushes), np.int64)
-    count = compiled.slots(
+    parting = compiled.parts
+    count = parting.slots(
         of.profile_id, of.slot_ms, of.valid, spec.slot_ms, slot_of, profiles, starts_ms, before
     )
     slots = _keys(profiles[:count], starts_ms[:count])
-    dealing = _Dealing(compiled, of, slot_of, before[:count], epoch, np.array(bounds, np.int64))
+    dealing = _Dealing(parting, of, slot_of, before[:count], epoch, np.array(bounds, np.int64))
     data, begins, parts = dealing.of(held, slots, held.chains(slots))
-    changed = np.flatnonzero(parts[:, compiled.CHANGED])
-    weights = parts[changed, compiled.WEIGHT]
+    changed = np.flatnonzero(parts[:, parting.CHANGED])
+    weights = parts[changed, parting.WEIGHT]
     columns = 2 + len(of.added)
     room = len(changed) * (delta_block.HEADER_BYTES + columns) + 8 * columns * weights.sum()
     out, ends = np.empty(room, np.uint8), np.empty(len(changed), np.int64)
-    compiled.merge(
+    compiled.blocks.merge(
         data, begins, parts, changed, starts_ms, dealing.outcome, dealing.part_of, of.flush_id,
         of.flush, of.reason, of.items, of.event_ms, of.added,
         np.array(impression_columns.is_whole(spec)),
         np.frombuffer(delta_block.common(spec, delta_block.VERSION), np.uint8), epoch, out, ends,
     )  # fmt: skip
-    numbers, slot = parts[changed, compiled.NUMBER], parts[changed, compiled.SLOT]
+    numbers, slot = parts[changed, parting.NUMBER], parts[changed, parting.SLOT]
     is_full = weights >= np.minimum(bounds[0] + bounds[1] * numbers, bounds[2])
     encoded, at = out[: ends[-1] if len(ends) else 0].tobytes(), [0, *ends.tolist()]
     return Outcome(
@@ -156,10 +153,8 @@ class _Dealing:
         outcome, part_of: (m,) see `route`.
     """
 
-    def __init__(
-        self, compiled: Any, of: Judged, slot_of: Int, before: Int, epoch: int, bounds: Int
-    ):
-        self._compiled, self._of, self._slot_of, self._before = compiled, of, slot_of, before
+    def __init__(self, kernel: Any, of: Judged, slot_of: Int, before: Int, epoch: int, bounds: Int):
+        self._kernel, self._of, self._slot_of, self._before = kernel, of, slot_of, before
         self._epoch, self._bounds = epoch, bounds
         self.outcome = np.empty(len(slot_of), np.uint8)
         self.part_of = np.empty(len(slot_of), np.int64)
@@ -171,7 +166,7 @@ class _Dealing:
         while True:
             given = np.fromiter(map(len, chains), np.int64, len(chains))
             data, begins, parts = self._routed(chains, given)
-            slot, number = parts[:, self._compiled.SLOT], parts[:, self._compiled.NUMBER]
+            slot, number = parts[:, self._kernel.SLOT], parts[:, self._kernel.NUMBER]
             taken = np.flatnonzero(number >= given[slot]).tolist()
             if not taken:
                 return data, begins, parts
@@ -187,8 +182,8 @@ class _Dealing:
         begins, firsts = _bounds(np.fromiter(map(len, blocks), np.int64)), _bounds(given)
         data = np.frombuffer(b"".join(blocks) or b"\0", np.uint8)
         size = len(blocks) + len(chains) + len(self._slot_of)
-        parts, of = np.empty((size, self._compiled.FIELDS), np.int64), self._of
-        count = self._compiled.route(
+        parts, of = np.empty((size, self._kernel.FIELDS), np.int64), self._of
+        count = self._kernel.route(
             data, begins, firsts, self._before, self._slot_of, of.offset, of.flush_id, of.valid,
             self._epoch, self._bounds, self.outcome, self.part_of, parts,
         )  # fmt: skip
@@ -197,8 +192,8 @@ class _Dealing:
     def counts(self) -> tuple[int, int, int]:
         """Impressions that were applied, duplicates and replayed."""
         by = np.bincount(self.outcome, self._of.valid, 5).astype(np.int64).tolist()
-        c = self._compiled
-        return by[c.APPLIED], by[c.NOTED] + by[c.KNOWN], by[c.REPLAYED]
+        k = self._kernel
+        return by[k.APPLIED], by[k.NOTED] + by[k.KNOWN], by[k.REPLAYED]
 
 
 def _bounds(sizes: Int) -> Int:

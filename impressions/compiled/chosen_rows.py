@@ -1,7 +1,8 @@
 """Which rows of a profile's parts are asked for, and which row of the answer each belongs to.
 
 In: a `Stored` that was described, titles and locations. Out: the names of the answer's rows, items
-or titles, ascending; and a `Chosen`. Items are walked here, so here their order is checked.
+or titles, ascending; and a `Chosen`. Items are walked here, so here their order is checked. The two
+walks are written out: numba keeps no code in its cache that is given a function.
 """
 
 from __future__ import annotations
@@ -69,32 +70,17 @@ def keep(order, groups, chosen):  # type: ignore[no-untyped-def]
     return Chosen(bounds, rows[:at], slots[:at])
 
 
-# ---- of some titles, by title
+# ---- the items of a part
 
 
 @compiled
-def _of_titles(stored, first_tail_row, titles, locations, any_location):  # type: ignore[no-untyped-def]
-    """Each row's title is looked up, and its number is the slot."""
-    total = stored.about[:, ROWS].sum()
-    rows, slots = np.empty(total, np.uint32), np.empty(total, np.uint32)
-    bounds = np.zeros(len(stored.about) + 1, np.int64)
-    table, numbers, shift = numbered(titles)
-    near, near_shift = near_of(titles)
-    at = 0
-    for p in range(len(stored.about)):
-        n = stored.about[p, ROWS]
-        if n:
-            items = integers(part_of(stored, p), stored.where[p, 0, 0], n, stored.where[p, 0, 1])
-            if not ascend(items, _step(stored, p)):
-                bounds[0] = BAD
-                return np.empty(0, np.int64), Chosen(bounds, rows, slots)
-            at = _numbered_in(
-                items, first_tail_row if p == 1 else 0, near, near_shift, table, numbers, shift,
-                any_location, locations, rows, slots, at,
-            )  # fmt: skip
-        bounds[p + 1] = at
-    chosen = Chosen(bounds, rows[:at], slots[:at])
-    return _present_only(titles, chosen.slots), chosen
+def items_of(stored, p):  # type: ignore[no-untyped-def]
+    """(n,) items of part p, and whether they are in order."""
+    n = stored.about[p, ROWS]
+    if not n:
+        return np.empty(0, np.int64), True
+    items = integers(part_of(stored, p), stored.where[p, 0, 0], n, stored.where[p, 0, 1])
+    return items, _ascend(items, _step(stored, p))
 
 
 @compiled
@@ -103,6 +89,43 @@ def _step(stored, p):  # type: ignore[no-untyped-def]
     if p == 1:
         return np.int64(-1)
     return np.int64(0 if stored.about[p, KIND] == SINGLE else 1)
+
+
+@compiled
+def _ascend(items, step):  # type: ignore[no-untyped-def]
+    """Whether they are in order, by a step of 0 or 1 at least; with -1 they always are. None is
+    looked at alone, so many are at the same time."""
+    if step < 0 or not len(items):
+        return True
+    wrong, equal = np.int64(items[0] < 0), 1 - step
+    for i in range(1, len(items)):
+        wrong += items[i] <= items[i - 1] - equal
+    return wrong == 0
+
+
+# ---- of some titles, by title
+
+
+@compiled
+def _of_titles(stored, first_tail_row, titles, locations, any_location):  # type: ignore[no-untyped-def]
+    """Each row's title is looked up, and its number is the slot."""
+    total = stored.about[:, ROWS].sum()
+    rows, slots = np.empty(total, np.uint32), np.empty(total, np.uint32)
+    table, numbers, shift = numbered(titles)
+    near, near_shift = near_of(titles)
+    bounds, at = np.zeros(len(stored.about) + 1, np.int64), 0
+    for p in range(len(stored.about)):
+        items, in_order = items_of(stored, p)
+        if not in_order:
+            bounds[0] = BAD
+            return np.empty(0, np.int64), Chosen(bounds, rows, slots)
+        at = _numbered_in(
+            items, first_tail_row if p == 1 else 0, near, near_shift, table, numbers, shift,
+            any_location, locations, rows, slots, at,
+        )  # fmt: skip
+        bounds[p + 1] = at
+    chosen = Chosen(bounds, rows[:at], slots[:at])
+    return _present_only(titles, chosen.slots), chosen
 
 
 @compiled
@@ -152,38 +175,23 @@ def _of_keys(stored, first_tail_row, titles, any_title, locations, any_location,
     """Keys of the chosen rows are put in order; equal ones share a slot."""
     total = stored.about[:, ROWS].sum()
     keys, rows = np.empty(total, np.int64), np.empty(total, np.uint32)
-    bounds = np.zeros(len(stored.about) + 1, np.int64)
     table, shift = wanted_of(titles)
-    at = 0
+    bounds, at = np.zeros(len(stored.about) + 1, np.int64), 0
     for p in range(len(stored.about)):
-        n = stored.about[p, ROWS]
-        if n:
-            items = integers(part_of(stored, p), stored.where[p, 0, 0], n, stored.where[p, 0, 1])
-            if not ascend(items, _step(stored, p)):
-                bounds[0] = BAD
-                return keys, Chosen(bounds, rows, rows)
-            at = _take(
-                items, first_tail_row if p == 1 else 0, table, shift, any_title,
-                locations, any_location, by_title, keys, rows, at,
-            )  # fmt: skip
+        items, in_order = items_of(stored, p)
+        if not in_order:
+            bounds[0] = BAD
+            return keys, Chosen(bounds, rows, rows)
+        at = _take(
+            items, first_tail_row if p == 1 else 0, table, shift, any_title,
+            locations, any_location, by_title, keys, rows, at,
+        )  # fmt: skip
         bounds[p + 1] = at
     small = keys[bounds[1] : at]
     names, of_body, of_small = slots_of(keys[: bounds[1]], small, order_of(small))
     slots = np.empty(at, np.uint32)
     slots[: bounds[1]], slots[bounds[1] :] = of_body, of_small
     return names, Chosen(bounds, rows[:at], slots)
-
-
-@compiled
-def ascend(items, step):  # type: ignore[no-untyped-def]
-    """Whether they are in order, by a step of 0 or 1 at least; with -1 they always are. None is
-    looked at alone, so many are at the same time."""
-    if step < 0 or not len(items):
-        return True
-    wrong, equal = np.int64(items[0] < 0), 1 - step
-    for i in range(1, len(items)):
-        wrong += items[i] <= items[i - 1] - equal
-    return wrong == 0
 
 
 @compiled

@@ -10,8 +10,7 @@ The usual form is what every protobuf library writes: fields with tags of one by
 and in one piece, bools of one byte, texts of ASCII. A log in any other form, or wrong, is `ODD`:
 the caller has it rewritten by the public class, or refused.
 
-Bytes are looked up by unsigned numbers: a signed one would be asked each time whether it is
-negative, which costs more than the byte.
+Bytes are looked up by unsigned numbers; little_endian.py says why.
 """
 
 from __future__ import annotations
@@ -22,6 +21,7 @@ import numpy as np
 from numba import types
 
 from impressions.compiled.cache import kept
+from impressions.compiled.little_endian import load
 from impressions.compiled.table import BYTES, compiled
 from impressions.core.event import Reason
 from impressions.formats import flush_framing
@@ -53,25 +53,6 @@ _SCAN_AGAIN = types.void(BYTES, _INTS, _PLACES, _PLACES, _IDS)
 _FILL = types.void(
     BYTES, _PLACES, *[_INTS] * 5, types.boolean[::1], types.float64[::1]
 )  # fmt: skip
-
-
-@compiled
-def _number(data, at, width):  # type: ignore[no-untyped-def]
-    """Little-endian; one load, as the compiler sees."""
-    number = np.uint64(0)
-    for i in range(width):
-        number |= np.uint64(data[np.uint64(at + i)]) << np.uint64(8 * i)
-    return np.int64(number)
-
-
-@compiled
-def _int64(data, at):  # type: ignore[no-untyped-def]
-    return _number(data, at, 8)
-
-
-@compiled
-def _uint32(data, at):  # type: ignore[no-untyped-def]
-    return _number(data, at, 4)
 
 
 @compiled
@@ -211,7 +192,7 @@ def _log(data, at, end, is_utf8, places, ids, row, counts):  # type: ignore[no-u
         if tag == 0x09:
             if at + 8 > end:
                 return ODD
-            log_id = _int64(data, at)
+            log_id = load(data, at, 8)
             at += 8
             continue
         if tag == 0x10:
@@ -314,7 +295,7 @@ def scan_again(data, ends, odd, places, ids):  # type: ignore[no-untyped-def]
 def _fill_uint32(data, start, n, out, to):  # type: ignore[no-untyped-def]
     """A column of uint32; one that is not given is -1."""
     for k in range(n):
-        out[to + k] = _uint32(data, start + 4 * k) if start else -1
+        out[to + k] = load(data, start + 4 * k, 4) if start else -1
 
 
 @kept(_FILL)
@@ -327,9 +308,9 @@ def fill(  # type: ignore[no-untyped-def]
         n, played_at = places[i, COUNT], places[i, PLAYED]
         titles, times, dwells = places[i, TITLES], places[i, TIMES], places[i, DWELL]
         for k in range(n):
-            title_id[to + k] = _int64(data, titles + 8 * k)
-            event_ms[to + k] = _int64(data, times + 8 * k)
-            dwell_bits[to + k] = _int64(data, dwells + 8 * k)
+            title_id[to + k] = load(data, titles + 8 * k, 8)
+            event_ms[to + k] = load(data, times + 8 * k, 8)
+            dwell_bits[to + k] = load(data, dwells + 8 * k, 8)
             played[to + k] = data[np.uint64(played_at + k)] != 0
         _fill_uint32(data, places[i, LOCATIONS], n, location, to)
         _fill_uint32(data, places[i, ROWS], n, row, to)

@@ -13,15 +13,13 @@ slower, and the same.
 from __future__ import annotations
 
 import functools
-import sys
 from collections.abc import Callable, Sequence
-from importlib.util import find_spec
 from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from impressions.compiled import cache
+from impressions.compiled.loading import loaded
 from impressions.core.decay import Int
 from impressions.core.event import Reason
 from impressions.formats.device_flushes import (
@@ -33,7 +31,6 @@ from impressions.formats.device_flushes import (
     rewritten,
 )
 from impressions.formats.flush_framing import MAX_VALUE_BYTES, is_too_large
-from impressions.terminal import log
 
 Read = Callable[[Sequence[bytes | None]], Columns]
 Places = NDArray[np.int32]
@@ -46,24 +43,8 @@ _FIRST_ODD, _ODD_AT_ONCE = 64, 4_096
 @functools.cache
 def reader() -> Read:
     """The fastest way there is here; compiles if this machine never did."""
-    if sys.byteorder != "little" or find_spec("numba") is None:
-        return read_plain
-    try:
-        prepare()
-        from impressions.compiled import flush_kernels
-    except Exception as error:  # numba is large, and may fail in ways of its own
-        log.warning("not-compiled", what="the reader of records", because=error)
-        return read_plain
-    return functools.partial(read, flush_kernels)
-
-
-def prepare() -> None:
-    """Compile now what this machine has never compiled, and say so: it takes some seconds."""
-    if not cache.is_filled("fill"):
-        log.info("compiling", what="reading, once on this machine", to=cache.directory())
-    from impressions.compiled import flush_kernels
-
-    assert flush_kernels
+    found = loaded("reading", {"flush_kernels": "fill"})
+    return functools.partial(read, *found) if found else read_plain
 
 
 def read(kernels: Any, values: Sequence[bytes | None]) -> Columns:

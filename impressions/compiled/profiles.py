@@ -8,14 +8,13 @@ that it refuses are read again by the definition, whose error says what was foun
 from __future__ import annotations
 
 import functools
-import sys
 from collections.abc import Sequence
-from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 
 from impressions.compiled import cache
+from impressions.compiled.loading import announce, can_compile
 from impressions.compiled.of_spec import constants_of
 from impressions.core import window
 from impressions.core.decay import Int
@@ -24,7 +23,6 @@ from impressions.core.merge import EVERYTHING, Selection, check_query_time
 from impressions.core.rows import Rows
 from impressions.core.spec import ITEM_LOCATION_BITS, Spec
 from impressions.formats.stored_profile import MergeStored, merge_plain
-from impressions.terminal import log
 
 _NO_CUTOVER_MS = -(2**63)
 _NONE = np.empty(0, np.uint8)
@@ -40,11 +38,6 @@ def merge_stored(spec: Spec, *, compiled: bool = True) -> MergeStored:
     merge = Compiled(spec)
     merge.warm()
     return merge
-
-
-def can_compile() -> bool:
-    """Whether this platform has what compiled reads need."""
-    return sys.byteorder == "little" and find_spec("numba") is not None
 
 
 def can_answer(spec: Spec) -> bool:
@@ -63,7 +56,7 @@ def prepare() -> None:
     For a caller that is about to start several processes, which would each do it.
     """
     if can_compile() and not all(map(cache.is_filled, ("merge_bytes", "parse", "answer"))):
-        log.info("compiling", what="reads, once on this machine", to=cache.directory())
+        announce("reads")
         from impressions.compiled import answer  # noqa: F401  compiled when it is imported
 
         Compiled(Spec()).warm()

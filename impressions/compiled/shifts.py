@@ -10,21 +10,18 @@ Nothing is guessed: where the result would not be that from scratch, `Unfit` say
 from __future__ import annotations
 
 import functools
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 
-from impressions.compiled import cache
+from impressions.compiled.loading import loaded
 from impressions.compiled.sums import Impressions, Sums, added_columns, weighing
 from impressions.core import window
 from impressions.core.decay import Float, Int
 from impressions.core.errors import CorruptData
 from impressions.core.spec import DAY_MS, Adds, Spec
-from impressions.terminal import log
 
 UNITS = 1_000_000
 """A total that is no whole number is changed in units: seconds in microseconds."""
@@ -71,16 +68,8 @@ class Old:
 @functools.cache
 def kernel() -> Any | None:
     """The compiled function; compiles if this machine never did. None where it cannot be had."""
-    if sys.byteorder != "little" or find_spec("numba") is None:
-        return None
-    try:
-        if not cache.is_filled("shifted"):
-            log.info("compiling", what="shifts, once on this machine", to=cache.directory())
-        from impressions.compiled import shift_kernels
-    except Exception as error:  # numba is large, and may fail in ways of its own
-        log.warning("not-compiled", what="the incremental form of compact", because=error)
-        return None
-    return shift_kernels.shifted
+    found = loaded("shifts", {"shift_kernels": "shifted"})
+    return found[0].shifted if found else None
 
 
 def shifted_by(

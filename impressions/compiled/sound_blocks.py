@@ -7,13 +7,15 @@ generation. The definition is `profile_block.decode`; tests hold both equal
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
 from impressions.compiled import cache
+from impressions.compiled.loading import can_compile, loaded
 from impressions.compiled.of_spec import constants_of
-from impressions.compiled.profiles import can_compile
 from impressions.core.errors import CorruptData
 from impressions.core.spec import Spec
 from impressions.formats import profile_block
@@ -27,10 +29,10 @@ _FEW, _FEW_UNCOMPILED = 2_000, 50_000
 
 def is_sound(spec: Spec, blocks: int) -> IsSound:
     """A function for so many blocks of this spec."""
-    if can_compile() and blocks >= _FEW:
+    if blocks >= _FEW and can_compile():
         least = _FEW if cache.is_filled("is_sound") else _FEW_UNCOMPILED
-        if blocks >= least:
-            return compiled(spec)
+        if blocks >= least and (compiled := kernel()) is not None:
+            return by(compiled, spec)
     return lambda data, cutover_ms: decodes(data, cutover_ms, spec)
 
 
@@ -42,11 +44,16 @@ def decodes(data: bytes, cutover_ms: int, spec: Spec) -> bool:
         return False
 
 
-def compiled(spec: Spec) -> IsSound:
+def by(compiled: Any, spec: Spec) -> IsSound:
     """The compiled form."""
-    from impressions.compiled import sound_kernel
-
-    kernel, constants = sound_kernel.is_sound, constants_of(spec)
+    constants = constants_of(spec)
     return lambda data, cutover_ms: bool(
-        kernel(np.frombuffer(data, np.uint8), cutover_ms, *constants)
+        compiled(np.frombuffer(data, np.uint8), cutover_ms, *constants)
     )
+
+
+@functools.cache
+def kernel() -> Any | None:
+    """The compiled function; compiles if this machine never did. None where it cannot be had."""
+    found = loaded("checks of blocks", {"sound_kernel": "is_sound"})
+    return found[0].is_sound if found else None

@@ -7,9 +7,9 @@ import numpy as np
 from numba import types
 
 from impressions.compiled.cache import kept
-from impressions.compiled.chosen_rows import ascend
-from impressions.compiled.stored_parts import ROWS, OfSpec, describe, opened
-from impressions.compiled.table import BAD, BYTES, integers
+from impressions.compiled.chosen_rows import items_of
+from impressions.compiled.stored_parts import OfSpec, describe, opened
+from impressions.compiled.table import BAD, BYTES
 
 _INTS, _FLAGS = types.int64[::1], types.boolean[::1]
 
@@ -23,5 +23,4 @@ def is_sound(block, cutover_ms, half_lives_ms, rooted, integral, whole, adds, li
     spec = OfSpec(half_lives_ms, rooted, integral, whole, adds, limits)
     if not len(block) or describe(stored, times, spec) == BAD:
         return False
-    items = integers(block, stored.where[0, 0, 0], stored.about[0, ROWS], stored.where[0, 0, 1])
-    return ascend(items, np.int64(1))
+    return items_of(stored, 0)[1]

@@ -16,6 +16,7 @@ import numpy as np
 from impressions.compiled.table import BAD, compiled, impression_places, places
 from impressions.formats import delta_block, profile_block
 from impressions.formats.columns import F32, F64
+from impressions.formats.delta_block import LOGS_AT, NEWEST_AT, ROWS_AT, SLOT_AT
 
 _P_HEADER, _P_VERSION = profile_block.HEADER_BYTES, profile_block.VERSION
 _D_HEADER, _D_VERSION = delta_block.HEADER_BYTES, delta_block.VERSION
@@ -138,8 +139,8 @@ def _delta(data, spec, where, about):  # type: ignore[no-untyped-def]
     """Places of a delta block; False if it is none."""
     if len(data) < _D_HEADER or not _is_ours(data, _KIND_D, spec):
         return False
-    slot, newest = _int64(data, 8), _int64(data, 16)
-    n, logs = np.int64(_uint32(data, 36)), np.int64(_uint32(data, 40))
+    slot, newest = _int64(data, SLOT_AT), _int64(data, NEWEST_AT)
+    n, logs = np.int64(_uint32(data, ROWS_AT)), np.int64(_uint32(data, LOGS_AT))
     if slot % spec.limits[0] or not _are_times(slot, newest, spec.limits):
         return False
     start = _D_HEADER + 8 * logs

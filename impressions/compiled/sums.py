@@ -9,20 +9,17 @@ from __future__ import annotations
 
 import functools
 import math
-import sys
 from dataclasses import dataclass
-from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from impressions.compiled import cache
+from impressions.compiled.loading import loaded
 from impressions.core import window
 from impressions.core.decay import Float, Int
 from impressions.core.errors import CorruptData
 from impressions.core.spec import DAY_MS, Adds, Spec
-from impressions.terminal import log
 
 _MAX_POWER = 8
 """Keeps the error of a weight within 8 times that of exp."""
@@ -65,16 +62,8 @@ class Sums:
 @functools.cache
 def kernel() -> Any | None:
     """The compiled function; compiles if this machine never did. None where it cannot be had."""
-    if sys.byteorder != "little" or find_spec("numba") is None:
-        return None
-    try:
-        if not cache.is_filled("sums"):
-            log.info("compiling", what="sums, once on this machine", to=cache.directory())
-        from impressions.compiled import sum_kernels
-    except Exception as error:  # numba is large, and may fail in ways of its own
-        log.warning("not-compiled", what="the sums of compact", because=error)
-        return None
-    return sum_kernels.sums
+    found = loaded("sums", {"sum_kernels": "sums"})
+    return found[0].sums if found else None
 
 
 def sums_of(compiled: Any, of: Impressions, cutover_ms: int, spec: Spec) -> Sums:

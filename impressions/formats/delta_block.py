@@ -42,6 +42,8 @@ _KIND = ord("D")
 _COMMON, _OWN = struct.Struct("<BBBBI"), struct.Struct("<qqIqII")
 """The header: what is the same in every block of a spec, and what is not."""
 HEADER_BYTES = _COMMON.size + _OWN.size
+SLOT_AT, NEWEST_AT, EPOCH_AT, OFFSET_AT, ROWS_AT, LOGS_AT = 8, 16, 24, 28, 36, 40
+"""Where the fields of `_OWN` begin in a block, for compiled code."""
 _OTHER_TOPIC = (
     "each spec and each format has a delta topic of its own: another kafka.deltas_topic and "
     "speed.group, then impressions topics create"

@@ -10,9 +10,9 @@ from impressions.clock import now_ms
 from impressions.process.registry import running
 from tests.broker import stream_settings
 from tests.deltas.support import Publisher
+from tests.serving.live.test_processes import samples
 from tests.serving.process import Process, end
 from tests.serving.support import install, until
-from tests.serving.test_live_processes import samples
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 

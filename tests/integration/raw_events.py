@@ -6,6 +6,7 @@
 
 import random
 from collections.abc import Iterable
+from dataclasses import replace
 from itertools import groupby
 from operator import itemgetter
 from unittest.mock import patch
@@ -13,7 +14,8 @@ from unittest.mock import patch
 import pyarrow as pa
 from pyiceberg.table import Table
 
-from batch.lake import snapshots, tables
+from batch.lake import layout, snapshots, tables
+from batch.lake.columns import RAW_COLUMNS, arrow_schema, ema_columns
 from batch.lake.data_file_rows import rows_of
 from batch.lake.data_file_writer import target_of, write
 from batch.lake.data_files import live_files
@@ -126,7 +128,7 @@ def write_closed(
                 "shard": shard_of(profile, settings.partitions),
             }
         )  # fmt: skip
-    target, schema = target_of(raw), tables.arrow_schema(tables.RAW_COLUMNS)
+    target, schema = target_of(raw), arrow_schema(RAW_COLUMNS)
     files = []
     for slot, found in sorted(slots.items()):
         found.sort(key=itemgetter(*KEYS))
@@ -138,15 +140,19 @@ def write_closed(
 
 def made_by_an_earlier_version(settings: Settings) -> list[Table]:
     """Raw with a partition per slot and shard, made on first use."""
-    layout = (("ingest_slot", "shard"), ("profile_id", "title_id", "event_time"))
-    with patch.dict(tables._LAYOUT, {tables.RAW: layout}):
+    old = replace(
+        layout.RAW,
+        partition=("ingest_slot", "shard"),
+        order=("profile_id", "title_id", "event_time"),
+    )
+    with patch.dict(tables._LAYOUTS, {tables.RAW: old}):
         return tables.create_if_missing(settings, tables.RAW)
 
 
 def ema_rows(lake: Lake, version: str = "main") -> dict:
     """The aggregate table in the form of naive.answers, the tail days of a key added up."""
     spec, ema = lake.settings.spec, tables.find(lake.settings, tables.EMA)
-    columns = list(tables.ema_columns(spec))
+    columns = list(ema_columns(spec))
     read = [
         row
         for file in live_files(ema, snapshots.refs(ema)[version])

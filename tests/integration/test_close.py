@@ -14,6 +14,7 @@ from pyspark.sql import functions as F
 from batch.close import command
 from batch.closing import rewrite
 from batch.lake import snapshots, tables
+from batch.lake.columns import RAW_COLUMNS
 from batch.lake.slot_states import SlotState, slot_states
 from impressions.core.errors import NotReady
 from impressions.core.shard import shard_of
@@ -70,11 +71,11 @@ def append(lake: Lake, some: list[Log], valid_through_ms: int, offset: int = 0) 
         "source": F.lit("kafka"),
     }
     df = lake.spark.createDataFrame(rows, columns).withColumns(made)
-    for name, type_ in tables.RAW_COLUMNS.items():
+    for name, type_ in RAW_COLUMNS.items():
         if name not in df.columns:
             df = df.withColumn(name, F.lit(None).cast(type_))
     properties = {snapshots.VALID_THROUGH: str(valid_through_ms)}
-    ordered = df.select(*tables.RAW_COLUMNS)
+    ordered = df.select(*RAW_COLUMNS)
     writer(ordered, RAW, properties).append()
 
 

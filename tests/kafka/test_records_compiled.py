@@ -11,6 +11,7 @@ from google.protobuf.message import DecodeError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from impressions.compiled import loading
 from impressions.compiled.flushes import reader
 from impressions.formats.device_flushes import Columns, Unreadable, read_plain
 from impressions.formats.flush_framing import log_ranges, record_of
@@ -125,6 +126,7 @@ def test_there_is_a_compiled_reader_here():
     assert reader() is not read_plain
 
 
+@pytest.mark.slow
 @settings(QUIET, max_examples=scaled(400, 5_000))
 @given(st.lists(values(), max_size=4))
 def test_the_compiled_columns_are_the_plain_ones(drawn):
@@ -199,9 +201,7 @@ def test_unreadable_flushes_and_records_come_in_order():
 
 def test_without_numba_it_is_the_plain_one(monkeypatch):
     """Slower, and the same."""
-    import impressions.compiled.flushes as module
-
-    monkeypatch.setattr(module, "find_spec", lambda _: None)
+    monkeypatch.setattr(loading, "find_spec", lambda _: None)
     assert reader.__wrapped__() is read_plain
     batch = decode([record(log())], np.array([INGEST_MS]), 0, 1, SPEC, compiled=False)
     assert batch.title_id.tolist() == GOOD["title_ids"]
@@ -209,10 +209,9 @@ def test_without_numba_it_is_the_plain_one(monkeypatch):
 
 def test_where_nothing_can_be_compiled_it_is_the_plain_one(monkeypatch):
     """Whatever numba raises there."""
-    import impressions.compiled.flushes as module
 
-    def fail():
+    def fail(name):
         raise RuntimeError("no locator available")
 
-    monkeypatch.setattr(module, "prepare", fail)
+    monkeypatch.setattr(loading, "import_module", fail)
     assert reader.__wrapped__() is read_plain

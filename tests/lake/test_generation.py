@@ -20,6 +20,7 @@ from batch.exporting import profile_packing, sst_files
 from batch.exporting.job import Exporting
 from batch.jobs.tasks import Runner
 from batch.lake import snapshots, tables
+from batch.lake.columns import ema_columns
 from batch.lake.data_file_rows import rows_of
 from batch.lake.data_file_writer import Files
 from batch.lake.data_files import live_files
@@ -89,7 +90,7 @@ def run(lake: Any, *, exports: bool = False, width: int = 2, cutover_ms: int = C
 def rows(lake: Any) -> list[tuple[Any, ...]]:
     """All rows of the published generation, every bit of them."""
     ema = tables.require(lake.settings, tables.EMA, hint="")
-    columns = list(tables.ema_columns(lake.settings.spec))
+    columns = list(ema_columns(lake.settings.spec))
     found = [
         tuple(row.values())
         for file in live_files(ema, snapshots.main_id(ema))
@@ -138,10 +139,15 @@ def test_doubles_have_no_dictionary(lake: Any) -> None:
         assert encoded["profile_id"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "cut",
     [
-        pytest.param(lambda patch: patch.setattr(planning, "LEAST_ROWS", 20), id="ranges"),
+        pytest.param(
+            lambda patch: patch.setattr(planning, "LEAST_ROWS", 20),
+            id="ranges",
+            marks=pytest.mark.representative,
+        ),
         pytest.param(lambda patch: patch.setattr(part, "_LEAST_BATCH", 1), id="steps"),
     ],
 )
@@ -213,6 +219,7 @@ def test_the_same_date_with_export_exports_what_is_published(tmp_path: Path) -> 
     assert not run(other, exports=True).changed
 
 
+@pytest.mark.slow
 def test_a_task_that_fails_leaves_no_file_and_no_branch(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from batch.importing import merging, staging
+from batch.closing import ranges
+from batch.importing import staging
 from impressions.settings.model import Settings
 from tests.integration.history import logs, rows_of
 from tests.lake.rows import bring_in, file_of, rows
@@ -34,7 +35,7 @@ def test_rows_that_went_to_disk_and_ranges_of_profiles_change_nothing(
     )
     monkeypatch.setattr(staging, "SHARE", (1 << 31) // 20_000)
     monkeypatch.setattr(staging, "_GROUP_ROWS", 64)
-    monkeypatch.setattr(merging.places, "ROW_BYTES", (1 << 29) // 50)
+    monkeypatch.setattr(ranges, "ROW_BYTES", (1 << 29) // 50)
     small = Settings(home=tmp_path / "small", partitions=2)
     second = bring_in(small, *paths)
     assert len(spilled) > 5

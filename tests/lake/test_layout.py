@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from batch.close import run_close
 from batch.closing import rewrite
-from batch.closing.place import Layout, shares
 from batch.closing.request import Request
+from batch.closing.tasks import Layout, shares
 from batch.compacting import part, planning
 from batch.compacting.incremental.forms import forms_of
 from batch.compacting.job import Compacting
@@ -24,6 +24,7 @@ from batch.compacting.readiness import window_of_main
 from batch.jobs.context import Context
 from batch.jobs.tasks import Runner
 from batch.lake import opened_files, row_groups, snapshots, tables
+from batch.lake.columns import RAW_COLUMNS
 from batch.lake.data_file_rows import Keys, rows_of
 from batch.lake.data_files import ALL_SHARDS, LiveFile, live_files
 from batch.lake.locations import local_path
@@ -70,7 +71,7 @@ def keys_of(file: LiveFile) -> list[tuple[Any, ...]]:
 def content(lake: Any) -> Counter[str]:
     """The rows of raw, whatever files they lie in."""
     raw = tables.require(lake.settings, tables.RAW, hint="")
-    columns = [name for name in tables.RAW_COLUMNS if name != "duplicate"]
+    columns = [name for name in RAW_COLUMNS if name != "duplicate"]
     found: Counter[str] = Counter()
     for file in files(lake):
         for rows in rows_of(file, raw.io, raw.schema(), columns):
@@ -152,7 +153,10 @@ def expected() -> Any:
     return naive.answers(counted(EVENTS), CUTOVER_MS)
 
 
-@pytest.mark.parametrize("layout", ["old", "mixed", "rewritten"])
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "layout", ["old", pytest.param("mixed", marks=pytest.mark.representative), "rewritten"]
+)
 def test_tables_of_every_layout_give_the_same_generation(
     tmp_path: Path, expected: Any, layout: str
 ) -> None:

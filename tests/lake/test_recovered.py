@@ -9,6 +9,7 @@ import pytest
 
 from batch.lake import snapshots, tables
 from batch.lake.arrow_columns import micros, table_of
+from batch.lake.columns import RAW_COLUMNS
 from batch.lake.cursor import Cursor, Landed
 from batch.lake.data_file_writer import target_of, write
 from batch.lake.guarded_commit import commit
@@ -34,7 +35,7 @@ def recovered(settings: Settings, records: list[tuple[int, int]]) -> Landed | No
         found = np.array([r for r in records if 0 <= r[1] - slot_ms < DAY_MS], np.int64)
         n = np.arange(len(found))
         rows = table_of(
-            tables.RAW_COLUMNS, len(found), ingest_slot=micros(0 * n + slot_ms), shard=0,
+            RAW_COLUMNS, len(found), ingest_slot=micros(0 * n + slot_ms), shard=0,
             profile_id=n, title_id=n, event_time=micros(found[:, 1]),
             ingest_time=micros(found[:, 1]), log_offset=found[:, 0], source=START.source,
         )  # fmt: skip

@@ -105,6 +105,7 @@ def test_rows_that_shall_stay_away_do(settings: Settings, tmp_path: Path) -> Non
     assert {row["log_id"] for row in rows(settings)} == set(range(9)) - {4, 5}
 
 
+@pytest.mark.slow
 def test_days_that_have_left_the_window_are_no_loss(settings: Settings, tmp_path: Path) -> None:
     """They may be deleted from raw; the file that brought them is not read again."""
     old = [one_row(batch=n, arrived=START, seen_at=START - n) for n in range(4)]

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from batch.lake import locations, tables
+from batch.lake.columns import RAW_COLUMNS
 from batch.lake.data_file_rows import rows_of
 from batch.lake.data_file_writer import target_of, write
 from batch.lake.data_files import bound
@@ -66,7 +67,7 @@ def test_a_flipped_bit_of_any_page_is_an_error_with_the_files_name(
     bring_in(settings, file_of(tmp_path / "e.parquet", many))
     table = tables.require(settings, tables.RAW, hint="")
     (file,) = files(settings)
-    path, columns = locations.local_path(file.path), list(tables.RAW_COLUMNS)
+    path, columns = locations.local_path(file.path), list(RAW_COLUMNS)
 
     def read() -> pa.Table:
         pieces = list(rows_of(file, table.io, table.schema(), columns))

@@ -21,10 +21,10 @@ import pyarrow.parquet as pq
 
 from batch.lake import snapshots, tables
 from batch.lake.arrow_columns import micros, table_of
+from batch.lake.columns import RAW_COLUMNS
 from batch.lake.cursor import Cursor, Landed, source_of
 from batch.lake.data_file_writer import target_of
 from batch.lake.guarded_commit import commit
-from batch.lake.tables import RAW_COLUMNS
 from batch.landing.part import write_slots
 from batch.reconciling import choosing
 from batch.reconciling import round as rounds
@@ -37,8 +37,8 @@ from impressions.formats.delta_block import key
 from impressions.settings.sections.batch import Land
 from tests.generations import CUTOVER_MS, SPEC
 from tests.serving import support
+from tests.serving.live.written_copy import Copy
 from tests.serving.support import WEEK_2_MS, client_of, install, serving, settings_in, until
-from tests.serving.test_live import Copy
 
 TOPIC_ID = "0123456789abcdef" * 2
 PROFILES = range(1, 11)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from impressions.compiled import profiles
+from impressions.compiled import loading
 from impressions.compiled.profiles import Compiled, merge_stored
 from impressions.core import window
 from impressions.core.errors import ImpressionsError, UsageError
@@ -199,7 +199,7 @@ def test_it_can_be_turned_off():
 
 def test_without_numba_the_plain_form_answers(monkeypatch):
     """A platform without it loses speed and nothing else."""
-    monkeypatch.setattr(profiles, "find_spec", lambda name: None)
+    monkeypatch.setattr(loading, "find_spec", lambda name: None)
     assert merge_stored(SPEC).func is merge_plain
 
 

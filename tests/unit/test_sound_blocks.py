@@ -19,7 +19,7 @@ SPEC = Spec()
 
 @pytest.fixture(scope="module")
 def is_sound():
-    return sound_blocks.compiled(SPEC)
+    return sound_blocks.by(sound_blocks.kernel(), SPEC)
 
 
 def block_of(raw):
