@@ -31,7 +31,7 @@ class SstFile:
         rows: keys, one per profile.   size_bytes: length of the file.
         min_key, max_key: hex of the first and last key.
         sha256: hex, of the file's bytes.   digest: hex, of its (key, value) pairs in order
-        (`content_digest`), equal between attempts whose files differ.
+        (`ContentDigest`), equal between attempts whose files differ.
     """
 
     shard: int
@@ -147,16 +147,8 @@ def check_fits(manifest: Manifest, spec: Spec, partitions: int) -> None:
             )
 
 
-def content_digest(pairs: Iterable[tuple[bytes, bytes]]) -> str:
-    """Hex SHA-256 over (key, value) pairs in order, each part preceded by its length."""
-    digest = ContentDigest()
-    for key, value in pairs:
-        digest.add(key, value)
-    return digest.hexdigest()
-
-
 class ContentDigest:
-    """`content_digest`, fed pair by pair."""
+    """SHA-256, in hex, over (key, value) pairs in order, each part preceded by its length."""
 
     def __init__(self) -> None:
         self._hash = hashlib.sha256()

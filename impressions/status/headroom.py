@@ -13,8 +13,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from impressions.clock import monotonic_s
-from impressions.core.errors import ServiceError
 from impressions.settings.model import Settings
 from impressions.status.facts import Lake
 from impressions.status.questions import Absent, Unknown
@@ -26,7 +24,6 @@ _LITTLE = {
     "max_partition_fetch_bytes": 1 << 16,  # a larger record comes all the same
 }
 _TIMEOUT_S = 5.0
-_POLL_S = 0.5
 
 
 @dataclass(frozen=True)
@@ -105,33 +102,17 @@ def headroom(
 def _stamps(settings: Settings, topic: str, wanted: Mapping[int, int]) -> dict[int, int]:
     """The broker's stamp of the first record at or after an offset, by partition; a partition in
     which only Kafka's own records follow is left out."""
-    from confluent_kafka import KafkaError, TopicPartition
+    from confluent_kafka import TopicPartition
 
-    from impressions.kafka.offsets import reader
+    from impressions.kafka.offsets import reader, records_of
 
     found: dict[int, int] = {}
     open_ = set(wanted)
     with reader(settings, **_LITTLE) as consumer:
-        consumer.assign([TopicPartition(topic, p, at) for p, at in wanted.items()])
-        deadline_s = monotonic_s() + _TIMEOUT_S
-        while open_:
-            message = consumer.poll(_POLL_S)
-            if message is None:
-                if monotonic_s() > deadline_s:
-                    raise ServiceError(
-                        f"topic {topic}, partitions {sorted(open_)}: the first record that is not "
-                        f"landed was not sent in {_TIMEOUT_S:g} s",
-                        hint="is the broker well? impressions topics check",
-                        reason="broker",
-                    )
-                continue
+        for message in records_of(consumer, topic, wanted, open_, _TIMEOUT_S):
             p = message.partition()
             if p in open_:
-                error = message.error()
-                if error is None:
-                    found[p] = int(message.timestamp()[1])
-                elif error.code() != KafkaError._PARTITION_EOF:
-                    raise ServiceError(f"topic {topic}: {error.str()}", reason="kafka")
+                found[p] = int(message.timestamp()[1])
                 open_.discard(p)
                 consumer.incremental_unassign([TopicPartition(topic, p)])
     return found

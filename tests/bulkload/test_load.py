@@ -8,12 +8,12 @@ from bulkload.activate import activate
 from bulkload.host import Host as HostDir
 from bulkload.load import load
 from bulkload.rollback import rollback
-from impressions.clock import FixedClock
 from impressions.core.errors import NotReady, Refused, UsageError
 from impressions.core.shard import shard_of
 from impressions.formats.pointer import decode_loaded
 from impressions.rocksdb import generation_store
 from tests.bulkload.world import EVENTS, NEW, NEW_MS, OLD, OLD_MS, PARTITIONS, WEEK_MS
+from tests.fixed_clock import FixedClock
 from tests.generations import blocks_of
 
 

@@ -20,7 +20,6 @@ from bulkload.rollback import rollback
 from bulkload.sync import activate_newest
 from bulkload.verify import verify_host
 from impressions.client import CallFailed, ImpressionsClient
-from impressions.clock import FixedClock
 from impressions.core.errors import NotReady, Refused, ServiceError
 from impressions.formats.generation_paths import MANIFEST, generation_id
 from impressions.formats.pointer import decode_checked
@@ -32,6 +31,7 @@ from impressions.steps.host import STEPS
 from impressions.steps.running import Gone
 from tests.bulkload.world import NEW, NEW_MS, OLD, OLD_MS, WEEK_MS, World
 from tests.faults.conftest import serving_settings
+from tests.fixed_clock import FixedClock
 from tests.generations import CUTOVER_MS
 from tests.serving.support import client_of, serving, until
 

@@ -21,7 +21,6 @@ from pyspark.sql import SparkSession
 from batch.lake import snapshots, tables
 from batch.lake.slot_states import slot_states
 from impressions.cli.week import STEPS
-from impressions.clock import FixedClock
 from impressions.core import merge
 from impressions.core.item import profile_of_key
 from impressions.formats import profile_block
@@ -37,6 +36,7 @@ from impressions.steps.dates import WEEK_MS
 from impressions.steps.running import Gone
 from oracle import naive
 from tests.compare import as_dict, differences
+from tests.fixed_clock import FixedClock
 from tests.integration.conftest import Lake, new_lake
 from tests.integration.history import (
     DAY,

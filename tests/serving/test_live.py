@@ -10,7 +10,6 @@ import pytest
 from impressions.cli.get import _footer
 from impressions.client import CallFailed
 from impressions.client.result import reason_words
-from impressions.clock import FixedClock
 from impressions.core.shard import shard_of
 from impressions.core.spec import DAY_MS
 from impressions.deltas.news import tell_all
@@ -28,6 +27,7 @@ from serving import live_deltas
 from serving.health import BATCH, READY, SPEED
 from tests.compare import differences
 from tests.deltas.support import beat_of, blocks_of
+from tests.fixed_clock import FixedClock
 from tests.generations import CUTOVER_MS, SPEC
 from tests.serving.support import (
     EVENTS,
