@@ -13,7 +13,7 @@ from pathlib import Path
 
 from bulkload import parallel
 from bulkload.copying import copy_verified
-from bulkload.files import free_bytes, local_disk, sync_dir, sync_tree, write_durably
+from bulkload.files import free_bytes, local_disk, sync_tree, write_durably
 from bulkload.load_checks import STORE_OVERHEAD_BYTES
 from bulkload.load_job import LoadJob
 from bulkload.store_check import check_store
@@ -31,6 +31,7 @@ from impressions.formats.manifest import SstFile
 from impressions.formats.pointer import Loaded, encode_loaded
 from impressions.process.descriptors import exhausted
 from impressions.process.failpoint import failpoint
+from impressions.storage.local_files import sync_directory
 from impressions.terminal.console import progress
 
 _MAX_SHOWN = 5
@@ -140,7 +141,7 @@ def _install(job: LoadJob, workdir: Path) -> None:
             home.rename(aside)
             failpoint("half-replaced")
         workdir.rename(home)
-        sync_dir(job.host.paths.generations)
-        sync_dir(job.host.paths.loading)
+        sync_directory(job.host.paths.generations)
+        sync_directory(job.host.paths.loading)
     if aside is not None:
         shutil.rmtree(aside, ignore_errors=True)
