@@ -28,7 +28,7 @@ from impressions.formats.generation_paths import (
     STORE,
 )
 from impressions.formats.manifest import SstFile
-from impressions.formats.pointer import Loaded, encode_loaded
+from impressions.formats.pointer import Loaded
 from impressions.process.descriptors import exhausted
 from impressions.process.failpoint import failpoint
 from impressions.storage.local_files import sync_directory
@@ -128,7 +128,7 @@ def _write_records(job: LoadJob, workdir: Path, clock: Clock) -> None:
     for kept in (ROLLED_BACK, SEAM):  # of the copy that this one replaces
         if (home / kept).is_file():
             write_durably(workdir / kept, (home / kept).read_bytes())
-    write_durably(workdir / LOADED, encode_loaded(loaded))
+    write_durably(workdir / LOADED, loaded.encode())
 
 
 def _install(job: LoadJob, workdir: Path) -> None:

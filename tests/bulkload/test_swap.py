@@ -12,7 +12,7 @@ from bulkload.load import load
 from bulkload.rollback import rollback
 from impressions.core.errors import CorruptData, NotReady, Refused, UsageError
 from impressions.formats.generation_paths import generation_id
-from impressions.formats.pointer import Pointer, decode_pointer
+from impressions.formats.pointer import Pointer
 from tests.bulkload.world import NEW, NEW_MS, OLD, OLD_MS, WEEK_MS
 from tests.fixed_clock import FixedClock
 
@@ -23,7 +23,7 @@ NEXT = generation_id(NEXT_MS)
 
 
 def pointer(world):
-    return decode_pointer(world.paths.current.read_bytes())
+    return Pointer.decode(world.paths.current.read_bytes())
 
 
 @pytest.fixture

@@ -41,9 +41,9 @@ def test_what_was_compared_stands_in_a_manifest_that_has_it():
     ("data", "decode"),
     [
         (manifest.encode(MANIFEST), manifest.decode),
-        (pointer.encode_pointer(pointer.Pointer("2026-11-15", "2026-11-08", 5)),
-         pointer.decode_pointer),
-        (pointer.encode_loaded(pointer.Loaded("2026-11-15", (0, 1), 2, 5)), pointer.decode_loaded),
+        (pointer.Pointer("2026-11-15", "2026-11-08", 5).encode(),
+         pointer.Pointer.decode),
+        (pointer.Loaded("2026-11-15", (0, 1), 2, 5).encode(), pointer.Loaded.decode),
     ],
     ids=["manifest", "pointer", "loaded"],
 )  # fmt: skip
