@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -28,6 +28,7 @@ from batch.lake.arrow_columns import integers
 from batch.lake.data_file_rows import Keys, rows_of
 from batch.lake.data_file_writer import Files, Target
 from batch.lake.data_files import ALL_SHARDS, LiveFile, Shards
+from batch.lake.guarded_commit import discard
 from batch.lake.key_ranges import cut
 from batch.lake.sort_order import KEYS, in_order, sort_order
 from batch.lake.tables import RAW_COLUMNS, arrow_schema
@@ -39,6 +40,7 @@ from impressions.core.spec import DAY_MS, Spec
 if TYPE_CHECKING:
     import pyarrow as pa
     from pyiceberg.manifest import DataFile
+    from pyiceberg.table import Table
 
 LATE_DAYS = 7
 ROW_BYTES = 400
@@ -142,6 +144,25 @@ class Sources:
 def files_of(closed: Iterable[Closed]) -> list[DataFile]:
     """The files that were written."""
     return [file for one in closed for file in one.files]
+
+
+Write = Callable[[list[Task]], list[Closed]]
+
+
+@dataclass
+class Attempts:
+    """What was written for places, over several attempts of one commit: a place whose files are
+    still the same keeps it."""
+
+    done: dict[Inputs, Closed] = field(default_factory=dict)
+
+    def closed(self, table: Table | None, tasks: Sequence[Task], write: Write) -> list[Closed]:
+        """What is written for each task; what an earlier attempt wrote for nothing is deleted."""
+        now = {task.inputs: task for task in tasks}
+        discard(table, files_of(self.done.pop(old) for old in self.done.keys() - now.keys()))
+        new = [task for inputs, task in now.items() if inputs not in self.done]
+        self.done |= {task.inputs: one for task, one in zip(new, write(new), strict=True)}
+        return [self.done[task.inputs] for task in tasks]
 
 
 def tasks_of(

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 
 from impressions.core.errors import CorruptData, Refused
@@ -81,6 +81,15 @@ class Manifest:
     @property
     def size_bytes(self) -> int:
         return sum(file.size_bytes for file in self.files)
+
+    @property
+    def content(self) -> list[tuple[int, str, str, int, str]]:
+        """What its rows are, however attempts divided and named them."""
+        return [(f.shard, f.min_key, f.max_key, f.rows, f.digest) for f in self.files]
+
+    def lacking(self, sizes: Mapping[str, int]) -> list[SstFile]:
+        """Its files that are not there with their length, by path -> bytes of those that are."""
+        return [file for file in self.files if sizes.get(file.path) != file.size_bytes]
 
     def of_shards(self, shards: Iterable[int]) -> tuple[SstFile, ...]:
         """The files of these shards."""
