@@ -8,10 +8,10 @@ table and of the commit that adds them (acceptance.py); expiring snapshots keeps
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -48,6 +48,8 @@ _DIVIDED = {
 }
 """Columns for people -> what is divided by what."""
 _SEGMENT = ("location", "device_type", "app_version")
+_judged: dict[Callable[[Settings], Any], tuple[str, Any]] = {}
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,19 @@ def read(settings: Settings) -> Kept:
         return Kept()
     rows = [row for file in live_files(table, snapshots.main_id(table)) for row in _of(table, file)]
     return Kept(tuple(rows), tuple(acceptances(table.properties)))
+
+
+def once(settings: Settings, judge: Callable[[Settings], T | None]) -> T | None:
+    """`judge` of the table, called once for each state of it, since `status --watch` and pages ask
+    again and again; None where there is no table."""
+    table = tables.fitting(settings, QUALITY)
+    if table is None:
+        return None
+    at, said = _judged.get(judge, ("", None))
+    if at != table.metadata_location:
+        said = judge(settings)
+        _judged[judge] = table.metadata_location, said
+    return said
 
 
 def replace(settings: Settings, days: Mapping[int, Sequence[DayRow]], run_id: str) -> int | None:

@@ -29,7 +29,7 @@ def replace(path: Path, data: bytes, mode: int = 0o666, temporary: Path | None =
             file.write(data)
             file.flush()
             os.fsync(file)
-        temporary.replace(path)
+        temporary.rename(path)
     except BaseException:  # nothing half written stays, also after Ctrl-C
         temporary.unlink(missing_ok=True)
         raise
