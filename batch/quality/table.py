@@ -22,7 +22,7 @@ from batch.lake.data_file_writer import target_of, write
 from batch.lake.data_files import live_files
 from batch.lake.tables import QUALITY, QUALITY_COLUMNS, arrow_schema
 from batch.quality.acceptance import Acceptance, acceptances
-from batch.quality.day_rows import DayRow
+from batch.quality.day_rows import COUNTS, FLOATS, DayRow
 from batch.quality.findings import EPOCH, day_name
 from batch.quality.segments import Segment
 from impressions.settings.model import Settings
@@ -32,12 +32,6 @@ if TYPE_CHECKING:
     from pyiceberg.manifest import DataFile
     from pyiceberg.table import Table
 
-_COUNTS = (
-    "impressions", "profiles", "plays", "duplicates", "repeated", "clamped", "late", "zero_dwell",
-    "squares", "again", "largest", "largest_profile", "top_location", "titles", "new_titles",
-    "rejected_rows",
-)  # fmt: skip
-_FLOATS = ("dwell_median_s", "dwell_p99_s")
 _DIVIDED = {
     "impressions_per_profile": ("impressions", "profiles"),
     "plays_per_impression": ("plays", "impressions"),
@@ -137,8 +131,8 @@ def _arrow(rows: Sequence[DayRow], month: str) -> pa.Table:
         "month": [month] * len(rows),
         "day": [date.fromordinal(EPOCH + row.day) for row in rows],
         **{name: [getattr(row.segment, name) for row in rows] for name in _SEGMENT},
-        **{name: [getattr(row, name) for row in rows] for name in _COUNTS},
-        **{name: [_known(getattr(row, name)) for row in rows] for name in _FLOATS},
+        **{name: [getattr(row, name) for row in rows] for name in COUNTS},
+        **{name: [_known(getattr(row, name)) for row in rows] for name in FLOATS},
         "title_sample": [row.title_sample.astype("<u8").tobytes() or None for row in rows],
         "rejected": [json.dumps(dict(row.rejected)) for row in rows],
         "hours": [json.dumps(row.hours) for row in rows],
@@ -168,8 +162,8 @@ def _of(table: Table, file: Any) -> list[DayRow]:
 
 
 def _day_row(said: Mapping[str, Any]) -> DayRow:
-    numbers: dict[str, Any] = {n: said[n] or 0 for n in _COUNTS if n != "rejected_rows"}
-    numbers |= {n: float("nan") if said[n] is None else said[n] for n in _FLOATS}
+    numbers: dict[str, Any] = {n: said[n] or 0 for n in COUNTS if n != "rejected_rows"}
+    numbers |= {n: float("nan") if said[n] is None else said[n] for n in FLOATS}
     return DayRow(
         day=said["day"].toordinal() - EPOCH,
         segment=Segment(*(said[name] for name in _SEGMENT)),
