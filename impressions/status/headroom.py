@@ -32,13 +32,11 @@ class Headroom:
 
     Attributes:
         left_ms: by partition, never below 0; None without a limit (retention.ms is -1).
-        waiting_ms: by partition, the stamp of the first record that is not landed; None: none is.
         retention_ms: of the topic; -1 is without a limit.
         by_bytes: retention.bytes is set, so records may go sooner.
     """
 
     left_ms: Mapping[int, int | None]
-    waiting_ms: Mapping[int, int | None]
     retention_ms: int
     by_bytes: bool
 
@@ -95,8 +93,7 @@ def headroom(
             return retention_ms
         return max(0, min(retention_ms, stamps[p] + retention_ms - now_ms))
 
-    waiting_ms = {p: stamps.get(p) for p in partitions}
-    return Headroom({p: left(p) for p in partitions}, waiting_ms, retention_ms, by_bytes)
+    return Headroom({p: left(p) for p in partitions}, retention_ms, by_bytes)
 
 
 def _stamps(settings: Settings, topic: str, wanted: Mapping[int, int]) -> dict[int, int]:

@@ -49,7 +49,7 @@ def _step(name: str) -> Done:
     return what
 
 
-STEPS = tuple(Step(f.__name__, f"{__name__}:{f.__name__}", "alone") for f in (land, close, export))
+STEPS = tuple(Step(f.__name__, f"{__name__}:{f.__name__}") for f in (land, close, export))
 
 
 @pytest.fixture
