@@ -104,7 +104,8 @@ class Merge:
 
         def write(new: list[Task]) -> list[Closed]:
             chunks = list(self._chunks(new, writes))
-            return list(chain.from_iterable(self.runner.run("write raw", merge, chunks, forget)))
+            written = self.runner.run("write raw", merge, chunks, forget)
+            return list(chain.from_iterable(written))
 
         replaced = {file.path: file.data for task in tasks for file in task.files}
         return self.attempts.closed(table, tasks, write), list(replaced.values())

@@ -69,10 +69,9 @@ def once(settings: Settings, judge: Callable[[Settings], T | None]) -> T | None:
     table = tables.fitting(settings, QUALITY)
     if table is None:
         return None
-    at, said = _judged.get(judge, ("", None))
-    if at != table.metadata_location:
-        said = judge(settings)
-        _judged[judge] = table.metadata_location, said
+    if judge not in _judged or _judged[judge][0] != table.metadata_location:
+        _judged[judge] = table.metadata_location, judge(settings)
+    said: T | None = _judged[judge][1]
     return said
 
 
