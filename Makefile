@@ -65,7 +65,7 @@ airflow-env: venv ## .venv-airflow, in which the tests run the DAG with real Air
 # protoc lists its outputs by itself; --pyi gives mypy the types. A test proves that stubs are current.
 protos: venv ## regenerate impressions/v1 from protos/
 	@$(BIN)/python -m grpc_tools.protoc --proto_path=protos --python_out=. --pyi_out=. \
-	  --grpc_python_out=. $$(find protos -name '*.proto' | sort)
+	  $$(find protos -name '*.proto' | sort)
 
 lint: venv ## style, types, layers, proto style
 	@$(BIN)/ruff check .

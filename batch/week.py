@@ -213,8 +213,7 @@ def _is_exported(week: Week, generation: Generation) -> bool:
     except CorruptData:
         return False
     sizes = {stored.path: stored.size_bytes for stored in target.list()}
-    whole = all(sizes.get(file.path) == file.size_bytes for file in there.files)
-    return whole and there.ema_snapshot_id == generation.snapshot_id
+    return not there.lacking(sizes) and there.ema_snapshot_id == generation.snapshot_id
 
 
 def _history(week: Week) -> History:

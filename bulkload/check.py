@@ -20,7 +20,7 @@ from bulkload.store_check import Problem
 from bulkload.verify import verify_host
 from impressions.clock import Clock
 from impressions.core.errors import CorruptData, NotReady, Refused
-from impressions.formats.pointer import Checked, decode_checked, encode_checked
+from impressions.formats.pointer import Checked
 from impressions.settings.model import Settings
 
 OTHER_SETTINGS = frozenset({"wrong_spec", "wrong_partitions", "wrong_partitioner"})
@@ -49,7 +49,7 @@ def problems_of(
     found = verify_host(settings, generation).problems
     problems = tuple(one for one in found if one.reason not in OTHER_SETTINGS)
     if not problems and not dry_run:
-        record = encode_checked(Checked(generation, clock()))
+        record = Checked(generation, clock()).encode()
         write_durably(host.paths.checked(generation), record)
     return problems
 
@@ -64,7 +64,7 @@ def is_due(settings: Settings, generation: str, now_ms: int) -> bool:
 
 def _checked_ms(host: Host, generation: str) -> int:
     try:
-        record = decode_checked(host.paths.checked(generation).read_bytes())
+        record = Checked.decode(host.paths.checked(generation).read_bytes())
     except (OSError, CorruptData):
         return 0
     return record.checked_ms if record.generation == generation else 0

@@ -1,7 +1,6 @@
 """Writes on this host that survive a crash, and their errors.
 
-write_durably    temporary file, fsync, rename, fsync of the directory: the old file or the new
-sync_dir         makes renames in a directory durable
+write_durably    the old file or the new one, also after a power cut
 sync_tree        makes everything below a directory durable
 local_disk       a full or failing disk becomes an error with a hint
 chunks_of        the bytes of a stream, piece by piece in one buffer
@@ -19,6 +18,8 @@ from typing import Any
 
 from impressions.core.errors import ImpressionsError, Refused
 from impressions.process.descriptors import exhausted
+from impressions.storage import local_files
+from impressions.storage.local_files import sync_directory
 
 CHUNK_BYTES = 4 << 20
 """How much of a file is read at a time; an object store is asked once for each."""
@@ -26,29 +27,8 @@ CHUNK_BYTES = 4 << 20
 
 def write_durably(path: Path, data: bytes) -> None:
     """Replace `path` by a file with these bytes. One writer at a time (bulkload/host_locks.py)."""
-    temporary = path.with_name(path.name + ".tmp")
     with local_disk(path):
-        temporary.unlink(missing_ok=True)  # a symlink there would be written through
-        try:
-            with temporary.open("wb", buffering=0) as file:
-                file.write(data)
-                os.fsync(file)
-            if temporary.stat().st_size != len(data):
-                raise OSError(errno.ENOSPC, "short write")
-            temporary.rename(path)
-        except BaseException:  # nothing half written stays, also after Ctrl-C
-            temporary.unlink(missing_ok=True)
-            raise
-        sync_dir(path.parent)
-
-
-def sync_dir(directory: Path) -> None:
-    """Make the names in a directory durable."""
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        local_files.replace(path, data)
 
 
 def sync_tree(directory: Path) -> None:
@@ -60,7 +40,7 @@ def sync_tree(directory: Path) -> None:
                 os.fsync(descriptor)
             finally:
                 os.close(descriptor)
-        sync_dir(Path(root))
+        sync_directory(Path(root))
 
 
 def tree_bytes(directory: Path) -> int:

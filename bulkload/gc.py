@@ -15,7 +15,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
-from bulkload.files import local_disk, sync_dir, tree_bytes
+from bulkload.files import local_disk, tree_bytes
 from bulkload.host import Host
 from bulkload.loaded_generations import checked_name
 from bulkload.own_directories import is_stray
@@ -23,6 +23,7 @@ from impressions.core.errors import Refused, UsageError
 from impressions.formats.generation_paths import REMOVED
 from impressions.process.failpoint import failpoint
 from impressions.settings.model import Settings
+from impressions.storage.local_files import sync_directory
 
 _LEFT = "left by a load that was stopped"
 
@@ -157,5 +158,5 @@ def _put_aside(host: Host, name: str) -> None:
             home = host.paths.store(name)
         if not is_stray(home):
             home.rename(aside)
-        sync_dir(host.paths.generations)
+        sync_directory(host.paths.generations)
     failpoint("put-aside")

@@ -24,7 +24,6 @@ from bulkload.published_generations import PublishedGenerations, open_published
 from bulkload.store_check import Problem
 from impressions.clock import Clock, now_ms
 from impressions.core.errors import CorruptData, NotReady, Refused
-from impressions.formats.manifest import Manifest
 from impressions.history.run_record import HEALED
 from impressions.process.failpoint import failpoint
 from impressions.process.recording import event
@@ -103,16 +102,10 @@ def _check_same_content(job: LoadJob) -> None:
         ours = job.host.generations.read(job.generation).manifest
     except (CorruptData, NotReady):
         return  # nothing here says what it held
-    if _content(ours) != _content(job.manifest):
+    if sorted(ours.content) != sorted(job.manifest.content):
         raise Refused(
             f"generation {job.generation} is rotten on this host, and what is published under its "
             "name now has another content",
             hint=f"if that is meant: impressions bulkload load {job.generation} --again",
             reason="other_manifest",
         )
-
-
-def _content(manifest: Manifest) -> list[tuple[int, str, str, int, str]]:
-    """What its rows are, however they are divided by attempts."""
-    files = manifest.files
-    return sorted((f.shard, f.min_key, f.max_key, f.rows, f.digest) for f in files)

@@ -13,7 +13,7 @@ from bulkload.loaded_generations import LoadedGenerations
 from bulkload.unfinished_loads import UnfinishedLoads
 from impressions.core.errors import CorruptData
 from impressions.formats.generation_paths import HostPaths
-from impressions.formats.pointer import Pointer, decode_pointer, encode_pointer
+from impressions.formats.pointer import Pointer
 
 
 class Host:
@@ -32,7 +32,7 @@ class Host:
     def pointer(self) -> Pointer | None:
         """The content of `CURRENT`; None if nothing was ever activated. Raises CorruptData."""
         try:
-            return decode_pointer(self.paths.current.read_bytes())
+            return Pointer.decode(self.paths.current.read_bytes())
         except FileNotFoundError:
             return None
 
@@ -45,4 +45,4 @@ class Host:
 
     def point(self, pointer: Pointer) -> None:
         """Replace `CURRENT`; the caller holds the pointer lock."""
-        write_durably(self.paths.current, encode_pointer(pointer))
+        write_durably(self.paths.current, pointer.encode())

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from bulkload import parallel
 from bulkload.copying import copy_verified
-from bulkload.files import free_bytes, local_disk, sync_dir, sync_tree, write_durably
+from bulkload.files import free_bytes, local_disk, sync_tree, write_durably
 from bulkload.load_checks import STORE_OVERHEAD_BYTES
 from bulkload.load_job import LoadJob
 from bulkload.store_check import check_store
@@ -28,9 +28,10 @@ from impressions.formats.generation_paths import (
     STORE,
 )
 from impressions.formats.manifest import SstFile
-from impressions.formats.pointer import Loaded, encode_loaded
+from impressions.formats.pointer import Loaded
 from impressions.process.descriptors import exhausted
 from impressions.process.failpoint import failpoint
+from impressions.storage.local_files import sync_directory
 from impressions.terminal.console import progress
 
 _MAX_SHOWN = 5
@@ -127,7 +128,7 @@ def _write_records(job: LoadJob, workdir: Path, clock: Clock) -> None:
     for kept in (ROLLED_BACK, SEAM):  # of the copy that this one replaces
         if (home / kept).is_file():
             write_durably(workdir / kept, (home / kept).read_bytes())
-    write_durably(workdir / LOADED, encode_loaded(loaded))
+    write_durably(workdir / LOADED, loaded.encode())
 
 
 def _install(job: LoadJob, workdir: Path) -> None:
@@ -140,7 +141,7 @@ def _install(job: LoadJob, workdir: Path) -> None:
             home.rename(aside)
             failpoint("half-replaced")
         workdir.rename(home)
-        sync_dir(job.host.paths.generations)
-        sync_dir(job.host.paths.loading)
+        sync_directory(job.host.paths.generations)
+        sync_directory(job.host.paths.loading)
     if aside is not None:
         shutil.rmtree(aside, ignore_errors=True)

@@ -14,10 +14,10 @@ from bulkload.files import write_durably
 from bulkload.own_directories import entries, is_ours
 from impressions.core.errors import CorruptData, NotReady
 from impressions.formats import manifest as manifests
-from impressions.formats import sealed, seam_record
+from impressions.formats import sealed
 from impressions.formats.generation_paths import HostPaths, cutover_of, generation_id
 from impressions.formats.manifest import Manifest
-from impressions.formats.pointer import Loaded, decode_loaded
+from impressions.formats.pointer import Loaded
 from impressions.formats.seam_record import SeamRecord
 
 LATEST = "latest"
@@ -70,7 +70,7 @@ class LoadedGenerations:
             )
         where = self._paths.generation(generation)
         try:
-            record = decode_loaded(self._paths.loaded(generation).read_bytes())
+            record = Loaded.decode(self._paths.loaded(generation).read_bytes())
             data = self._paths.manifest(generation).read_bytes()
             manifest = manifests.decode(data)
         except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
@@ -109,7 +109,7 @@ class LoadedGenerations:
             CorruptData: the record is damaged.
         """
         try:
-            return seam_record.decode(self._paths.seam(generation).read_bytes())
+            return SeamRecord.decode(self._paths.seam(generation).read_bytes())
         except FileNotFoundError:
             return None
         except CorruptData as error:

@@ -21,7 +21,6 @@ from bulkload.files import write_durably
 from bulkload.host import Host
 from bulkload.loaded_generations import LoadedGeneration
 from impressions.core.errors import CorruptData, ImpressionsError, Refused, UsageError
-from impressions.formats import seam_record
 from impressions.formats.seam_record import SeamRecord, printable
 from impressions.settings.model import Settings
 
@@ -103,7 +102,7 @@ def write_record(host: Host, findings: Findings, at_ms: int) -> None:
         differences=tuple(map(str, findings.differences)),
         accepted=accepted,
     )
-    write_durably(host.paths.seam(findings.new), seam_record.encode(record))
+    write_durably(host.paths.seam(findings.new), record.encode())
 
 
 def _compared(

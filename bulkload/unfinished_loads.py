@@ -7,9 +7,10 @@ import os
 import shutil
 from pathlib import Path
 
-from bulkload.files import sync_dir, tree_bytes
+from bulkload.files import tree_bytes
 from bulkload.own_directories import entries, is_ours, is_stray
 from impressions.formats.generation_paths import REPLACED, HostPaths
+from impressions.storage.local_files import sync_directory
 
 
 class UnfinishedLoads:
@@ -41,7 +42,7 @@ class UnfinishedLoads:
             if path.name.endswith(REPLACED) and is_stray(home):
                 if not os.path.lexists(home):  # else a stray has its name: it stays in loading/
                     path.rename(home)
-                    sync_dir(self._paths.generations)
+                    sync_directory(self._paths.generations)
                 continue
             size_bytes = tree_bytes(path)
             with contextlib.suppress(OSError):  # `status` names what this user may not remove

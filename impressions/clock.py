@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 Clock = Callable[[], int]
 
@@ -23,16 +22,3 @@ def now_ms() -> int:
 def monotonic_s() -> float:
     """Seconds that never step back, from an arbitrary start: for durations and deadlines."""
     return time.monotonic()
-
-
-@dataclass
-class FixedClock:
-    """A clock that stands still until it is moved."""
-
-    at_ms: int
-
-    def __call__(self) -> int:
-        return self.at_ms
-
-    def advance(self, by_ms: int) -> None:
-        self.at_ms += by_ms

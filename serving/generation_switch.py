@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 
 from impressions.core.errors import ImpressionsError, NotReady
 from impressions.formats.generation_paths import HostPaths
-from impressions.formats.pointer import Pointer, decode_pointer
+from impressions.formats.pointer import Pointer
 from impressions.process.descriptors import Spare, exhausted, limit
 from impressions.settings.model import Settings
 from impressions.terminal import log
@@ -130,7 +130,7 @@ class GenerationSwitch:
 
     def _pointer(self) -> Pointer | None:
         try:
-            return decode_pointer(self._paths.current.read_bytes())
+            return Pointer.decode(self._paths.current.read_bytes())
         except FileNotFoundError:
             if self._current is None:
                 return None

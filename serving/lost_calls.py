@@ -16,14 +16,14 @@ from collections.abc import Callable, Iterator
 
 import grpc
 from prometheus_client.metrics_core import CounterMetricFamily, Metric
-from prometheus_client.registry import Collector
 
+from impressions.process.metrics import OnDemand
 from serving.refusal import Handler
 
 _WITHIN_S = 0.2
 
 
-class LostCalls(grpc.ServerInterceptor, Collector):
+class LostCalls(grpc.ServerInterceptor, OnDemand):
     """The count, and the metric.
 
     Attributes:
@@ -62,10 +62,6 @@ class LostCalls(grpc.ServerInterceptor, Collector):
         self.asked = True
         self._answered.wait(_WITHIN_S)
         return self.total
-
-    def describe(self) -> list[Metric]:
-        """Nothing in advance: there may be no server yet."""
-        return []
 
     def collect(self) -> Iterator[Metric]:
         yield CounterMetricFamily(

@@ -15,10 +15,10 @@ from impressions.core.item import profile_key
 from impressions.core.shard import shard_of
 from impressions.core.spec import Spec
 from impressions.formats import manifest as manifests
-from impressions.formats import profile_block, seam_record
+from impressions.formats import profile_block
 from impressions.formats.generation_paths import HostPaths
 from impressions.formats.manifest import Manifest
-from impressions.formats.pointer import Loaded, decode_loaded
+from impressions.formats.pointer import Loaded
 from impressions.formats.profile_block import ProfileBlock
 from impressions.formats.seam_record import SeamRecord
 from impressions.process.descriptors import exhausted
@@ -170,14 +170,14 @@ def open_generation(
 
 def read_loaded(paths: HostPaths, name: str) -> Loaded:
     """The load record of a generation. Raises NotReady or CorruptData."""
-    return decode_loaded(_read(paths.loaded(name), name))
+    return Loaded.decode(_read(paths.loaded(name), name))
 
 
 def _read_seam(paths: HostPaths, name: str) -> SeamRecord | None:
     """The record of its activation; None where there is none that can be read: it decides
     nothing."""
     try:
-        return seam_record.decode(paths.seam(name).read_bytes())
+        return SeamRecord.decode(paths.seam(name).read_bytes())
     except (OSError, CorruptData):
         return None
 

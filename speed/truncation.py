@@ -14,16 +14,14 @@ import asyncio
 import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import Any
 
-from confluent_kafka import TopicPartition
 from confluent_kafka.admin import OffsetSpec
 
 from impressions.core.errors import ServiceError
 from impressions.kafka import last_record
 from impressions.kafka.admin import connect
 from impressions.kafka.last_record import LastRecord, first_changed
-from impressions.kafka.offsets import once_elected
+from impressions.kafka.offsets import listed
 from impressions.settings.model import Settings
 from impressions.terminal import log
 from speed.assignment import Assignment
@@ -87,17 +85,11 @@ def leader_epochs(settings: Settings, partitions: Iterable[int]) -> dict[int, in
     Raises:
         ServiceError: it does not answer.
     """
-    topic = settings.kafka.topic
-    asked = {TopicPartition(topic, p): OffsetSpec.latest() for p in partitions}
-    if not asked:
+    topic, every = settings.kafka.topic, list(partitions)
+    if not every:
         return {}
     with connect(settings) as admin:
-
-        def ask() -> dict[int, Any]:
-            futures = admin.client.list_offsets(asked, request_timeout=admin.timeout_s)
-            return {at.partition: future.result() for at, future in futures.items()}
-
-        answers = once_elected(ask)
+        answers = listed(admin.client, topic, every, OffsetSpec.latest(), admin.timeout_s)
     return {
         p: NO_LEADER_EPOCH if answer.leader_epoch is None else answer.leader_epoch
         for p, answer in answers.items()

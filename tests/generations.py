@@ -25,7 +25,7 @@ from impressions.core.item import profile_key
 from impressions.core.shard import shard_of
 from impressions.core.spec import DAY_MS, PARTITIONER, Spec
 from impressions.formats.generation_paths import MANIFEST, generation_id, sst_path
-from impressions.formats.manifest import Manifest, SstFile, content_digest, encode
+from impressions.formats.manifest import ContentDigest, Manifest, SstFile, encode
 from impressions.rocksdb import generation_store
 from tests.blocks import profile_block_of
 
@@ -114,6 +114,13 @@ def publish(
     root.mkdir(parents=True, exist_ok=True)
     (root / MANIFEST).write_bytes(encode(manifest))
     return manifest
+
+
+def content_digest(pairs: Iterable[tuple[bytes, bytes]]) -> str:
+    digest = ContentDigest()
+    for key, value in pairs:
+        digest.add(key, value)
+    return digest.hexdigest()
 
 
 def _write_sst(root: Path, shard: int, part: int, pairs: Sequence[tuple[bytes, bytes]]) -> SstFile:

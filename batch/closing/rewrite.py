@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 from batch.closing.place import close
-from batch.closing.tasks import Closed, Inputs, Layout, Task, files_of, tasks_of
+from batch.closing.tasks import Attempts, Closed, Layout, Task, files_of, tasks_of
 from batch.jobs.tasks import Runner
 from batch.lake import partitions, snapshots
 from batch.lake.data_file_writer import target_of
@@ -32,13 +33,13 @@ class Rewrite:
 
     Attributes:
         without: rows of these sources are left out.
-        done: input files -> what was written for them, of attempts that met a conflict.
+        attempts: those that met a conflict.
     """
 
     settings: Settings
     runner: Runner
     without: frozenset[str] = frozenset()
-    done: dict[Inputs, Closed] = field(default_factory=dict)
+    attempts: Attempts = field(default_factory=Attempts)
 
     def attempt(
         self,
@@ -53,7 +54,7 @@ class Rewrite:
             Conflict: another commit came first; call it again with the newer state.
         """
         tasks = self.tasks(table, base.snapshot_id, slots)
-        closed = self._closed(table, tasks)
+        closed = self.attempts.closed(table, tasks, partial(self._written, table))
         self._check_rows(tasks, closed)
         removed = {file.path: file.data for task in tasks for file in task.files}
         carried = {snapshots.OPERATION: snapshots.CLOSE} | dict(properties)
@@ -90,17 +91,10 @@ class Rewrite:
             for task in tasks_of(slot, files, target, spec, layout, self.without)
         ]
 
-    def _closed(self, table: Table, tasks: Collection[Task]) -> list[Closed]:
-        """What is written for each task; what an earlier attempt wrote for nothing is deleted."""
-        now = {task.inputs: task for task in tasks}
-        outdated = [self.done.pop(inputs) for inputs in self.done.keys() - now.keys()]
-        discard(table, files_of(outdated))
-        new = [task for inputs, task in now.items() if inputs not in self.done]
-        results = self.runner.run(
-            "close", close, new, discard=lambda closed: discard(table, files_of(closed))
+    def _written(self, table: Table, tasks: list[Task]) -> list[Closed]:
+        return self.runner.run(
+            "close", close, tasks, discard=lambda closed: discard(table, files_of(closed))
         )
-        self.done |= {task.inputs: result for task, result in zip(new, results, strict=True)}
-        return [self.done[task.inputs] for task in tasks]
 
 
 def layout_of(settings: Settings, runner: Runner, memory_bytes: int | None = None) -> Layout:

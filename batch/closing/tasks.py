@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -18,11 +18,13 @@ import numpy as np
 from batch.lake import partitions
 from batch.lake.data_file_writer import Target
 from batch.lake.data_files import ALL_SHARDS, LiveFile, Shards
+from batch.lake.guarded_commit import discard
 from batch.quality.counts import Counts
 from impressions.core.spec import Spec
 
 if TYPE_CHECKING:
     from pyiceberg.manifest import DataFile
+    from pyiceberg.table import Table
 
 NEW_ROW_BYTES = 20
 """What a row that an import brings adds to the bytes of files, about."""
@@ -101,6 +103,25 @@ class Closed:
 def files_of(closed: Iterable[Closed]) -> list[DataFile]:
     """The files that were written."""
     return [file for one in closed for file in one.files]
+
+
+Write = Callable[[list[Task]], list[Closed]]
+
+
+@dataclass
+class Attempts:
+    """What was written for places, over several attempts of one commit: a place whose files are
+    still the same keeps it."""
+
+    done: dict[Inputs, Closed] = field(default_factory=dict)
+
+    def closed(self, table: Table | None, tasks: Sequence[Task], write: Write) -> list[Closed]:
+        """What is written for each task; what an earlier attempt wrote for nothing is deleted."""
+        now = {task.inputs: task for task in tasks}
+        discard(table, files_of(self.done.pop(old) for old in self.done.keys() - now.keys()))
+        new = [task for inputs, task in now.items() if inputs not in self.done]
+        self.done |= {task.inputs: one for task, one in zip(new, write(new), strict=True)}
+        return [self.done[task.inputs] for task in tasks]
 
 
 def tasks_of(

@@ -93,13 +93,9 @@ def manifest_there(job: Exporting) -> Manifest | None:
 
 def require_same(there: Manifest, made: Manifest) -> None:
     """Refused unless both manifests list the same content."""
-
-    def content(manifest: Manifest) -> list[tuple[int, str, str, int, str]]:
-        return [(f.shard, f.min_key, f.max_key, f.rows, f.digest) for f in manifest.files]
-
-    if content(there) == content(made) and there.cutover_ms == made.cutover_ms:
+    if there.content == made.content and there.cutover_ms == made.cutover_ms:
         return
-    differ = len(set(content(there)) ^ set(content(made)))
+    differ = len(set(there.content) ^ set(made.content))
     raise Refused(
         f"generation {made.generation} is exported already with other content: {differ} files "
         f"differ (made from ema snapshot {there.ema_snapshot_id}, now {made.ema_snapshot_id})",
@@ -111,11 +107,10 @@ def require_same(there: Manifest, made: Manifest) -> None:
 def require_files(job: Exporting, there: Manifest) -> None:
     """Refused if a listed file is gone or has another size."""
     sizes = {stored.path: stored.size_bytes for stored in job.target.list()}
-    for file in there.files:
-        if sizes.get(file.path) != file.size_bytes:
-            raise Refused(
-                f"{shown(job.uri)}/{file.path}: {sizes.get(file.path, 'no')} bytes, "
-                f"expected {file.size_bytes}",
-                hint="impressions export --force writes the generation again",
-                reason="missing_file",
-            )
+    for file in there.lacking(sizes):
+        raise Refused(
+            f"{shown(job.uri)}/{file.path}: {sizes.get(file.path, 'no')} bytes, "
+            f"expected {file.size_bytes}",
+            hint="impressions export --force writes the generation again",
+            reason="missing_file",
+        )

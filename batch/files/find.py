@@ -24,7 +24,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from batch.files.identify import format_by_name, format_of
+from batch.files.identify import SourceFile, format_by_name, format_of, identify
 from batch.files.names import printable
 from impressions.core.errors import UsageError
 
@@ -82,6 +82,19 @@ def find_files(patterns: Sequence[str]) -> Found:
             raise _nothing(pattern, mine)
     left_out = (LeftOut(p, why) for p, why in finding.left_out.items() if p not in finding.files)
     return Found(tuple(finding.files), tuple(left_out))
+
+
+def files_under(patterns: Sequence[str]) -> tuple[list[SourceFile], list[str], int]:
+    """The same files by their content; what a person should know of others and of copies; and how
+    many were left out. Raises CorruptData too: a file that is written to."""
+    found = find_files(patterns)
+    files = identify(found.files)
+    notes = [f"left out: {left}" for left in found.left_out]
+    for file in files:
+        notes += [
+            f"{printable(at)}: the same bytes as {file.name}, read once" for at in file.copies
+        ]
+    return files, notes, len(found.left_out)
 
 
 def _find(pattern: str, finding: _Finding) -> None:

@@ -30,14 +30,12 @@ class Piece:
     """A part of a file; picklable.
 
     Attributes:
-        first_row: number of its first row in the file.
         rows: of the part; None where only reading shows it (text).
         groups: row groups of a Parquet file; empty for text.
     """
 
     file: SourceFile
     layout: Layout
-    first_row: int
     rows: int | None
     groups: tuple[int, ...] = ()
 
@@ -58,18 +56,18 @@ class OpenFile:
     def pieces(self, max_rows: int) -> list[Piece]:
         """The file in parts of complete row groups, of `max_rows` rows where groups allow it."""
         if self.group_rows is None:
-            return [Piece(self.file, self.layout, 0, None)]
+            return [Piece(self.file, self.layout, None)]
         pieces: list[Piece] = []
         groups: list[int] = []
-        first = rows = 0
+        rows = 0
         for group, count in enumerate(self.group_rows):
             if groups and rows + count > max_rows:
-                pieces.append(Piece(self.file, self.layout, first, rows, tuple(groups)))
-                first, rows, groups = first + rows, 0, []
+                pieces.append(Piece(self.file, self.layout, rows, tuple(groups)))
+                rows, groups = 0, []
             groups.append(group)
             rows += count
         if rows:
-            pieces.append(Piece(self.file, self.layout, first, rows, tuple(groups)))
+            pieces.append(Piece(self.file, self.layout, rows, tuple(groups)))
         return pieces
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from impressions.core.errors import ImpressionsError, Refused
 from impressions.formats.generation_paths import HostPaths
-from impressions.formats.pointer import decode_pointer
+from impressions.formats.pointer import Pointer
 from impressions.settings.model import Settings
 
 
@@ -20,7 +20,7 @@ def in_use(settings: Settings) -> frozenset[str]:
     """
     path = HostPaths(settings.host_dir).current
     try:
-        pointer = decode_pointer(path.read_bytes())
+        pointer = Pointer.decode(path.read_bytes())
     except FileNotFoundError:
         return frozenset()
     except (OSError, ImpressionsError) as error:

@@ -67,10 +67,7 @@ class Exported:
     def is_whole(self) -> bool:
         """Whether every file of its manifest is there, with its size."""
         sizes = {file.path: file.size_bytes for file in self.files}
-        listed = () if self.manifest is None else self.manifest.files
-        return self.manifest is not None and all(
-            sizes.get(file.path) == file.size_bytes for file in listed
-        )
+        return self.manifest is not None and not self.manifest.lacking(sizes)
 
 
 def exported(job: Keeping) -> list[Exported]:

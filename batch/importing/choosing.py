@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from batch.files.find import find_files
-from batch.files.identify import SourceFile, identify
+from batch.files.find import files_under
+from batch.files.identify import SourceFile
 from batch.importing import expected
 from batch.importing.imported import rows_by_source
 from batch.importing.job import Import
@@ -45,14 +45,10 @@ def listed(job: Import) -> Listed:
     Raises:
         UsageError, CorruptData: no such file, or none that is readable.
     """
-    under = find_files(job.paths)
-    for left in under.left_out:
-        job.run.note(f"left out: {left}")
-    files = identify(under.files)
-    for file in files:
-        for copy in file.copies:
-            job.run.note(f"{copy}: the same bytes as {file.name}, read once")
-    return Listed(files, len(under.left_out))
+    files, notes, left_out = files_under(job.paths)
+    for note in notes:
+        job.run.note(note)
+    return Listed(files, left_out)
 
 
 def chosen(job: Import, these: Listed, raw: Table | None) -> Chosen:

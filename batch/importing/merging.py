@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,7 +24,7 @@ from batch.closing.duplicates import Earlier
 from batch.closing.place import NEW, Sources
 from batch.closing.ranges import ROW_BYTES, Sampled, ranges_of
 from batch.closing.slots import followers
-from batch.closing.tasks import Closed, Inputs, Layout, Task, files_of, tasks_of
+from batch.closing.tasks import Attempts, Closed, Layout, Task, files_of, tasks_of
 from batch.importing.copies import numbered
 from batch.importing.imported import files_with
 from batch.importing.raw_rows import ORIGINAL
@@ -72,7 +73,7 @@ class Merge:
         identified, by_content: see copies.py.
         layout: how slots are written.
         replaced: rows that stand of these sources go: the new ones take their place.
-        done: inputs of a place -> what was written, of attempts that met a conflict.
+        attempts: those that met a conflict.
     """
 
     spec: Spec
@@ -82,28 +83,24 @@ class Merge:
     by_content: bool
     layout: Layout
     replaced: frozenset[str] = frozenset()
-    done: dict[Inputs, Closed] = field(default_factory=dict)
+    attempts: Attempts = field(default_factory=Attempts)
 
     def merged(
         self, table: Table | None, snapshot_id: int | None, writes: bool = True
     ) -> tuple[list[Closed], list[DataFile]]:
         """The places as they will be, and the files they replace."""
         tasks = self._tasks(table, snapshot_id)
-        now = {task.inputs: task for task in tasks}
-        outdated = [self.done.pop(key) for key in self.done.keys() - now.keys()]
-        discard(table, files_of(outdated))
-        new = [task for key, task in now.items() if key not in self.done]
 
         def forget(results: Iterable[list[Closed]]) -> None:
-            discard(table, files_of(one for chunk in results for one in chunk))
+            discard(table, files_of(chain.from_iterable(results)))
 
-        chunks = list(self._chunks(new, writes))
-        for chunk, closed in zip(
-            chunks, self.runner.run("write raw", merge, chunks, forget), strict=True
-        ):
-            self.done |= {task.inputs: one for task, one in zip(chunk.places, closed, strict=True)}
+        def write(new: list[Task]) -> list[Closed]:
+            chunks = list(self._chunks(new, writes))
+            written = self.runner.run("write raw", merge, chunks, forget)
+            return list(chain.from_iterable(written))
+
         replaced = {file.path: file.data for task in tasks for file in task.files}
-        return [self.done[task.inputs] for task in tasks], list(replaced.values())
+        return self.attempts.closed(table, tasks, write), list(replaced.values())
 
     def _tasks(self, table: Table | None, snapshot_id: int | None) -> list[Task]:
         """In the order of runs."""

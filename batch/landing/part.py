@@ -40,28 +40,37 @@ TASK_RECORDS = 250_000
 """Records that are worth a task, and files, of their own."""
 
 
-@dataclass(frozen=True)
-class Task:
-    """A range to land; travels to Spark's executors.
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """Where records come from.
 
     Attributes:
         client: librdkafka's properties.
-        rejected_from: offset of the first record whose rejected rows are not in their table yet.
-        memory_bytes: what this task may use.
         accept_loss: pass over records that bear their producer's time.
     """
 
     range: Range
-    rejected_from: int
     client: Mapping[str, Any]
     topic: str
-    topic_id: str
     partitions: int
+    accept_loss: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task(Source):
+    """A range to land; travels to Spark's executors.
+
+    Attributes:
+        rejected_from: offset of the first record whose rejected rows are not in their table yet.
+        memory_bytes: what this task may use.
+    """
+
+    rejected_from: int
+    topic_id: str
     slot_ms: int
     raw: Target
     rejected: Target
     memory_bytes: int
-    accept_loss: bool = False
 
 
 @dataclass(frozen=True)
@@ -149,13 +158,14 @@ def _read(task: Task, held: _Held) -> Part:
 
 
 def judged(
-    task: Task, spec: Spec, at: Reading | None = None
+    source: Source, spec: Spec, at: Reading | None = None
 ) -> Iterator[tuple[list[bytes | None], Any, Any, DecodedBatch]]:
     """Values, offsets, ingest times and the judged batch, for each batch of records; `at` goes
     along with them."""
-    at = Reading(Carried(task.range.ingest_ms, task.range.suspect_ms)) if at is None else at
-    for records in batches(task.client, task.topic, task.range, task.accept_loss):
-        at.passed += losses_of(task.range.partition, records.unstamped)
+    part = source.range
+    at = Reading(Carried(part.ingest_ms, part.suspect_ms)) if at is None else at
+    for records in batches(source.client, source.topic, part, source.accept_loss):
+        at.passed += losses_of(part.partition, records.unstamped)
         if not records.values:
             continue
         values, offsets = records.values, np.array(records.offsets, np.int64)
@@ -163,7 +173,7 @@ def judged(
         ingest_ms, at.carried = ingest_times(stamps, at.carried, partial(median_event_ms, values))
         at.last = LastRecord.of(records.offsets[-1], records.stamps[-1], values[-1])
         at.doubted += int((ingest_ms < stamps).sum())
-        batch = decode(values, ingest_ms, task.range.partition, task.partitions, spec)
+        batch = decode(values, ingest_ms, part.partition, source.partitions, spec)
         yield values, offsets, ingest_ms, batch
 
 

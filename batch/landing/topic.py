@@ -10,7 +10,7 @@ from batch.landing.plan import TopicState
 from impressions.clock import Clock
 from impressions.kafka import broker_clock
 from impressions.kafka.admin import connect
-from impressions.kafka.offsets import once_elected
+from impressions.kafka.offsets import listed
 from impressions.kafka.topics import source_id
 from impressions.kafka.unreplicated import with_unreplicated
 from impressions.settings.model import Settings
@@ -66,26 +66,15 @@ def _before(
 
 
 def _offsets(client: AdminClient, settings: Settings, asked: OffsetSpec) -> tuple[int, ...]:
-    return tuple(offset for offset, _ in _list(client, settings, asked))
+    return tuple(at.offset for at in _list(client, settings, asked))
 
 
 def _stamps(client: AdminClient, settings: Settings, asked: OffsetSpec) -> list[int]:
-    return [stamp for offset, stamp in _list(client, settings, asked) if offset >= 0]
+    return [at.timestamp for at in _list(client, settings, asked) if at.offset >= 0]
 
 
-def _list(client: AdminClient, settings: Settings, asked: OffsetSpec) -> list[tuple[int, int]]:
-    """(offset, timestamp) by partition."""
-    from confluent_kafka import IsolationLevel, TopicPartition
-
-    every = [TopicPartition(settings.kafka.topic, p) for p in range(settings.partitions)]
-
-    def ask_once() -> dict[int, Any]:
-        futures = client.list_offsets(
-            dict.fromkeys(every, asked),
-            isolation_level=IsolationLevel.READ_UNCOMMITTED,
-            request_timeout=_TIMEOUT_S,
-        )
-        return {at.partition: future.result() for at, future in futures.items()}
-
-    listed = once_elected(ask_once, _TIMEOUT_S)
-    return [(listed[p].offset, listed[p].timestamp) for p in range(settings.partitions)]
+def _list(client: AdminClient, settings: Settings, asked: OffsetSpec) -> list[Any]:
+    """By partition."""
+    every = range(settings.partitions)
+    found = listed(client, settings.kafka.topic, every, asked, _TIMEOUT_S)
+    return [found[p] for p in every]

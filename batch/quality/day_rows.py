@@ -7,7 +7,7 @@ day is one segment is left out: it would say the same as `all`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
@@ -91,6 +91,11 @@ class DayRow:
         return self.impressions + self.duplicates + self.rejected_rows
 
 
+COUNTS = (*(f.name for f in fields(DayRow) if f.type == "int" and f.name != "day"), "rejected_rows")
+FLOATS = tuple(f.name for f in fields(DayRow) if f.type == "float")
+"""Names of its numbers."""
+
+
 def rows_of_day(
     day: int,
     counts: Counts,
@@ -163,8 +168,8 @@ def _pooled(
     came = [FIELDS.index("duplicates"), FIELDS.index("impressions")]
     size = {one: int(table[one][came].sum() + sum(reasons.get(one, {}).values())) for one in mine}
     groups = {one: [one] for one in mine}
-    for fields in _POOLING[grouping]:
-        groups = _pool(groups, size, fields, least)
+    for pooled in _POOLING[grouping]:
+        groups = _pool(groups, size, pooled, least)
     return groups
 
 

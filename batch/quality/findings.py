@@ -101,11 +101,6 @@ def day_name(day: int) -> str:
     return date.fromordinal(EPOCH + day).isoformat()
 
 
-def day_number(name: str) -> int:
-    """Raises ValueError."""
-    return date.fromisoformat(name).toordinal() - EPOCH
-
-
 def weekday(day: int) -> str:
     return datetime.fromtimestamp(day * 86_400, UTC).strftime("%A")
 

@@ -40,6 +40,9 @@ _PART = 1.5  # of a device type the bounds of volume are so much wider, in logar
 _ALIKE = 1 / 3  # how far a person's events agree in what is played, where, and how long
 
 
+Noise = Callable[[Float, Float], Float]
+
+
 @dataclass(frozen=True)
 class Measure:
     """A measure of every day and segment.
@@ -59,7 +62,7 @@ class Measure:
     kind: Kind
     value: Float
     rests_on: Float
-    noise: Callable[[Float, Float], Float]
+    noise: Noise
     low: float | None
     high: float | None
     of: Callable[[Segment], bool] = lambda segment: True
@@ -131,29 +134,20 @@ def _ratios(series: Series, limits: Quality) -> list[Measure]:
     came, profiles = series["impressions"], series["profiles"]
     people, events = people_of(series), _events_of(series)
 
-    def by_profile(n: Float, expected: Float) -> Float:
-        return 1.5 / np.sqrt(np.maximum(n, 1))
-
     def by_play(n: Float, expected: Float) -> Float:
         return np.sqrt(1.3 * np.maximum(1 - expected, 0.1) / np.maximum(n * expected, 0.1))
 
-    def by_dwell(n: Float, expected: Float) -> Float:
-        return 2 / np.sqrt(np.maximum(n, 1))
-
-    def by_tail(n: Float, expected: Float) -> Float:
-        return 12 / np.sqrt(np.maximum(n, 1))
-
-    def both(name: str, value: Float, n: Float, noise: Callable, bound: float) -> Measure:  # type: ignore[type-arg]
+    def both(name: str, value: Float, n: Float, noise: Noise, bound: float) -> Measure:
         return Measure(name, "ratio", value, n, noise, 1 / bound, bound)
 
     often, bound = _over(came, profiles), limits.per_profile_ratio
     result = [
         Measure(
-            "impressions_per_profile", "ratio", often, people, by_profile, 1 / bound, bound,
+            "impressions_per_profile", "ratio", often, people, _root(1.5), 1 / bound, bound,
             of=_is_no_location,
         ),
-        both("dwell_median_s", series["dwell_median_s"], events, by_dwell, limits.dwell_ratio),
-        both("dwell_p99_s", series["dwell_p99_s"], events, by_tail, limits.dwell_p99_ratio),
+        both("dwell_median_s", series["dwell_median_s"], events, _root(2), limits.dwell_ratio),
+        both("dwell_p99_s", series["dwell_p99_s"], events, _root(12), limits.dwell_p99_ratio),
     ]  # fmt: skip
     others = _over(came - series["top_location"], came)
     result.append(
@@ -230,19 +224,20 @@ def _new_titles(series: Series, limits: Quality) -> Measure:
     """Of a segment: how much more of its titles are new than of those that it does not have. When
     a catalogue grows, everybody has titles that nobody had; a producer that sends wrong ones is
     alone with them. Not of locations: one may be there to show what has just come."""
-
-    def noise(n: Float, expected: Float) -> Float:
-        return np.sqrt(1 / np.maximum(n, 1))
-
     new, titles = series["new_titles"], series["titles"]
     of_others = _over(new[:, :1] - new, titles[:, :1] - titles)
     value = np.maximum(_over(new, titles) - known(of_others), 0.0)
     value[:7] = np.nan  # everything is new where nothing is known
     of_sample = np.minimum(1.0, _over(np.array(KEPT), titles[:, :1]))  # what is counted by
     return Measure(
-        "share_new_titles", "share", value, titles * of_sample, noise, None,
+        "share_new_titles", "share", value, titles * of_sample, _root(1), None,
         limits.new_titles_change, of=_is_no_location,
     )  # fmt: skip
+
+
+def _root(times: float) -> Noise:
+    """Of a mean of n observations, each of which varies by so many times what is expected."""
+    return lambda n, expected: times / np.sqrt(np.maximum(n, 1))
 
 
 def _over(count: Float, of: Float) -> Float:

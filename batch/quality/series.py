@@ -11,15 +11,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from batch.quality.day_rows import DayRow
+from batch.quality.day_rows import COUNTS, FLOATS, DayRow
 from batch.quality.segments import ALL, Segment
 from impressions.core.decay import Float
 
-_PLAIN = (
-    "impressions", "profiles", "plays", "duplicates", "repeated", "clamped", "late", "zero_dwell",
-    "squares", "again", "dwell_median_s", "dwell_p99_s", "largest", "top_location", "titles",
-    "new_titles", "rejected_rows", "read",
-)  # fmt: skip
+_PLAIN = (*COUNTS, *FLOATS, "read")
 
 
 @dataclass(frozen=True)

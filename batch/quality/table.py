@@ -8,10 +8,10 @@ table and of the commit that adds them (acceptance.py); expiring snapshots keeps
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -23,7 +23,7 @@ from batch.lake.data_file_writer import target_of, write
 from batch.lake.data_files import live_files
 from batch.lake.tables import QUALITY
 from batch.quality.acceptance import Acceptance, acceptances
-from batch.quality.day_rows import DayRow
+from batch.quality.day_rows import COUNTS, FLOATS, DayRow
 from batch.quality.findings import EPOCH, day_name
 from batch.quality.segments import Segment
 from impressions.settings.model import Settings
@@ -33,12 +33,6 @@ if TYPE_CHECKING:
     from pyiceberg.manifest import DataFile
     from pyiceberg.table import Table
 
-_COUNTS = (
-    "impressions", "profiles", "plays", "duplicates", "repeated", "clamped", "late", "zero_dwell",
-    "squares", "again", "largest", "largest_profile", "top_location", "titles", "new_titles",
-    "rejected_rows",
-)  # fmt: skip
-_FLOATS = ("dwell_median_s", "dwell_p99_s")
 _DIVIDED = {
     "impressions_per_profile": ("impressions", "profiles"),
     "plays_per_impression": ("plays", "impressions"),
@@ -49,6 +43,8 @@ _DIVIDED = {
 }
 """Columns for people -> what is divided by what."""
 _SEGMENT = ("location", "device_type", "app_version")
+_judged: dict[Callable[[Settings], Any], tuple[str, Any]] = {}
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -66,6 +62,18 @@ def read(settings: Settings) -> Kept:
         return Kept()
     rows = [row for file in live_files(table, snapshots.main_id(table)) for row in _of(table, file)]
     return Kept(tuple(rows), tuple(acceptances(table.properties)))
+
+
+def once(settings: Settings, judge: Callable[[Settings], T | None]) -> T | None:
+    """`judge` of the table, called once for each state of it, since `status --watch` and pages ask
+    again and again; None where there is no table."""
+    table = tables.fitting(settings, QUALITY)
+    if table is None:
+        return None
+    if judge not in _judged or _judged[judge][0] != table.metadata_location:
+        _judged[judge] = table.metadata_location, judge(settings)
+    said: T | None = _judged[judge][1]
+    return said
 
 
 def replace(settings: Settings, days: Mapping[int, Sequence[DayRow]], run_id: str) -> int | None:
@@ -123,8 +131,8 @@ def _arrow(rows: Sequence[DayRow], month: str) -> pa.Table:
         "month": [month] * len(rows),
         "day": [date.fromordinal(EPOCH + row.day) for row in rows],
         **{name: [getattr(row.segment, name) for row in rows] for name in _SEGMENT},
-        **{name: [getattr(row, name) for row in rows] for name in _COUNTS},
-        **{name: [_known(getattr(row, name)) for row in rows] for name in _FLOATS},
+        **{name: [getattr(row, name) for row in rows] for name in COUNTS},
+        **{name: [_known(getattr(row, name)) for row in rows] for name in FLOATS},
         "title_sample": [row.title_sample.astype("<u8").tobytes() or None for row in rows],
         "rejected": [json.dumps(dict(row.rejected)) for row in rows],
         "hours": [json.dumps(row.hours) for row in rows],
@@ -154,8 +162,8 @@ def _of(table: Table, file: Any) -> list[DayRow]:
 
 
 def _day_row(said: Mapping[str, Any]) -> DayRow:
-    numbers: dict[str, Any] = {n: said[n] or 0 for n in _COUNTS if n != "rejected_rows"}
-    numbers |= {n: float("nan") if said[n] is None else said[n] for n in _FLOATS}
+    numbers: dict[str, Any] = {n: said[n] or 0 for n in COUNTS if n != "rejected_rows"}
+    numbers |= {n: float("nan") if said[n] is None else said[n] for n in FLOATS}
     return DayRow(
         day=said["day"].toordinal() - EPOCH,
         segment=Segment(*(said[name] for name in _SEGMENT)),

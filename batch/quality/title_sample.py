@@ -27,11 +27,6 @@ NONE: Hashes = np.zeros(0, np.uint64)
 _TOP = 1 << 64
 
 
-def sample_of(titles: Int) -> Hashes:
-    """The sample of (n,) titles in any order, repeated or not."""
-    return _smallest(_hashed(titles))
-
-
 def sampled(titles: Int, group: Int, groups: int) -> tuple[Hashes, Seen]:
     """The sample of (n,) titles, and which of it each group has; `group`: (n,) of each title."""
     hashes = _hashed(titles)

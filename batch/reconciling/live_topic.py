@@ -6,24 +6,22 @@ holds, it is what raw should hold: a record that raw lacks is named by it.
 
 from __future__ import annotations
 
-from functools import partial
-
 import numpy as np
 
 from batch.lake.cursor import Cursor, source_of
-from batch.landing.fetch import batches, client_of
+from batch.landing.fetch import client_of
+from batch.landing.part import Source, judged
 from batch.landing.plan import Range
 from batch.reconciling.events import NOT_READ, Events, joined, no_events
 from batch.reconciling.landed import LandedTable, too_many
 from impressions.core.contribution import contributions
 from impressions.core.decay import Int
 from impressions.core.event import Reason
-from impressions.core.ingest_time import Carried, ingest_times
+from impressions.core.ingest_time import Carried
 from impressions.core.item import pack
 from impressions.kafka import offsets, topics
 from impressions.kafka.client import find_bootstrap
-from impressions.kafka.decoded_batch import DecodedBatch, decode
-from impressions.kafka.median_event_time import median_event_ms
+from impressions.kafka.decoded_batch import DecodedBatch
 from impressions.settings.model import Settings
 
 
@@ -71,15 +69,12 @@ class LiveTopic:
         if begin >= end:
             return parts[0], begin
         read = Range(partition, begin, end, carried.newest_ms, carried.suspect_ms)
-        for records in batches(client_of(settings), topic, read, accept_loss=True):
-            if not records.values:
-                continue
-            stamps = np.array(records.stamps, np.int64)
-            ingest_ms, carried = ingest_times(
-                stamps, carried, partial(median_event_ms, records.values)
-            )
-            batch = decode(records.values, ingest_ms, partition, settings.partitions, spec)
-            part = self._events_of(batch, np.array(records.offsets, np.int64), wanted)
+        source = Source(
+            range=read, client=client_of(settings), topic=topic, partitions=settings.partitions,
+            accept_loss=True,
+        )  # fmt: skip
+        for _, offset, _, batch in judged(source, spec):
+            part = self._events_of(batch, offset, wanted)
             parts.append(part)
             held += len(part)
             if held > max_events:

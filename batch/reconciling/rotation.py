@@ -17,6 +17,7 @@ from batch.reconciling.choosing import Place
 from impressions.settings.model import Settings
 from impressions.status import facts
 from impressions.status.questions import Absent
+from impressions.storage import local_files
 
 
 @dataclass(frozen=True)
@@ -61,9 +62,7 @@ def write(settings: Settings, rotation: Rotation) -> None:
     """By a rename: a kill leaves the one before."""
     path = file_of(settings)
     path.parent.mkdir(parents=True, exist_ok=True)
-    new = path.with_suffix(".tmp")
-    new.write_text(json.dumps(asdict(rotation)))
-    new.replace(path)
+    local_files.replace(path, json.dumps(asdict(rotation)).encode())
 
 
 def read_rotation(settings: Settings) -> facts.Rotation:

@@ -67,16 +67,10 @@ def read_events(
         UsageError, CorruptData: nothing there, or not what its name says.
         MappingError: the mapping does not fit the columns.
     """
-    from batch.files.find import find_files
-    from batch.files.identify import identify
-    from batch.files.names import printable
+    from batch.files.find import files_under
     from batch.files.reader import open_files, read
 
-    found = find_files(patterns)
-    files = identify(found.files)
-    notes = [f"left out: {left}" for left in found.left_out]
-    for file in files:
-        notes += [f"{printable(copy)}: the same bytes as {file.name}" for copy in file.copies]
+    files, notes, _ = files_under(patterns)
     parts, not_sent = [], Counter[str]()
     for opened in open_files(files, mapping):
         for piece in opened.pieces(max_rows=1 << 20):

@@ -26,7 +26,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import pwd
 import shlex
 import sys
 import tempfile
@@ -38,8 +37,8 @@ from batch.lake.catalog import spark_catalog
 from batch.spark import event_logs
 from batch.spark.errors import rotten_files_named
 from batch.spark.pinned import PINNED, check_pinned
-from impressions.core.errors import ImpressionsError, MissingDependency, NotReady
-from impressions.jvm.environment import java_environment
+from impressions.core.errors import ImpressionsError, MissingDependency
+from impressions.jvm.environment import java_environment, named_user
 from impressions.process.extras import require
 from impressions.settings.model import Settings
 from impressions.terminal.console import say
@@ -113,7 +112,7 @@ def _context_conf(settings: Settings, app_name: str) -> dict[str, str]:
     from impressions.jvm.jars import ensure
     from impressions.jvm.java import find_java
 
-    _check_user()
+    named_user()  # or it is refused, before anything starts
     os.environ["JAVA_HOME"] = str(find_java().home)
     os.environ.update(java_environment(os.environ))
     # A JVM started from Python takes the workers' python from here, not from the conf.
@@ -135,19 +134,6 @@ def _context_conf(settings: Settings, app_name: str) -> dict[str, str]:
         "spark.pyspark.python": sys.executable,
         "spark.pyspark.driver.python": sys.executable,
     }
-
-
-def _check_user() -> None:
-    """Raises NotReady where Hadoop's login would fail with "invalid null input: name"."""
-    try:
-        pwd.getpwuid(os.getuid())
-    except KeyError:
-        raise NotReady(
-            f"user id {os.getuid()} has no name on this machine, which Spark asks for",
-            hint="add a line for it to /etc/passwd of the image (OpenShift: nss_wrapper does it); "
-            "land, close, speed and serve need none",
-            reason="no_user_name",
-        ) from None
 
 
 def _submitted_conf() -> dict[str, str] | None:

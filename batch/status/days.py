@@ -6,7 +6,6 @@ findings of those days, also those that somebody accepted. Judged once for each 
 
 from __future__ import annotations
 
-from batch.lake import tables
 from batch.quality import table as quality_table
 from batch.quality.findings import Finding, day_name
 from batch.quality.measures import measures_of
@@ -17,8 +16,6 @@ from impressions.status.facts import DayFinding, QualityDays
 from impressions.status.questions import Absent
 
 _DAYS = 180
-_known: dict[str, QualityDays] = {}
-"""By the table's metadata: a page asks again and again."""
 
 
 def read_days(settings: Settings) -> QualityDays:
@@ -28,21 +25,19 @@ def read_days(settings: Settings) -> QualityDays:
         Absent: no day was counted yet.
         Refused: the table is of other settings.
     """
-    table = tables.fitting(settings, tables.QUALITY)
-    if table is None:
-        raise _nothing()
-    if table.metadata_location not in _known:
-        days = _read(settings)
-        _known.clear()
-        _known[table.metadata_location] = days
-    return _known[table.metadata_location]
+    days = quality_table.once(settings, _read)
+    if days is None:
+        raise Absent(
+            "no day was counted yet", "impressions close, or impressions quality --backfill"
+        )
+    return days
 
 
-def _read(settings: Settings) -> QualityDays:
+def _read(settings: Settings) -> QualityDays | None:
     kept = quality_table.read(settings)
     newest = max((row.day for row in kept.rows), default=None)
     if newest is None:
-        raise _nothing()
+        return None
     first = max(newest + 1 - _DAYS, min(row.day for row in kept.rows))
     verdict = review(settings, kept, None, first)
     series = series_of(kept.rows, newest + 1)
@@ -66,7 +61,3 @@ def _finding(one: Finding, *, accepted: bool) -> DayFinding:
         one.id, day_name(one.day), day_name(one.last_day), one.segment.key, one.measure,
         one.found, one.expected, one.sentence, one.blocks, accepted,
     )  # fmt: skip
-
-
-def _nothing() -> Absent:
-    return Absent("no day was counted yet", "impressions close, or impressions quality --backfill")

@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from pyiceberg.table import Table
 
 _JUDGED_DAYS = 28
-_judged: dict[str, Quality | None] = {}
-"""By the table's metadata: `status --watch` asks again and again."""
 SlotStates = dict[int, SlotState]
 
 
@@ -56,22 +54,12 @@ def read_lake(settings: Settings) -> Lake:
         slots={slot: SlotRows(held.rows, held.undecided) for slot, held in slots.items()},
         due=frozenset(() if through_ms is None else due_slots(slots, through_ms, settings.spec)),
         generations=generations,
-        quality=_quality(settings),
+        quality=quality_table.once(settings, _quality),
     )
 
 
 def _quality(settings: Settings) -> Quality | None:
-    """Days of the last four weeks; judged once for each state of the table."""
-    table = tables.fitting(settings, tables.QUALITY)
-    if table is None:
-        return None
-    if table.metadata_location not in _judged:
-        _judged.clear()
-        _judged[table.metadata_location] = _judged_days(settings)
-    return _judged[table.metadata_location]
-
-
-def _judged_days(settings: Settings) -> Quality | None:
+    """Days of the last four weeks."""
     kept = quality_table.read(settings)
     newest = max((row.day for row in kept.rows), default=None)
     if newest is None:

@@ -25,11 +25,11 @@ from impressions.steps.step import Step
 from impressions.terminal.report import start_run
 
 STEPS = (
-    Step("land", "batch.week:land", "impressions land --every 10s --until DATE"),
-    Step("close", "batch.week:close", "impressions close"),
-    Step("quality", "batch.week:quality", "impressions quality"),
-    Step("compact", "batch.week:compact", "impressions compact --logical-date DATE"),
-    Step("export", "batch.week:export", "impressions export --generation DATE"),
+    Step("land", "batch.week:land"),
+    Step("close", "batch.week:close"),
+    Step("quality", "batch.week:quality"),
+    Step("compact", "batch.week:compact"),
+    Step("export", "batch.week:export"),
 )
 
 

@@ -93,7 +93,7 @@ def _row(run: RunRecord, at_ms: int, masking: Masking) -> RoundRow:
     )
 
 
-def _says(run: RunRecord, differing: int | None, skipped: int) -> str:
+def _says(run: RunRecord, differing: float | None, skipped: float) -> str:
     if differing is None:
         return run.error or f"exit {run.exit_code}"
     said = "answers are not what their events make" if differing else "raw and answers agree"

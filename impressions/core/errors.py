@@ -19,6 +19,18 @@ a short stable word for metrics, JSON and tests. The exit codes are a contract w
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+
+def causes(error: BaseException) -> Iterator[BaseException]:
+    """The error, what it was raised from, and so on; an error may be its own cause."""
+    seen = list[BaseException]()
+    cause: BaseException | None = error
+    while cause is not None and not any(cause is one for one in seen):
+        seen.append(cause)
+        yield cause
+        cause = cause.__cause__
+
 
 class ImpressionsError(Exception):
     """The root: a message for people, a `hint` that says what to do, a `reason` for machines."""

@@ -24,7 +24,6 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
-from prometheus_client.registry import Collector
 
 from impressions.clock import now_ms
 from impressions.core.errors import CorruptData, ImpressionsError, Refused
@@ -118,7 +117,7 @@ def _set_aside(path: Path) -> Path:
     return aside
 
 
-class FollowerMetrics(Collector):
+class FollowerMetrics(metrics.OnDemand):
     """How far the copy has come, partition by partition; computed when asked for."""
 
     def __init__(self, follower: Follower):
@@ -130,10 +129,6 @@ class FollowerMetrics(Collector):
             registry=self.registry,
         )
         self.registry.register(self)
-
-    def describe(self) -> list[Metric]:
-        """No metrics before `collect`."""
-        return []
 
     def collect(self) -> Iterator[Metric]:
         lag, offset, restoring = (

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.metrics_core import Metric
-from prometheus_client.registry import Collector
 
 from impressions.clock import Clock, monotonic_s
 from impressions.exporter.events import EventCounts
@@ -25,7 +24,7 @@ from impressions.status.report import TIMEOUT_S, Status, look
 from impressions.terminal import log
 
 
-class Exporter(Collector):
+class Exporter(metrics.OnDemand):
     """The last look, and the registry that shows it."""
 
     def __init__(self, settings: Settings, clock: Clock) -> None:
@@ -52,10 +51,6 @@ class Exporter(Collector):
         for name in sorted(before.keys() - after.keys()):
             log.info("stage-well", stage=name)
         return status
-
-    def describe(self) -> list[Metric]:
-        """Nothing ahead of time: otherwise the registry would collect at once."""
-        return []
 
     def collect(self) -> Iterator[Metric]:
         if self.status is not None:

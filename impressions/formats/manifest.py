@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 
 from impressions.core.errors import CorruptData, Refused
@@ -31,7 +31,7 @@ class SstFile:
         rows: keys, one per profile.   size_bytes: length of the file.
         min_key, max_key: hex of the first and last key.
         sha256: hex, of the file's bytes.   digest: hex, of its (key, value) pairs in order
-        (`content_digest`), equal between attempts whose files differ.
+        (`ContentDigest`), equal between attempts whose files differ.
     """
 
     shard: int
@@ -81,6 +81,15 @@ class Manifest:
     @property
     def size_bytes(self) -> int:
         return sum(file.size_bytes for file in self.files)
+
+    @property
+    def content(self) -> list[tuple[int, str, str, int, str]]:
+        """What its rows are, however attempts divided and named them."""
+        return [(f.shard, f.min_key, f.max_key, f.rows, f.digest) for f in self.files]
+
+    def lacking(self, sizes: Mapping[str, int]) -> list[SstFile]:
+        """Its files that are not there with their length, by path -> bytes of those that are."""
+        return [file for file in self.files if sizes.get(file.path) != file.size_bytes]
 
     def of_shards(self, shards: Iterable[int]) -> tuple[SstFile, ...]:
         """The files of these shards."""
@@ -147,16 +156,8 @@ def check_fits(manifest: Manifest, spec: Spec, partitions: int) -> None:
             )
 
 
-def content_digest(pairs: Iterable[tuple[bytes, bytes]]) -> str:
-    """Hex SHA-256 over (key, value) pairs in order, each part preceded by its length."""
-    digest = ContentDigest()
-    for key, value in pairs:
-        digest.add(key, value)
-    return digest.hexdigest()
-
-
 class ContentDigest:
-    """`content_digest`, fed pair by pair."""
+    """SHA-256, in hex, over (key, value) pairs in order, each part preceded by its length."""
 
     def __init__(self) -> None:
         self._hash = hashlib.sha256()

@@ -14,30 +14,34 @@ generation. All are sealed (impressions/formats/sealed.py), so a damaged one is 
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
-from impressions.core.errors import CorruptData, FormatVersionError
-from impressions.formats import sealed
-from impressions.formats.generation_paths import is_generation
-from impressions.formats.sealed import Record
-
-VERSION = 1
-_ACTIVATE = "impressions bulkload activate <generation>"
-_LOAD = "impressions bulkload load <generation>"
+from impressions.core.errors import CorruptData
+from impressions.formats.generation_paths import CHECKED, CURRENT, LOADED, is_generation
+from impressions.formats.sealed import SealedRecord
 
 
 @dataclass(frozen=True)
-class Pointer:
-    """What `CURRENT` says."""
+class Pointer(SealedRecord):
+    """What `CURRENT` says. Raises CorruptData for what is no generation's name."""
+
+    FILE, AGAIN = CURRENT, "impressions bulkload activate <generation>"
 
     generation: str
     previous: str | None
     activated_ms: int
 
+    def __post_init__(self) -> None:
+        for name in (self.generation, self.previous):
+            if name is not None and not is_generation(name):
+                raise CorruptData(f"{CURRENT}: {name!r} is no generation's name", hint=self.AGAIN)
+
 
 @dataclass(frozen=True)
-class Loaded:
+class Loaded(SealedRecord):
     """What a finished load says: which shards this host holds, and how many profiles."""
+
+    FILE, AGAIN = LOADED, "impressions bulkload load <generation>"
 
     generation: str
     shards: tuple[int, ...]
@@ -46,50 +50,10 @@ class Loaded:
 
 
 @dataclass(frozen=True)
-class Checked:
+class Checked(SealedRecord):
     """When every byte and row of a loaded generation was read, and all were well."""
+
+    FILE, AGAIN = CHECKED, "impressions bulkload heal"
 
     generation: str
     checked_ms: int
-
-
-def encode_pointer(pointer: Pointer) -> bytes:
-    return sealed.seal({"format": VERSION, **asdict(pointer)})
-
-
-def decode_pointer(data: bytes) -> Pointer:
-    """Read `CURRENT`. Raises CorruptData, FormatVersionError with the line that points again."""
-    pointer = _decode(Pointer, data, "CURRENT", _ACTIVATE)
-    for name in (pointer.generation, pointer.previous):
-        if name is not None and not is_generation(name):
-            raise CorruptData(f"CURRENT: {name!r} is no generation's name", hint=_ACTIVATE)
-    return pointer
-
-
-def encode_loaded(loaded: Loaded) -> bytes:
-    return sealed.seal({"format": VERSION, **asdict(loaded)})
-
-
-def decode_loaded(data: bytes) -> Loaded:
-    """Read `loaded.json`. Raises CorruptData, FormatVersionError with the line that loads again."""
-    return _decode(Loaded, data, "loaded.json", _LOAD)
-
-
-def encode_checked(checked: Checked) -> bytes:
-    return sealed.seal({"format": VERSION, **asdict(checked)})
-
-
-def decode_checked(data: bytes) -> Checked:
-    """Read `checked.json`. Raises CorruptData, FormatVersionError."""
-    return _decode(Checked, data, "checked.json", "impressions bulkload heal")
-
-
-def _decode(kind: type[Record], data: bytes, name: str, hint: str) -> Record:
-    try:
-        body = sealed.unseal(data, name)
-        sealed.check_version(body, name, VERSION, hint)
-        return sealed.as_record(kind, body, name)
-    except FormatVersionError:
-        raise
-    except CorruptData as error:
-        raise CorruptData(error.message, hint=hint) from None

@@ -6,22 +6,53 @@
 
 Canonical: sorted keys, no spaces, ASCII. A file must equal its own canonical form byte for byte, so
 a flipped byte anywhere is found, be it in a number, a name or the white space. The seal proves that
-a file is as it was written, not that its writer was right: `read_record` looks at the types too.
+a file is as it was written, not that its writer was right: `as_record` looks at the types too.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import fields
+from dataclasses import asdict, fields
 from functools import cache
-from typing import Any, TypeVar, cast, get_args, get_origin, get_type_hints
+from typing import Any, ClassVar, Self, TypeVar, cast, get_args, get_origin, get_type_hints
 
 from impressions.core.errors import CorruptData, FormatVersionError
 
 Record = TypeVar("Record")
 
 _LARGEST = (1 << 63) - 1
+
+
+class SealedRecord:
+    """What a dataclass inherits that is the content of one small file, in version 1.
+
+    Attributes:
+        FILE: its name.   AGAIN: the line that writes it again.
+    """
+
+    FILE: ClassVar[str]
+    AGAIN: ClassVar[str]
+
+    def encode(self) -> bytes:
+        """The bytes of the file."""
+        return seal({"format": 1, **asdict(cast("Any", self))})
+
+    @classmethod
+    def decode(cls, data: bytes) -> Self:
+        """Read the file.
+
+        Raises:
+            CorruptData, FormatVersionError: damaged, or of another version; the hint is `AGAIN`.
+        """
+        try:
+            body = unseal(data, cls.FILE)
+            check_version(body, cls.FILE, 1, cls.AGAIN)
+            return as_record(cls, body, cls.FILE)
+        except FormatVersionError:
+            raise
+        except CorruptData as error:
+            raise CorruptData(error.message, hint=cls.AGAIN) from None
 
 
 def seal(body: dict[str, Any]) -> bytes:

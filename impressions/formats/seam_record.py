@@ -9,17 +9,14 @@ as the generation is on the host.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
-from impressions.core.errors import CorruptData
-from impressions.formats import sealed
-
-VERSION = 1
-_AGAIN = "impressions bulkload activate <generation> writes it again"
+from impressions.formats.generation_paths import SEAM
+from impressions.formats.sealed import SealedRecord
 
 
 @dataclass(frozen=True)
-class SeamRecord:
+class SeamRecord(SealedRecord):
     """A comparison, in counts and lines of text (printable ASCII).
 
     Attributes:
@@ -31,6 +28,8 @@ class SeamRecord:
         differences: the first of them.
         accepted: why a person let it be activated in spite of them; None where there were none.
     """
+
+    FILE, AGAIN = SEAM, "impressions bulkload activate <generation> writes it again"
 
     generation: str
     old: str | None
@@ -58,22 +57,3 @@ def printable(text: str) -> str:
     return "".join(
         c if c.isascii() and c.isprintable() else c.encode("unicode_escape").decode() for c in text
     )
-
-
-def encode(record: SeamRecord) -> bytes:
-    """The bytes of `seam.json`."""
-    return sealed.seal({"format": VERSION, **asdict(record)})
-
-
-def decode(data: bytes) -> SeamRecord:
-    """Read `seam.json`.
-
-    Raises:
-        CorruptData, FormatVersionError: damaged, or of another version; the hint says what to do.
-    """
-    try:
-        body = sealed.unseal(data, "seam.json")
-    except CorruptData as error:
-        raise CorruptData(error.message, hint=_AGAIN) from None
-    sealed.check_version(body, "seam.json", VERSION, _AGAIN)
-    return sealed.as_record(SeamRecord, body, "seam.json")

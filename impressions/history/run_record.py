@@ -17,13 +17,24 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from functools import cache
+from typing import TYPE_CHECKING, Annotated, Any
+
+from annotated_types import Interval
 
 from impressions.core.errors import CorruptData
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
 
 VERSION = 1
 MAX_BYTES = 256 << 10
 _YEAR_10000_MS = 253_402_300_800_000
+
+Time = Annotated[int, Interval(ge=0, lt=_YEAR_10000_MS)]
+_BOUNDS = Interval(gt=-(1 << 63), lt=1 << 63)  # what is read here is a metric, a cell of a page
+Whole = Annotated[int, _BOUNDS]
+Number = Whole | Annotated[float, _BOUNDS]
 
 JOBS = (
     "land", "import", "forget", "close", "quality", "accept", "compact", "recompute", "export",
@@ -47,7 +58,7 @@ class HistoryEvent:
     """
 
     kind: str
-    at_ms: int
+    at_ms: Time
     what: str
     detail: str = ""
 
@@ -67,15 +78,15 @@ class RunRecord:
     job: str
     run_id: str
     host: str
-    started_ms: int
-    ended_ms: int
+    started_ms: Time
+    ended_ms: Time
     exit_code: int
     reason: str | None = None
     error: str | None = None
     changed: bool = False
     arguments: Mapping[str, Any] = field(default_factory=dict)
-    counts: Mapping[str, int] = field(default_factory=dict)
-    snapshots: Mapping[str, int | None] = field(default_factory=dict)
+    counts: Mapping[str, Number] = field(default_factory=dict)
+    snapshots: Mapping[str, Whole | None] = field(default_factory=dict)
     extra: Mapping[str, Any] = field(default_factory=dict)
     cpu_s: float | None = None
     events: tuple[HistoryEvent, ...] = ()
@@ -108,62 +119,23 @@ def decode(data: bytes, name: str) -> RunRecord:
     """The record in a file called `name`. Raises CorruptData."""
     if len(data) > MAX_BYTES:
         raise CorruptData(f"{name}: {len(data):,} bytes, expected at most {MAX_BYTES:,}")
+    from pydantic import ValidationError
+    from pydantic_core import from_json
+
     try:
-        found = json.loads(data, parse_constant=_no_number)
-        events = tuple(_event(one) for one in _typed(found, "events", list, []))
-        return RunRecord(
-            job=_typed(found, "job", str),
-            run_id=_typed(found, "run_id", str),
-            host=_typed(found, "host", str, ""),
-            started_ms=_time(found, "started_ms"),
-            ended_ms=_time(found, "ended_ms"),
-            exit_code=_typed(found, "exit_code", int),
-            reason=_typed(found, "reason", str | None, None),
-            error=_typed(found, "error", str | None, None),
-            changed=_typed(found, "changed", bool, False),
-            arguments=_typed(found, "arguments", dict, {}),
-            counts=_numbers(found, "counts", int | float),
-            snapshots=_numbers(found, "snapshots", int | None),
-            extra=_typed(found, "extra", dict, {}),
-            cpu_s=_typed(found, "cpu_s", int | float | None, None),
-            events=events,
-        )
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise CorruptData(f"{name}: no record of a run ({error})") from None
+        from_json(data, allow_inf_nan=False)
+        return _reader().validate_json(data, strict=True)
+    except ValidationError as error:
+        what = error.errors(include_url=False)[0]
+        where = ".".join(map(str, what["loc"]))
+        said = f"{where}: found {what['input']!r:.40}: {what['msg']}"
+    except ValueError as error:
+        said = str(error)
+    raise CorruptData(f"{name}: no record of a run ({said})")
 
 
-def _event(found: Any) -> HistoryEvent:
-    return HistoryEvent(
-        _typed(found, "kind", str), _time(found, "at_ms"), _typed(found, "what", str),
-        _typed(found, "detail", str, ""),
-    )  # fmt: skip
+@cache
+def _reader() -> TypeAdapter[RunRecord]:
+    from pydantic import TypeAdapter
 
-
-def _no_number(text: str) -> Any:
-    raise ValueError(f"found {text}, which is no JSON")
-
-
-def _time(found: Any, name: str) -> int:
-    at_ms: int = _typed(found, name, int)
-    if not 0 <= at_ms < _YEAR_10000_MS:
-        raise ValueError(f"{name}: found {at_ms}, expected ms since 1970")
-    return at_ms
-
-
-def _numbers(found: Any, name: str, kind: Any) -> dict[str, Any]:
-    """Each of the type, and finite: what is read here is a metric, and a cell of a page."""
-    values: dict[str, Any] = _typed(found, name, dict, {})
-    for key in values:
-        if abs(_typed(values, key, kind) or 0) >= 1 << 63:
-            raise ValueError(f"{name}: found {values[key]}")
-    return values
-
-
-def _typed(found: Any, name: str, kind: Any, *default: Any) -> Any:
-    """A field of the type; KeyError where it is absent and has no default, else TypeError."""
-    if not isinstance(found, dict):
-        raise TypeError(f"found {type(found).__name__}, expected an object")
-    value = found.get(name, *default) if default else found[name]
-    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-        raise TypeError(f"{name}: found {type(value).__name__}")
-    return value
+    return TypeAdapter(RunRecord)

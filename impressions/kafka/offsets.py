@@ -8,18 +8,29 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import (
+    Consumer,
+    IsolationLevel,
+    KafkaError,
+    KafkaException,
+    Message,
+    TopicPartition,
+)
 
 from impressions.clock import monotonic_s
 from impressions.core.errors import ServiceError
 from impressions.kafka.client import reading
 from impressions.settings.model import Settings
 
+if TYPE_CHECKING:
+    from confluent_kafka.admin import AdminClient, OffsetSpec
+
 _TIMEOUT_S = 10.0
 _POLL_S = 0.1
+_AT_ONCE = 500
 _ELECTING = (
     KafkaError.OFFSET_NOT_AVAILABLE,
     KafkaError.LEADER_NOT_AVAILABLE,
@@ -44,6 +55,61 @@ def once_elected(ask: Callable[[], _Answer], timeout_s: float = _TIMEOUT_S) -> _
             if error.args[0].code() not in _ELECTING or monotonic_s() > deadline_s:
                 raise
         time.sleep(_POLL_S)
+
+
+def listed(
+    client: AdminClient, topic: str, partitions: Iterable[int], asked: OffsetSpec, timeout_s: float
+) -> dict[int, Any]:
+    """What `asked` means in each partition, with `offset` (-1: no such record) and `timestamp`.
+
+    Raises:
+        KafkaException: the broker does not answer.
+    """
+    every = {TopicPartition(topic, p): asked for p in partitions}
+
+    def ask() -> dict[int, Any]:
+        futures = client.list_offsets(
+            every, isolation_level=IsolationLevel.READ_UNCOMMITTED, request_timeout=timeout_s
+        )
+        return {at.partition: future.result() for at, future in futures.items()}
+
+    return once_elected(ask, timeout_s)
+
+
+def records_of(
+    consumer: Consumer, topic: str, starts: Mapping[int, int], open_: set[int], timeout_s: float
+) -> Iterator[Message]:
+    """Records of several partitions, from these offsets on, as long as any is in `open_`: a
+    partition leaves it at its end, or when the caller has seen enough.
+
+    Args:
+        consumer: with `enable_partition_eof`.
+
+    Raises:
+        ServiceError: the broker sends nothing for `timeout_s`, or an error.
+    """
+    consumer.assign([TopicPartition(topic, p, start) for p, start in starts.items()])
+    heard_s = monotonic_s()
+    while open_:
+        # `consume` waits for as many as it was asked for, so it is not asked to wait for long.
+        messages = consumer.consume(_AT_ONCE, _POLL_S)
+        if messages:
+            heard_s = monotonic_s()
+        elif monotonic_s() - heard_s > timeout_s:
+            raise ServiceError(
+                f"topic {topic}, partitions {sorted(open_)}: the broker sends nothing more for "
+                f"{timeout_s:g} s",
+                hint="is it overloaded, or stopping? impressions kafka status",
+                reason="kafka",
+            )
+        for message in messages:
+            error = message.error()
+            if error is None:
+                yield message
+            elif error.code() == KafkaError._PARTITION_EOF:
+                open_.discard(message.partition())
+            else:
+                raise ServiceError(f"topic {topic}: {error.str()}", reason="kafka")
 
 
 @contextlib.contextmanager

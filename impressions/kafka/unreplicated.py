@@ -15,9 +15,9 @@ by the clock of a new leader that is late, or while an older stamp lies in the f
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from impressions.kafka.offsets import once_elected
+from impressions.kafka.offsets import listed
 
 if TYPE_CHECKING:
     from confluent_kafka.admin import AdminClient, OffsetSpec
@@ -34,30 +34,10 @@ def with_unreplicated(
     from confluent_kafka.admin import OffsetSpec
 
     def offsets(of: Collection[int], asked: OffsetSpec) -> dict[int, int]:
-        return _offsets(client, topic, of, asked, timeout_s)
+        return {p: at.offset for p, at in listed(client, topic, of, asked, timeout_s).items()}
 
     silent = {p for p, at in offsets(partitions, OffsetSpec.max_timestamp()).items() if at < 0}
     if not silent:
         return frozenset()
     first, end = offsets(silent, OffsetSpec.earliest()), offsets(silent, OffsetSpec.latest())
     return frozenset(p for p in silent if first[p] < end[p])
-
-
-def _offsets(
-    client: AdminClient,
-    topic: str,
-    partitions: Collection[int],
-    asked: OffsetSpec,
-    timeout_s: float,
-) -> dict[int, int]:
-    from confluent_kafka import IsolationLevel, TopicPartition
-
-    def ask() -> dict[int, Any]:
-        futures = client.list_offsets(
-            {TopicPartition(topic, p): asked for p in partitions},
-            isolation_level=IsolationLevel.READ_UNCOMMITTED,
-            request_timeout=timeout_s,
-        )
-        return {at.partition: future.result() for at, future in futures.items()}
-
-    return {p: found.offset for p, found in once_elected(ask, timeout_s).items()}

@@ -38,6 +38,7 @@ from impressions.local.kafka_config import LOGGING, Member, server_properties
 from impressions.local.pid_file import AlreadyRuns
 from impressions.local.ports import HOST, free_ports, is_free
 from impressions.settings.model import Settings
+from impressions.storage import local_files
 from impressions.terminal.console import warn
 
 LOCK_FILE = Path(__file__).with_name("kafka-jars.toml")
@@ -111,7 +112,7 @@ class Broker:
             process.kill()
             process.wait()
             raise
-        _write_whole(self.address_file, f"{bootstrap}\n")
+        local_files.replace(self.address_file, f"{bootstrap}\n".encode("ascii"))
         return Running(process.pid, bootstrap, 0.0), True
 
     def stop(self, timeout_s: float = 20) -> bool:
@@ -251,10 +252,3 @@ def _answers(bootstrap: str) -> bool:
 def _last_lines(text: str) -> str:
     lines = [line for line in text.splitlines() if line.strip()]
     return "\n".join(lines[-_LOG_LINES:]) or "it said nothing"
-
-
-def _write_whole(path: Path, text: str) -> None:
-    """Appears at once or not at all."""
-    temporary = path.with_name(path.name + ".new")
-    temporary.write_text(text, "ascii")
-    os.replace(temporary, path)

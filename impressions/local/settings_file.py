@@ -7,13 +7,13 @@ It may hold a password of `kafka.properties`, so only its owner may read it.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from impressions.settings.model import Settings
 from impressions.settings.sources import PREFIX
+from impressions.storage import local_files
 
 _KEPT = "IMPRESSIONS_DEBUG"
 
@@ -23,11 +23,7 @@ def write_settings(settings: Settings, path: Path) -> None:
     values = settings.model_dump(mode="json", exclude_defaults=True, exclude_none=True)
     text = toml_of(values | {"home": str(settings.home_dir)})
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".new")
-    temporary.unlink(missing_ok=True)
-    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(text)
-    os.replace(temporary, path)
+    local_files.replace(path, text.encode(), mode=0o600)
 
 
 def without_settings(environment: Mapping[str, str]) -> dict[str, str]:

@@ -8,9 +8,7 @@ that a verb that never touches a catalog imports none of these libraries.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-from impressions.core.errors import CorruptData, ImpressionsError, ServiceError
+from impressions.core.errors import CorruptData, ImpressionsError, ServiceError, causes
 
 _HINT = (
     "does it run, and are catalog.uri, catalog.properties and catalog.python_properties right "
@@ -38,7 +36,7 @@ def as_catalog_error(error: BaseException, where: str = "") -> ImpressionsError 
     if isinstance(error, ImpressionsError):
         return None
     subject = f"catalog {where}" if where else "the catalog"
-    for cause in _chain(error):
+    for cause in causes(error):
         text = str(cause).lower()
         if _is_database(cause) and any(sign in text for sign in _DAMAGED):
             return CorruptData(
@@ -54,15 +52,6 @@ def as_catalog_error(error: BaseException, where: str = "") -> ImpressionsError 
                 reason="catalog",
             )
     return None
-
-
-def _chain(error: BaseException) -> Iterator[BaseException]:
-    seen: set[int] = set()
-    cause: BaseException | None = error
-    while cause is not None and id(cause) not in seen:
-        seen.add(id(cause))
-        yield cause
-        cause = cause.__cause__
 
 
 def _is_away(error: BaseException) -> bool:

@@ -15,7 +15,7 @@ import os
 import resource
 from collections.abc import Iterator
 
-from impressions.core.errors import ServiceError
+from impressions.core.errors import ServiceError, causes
 
 ENOUGH = 1 << 16
 """More than any process of ours needs; some libraries' cost grows with the limit."""
@@ -51,10 +51,7 @@ def limit() -> int:
 def exhausted(error: BaseException) -> TooManyFiles | None:
     """What to raise instead of an error that, itself or by its causes, is a lack of descriptors;
     None for any other."""
-    cause: BaseException | None = error
-    seen: set[int] = set()  # an error may be its own cause
-    while cause is not None and id(cause) not in seen:
-        seen.add(id(cause))
+    for cause in causes(error):
         if isinstance(cause, TooManyFiles):
             return cause
         of_system = isinstance(cause, OSError) and cause.errno in _ERRNOS
@@ -62,7 +59,6 @@ def exhausted(error: BaseException) -> TooManyFiles | None:
             return TooManyFiles(
                 f"no descriptor is left: this process may have {limit()}", hint=HINT
             )
-        cause = cause.__cause__
     return None
 
 

@@ -56,16 +56,20 @@ def _brief(handler: Any) -> Any:
     return type("Brief", (handler,), {"timeout": _IDLE_S})
 
 
-class OfChildren(Collector):
+class OnDemand(Collector):
+    """Metrics that are computed when they are asked for, and not before."""
+
+    def describe(self) -> list[Metric]:
+        """Nothing ahead of time: otherwise the registry would collect at once."""
+        return []
+
+
+class OfChildren(OnDemand):
     """The metrics of other processes, fetched when asked for."""
 
     def __init__(self, children: Callable[[], Mapping[str, str]]):
         """`children`: name to address of /metrics; one that does not answer is left out."""
         self._children = children
-
-    def describe(self) -> list[Metric]:
-        """Nothing ahead of time: otherwise the registry would ask the children at once."""
-        return []
 
     def collect(self) -> Iterator[Metric]:
         families: dict[str, Metric] = {}

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from impressions.clock import now_ms
 from impressions.settings.model import Settings
+from impressions.storage import local_files
 
 
 @dataclass(frozen=True)
@@ -53,9 +54,7 @@ def registered(
     path = settings.run_dir / f"{kind}-{pid}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     forget(settings, kind)
-    new = path.with_suffix(".tmp")
-    new.write_text(json.dumps(asdict(entry)))
-    new.replace(path)
+    local_files.replace(path, json.dumps(asdict(entry)).encode())
     try:
         yield
     finally:

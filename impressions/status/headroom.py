@@ -13,8 +13,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from impressions.clock import monotonic_s
-from impressions.core.errors import ServiceError
 from impressions.settings.model import Settings
 from impressions.status.facts import Lake
 from impressions.status.questions import Absent, Unknown
@@ -26,7 +24,6 @@ _LITTLE = {
     "max_partition_fetch_bytes": 1 << 16,  # a larger record comes all the same
 }
 _TIMEOUT_S = 5.0
-_POLL_S = 0.5
 
 
 @dataclass(frozen=True)
@@ -35,13 +32,11 @@ class Headroom:
 
     Attributes:
         left_ms: by partition, never below 0; None without a limit (retention.ms is -1).
-        waiting_ms: by partition, the stamp of the first record that is not landed; None: none is.
         retention_ms: of the topic; -1 is without a limit.
         by_bytes: retention.bytes is set, so records may go sooner.
     """
 
     left_ms: Mapping[int, int | None]
-    waiting_ms: Mapping[int, int | None]
     retention_ms: int
     by_bytes: bool
 
@@ -98,40 +93,23 @@ def headroom(
             return retention_ms
         return max(0, min(retention_ms, stamps[p] + retention_ms - now_ms))
 
-    waiting_ms = {p: stamps.get(p) for p in partitions}
-    return Headroom({p: left(p) for p in partitions}, waiting_ms, retention_ms, by_bytes)
+    return Headroom({p: left(p) for p in partitions}, retention_ms, by_bytes)
 
 
 def _stamps(settings: Settings, topic: str, wanted: Mapping[int, int]) -> dict[int, int]:
     """The broker's stamp of the first record at or after an offset, by partition; a partition in
     which only Kafka's own records follow is left out."""
-    from confluent_kafka import KafkaError, TopicPartition
+    from confluent_kafka import TopicPartition
 
-    from impressions.kafka.offsets import reader
+    from impressions.kafka.offsets import reader, records_of
 
     found: dict[int, int] = {}
     open_ = set(wanted)
     with reader(settings, **_LITTLE) as consumer:
-        consumer.assign([TopicPartition(topic, p, at) for p, at in wanted.items()])
-        deadline_s = monotonic_s() + _TIMEOUT_S
-        while open_:
-            message = consumer.poll(_POLL_S)
-            if message is None:
-                if monotonic_s() > deadline_s:
-                    raise ServiceError(
-                        f"topic {topic}, partitions {sorted(open_)}: the first record that is not "
-                        f"landed was not sent in {_TIMEOUT_S:g} s",
-                        hint="is the broker well? impressions topics check",
-                        reason="broker",
-                    )
-                continue
+        for message in records_of(consumer, topic, wanted, open_, _TIMEOUT_S):
             p = message.partition()
             if p in open_:
-                error = message.error()
-                if error is None:
-                    found[p] = int(message.timestamp()[1])
-                elif error.code() != KafkaError._PARTITION_EOF:
-                    raise ServiceError(f"topic {topic}: {error.str()}", reason="kafka")
+                found[p] = int(message.timestamp()[1])
                 open_.discard(p)
                 consumer.incremental_unassign([TopicPartition(topic, p)])
     return found

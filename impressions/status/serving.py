@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from impressions.clock import Clock, now_ms
 from impressions.core.completeness import StreamState
+from impressions.process.asked_server import asked
 from impressions.process.registry import Running, running
 from impressions.settings.model import Settings
 from impressions.status.questions import Absent, Unknown, ask
@@ -91,18 +92,8 @@ def describe(settings: Settings, address: str, timeout_s: float = TIMEOUT_S) -> 
 
 def client_of(settings: Settings, address: str, timeout_s: float) -> ImpressionsClient:
     """A client of a server of ours, with the token and the certificate of `serving.*`."""
-    import grpc
-
-    from impressions.client import ImpressionsClient
-
-    serving = settings.serving
-    tls = None
-    if serving.tls_cert is not None:
-        tls = grpc.ssl_channel_credentials(serving.tls_cert.read_bytes())
-    token = serving.token_file.read_text().split()[0] if serving.token_file else None
-    return ImpressionsClient(
-        reachable(address), timeout_s=timeout_s, channels=1, tls=tls, token=token
-    )
+    cert = settings.serving.tls_cert
+    return asked(settings, reachable(address), timeout_s, None, cert, channels=1)
 
 
 def reachable(address: str) -> str:

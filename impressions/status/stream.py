@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from impressions.clock import Clock, monotonic_s, now_ms
-from impressions.core.errors import Refused, ServiceError
+from impressions.clock import Clock, now_ms
+from impressions.core.errors import Refused
 from impressions.core.spec import Spec
 from impressions.formats import heartbeat
 from impressions.formats.heartbeat import Heartbeat
@@ -23,8 +23,6 @@ from impressions.settings.model import Settings
 
 TIMEOUT_S = 4.0
 _FIRST_LOOK, _WIDER, _LAST_LOOK = 16, 16, 65_536
-_AT_ONCE = 500
-_BITE_S = 0.1
 
 
 @dataclass(frozen=True)
@@ -104,16 +102,14 @@ def _fault(settings: Settings) -> tuple[str, str | None] | None:
 
 
 def _offsets(admin: Admin, topic: str, partitions: int) -> dict[int, SourcePartition]:
-    from confluent_kafka import TopicPartition
     from confluent_kafka.admin import OffsetSpec
 
-    def ask(spec: Any) -> dict[int, Any]:
-        asked = {TopicPartition(topic, p): spec for p in range(partitions)}
-        futures = admin.client.list_offsets(asked, request_timeout=admin.timeout_s)
-        return {place.partition: future.result() for place, future in futures.items()}
+    from impressions.kafka.offsets import listed
 
-    first, end = ask(OffsetSpec.earliest()), ask(OffsetSpec.latest())
-    newest = ask(OffsetSpec.max_timestamp())
+    first, end, newest = (
+        listed(admin.client, topic, range(partitions), asked, admin.timeout_s)
+        for asked in (OffsetSpec.earliest(), OffsetSpec.latest(), OffsetSpec.max_timestamp())
+    )
     return {
         p: SourcePartition(
             first[p].offset,
@@ -150,32 +146,14 @@ def last_heartbeats(
 
 def _read(consumer: Any, topic: str, starts: Mapping[int, int], spec: Spec) -> dict[int, Heartbeat]:
     """The newest heartbeat by partition, from these offsets to the end."""
-    from confluent_kafka import KafkaError, TopicPartition
+    from impressions.kafka.offsets import records_of
 
     found: dict[int, Heartbeat] = {}
-    open_ = set(starts)
-    consumer.assign([TopicPartition(topic, p, start) for p, start in starts.items()])
-    heard_s = monotonic_s()
-    while open_:
-        # `consume` waits for as many as it was asked for, so it is not asked to wait for long.
-        messages = consumer.consume(_AT_ONCE, _BITE_S)
-        if messages:
-            heard_s = monotonic_s()
-        elif monotonic_s() - heard_s > TIMEOUT_S:
-            raise ServiceError(
-                f"topic {topic}: the broker sends nothing more for {TIMEOUT_S:g} s",
-                hint="is it overloaded, or stopping? impressions kafka status",
-                reason="kafka",
-            )
-        for message in messages:
-            p = message.partition()
-            if message.error() is not None:
-                if message.error().code() != KafkaError._PARTITION_EOF:
-                    raise ServiceError(f"topic {topic}: {message.error().str()}", reason="kafka")
-                open_.discard(p)
-            elif message.key() == heartbeat.KEY and message.value() is not None:
-                beat = heartbeat.decode(message.value(), spec)
-                # An idle partition's beats differ in `through_ms` only: the last one counts.
-                if p not in found or beat.progress >= found[p].progress:
-                    found[p] = beat
+    for message in records_of(consumer, topic, starts, set(starts), TIMEOUT_S):
+        p = message.partition()
+        if message.key() == heartbeat.KEY and message.value() is not None:
+            beat = heartbeat.decode(message.value(), spec)
+            # An idle partition's beats differ in `through_ms` only: the last one counts.
+            if p not in found or beat.progress >= found[p].progress:
+                found[p] = beat
     return found

@@ -11,8 +11,8 @@ from __future__ import annotations
 from impressions.steps.step import Step
 
 STEPS = (
-    Step("load", "bulkload.sync:load_newest", "impressions bulkload load latest"),
-    Step("check", "bulkload.sync:check_loaded", "impressions bulkload heal"),
-    Step("activate", "bulkload.sync:activate_newest", "impressions bulkload activate latest"),
-    Step("gc", "bulkload.sync:collect", "impressions bulkload gc"),
+    Step("load", "bulkload.sync:load_newest"),
+    Step("check", "bulkload.sync:check_loaded"),
+    Step("activate", "bulkload.sync:activate_newest"),
+    Step("gc", "bulkload.sync:collect"),
 )

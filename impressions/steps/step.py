@@ -16,12 +16,10 @@ class Step:
     Attributes:
         name: one word, for people and for JSON.
         target: `module:function`; it is called with what the run was asked for, and returns `Done`.
-        alone: the command that does this step by itself.
     """
 
     name: str
     target: str
-    alone: str
 
 
 @dataclass(frozen=True)

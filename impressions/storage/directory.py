@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from impressions.storage import local_files
+
 if TYPE_CHECKING:
     from pyarrow.fs import FileSystem
 
@@ -62,7 +64,9 @@ class Directory:
         """Write a small file so that no reader ever sees a part of it."""
         self._make_parent(path)
         if self.files.type_name == "local":
-            return _replace_local(Path(self._full(path)), data)
+            at = Path(self._full(path))
+            own = at.with_name(f".{at.name}.{os.getpid()}")  # several processes may write it
+            return local_files.replace(at, data, temporary=own)
         with self.files.open_output_stream(self._full(path)) as target:
             target.write(data)
         return None
@@ -127,21 +131,3 @@ def open_directory(uri: str) -> Directory:
         return Directory(LocalFileSystem(), uri.rstrip("/"))
     files, root = FileSystem.from_uri(uri)
     return Directory(files, root.rstrip("/"))
-
-
-def _replace_local(path: Path, data: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError:  # a full disk: nothing of it stays
-        temporary.unlink(missing_ok=True)
-        raise
-    directory = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(directory)  # the rename itself must survive a power cut
-    finally:
-        os.close(directory)

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from impressions.clock import FixedClock, now_ms
+from impressions.clock import now_ms
 from impressions.core.slot import next_slot_ms, parse_logical_date
 from impressions.formats.generation_paths import generation_id
 from impressions.settings.model import Settings, load
@@ -26,6 +26,7 @@ from tests.airflow.environment import NoPackages, airflow_python
 from tests.airflow.scheduler import Scheduler
 from tests.broker import TestBroker, stream_settings
 from tests.compare import differences
+from tests.fixed_clock import FixedClock
 from tests.integration.live import arrived, logs, send_bytes, wire
 from tests.live import until
 from tests.serving.support import client_of, result_rows, serving

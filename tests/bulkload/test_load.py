@@ -8,12 +8,12 @@ from bulkload.activate import activate
 from bulkload.host import Host as HostDir
 from bulkload.load import load
 from bulkload.rollback import rollback
-from impressions.clock import FixedClock
 from impressions.core.errors import NotReady, Refused, UsageError
 from impressions.core.shard import shard_of
-from impressions.formats.pointer import decode_loaded
+from impressions.formats.pointer import Loaded
 from impressions.rocksdb import generation_store
 from tests.bulkload.world import EVENTS, NEW, NEW_MS, OLD, OLD_MS, PARTITIONS, WEEK_MS
+from tests.fixed_clock import FixedClock
 from tests.generations import blocks_of
 
 
@@ -34,7 +34,7 @@ def test_every_published_block_arrives_byte_for_byte(world):
     assert stored(world.paths, NEW) == blocks_of(EVENTS, NEW_MS)
     published = (world.published / NEW / "manifest.json").read_bytes()
     assert world.paths.manifest(NEW).read_bytes() == published
-    loaded = decode_loaded(world.paths.loaded(NEW).read_bytes())
+    loaded = Loaded.decode(world.paths.loaded(NEW).read_bytes())
     assert (loaded.generation, loaded.shards, loaded.rows, loaded.loaded_ms) == (
         NEW,
         (0, 1),
@@ -156,7 +156,7 @@ def test_a_damaged_load_record_is_replaced_by_loading_again(world):
     load(world.settings, NEW)
     world.paths.loaded(NEW).write_bytes(b"{}")
     assert load(world.settings, NEW).action == "loaded"
-    assert decode_loaded(world.paths.loaded(NEW).read_bytes()).rows == 24
+    assert Loaded.decode(world.paths.loaded(NEW).read_bytes()).rows == 24
 
 
 def test_what_a_dead_load_left_is_cleared_by_the_next(world):

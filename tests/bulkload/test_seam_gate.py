@@ -12,7 +12,6 @@ from bulkload.gc import gc
 from bulkload.host_status import status
 from bulkload.load import load
 from bulkload.rollback import rollback
-from impressions.clock import FixedClock
 from impressions.core.errors import CorruptData, Refused, UsageError
 from impressions.core.spec import DAY_MS
 from impressions.deltas.store import readers_dir, store_dir
@@ -21,6 +20,7 @@ from impressions.process.command import main
 from impressions.seam import comparison
 from oracle import naive
 from tests.bulkload.world import NEW, NEW_MS, OLD, OLD_MS
+from tests.fixed_clock import FixedClock
 from tests.generations import blocks_of
 from tests.seam.support import (
     THROUGH_MS,

@@ -10,11 +10,11 @@ from bulkload.host import Host as HostDir
 from bulkload.host_status import status
 from bulkload.load import load
 from bulkload.rollback import rollback
-from impressions.clock import FixedClock
 from impressions.core.errors import CorruptData, NotReady, Refused, UsageError
 from impressions.formats.generation_paths import generation_id
-from impressions.formats.pointer import Pointer, decode_pointer
+from impressions.formats.pointer import Pointer
 from tests.bulkload.world import NEW, NEW_MS, OLD, OLD_MS, WEEK_MS
+from tests.fixed_clock import FixedClock
 
 OLDEST_MS = OLD_MS - WEEK_MS
 OLDEST = generation_id(OLDEST_MS)
@@ -23,7 +23,7 @@ NEXT = generation_id(NEXT_MS)
 
 
 def pointer(world):
-    return decode_pointer(world.paths.current.read_bytes())
+    return Pointer.decode(world.paths.current.read_bytes())
 
 
 @pytest.fixture

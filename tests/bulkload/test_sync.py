@@ -20,10 +20,9 @@ from bulkload.rollback import rollback
 from bulkload.sync import activate_newest
 from bulkload.verify import verify_host
 from impressions.client import CallFailed, ImpressionsClient
-from impressions.clock import FixedClock
 from impressions.core.errors import NotReady, Refused, ServiceError
 from impressions.formats.generation_paths import MANIFEST, generation_id
-from impressions.formats.pointer import decode_checked
+from impressions.formats.pointer import Checked
 from impressions.history.run_history import RunHistory
 from impressions.process.failpoint import VARIABLE, hits
 from impressions.steps import report, running
@@ -32,6 +31,7 @@ from impressions.steps.host import STEPS
 from impressions.steps.running import Gone
 from tests.bulkload.world import NEW, NEW_MS, OLD, OLD_MS, WEEK_MS, World
 from tests.faults.conftest import serving_settings
+from tests.fixed_clock import FixedClock
 from tests.generations import CUTOVER_MS
 from tests.serving.support import client_of, serving, until
 
@@ -218,7 +218,7 @@ def test_bytes_are_read_again_once_a_day(world: World) -> None:
 
     def read_ms(at_ms: int) -> int:
         gone = sync(world, now_ms=at_ms)
-        checked_ms = decode_checked(world.paths.checked(OLD).read_bytes()).checked_ms
+        checked_ms = Checked.decode(world.paths.checked(OLD).read_bytes()).checked_ms
         assert states(gone)["check"] == ("done" if checked_ms == at_ms else "nothing")
         return checked_ms
 

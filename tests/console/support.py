@@ -8,7 +8,6 @@ from typing import Any
 
 from werkzeug.test import TestResponse
 
-from impressions.clock import FixedClock
 from impressions.console import guard
 from impressions.console.answers import Answers
 from impressions.console.app import Console, create_app
@@ -19,6 +18,7 @@ from impressions.console.sources import LATER, STATUS
 from impressions.core.spec import DAY_MS
 from impressions.settings.model import Settings
 from impressions.status.questions import Absent
+from tests.fixed_clock import FixedClock
 
 AT_MS = 20_772 * DAY_MS  # 2026-11-15
 HOST = "127.0.0.1:8470"

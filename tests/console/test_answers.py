@@ -6,11 +6,11 @@ import threading
 
 import pytest
 
-from impressions.clock import FixedClock
 from impressions.console import answers as module
 from impressions.console.answers import Answers
 from impressions.core.errors import ServiceError
 from impressions.status.questions import Unknown
+from tests.fixed_clock import FixedClock
 from tests.live import until
 
 

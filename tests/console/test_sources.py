@@ -8,11 +8,10 @@ import numpy as np
 import pytest
 
 from batch.quality import table as quality_table
-from batch.quality.findings import day_number
+from batch.quality.findings import day_name
 from batch.status.accept import run_accept
 from batch.status.days import read_days
 from impressions.client.failures import CallFailed
-from impressions.clock import FixedClock
 from impressions.console import sources
 from impressions.console.look_up import look_up
 from impressions.core.spec import HALF_LIVES_DAYS
@@ -22,6 +21,7 @@ from impressions.status.questions import Absent, Unknown
 from impressions.status.report import QUESTIONS
 from impressions.status.serving import Served
 from tests.compare import differences
+from tests.fixed_clock import FixedClock
 from tests.generations import CUTOVER_MS
 from tests.quality import faults
 from tests.quality.lake import settings_in as small_days
@@ -49,7 +49,7 @@ def test_days_are_what_the_table_holds_with_what_was_found(tmp_path: Path) -> No
     rows = kept(settings, range(DAYS))
     days = read_days(settings)
     assert len(days.days) == DAYS
-    assert day_number(days.days[0]) == FIRST_DAY
+    assert days.days[0] == day_name(FIRST_DAY)
     keys = [key for key, _ in days.segments]
     assert keys[0] == "all"
     assert "device_type=tv" in keys

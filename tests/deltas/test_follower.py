@@ -7,7 +7,6 @@ import time
 import pytest
 from confluent_kafka import TopicPartition
 
-from impressions.clock import FixedClock
 from impressions.core.errors import CorruptData, NotReady, Refused, ServiceError
 from impressions.core.shard import shard_of
 from impressions.core.spec import DAY_MS
@@ -32,6 +31,7 @@ from tests.deltas.follow import (
     through_of,
 )
 from tests.deltas.support import Publisher, beat_of
+from tests.fixed_clock import FixedClock
 from tests.serving.support import until
 
 pytestmark = pytest.mark.kafka

@@ -54,7 +54,7 @@ def found_of_everything() -> Found:
             Quality(NOW - DAY_MS, ("a finding",), (), 0, {("plays", True): 1}),
         ),
         host=HostStatus("/h", 1, "2027-01-14", None, NOW, (0, 1), (of_host,), (), (), False),
-        headroom=Headroom({0: 7 * DAY_MS, 1: 6 * DAY_MS}, {0: None, 1: NOW - DAY_MS}, 7 * DAY_MS,
+        headroom=Headroom({0: 7 * DAY_MS, 1: 6 * DAY_MS}, 7 * DAY_MS,
                           False),
         jobs=Jobs(
             {"compact": Job("compact", last, last, last, 40.0),

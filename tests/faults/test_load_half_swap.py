@@ -16,7 +16,7 @@ from bulkload.gc import gc
 from bulkload.host_status import status
 from bulkload.load import load
 from bulkload.verify import verify_host
-from impressions.formats.pointer import decode_pointer, encode_pointer
+from impressions.formats.pointer import Pointer
 from impressions.process.failpoint import VARIABLE, hits
 from tests.bulkload.world import NEW, NEW_MS, OLD, WEEK_MS
 from tests.faults.conftest import serving_settings
@@ -52,7 +52,7 @@ def prepared(world, words):
 
 
 def without_backup(world):
-    return encode_pointer(replace(decode_pointer(world.paths.current.read_bytes()), previous=None))
+    return replace(Pointer.decode(world.paths.current.read_bytes()), previous=None).encode()
 
 
 @pytest.mark.parametrize(("name", "words", "answers", "explained"), CASES)

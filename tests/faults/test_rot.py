@@ -3,7 +3,7 @@
 from impressions.client import CallFailed
 from impressions.core.shard import shard_of
 from impressions.formats.generation_paths import HostPaths
-from impressions.formats.pointer import Pointer, encode_pointer
+from impressions.formats.pointer import Pointer
 from tests.compare import differences
 from tests.generations import CUTOVER_MS, blocks_of
 from tests.serving.support import (
@@ -89,11 +89,11 @@ def test_a_generation_whose_first_block_is_rotten_is_not_swapped_in(tmp_path, ca
     old = install(settings)
     new = install(settings, WEEK_2_MS)
     pointer = HostPaths(settings.host_dir).current
-    pointer.write_bytes(encode_pointer(Pointer(old, None, 0)))
+    pointer.write_bytes(Pointer(old, None, 0).encode())
     first = min(p for p in PROFILES if shard_of(p, 8) == 0)
     with serving(settings) as server, client_of(server) as client:
         flip_a_byte_of(first, settings, WEEK_2_MS, new)
-        pointer.write_bytes(encode_pointer(Pointer(new, old, 1)))
+        pointer.write_bytes(Pointer(new, old, 1).encode())
         until(lambda: "generation-kept" in caplog.text, "the new generation was tried")
         assert client.get(first, at_ms=WEEK_2_MS).context.generation == old
     assert "CorruptData" in caplog.text

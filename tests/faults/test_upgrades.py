@@ -27,8 +27,8 @@ GOLDEN = Path(__file__).parents[1] / "golden"
 SEALED = json.loads((GOLDEN / "sealed_v1.json").read_text())
 DECODE = {
     "manifest": manifest.decode,
-    "pointer": pointer.decode_pointer,
-    "loaded": pointer.decode_loaded,
+    "pointer": pointer.Pointer.decode,
+    "loaded": pointer.Loaded.decode,
 }
 MORE_HALF_LIVES = Spec(half_lives_days=(1, 7, 30, 90, 180, 365))
 STATE = PartitionState(bytes(16), 42, restoring=False)

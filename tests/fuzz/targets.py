@@ -94,11 +94,11 @@ def _read_manifest(data: bytes) -> None:
 
 
 def _read_pointer(data: bytes) -> None:
-    pointer.decode_pointer(data)
+    pointer.Pointer.decode(data)
 
 
 def _read_loaded(data: bytes) -> None:
-    assert len(pointer.decode_loaded(data).shards) <= len(data)
+    assert len(pointer.Loaded.decode(data).shards) <= len(data)
 
 
 def _read_mapping(data: bytes) -> None:

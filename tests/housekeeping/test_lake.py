@@ -22,7 +22,7 @@ from batch.quality import table as quality_table
 from batch.status.lake import read_lake
 from impressions.core.errors import Refused
 from impressions.formats.generation_paths import HostPaths, generation_id
-from impressions.formats.pointer import Pointer, encode_pointer
+from impressions.formats.pointer import Pointer
 from impressions.process.failpoint import VARIABLE, InjectedFailure, hits
 from impressions.terminal.report import start_run
 from tests.housekeeping.world import World, day, orphan, rules
@@ -231,7 +231,7 @@ def activate(world: World, generation: int, previous: int) -> None:
     names = [generation_id(day(n)) for n in (generation, previous)]
     current = HostPaths(world.settings.host_dir).current
     current.parent.mkdir(parents=True, exist_ok=True)
-    current.write_bytes(encode_pointer(Pointer(*names, day(3))))
+    current.write_bytes(Pointer(*names, day(3)).encode())
 
 
 def test_what_the_host_answers_from_or_would_roll_back_to_stays(world: World) -> None:

@@ -22,12 +22,13 @@ from impressions.core.spec import DAY_MS
 from impressions.formats import manifest as manifests
 from impressions.formats import profile_block
 from impressions.formats.generation_paths import sst_path
-from impressions.formats.manifest import SstFile, content_digest
+from impressions.formats.manifest import SstFile
 from impressions.rocksdb import generation_store
 from impressions.storage.directory import open_directory
 from impressions.terminal.report import start_run
 from oracle import naive
 from tests.compare import as_dict, differences
+from tests.generations import content_digest
 from tests.integration.conftest import Lake, new_lake
 from tests.integration.raw_events import CUTOVER_MS, DATE, YEAR_SEED, counted, event, write_closed
 from tests.tolerance import FLOAT32_STORED

@@ -18,7 +18,7 @@ from batch.lake.conflict import Conflict
 from batch.lake.slot_states import slot_states
 from batch.spark.session import spark_session
 from batch.status.lake import read_lake
-from impressions.clock import FixedClock, now_ms
+from impressions.clock import now_ms
 from impressions.core.errors import Refused
 from impressions.core.shard import shard_of
 from impressions.core.slot import slot_start_ms
@@ -28,6 +28,7 @@ from impressions.v1.impression_record_pb2 import ImpressionRecord
 from oracle import naive
 from tests.broker import TestBroker
 from tests.compare import differences
+from tests.fixed_clock import FixedClock
 from tests.integration.conftest import Lake
 from tests.integration.live import (
     arrived,

@@ -9,7 +9,7 @@ import pytest
 from confluent_kafka import Producer
 
 from batch.landing.fetch import client_of
-from batch.landing.part import Reading, Task, judged
+from batch.landing.part import Reading, Source, judged
 from batch.landing.plan import Loss, Range
 from impressions.clock import now_ms
 from impressions.core.errors import Refused
@@ -28,13 +28,13 @@ def read(
     settings: Settings, part: Range, accept_loss: bool = False, at: Reading | None = None
 ) -> list[tuple[int, int, Any]]:
     """(offset, ingest time, value) of all records of a range."""
-    task = Task(
-        part, 0, client_of(settings), settings.kafka.topic, "ab" * 16, settings.partitions, 1000,
-        None, None, 1 << 26, accept_loss,
+    source = Source(
+        range=part, client=client_of(settings), topic=settings.kafka.topic,
+        partitions=settings.partitions, accept_loss=accept_loss,
     )  # fmt: skip
     return [
         (int(offset), int(ms), value)
-        for values, offsets, ingest_ms, _ in judged(task, Spec(slot_ms=1000), at)
+        for values, offsets, ingest_ms, _ in judged(source, Spec(slot_ms=1000), at)
         for offset, ms, value in zip(offsets, ingest_ms, values, strict=True)
     ]
 

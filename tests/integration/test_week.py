@@ -21,12 +21,11 @@ from pyspark.sql import SparkSession
 from batch.lake import snapshots, tables
 from batch.lake.slot_states import slot_states
 from impressions.cli.week import STEPS
-from impressions.clock import FixedClock
 from impressions.core import merge
 from impressions.core.item import profile_of_key
 from impressions.formats import profile_block
 from impressions.formats.generation_paths import HostPaths, generation_id
-from impressions.formats.pointer import decode_pointer
+from impressions.formats.pointer import Pointer
 from impressions.history.run_history import RunHistory
 from impressions.process.failpoint import VARIABLE, hits
 from impressions.rocksdb import generation_store
@@ -37,6 +36,7 @@ from impressions.steps.dates import WEEK_MS
 from impressions.steps.running import Gone
 from oracle import naive
 from tests.compare import as_dict, differences
+from tests.fixed_clock import FixedClock
 from tests.integration.conftest import Lake, new_lake
 from tests.integration.history import (
     DAY,
@@ -134,7 +134,7 @@ class Place:
         assert differences(ema_rows(self.lake), wanted, FLOAT64) == [], f"seed {SEED}"
         assert differences(self.host_rows(week), wanted, FLOAT32_STORED) == [], f"seed {SEED}"
         paths = HostPaths(self.lake.settings.host_dir)
-        assert decode_pointer(paths.current.read_bytes()).generation == self.name(week)
+        assert Pointer.decode(paths.current.read_bytes()).generation == self.name(week)
 
     def host_rows(self, week: int) -> dict[Any, Any]:
         settings, cutover_ms = self.lake.settings, self.date_ms(week)

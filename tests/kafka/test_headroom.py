@@ -39,7 +39,6 @@ def test_the_first_record_that_is_not_landed_says_it(tmp_path: Path, broker: Tes
     assert (stream.retention_ms, stream.retention_bytes) == (7 * DAY_MS, -1)
 
     found = read_headroom(settings, stream, lake(1, 0))
-    assert found.waiting_ms == {0: stamps[1], 1: None}
     assert found.left_ms == {0: stamps[1] + 7 * DAY_MS - stream.at_ms, 1: 7 * DAY_MS}
     later = dataclasses.replace(stream, at_ms=stamps[1] + 4 * DAY_MS)
     assert read_headroom(settings, later, lake(1, 0)).least_ms == 3 * DAY_MS

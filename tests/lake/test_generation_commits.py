@@ -14,12 +14,12 @@ from batch.compact import compact
 from batch.compacting import computing, publishing
 from batch.compacting.job import Compacting
 from batch.lake import generations, refs, snapshots, tables
-from impressions.clock import FixedClock
 from impressions.core.errors import Refused
 from impressions.core.spec import DAY_MS
 from impressions.settings.model import Settings
 from impressions.steps.asked import Week
 from impressions.terminal.report import start_run
+from tests.fixed_clock import FixedClock
 from tests.integration.conftest import Lake
 from tests.integration.raw_events import CUTOVER_MS, event, write_closed
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from batch import week as steps
-from impressions.clock import FixedClock
 from impressions.core.errors import NotReady
 from impressions.settings.model import Settings
 from impressions.steps.asked import Week
+from tests.fixed_clock import FixedClock
 from tests.integration.history import DAY, START
 from tests.integration.landing import one_row
 from tests.lake.rows import bring_in, file_of

@@ -86,11 +86,14 @@ def test_what_cannot_be_meant_is_refused(
         (None, "No such file"),
         ("columns =", "is not TOML"),
         ("[colums]\n", "found colums"),
-        ("[columns]\nprofile_id = 3\n", "profile_id is 3, expected a text"),
+        ("[columns]\nprofile_id = 3\n", "found columns.profile_id = 3, expected a valid string"),
         ("header = 0\n", "found header = 0"),
         ("separator = true\n", "found separator = True"),
-        ("[locations]\nhome = 256\n", "location 'home' is 256, expected a number from 0 to 255"),
-        ("[locations]\nhome = true\n", "location 'home' is True"),
+        (
+            "[locations]\nhome = 256\n",
+            "found locations.home = 256, expected less than or equal to 255",
+        ),
+        ("[locations]\nhome = true\n", "found locations.home = True, expected a valid integer"),
     ],
 )
 def test_a_mapping_file_that_cannot_be_meant_is_named(

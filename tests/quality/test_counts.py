@@ -23,6 +23,7 @@ from batch.quality.counts import (
 from batch.quality.day_rows import rows_of_day
 from batch.quality.segments import ALL, Segment
 from batch.quality.title_sample import Hashes
+from impressions.core.decay import Int
 
 DEVICES, VERSIONS = ("tv", "phone"), ("1", "2", "3")
 DAY = 20_000
@@ -162,16 +163,20 @@ def test_a_quantile_of_bins_is_that_of_the_values(q: float) -> None:
 
 def test_samples_of_titles_join_and_tell_what_is_new() -> None:
     """A small catalogue exactly, a large one about; the sample of parts is that of the whole."""
-    small = [title_sample.sample_of(np.arange(a, b)) for a, b in ((0, 100), (50, 160))]
+    small = [sample_of(np.arange(a, b)) for a, b in ((0, 100), (50, 160))]
     assert new_in(small[1], small[0]) == 60
     assert title_sample.distinct(title_sample.joined(small)) == 160
     titles = np.random.default_rng(4).integers(0, 50_000, 400_000)
-    whole = title_sample.sample_of(titles)
-    parts = title_sample.joined(title_sample.sample_of(part) for part in np.array_split(titles, 7))
+    whole = sample_of(titles)
+    parts = title_sample.joined(sample_of(part) for part in np.array_split(titles, 7))
     assert np.array_equal(whole, parts)
     assert title_sample.distinct(whole) == pytest.approx(50_000, rel=0.15)
-    half = title_sample.sample_of(titles + 25_000)
+    half = sample_of(titles + 25_000)
     assert new_in(half, whole) == pytest.approx(25_000, rel=0.25)
+
+
+def sample_of(titles: Int) -> Hashes:
+    return title_sample.sampled(titles, np.zeros(len(titles), np.int64), 1)[0]
 
 
 def new_in(sample: Hashes, *earlier: Hashes) -> int:
@@ -193,7 +198,7 @@ def test_titles_of_a_segment_are_counted_by_the_sample_of_the_day(catalogue: int
         profile, title + (version << 40), nothing, np.arange(n), np.arange(n), no, np.ones(n), no,
         nothing, version, ("tv",), ("8", "9"),
     )  # fmt: skip
-    before = title_sample.sample_of(title)
+    before = sample_of(title)
     first = profile < 2_000
     whole = count(today, DAY_US)
     parts = added(count(taken(today, half), DAY_US) for half in (first, ~first))

@@ -30,11 +30,11 @@ from batch.reconciling import choosing
 from batch.reconciling import round as rounds
 from batch.reconciling.events import joined, no_events
 from batch.reconciling.landed import events_of
-from impressions.clock import FixedClock
 from impressions.core.shard import shards_of
 from impressions.core.spec import DAY_MS
 from impressions.formats.delta_block import key
 from impressions.settings.sections.batch import Land
+from tests.fixed_clock import FixedClock
 from tests.generations import CUTOVER_MS, SPEC
 from tests.serving import support
 from tests.serving.live.written_copy import Copy

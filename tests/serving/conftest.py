@@ -2,7 +2,7 @@
 
 import pytest
 
-from impressions.clock import FixedClock
+from tests.fixed_clock import FixedClock
 from tests.generations import CUTOVER_MS
 from tests.serving.support import client_of, install, serving, settings_in
 

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from impressions.client import CallFailed, Top
-from impressions.clock import FixedClock
 from impressions.core.errors import ImpressionsError
 from impressions.core.item import pack
 from impressions.core.rows import Rows, empty_rows
@@ -18,6 +17,7 @@ from impressions.v1 import impressions_service_pb2 as pb
 from serving.metrics import ServerMetrics
 from serving.reads import Reader, no_deltas
 from serving.service import ImpressionsService
+from tests.fixed_clock import FixedClock
 from tests.generations import CUTOVER_MS
 from tests.serving.support import client_of, install, metric, serving, settings_in
 

@@ -10,7 +10,6 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from impressions.clock import FixedClock
 from impressions.compiled import request as compiled_request
 from impressions.core import window
 from impressions.core.completeness import StreamState
@@ -32,6 +31,7 @@ from serving.reads import Deltas, Reader
 from serving.service import ImpressionsService
 from tests.blocks import delta_blocks_of, profile_block_of
 from tests.faults.size import scaled
+from tests.fixed_clock import FixedClock
 from tests.generations import CUTOVER_MS
 from tests.summed_blocks import encode_as_before
 from tests.unit.test_compiled import mutated

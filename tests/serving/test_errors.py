@@ -7,11 +7,11 @@ from grpc_status import rpc_status
 
 from impressions.client import CallFailed, Top
 from impressions.client.result import reason_words
-from impressions.clock import FixedClock
 from impressions.core import errors
 from impressions.core.shard import shard_of
 from impressions.v1 import impressions_service_pb2 as pb
 from serving import error_status, requests
+from tests.fixed_clock import FixedClock
 from tests.generations import CUTOVER_MS
 from tests.serving.support import client_of, install, metric, serving, settings_in, until
 

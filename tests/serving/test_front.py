@@ -12,13 +12,13 @@ import grpc
 import pytest
 
 from impressions.client import CallFailed
-from impressions.clock import FixedClock
 from impressions.deltas.store import open_primary, store_dir
 from impressions.v1 import impressions_service_pb2 as pb
 from serving import cold_reads, front, wiring
 from serving.cold_reads import ColdReads
 from serving.reads import Deltas
 from tests.faults.size import scaled
+from tests.fixed_clock import FixedClock
 from tests.generations import CUTOVER_MS
 from tests.serving.support import client_of, install, metric, serving, settings_in, until
 from tests.serving.test_compiled_answers import projection, query_ms

@@ -11,7 +11,7 @@ from bulkload.load import load
 from bulkload.rollback import rollback
 from impressions.formats import sealed
 from impressions.formats.generation_paths import HostPaths
-from impressions.formats.pointer import Pointer, encode_pointer
+from impressions.formats.pointer import Pointer
 from tests.generations import CUTOVER_MS
 from tests.serving.support import (
     EVENTS,
@@ -165,7 +165,7 @@ def test_a_damaged_pointer_keeps_the_old_generation_and_its_health(two_weeks, ca
 def test_a_pointer_to_a_generation_that_is_not_there_keeps_the_old_one(two_weeks, caplog):
     paths = HostPaths(two_weeks.host_dir)
     with serving(two_weeks) as server, client_of(server) as client:
-        paths.current.write_bytes(encode_pointer(Pointer("2026-11-29", WEEK_2, 0)))
+        paths.current.write_bytes(Pointer("2026-11-29", WEEK_2, 0).encode())
         until(lambda: "generation 2026-11-29 is not loaded" in caplog.text, "the watcher met it")
         assert client.get(1, at_ms=WEEK_2_MS).context.generation == WEEK_2
     assert not paths.generation("2026-11-29").exists()
@@ -188,6 +188,6 @@ def test_a_generation_of_another_spec_is_never_swapped_in(two_weeks, caplog):
     body.pop("checksum")
     paths.manifest(WEEK_1).write_bytes(sealed.seal({**body, "spec_fingerprint": "0" * 16}))
     with serving(two_weeks) as server, client_of(server) as client:
-        paths.current.write_bytes(encode_pointer(Pointer(WEEK_1, None, 0)))
+        paths.current.write_bytes(Pointer(WEEK_1, None, 0).encode())
         until(lambda: "spec fingerprint 0000000000000000" in caplog.text, "refused")
         assert client.get(1, at_ms=WEEK_2_MS).context.generation == WEEK_2

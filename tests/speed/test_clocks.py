@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from impressions.clock import FixedClock
 from impressions.core.merge import merge
 from impressions.core.spec import DAY_MS
 from impressions.deltas.expired_slots import floor_of
@@ -19,6 +18,7 @@ from oracle import naive
 from speed.applying.source_record import SourceRecord
 from speed.partitions.partition import Partition
 from tests.compare import as_dict, differences
+from tests.fixed_clock import FixedClock
 from tests.speed.records import record_bytes
 from tests.tolerance import FLOAT64
 

@@ -30,8 +30,8 @@ def task_of(partition: int, end: int, **more: Any) -> Task:
     nothing: Any = None
     given = {"raw": nothing, "rejected": nothing} | more
     return Task(
-        Range(partition, 0, end, 0), 0, {}, "impressions", "ab" * 16, P, DAY_MS,
-        memory_bytes=1 << 26, **given,
+        range=Range(partition, 0, end, 0), rejected_from=0, client={}, topic="impressions",
+        topic_id="ab" * 16, partitions=P, slot_ms=DAY_MS, memory_bytes=1 << 26, **given,
     )  # fmt: skip
 
 

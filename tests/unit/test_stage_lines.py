@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from impressions.clock import FixedClock
 from impressions.terminal import console
 from impressions.terminal.stage_lines import StageLines, stage_lines
+from tests.fixed_clock import FixedClock
 
 
 def test_a_stage_ends_with_what_was_done_and_how_long_it_took() -> None:

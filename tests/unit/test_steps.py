@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from impressions.cli import week
-from impressions.clock import FixedClock
 from impressions.core.errors import AuditFailed, CorruptData, NotReady, UsageError
 from impressions.core.spec import DAY_MS
 from impressions.formats.generation_paths import cutover_of
@@ -23,6 +22,7 @@ from impressions.steps.asked import Asked
 from impressions.steps.running import Gone
 from impressions.steps.step import Done, Step
 from impressions.terminal.report import start_run
+from tests.fixed_clock import FixedClock
 
 SUNDAY_MS = cutover_of("2026-11-15")
 _WORLD: dict[str, Any] = {}
@@ -49,7 +49,7 @@ def _step(name: str) -> Done:
     return what
 
 
-STEPS = tuple(Step(f.__name__, f"{__name__}:{f.__name__}", "alone") for f in (land, close, export))
+STEPS = tuple(Step(f.__name__, f"{__name__}:{f.__name__}") for f in (land, close, export))
 
 
 @pytest.fixture

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import importlib
-import os
-import pwd
 import re
 import sys
-import tempfile
 from importlib import metadata
 
 from impressions.cli.checks.check import Skip, needs
-from impressions.core.errors import MissingDependency, NotReady
+from impressions.core.errors import MissingDependency
+from impressions.jvm.environment import named_user
 from impressions.process.extras import install_line, missing
 
 # What each extra is recognised by: the import that proves it works, and its distribution.
@@ -61,15 +59,6 @@ def _pins() -> dict[str, str]:
 
 
 def user() -> str:
-    """Java asks the system who it runs as, and Spark ends where that has no name."""
+    """Java asks the system who it runs as."""
     needs("pyspark", "spark")
-    uid = os.getuid()
-    try:
-        return f"{pwd.getpwuid(uid).pw_name} ({uid})"
-    except KeyError:
-        raise NotReady(
-            f"uid {uid} has no name: expected an entry in the system's list of users, without "
-            "which Spark does not start",
-            hint=f"echo 'impressions:x:{uid}:0::{tempfile.gettempdir()}:/sbin/nologin' "
-            ">> /etc/passwd when the container starts, or run as a uid that is in it",
-        ) from None
+    return named_user()

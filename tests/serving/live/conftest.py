@@ -2,7 +2,7 @@
 
 import pytest
 
-from impressions.clock import FixedClock
+from tests.fixed_clock import FixedClock
 from tests.serving.live.written_copy import THROUGH_MS, Copy
 from tests.serving.support import client_of, serving, settings_in
 

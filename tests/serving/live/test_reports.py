@@ -6,8 +6,8 @@ import pytest
 from impressions.cli.get import _footer
 from impressions.client import CallFailed
 from impressions.client.result import reason_words
-from impressions.clock import FixedClock
 from serving.health import SPEED
+from tests.fixed_clock import FixedClock
 from tests.generations import CUTOVER_MS
 from tests.serving.live.written_copy import LAG_MS, PROFILES, SHARDS, THROUGH_MS, comes
 from tests.serving.support import (
