@@ -66,6 +66,8 @@ airflow-env: venv ## .venv-airflow, in which the tests run the DAG with real Air
 protos: venv ## regenerate impressions/v1 from protos/
 	@$(BIN)/python -m grpc_tools.protoc --proto_path=protos --python_out=. --pyi_out=. \
 	  $$(find protos -name '*.proto' | sort)
+	@$(BIN)/python -m grpc_tools.protoc --proto_path=protos --grpc_python_out=. \
+	  $$(find protos -name '*_service.proto')
 
 lint: venv ## style, types, layers, proto style
 	@$(BIN)/ruff check .

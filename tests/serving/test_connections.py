@@ -16,11 +16,11 @@ from impressions.core.spec import DAY_MS
 from impressions.formats.generation_paths import generation_id
 from impressions.process.descriptors import TooManyFiles
 from impressions.v1 import impressions_service_pb2 as pb
+from impressions.v1 import impressions_service_pb2_grpc as pb_grpc
 from serving import connections
 from serving.generation_switch import GenerationSwitch
 from tests.generations import CUTOVER_MS
 from tests.serving.process import Process, end
-from tests.serving.public_call import get_profile
 from tests.serving.support import client_of, install, serving, settings_in, until
 
 OLD_MS, NEW_MS = CUTOVER_MS - 7 * DAY_MS, CUTOVER_MS
@@ -98,7 +98,7 @@ def test_a_connection_without_a_call_is_closed_and_its_caller_comes_back(tmp_pat
 
     def code_of(channel):
         try:
-            get_profile(channel)(request, timeout=5)
+            pb_grpc.ImpressionsServiceStub(channel).GetProfile(request, timeout=5)
         except grpc.RpcError as error:
             return error.code().name
         return "OK"

@@ -12,9 +12,9 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from impressions.client import CallFailed
 from impressions.client.failures import failure_of
 from impressions.v1 import impressions_service_pb2 as pb
+from impressions.v1 import impressions_service_pb2_grpc
 from serving.reads import Deltas
 from tests.generations import CUTOVER_MS
-from tests.serving.public_call import get_profile
 from tests.serving.support import client_of, install, serving, settings_in, until
 
 
@@ -92,7 +92,7 @@ def test_a_flood_is_refused_with_a_reason(tmp_path, gate):
         serving(settings, deltas_of=gate.deltas_of) as server,
         grpc.insecure_channel(server.address) as channel,
     ):
-        get = get_profile(channel)
+        get = impressions_service_pb2_grpc.ImpressionsServiceStub(channel).GetProfile
         request = pb.GetProfileRequest(profile_id=1, query_time_ms=CUTOVER_MS)
         held = [get.future(request) for _ in range(2)]
         until(lambda: gate.entered == 1, "one is computed, the other waits for a permit")
@@ -113,7 +113,7 @@ def test_a_call_above_the_queue_of_the_server_has_its_own_hint(tmp_path, gate):
     gate.opened.set()
     with serving(settings, deltas_of=gate.deltas_of) as server:
         with grpc.insecure_channel(server.address) as channel:
-            get = get_profile(channel)
+            get = impressions_service_pb2_grpc.ImpressionsServiceStub(channel).GetProfile
             request = pb.GetProfileRequest(profile_id=1, query_time_ms=CUTOVER_MS)
 
             def cancelled():

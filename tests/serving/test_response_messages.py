@@ -7,9 +7,9 @@ from impressions.client import response_messages
 from impressions.client.result import reason_words
 from impressions.core.completeness import Incomplete
 from impressions.v1 import impressions_service_pb2 as pb
+from impressions.v1.impressions_service_pb2_grpc import ImpressionsServiceStub
 from serving.messages import reason_value
 from tests.generations import CUTOVER_MS
-from tests.serving.public_call import get_profile
 
 VALUES = [0.0, -1.5, 1e300, 5e-324]
 
@@ -61,7 +61,7 @@ def test_a_served_answer_reads_the_same_through_the_public_classes(server, clien
     """What any other language sees: plain repeated numbers."""
     with grpc.insecure_channel(server.address) as channel:
         request = pb.GetProfileRequest(profile_id=3, query_time_ms=CUTOVER_MS)
-        answer = get_profile(channel)(request, timeout=10).answer
+        answer = ImpressionsServiceStub(channel).GetProfile(request, timeout=10).answer
     result = client.get(3, at_ms=CUTOVER_MS)
     assert list(answer.title_ids) == result.title_ids.tolist()
     assert {(c.measure, c.half_life_days): list(c.values) for c in answer.decayed} == {
