@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from batch.compacting.audits import Sample
 from batch.compacting.job import Compacting
@@ -24,9 +25,17 @@ from batch.compacting.window import Window
 from batch.jobs.same_spec import SpecOf
 from batch.lake.data_file_rows import Profiles
 from batch.lake.data_files import LiveFile
-from batch.lake.ema_columns import NOT_TAIL, Columns, column_names, columns_of
+from batch.lake.ema_columns import (
+    NOT_TAIL,
+    Columns,
+    column_names,
+    columns_of,
+    keys_of,
+    numbers_of,
+)
 from batch.lake.opened_files import Opened, open_parquet
 from batch.lake.profile_merge import complete_profiles_of, naming
+from impressions.core.decay import Float, Int
 from impressions.core.errors import CorruptData
 from impressions.core.item import MAX_LOCATION
 from impressions.core.spec import ITEM_LOCATION_BITS, Spec
@@ -156,43 +165,35 @@ def differences(
     found: Sequence[Columns], expected: Sequence[Columns], spec: Spec, tolerance: float
 ) -> list[str]:
     """The first differences, in words; empty when the rows are the same."""
-    keys, wanted = _keys(found), _keys(expected)
-    if keys != wanted:
-        words = [f"{_words(key)}: not in raw" for key in sorted(set(keys) - set(wanted))]
-        words += [f"{_words(key)}: missing" for key in sorted(set(wanted) - set(keys))]
+    keys, wanted = keys_of(found), keys_of(expected)
+    if not np.array_equal(keys, wanted):
+        there, due = _tuples(keys), _tuples(wanted)
+        words = [f"{_words(key)}: not in raw" for key in sorted(there - due)]
+        words += [f"{_words(key)}: missing" for key in sorted(due - there)]
         return words[:_SHOWN] or ["rows repeated, or out of order"]
-    if not keys:
-        return []
-    got, want = _numbers(found), _numbers(expected)
+    got, want = numbers_of(found, spec), numbers_of(expected, spec)
     names = ("last_seen", *spec.measure_names, *spec.decayed_names)
     relative = [0.0, *(0.0 if m.integral else tolerance for m in spec.measures)]
     relative += [tolerance] * len(spec.decayed_names)
     out = []
     for name, one, other, limit in zip(names, got, want, relative, strict=True):
-        for i in np.flatnonzero(~np.isclose(one, other, rtol=limit, atol=0))[:_SHOWN].tolist():
-            out.append(f"{_words(keys[i])} {name}: {one[i]!r}, recomputed {other[i]!r}")
+        for i in np.flatnonzero(_apart(one, other, limit))[:_SHOWN].tolist():
+            out.append(f"{_words(keys[:, i])} {name}: {one[i]!r}, recomputed {other[i]!r}")
     return out[:_SHOWN]
 
 
-def _keys(pieces: Sequence[Columns]) -> list[tuple[int, int, int]]:
-    return [
-        key
-        for piece in pieces
-        for key in zip(
-            piece.profiles.tolist(), piece.rows.items.tolist(), piece.days.tolist(), strict=True
-        )
-    ]
+def _apart(one: Float, other: Float, relative: float) -> NDArray[np.bool_]:
+    """Where they are neither equal nor as near as that; nothing is near infinity or NaN."""
+    with np.errstate(invalid="ignore"):
+        is_near = (np.abs(one - other) <= relative * np.abs(other)) & np.isfinite(other)
+    return np.asarray(~is_near & (one != other), np.bool_)
 
 
-def _numbers(pieces: Sequence[Columns]) -> np.ndarray:
-    """(1 + M + M * H, n) last seen, totals and sums."""
-    return np.concatenate(
-        [np.vstack((p.rows.last_seen_ms, p.rows.totals, p.rows.flat_sums)) for p in pieces],
-        axis=1,
-    )
+def _tuples(keys: Int) -> set[tuple[int, int, int]]:
+    return set(zip(*keys.tolist(), strict=True))
 
 
-def _words(key: tuple[int, int, int]) -> str:
+def _words(key: Sequence[int] | Int) -> str:
     profile, of, day = key
     where = f"profile {profile} title {of >> ITEM_LOCATION_BITS} location {of & MAX_LOCATION}"
     return where if day == NOT_TAIL else f"{where} tail day {day}"

@@ -18,6 +18,7 @@ from impressions.core.decay import Float, Int, weights
 from impressions.core.errors import CorruptData
 from impressions.core.item import MAX_LOCATION
 from impressions.core.rows import Rows
+from impressions.core.sort_key import order_by
 from impressions.core.spec import DAY_MS, Spec
 
 
@@ -38,7 +39,7 @@ def plain_sums(of: Impressions, cutover_ms: int, spec: Spec) -> Columns:
     added = dict(zip(spec.added_columns, of.values, strict=True))
     x = contributions(added, len(event_ms), spec)[:, keep]
     columns = (of.profiles[keep], items[keep], days[keep], event_ms[keep])
-    order = np.lexsort((columns[2], columns[1], columns[0]))
+    order = order_by(columns[0], columns[1], columns[2] - NOT_TAIL)
     profiles, items, days, event_ms = (column[order] for column in columns)
     x = x[:, order]
     new = (np.diff(profiles) != 0) | (np.diff(items) != 0) | (np.diff(days) != 0)

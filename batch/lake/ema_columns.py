@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from batch.lake.columns import arrow_schema, ema_columns
 from impressions.compiled.sums import Sums
-from impressions.core.decay import Int
+from impressions.core.decay import Float, Int
 from impressions.core.errors import CorruptData
 from impressions.core.item import location_of, title_of
 from impressions.core.item import pack as pack_items
@@ -102,6 +103,20 @@ def _numbers(batch: pa.Table | pa.RecordBatch, name: str, kind: pa.DataType) -> 
         raise CorruptData(f"aggregate table: {column.null_count} nulls in {name}, expected 0")
     values: NDArray[np.generic] = column.cast(kind).to_numpy(zero_copy_only=False)
     return values
+
+
+def keys_of(pieces: Sequence[Columns]) -> Int:
+    """(3, n) profile, item and day of the rows of all pieces."""
+    none = np.zeros((3, 0), np.int64)
+    stacked = (np.stack((p.profiles, p.rows.items, p.days)) for p in pieces)
+    return np.concatenate([none, *stacked], axis=1)
+
+
+def numbers_of(pieces: Sequence[Columns], spec: Spec) -> Float:
+    """(1 + M + M * H, n) last seen, totals and sums of the rows of all pieces."""
+    none = np.zeros((1 + len(spec.measures) + len(spec.decayed_names), 0))
+    stacked = (np.vstack((p.rows.last_seen_ms, p.rows.totals, p.rows.flat_sums)) for p in pieces)
+    return np.concatenate([none, *stacked], axis=1)
 
 
 def table_of(columns: Columns, shard: int, spec: Spec) -> pa.Table:

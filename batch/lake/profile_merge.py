@@ -9,6 +9,8 @@ rows stand file by file, in the order the files were given, and within a file as
     read    row groups that may hold the range, batch by batch, when their profiles are at hand
     cut     what is below `safe`, the first profile that may have more rows, is complete
 
+Pieces are small, and however many there are, the rows and their order are the same.
+
 Memory: of each file at hand a batch and what its reader holds, and the rows of one profile, however
 large the shard; of a range, rows in it. A file that one batch can hold is read at once and closed,
 so that a year of small ones takes no file descriptors. Where files are disjoint, as `compact`
@@ -38,6 +40,10 @@ if TYPE_CHECKING:
     import pyarrow.parquet as pq
 
 BATCH_ROWS = 65_536
+PIECE_ROWS = 1 << 16
+"""Of a piece, about: its columns stay in the caches, and their memory is used again by the next
+piece; one profile may have more."""
+
 _PROFILE = "profile_id"
 
 
@@ -127,15 +133,20 @@ class _File:
 
     def take_below(self, safe: float) -> list[pa.RecordBatch]:
         """The held rows of profiles before `safe`."""
-        taken, held = [], []
-        for batch in self._held:
-            cut = batch.num_rows
-            if safe < math.inf:
-                cut = _first(_profiles(batch), int(safe))
+        taken: list[pa.RecordBatch] = []
+        for at, batch in enumerate(self._held):
+            cut = batch.num_rows if safe == math.inf else _first(_profiles(batch), int(safe))
             taken += [batch.slice(0, cut)] if cut else []
-            held += [batch.slice(cut)] if cut < batch.num_rows else []
-        self._held = held
+            if cut < batch.num_rows:
+                self._held = [batch.slice(cut), *self._held[at + 1 :]]
+                return taken
+        self._held = []
         return taken
+
+    @property
+    def held(self) -> list[Int]:
+        """The profiles of the rows that are held, batch by batch."""
+        return [_profiles(batch) for batch in self._held]
 
     @property
     def is_spent(self) -> bool:
@@ -154,12 +165,27 @@ def _merged(files: Sequence[_File]) -> Iterator[pa.RecordBatch]:
             at_hand[-1].read()
             safe = min(safe, at_hand[-1].last)
         in_order = sorted(at_hand, key=lambda file: file.place)
-        if pieces := [(file, piece) for file in in_order for piece in file.take_below(safe)]:
-            yield _joined(pieces)
+        for end in _ends(in_order, safe):
+            if pieces := [(file, piece) for file in in_order for piece in file.take_below(end)]:
+                yield _joined(pieces)
         at_hand = [file for file in at_hand if not file.is_spent]
         for file in at_hand:
             if file.last == safe:
                 file.read()
+
+
+def _ends(at_hand: Sequence[_File], safe: float) -> list[float]:
+    """Profiles before which what is complete is cut into pieces; the last one is `safe`."""
+    held = [of for file in at_hand for of in file.held]
+    if sum(map(len, held)) < 2 * PIECE_ROWS:
+        return [safe]
+    below = held if safe == math.inf else [of[: _first(of, int(safe))] for of in held]
+    pieces = sum(map(len, below)) // PIECE_ROWS
+    if pieces < 2:
+        return [safe]
+    largest = max(below, key=len)
+    cuts = largest[np.arange(1, pieces) * len(largest) // pieces]
+    return [*np.unique(cuts).tolist(), safe]
 
 
 def _joined(pieces: Sequence[tuple[_File, pa.RecordBatch]]) -> pa.RecordBatch:

@@ -10,7 +10,8 @@ day_rows       counts become the rows of a day, small segments pooled
 series         the rows of all days side by side
 measures       what is judged, how it is compared, from which change on
 expected       what a value should be, from the weeks before
-judge          days against the weeks before: findings
+compared       days of one measure against the weeks before them
+judge          all measures of all days: findings
 hours          the profile of hours of a day
 absolute       what is wrong without any week to compare with
 drift          a slow change over many weeks

@@ -27,21 +27,33 @@ _STEEPEST = np.log(1.35)  # a week; more is a fault, not growth
 
 @dataclass(frozen=True)
 class Expected:
-    """(segments,) each: the value, its spread, and how many values that rests on."""
+    """Of one shape each: the value, its spread, and how many values that rests on."""
 
     value: Float
     spread: Float
     weeks: Int
 
 
-def weeks_before(day: int, weeks: int) -> Int:
-    """The same weekday of so many weeks, last week first; never the very first day."""
-    days = day - 7 * np.arange(1, weeks + 1)
-    return days[days >= 1]
+def weeks_before(history: Float, days: Int, weeks: int) -> Float:
+    """(weeks, days, ...) the same weekday of so many weeks before these days, last week first."""
+    return _before(history, days, 7 * np.arange(1, weeks + 1))
+
+
+def days_before(history: Float, days: Int) -> Float:
+    """(RECENT_DAYS, days, ...) what came right before these days."""
+    return _before(history, days, np.arange(RECENT_DAYS, 0, -1))
+
+
+def _before(history: Float, days: Int, steps: Int) -> Float:
+    """NaN where there is no such day, and for the very first one, which is never history."""
+    at = days - steps[:, None]
+    found: Float = history[np.maximum(at, 0)]
+    found[at < 1] = np.nan
+    return found
 
 
 def from_weeks(history: Float) -> Expected:
-    """Of (weeks, segments) values: median and spread in their own unit."""
+    """Of (weeks, ...) values: median and spread in their own unit."""
     value = median(history)
     return Expected(value, _mad(history - value), _counted(history))
 
@@ -54,24 +66,23 @@ def from_weeks_log(history: Float) -> Expected:
 
 
 def with_trend(history: Float) -> Expected:
-    """Of (weeks, segments) volumes, last week first: where the line goes this week."""
+    """Of (weeks, ...) volumes, last week first: where the line goes this week."""
     logs = np.log(np.maximum(history, 0.5))
     logs[np.isnan(history)] = np.nan
     weeks = _counted(history)
     slope = np.where(weeks >= TREND_WEEKS, slope_of(logs[::-1]), 0.0)
     slope = np.clip(known(slope), -_STEEPEST, _STEEPEST)
-    ago = np.arange(1.0, len(history) + 1)[:, None]
-    moved: Float = logs + slope * ago
+    moved: Float = logs + slope * _along(np.arange(1.0, len(history) + 1), logs)
     value = median(moved)
     return Expected(np.exp(value), _mad(moved - value), weeks)
 
 
 def slope_of(logs: Float) -> Float:
-    """(segments,) median slope a step of (steps, segments) values, oldest first."""
+    """Median slope a step of (steps, ...) values, oldest first."""
     if len(logs) < 2:
-        return np.full(logs.shape[1], np.nan)
+        return np.full(logs.shape[1:], np.nan)
     first, second = np.array(list(combinations(range(len(logs)), 2))).T
-    slopes: Float = (logs[second] - logs[first]) / (second - first)[:, None]
+    slopes: Float = (logs[second] - logs[first]) / _along(second - first, logs)
     return median(slopes)
 
 
@@ -92,6 +103,11 @@ def median(values: Float) -> Float:
 def known(values: Float, otherwise: float = 0.0) -> Float:
     """The same with a number for NaN."""
     return np.where(np.isnan(values), otherwise, values)
+
+
+def _along(numbers: np.ndarray, values: Float) -> np.ndarray:
+    """(n,) numbers as one for each along the first axis of `values`."""
+    return numbers.reshape(-1, *[1] * (values.ndim - 1))
 
 
 def _mad(distances: Float) -> Float:

@@ -15,14 +15,13 @@ somebody's events come at a stretch, so people are drawn, not events.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import lru_cache
 
 import numpy as np
 
 from batch.quality.expected import (
-    RECENT_DAYS,
     TREND_WEEKS,
+    days_before,
     known,
     median,
     weeks_before,
@@ -44,47 +43,62 @@ _PLACES = (-1, 0, 1)
 
 
 def hours_moved(
-    series: Series, history: Float, volumes: Float, day: int, limits: Quality
-) -> Iterator[Finding]:
-    """Segments of a day whose hours moved.
+    series: Series, history: Float, volumes: Float, days: Int, limits: Quality
+) -> list[list[Finding]]:
+    """Of each of these days, the segments whose hours moved.
 
     Args:
-        history: (days, segments, 24) shares, NaN left out.
-        volumes: (days, segments) impressions, NaN left out.
+        history: (all days, segments, 24) shares, NaN left out.
+        volumes: (all days, segments) impressions, NaN left out.
+        days: (n,) which are judged.
     """
-    weeks = weeks_before(day, limits.weeks)
-    came = known(series["impressions"][day])
-    judged = np.array([s.location is None and not s.is_pooled for s in series.segments])
-    judged &= came >= limits.min_impressions
-    today = series.hours[day] * _more(series, volumes[weeks], day)[:, None]
+    of = _judged(series.segments)
+    came = known(series["impressions"][days])[:, of]
+    today = (series.hours[days] * _more(series, volumes, days, limits)[..., None])[:, of]
+    people, past = known(people_of(series)[days], 1.0)[:, of], history[:, of]
     own, own_bound, own_weeks = _moved(
-        today, history[weeks], known(people_of(series)[day], 1.0), limits
+        today, weeks_before(past, days, limits.weeks), people, limits
     )
-    near = _nearest(today, history[max(1, day - RECENT_DAYS) : day])
+    near = _nearest(today, days_before(past, days))
     bound = own_bound * np.where(own_weeks < TREND_WEEKS, _FEW_WEEKS, 1.0)
-    bad = judged & (own_weeks > 0) & (own > bound) & (near > _OTHER_DAY * own_bound)
-    for i in np.flatnonzero(bad).tolist():
-        name = weekday(series.first_day + day)
-        basis = f"at most, by the hours of {own_weeks[i]} {name}" + (
-            "s" if own_weeks[i] > 1 else ""
-        )
-        number, found = series.first_day + day, float(own[i])
-        yield Finding(
-            number, number, series.segments[i], "hours_moved", found, float(bound[i]), found, found,
-            int(own_weeks[i]), basis,
-        )  # fmt: skip
+    bad = (own_weeks > 0) & (own > bound) & (near > _OTHER_DAY * own_bound)
+    bad &= came >= limits.min_impressions
+    return [
+        [
+            _finding(series, day, of[i], own[row, i], bound[row, i], own_weeks[row, i])
+            for i in np.flatnonzero(bad[row])
+        ]
+        for row, day in enumerate(days.tolist())
+    ]
 
 
-def _more(series: Series, past: Float, day: int) -> Float:
-    """(segments,) how many times today's events are those expected, at least 1.
+def _finding(
+    series: Series, day: int, segment: int, own: float, bound: float, weeks: int
+) -> Finding:
+    number, found = series.first_day + day, float(own)
+    basis = f"at most, by the hours of {weeks} {weekday(number)}" + ("s" if weeks > 1 else "")
+    return Finding(
+        number, number, series.segments[segment], "hours_moved", found, float(bound), found, found,
+        int(weeks), basis,
+    )  # fmt: skip
+
+
+@lru_cache(maxsize=2)
+def _judged(segments: tuple[Segment, ...]) -> Int:
+    """Places of the segments that are judged."""
+    return np.flatnonzero([s.location is None and not s.is_pooled for s in segments])
+
+
+def _more(series: Series, volumes: Float, days: Int, limits: Quality) -> Float:
+    """(days, segments) how many times the events of a day are those expected, at least 1.
 
     What is known of everything and of a device type; an app version grows as it is released.
     """
-    by = with_trend(past)
+    by = with_trend(weeks_before(volumes, days, limits.weeks))
     with np.errstate(invalid="ignore", divide="ignore"):
-        ratio = np.where(by.weeks > 0, series["impressions"][day] / by.value, 1.0)
+        ratio = np.where(by.weeks > 0, series["impressions"][days] / by.value, 1.0)
     ratio = np.maximum(known(ratio, 1.0), 1.0)
-    return np.asarray(np.maximum(ratio[0], ratio[_device_of(series.segments)]))
+    return np.asarray(np.maximum(ratio[:, :1], ratio[:, _device_of(series.segments)]))
 
 
 @lru_cache(maxsize=2)
@@ -96,12 +110,12 @@ def _device_of(segments: tuple[Segment, ...]) -> Int:
 
 
 def _moved(today: Float, past: Float, people: Float, limits: Quality) -> tuple[Float, Float, Int]:
-    """(segments,) each: the distance from the past, the bound that the past sets for it, and of how
-    many days that past is."""
+    """(days, segments) each: the distance from the past, the bound that the past sets for it, and
+    of how many days that past is."""
     days = np.asarray((~np.isnan(past[..., 0])).sum(axis=0))
     usual = known(median(past))
-    usual = usual / np.maximum(usual.sum(axis=1, keepdims=True), 1e-9)
-    spread = known(median(np.abs(past - usual).sum(axis=2) / 2))
+    usual = usual / np.maximum(usual.sum(axis=-1, keepdims=True), 1e-9)
+    spread = known(median(np.abs(past - usual).sum(axis=-1) / 2))
     spread = np.where(days >= TREND_WEEKS, spread, 0.0)
     noise = _OF_PEOPLE / np.sqrt(np.maximum(people, 1.0))
     bound = np.maximum(np.maximum(2.5 * spread, noise + spread / 2), limits.hours_moved)
@@ -109,15 +123,13 @@ def _moved(today: Float, past: Float, people: Float, limits: Quality) -> tuple[F
 
 
 def _nearest(today: Float, days: Float) -> Float:
-    """(segments,) the distance from the day before that is most like it; infinite for none."""
-    near = [np.full(len(today), np.inf)]
-    near += [known(_distance(today, one), np.inf) for one in days]
-    return np.asarray(np.min(near, axis=0))
+    """(days, segments) the distance from the day before that is most like it; infinite for none."""
+    return np.asarray(np.min([known(_distance(today, one), np.inf) for one in days], axis=0))
 
 
 def _distance(today: Float, usual: Float) -> Float:
-    """(segments,) what lacks of the usual hours; `today` adds to 1, or to more. Where another place
-    of the hours explains most of it, it is the distance from there."""
-    lacks = [np.maximum(np.roll(usual, by, axis=1) - today, 0).sum(axis=1) for by in _PLACES]
+    """(days, segments) what lacks of the usual hours; `today` adds to 1, or to more. Where another
+    place of the hours explains most of it, it is the distance from there."""
+    lacks = [np.maximum(np.roll(usual, by, axis=-1) - today, 0).sum(axis=-1) for by in _PLACES]
     at_place, elsewhere = lacks[1], np.minimum(lacks[0], lacks[2])
     return np.asarray(np.where(elsewhere < at_place / 2, elsewhere, at_place))

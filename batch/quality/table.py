@@ -8,9 +8,10 @@ table and of the commit that adds them (acceptance.py); expiring snapshots keeps
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -169,8 +170,29 @@ def _day_row(said: Mapping[str, Any]) -> DayRow:
         segment=Segment(*(said[name] for name in _SEGMENT)),
         rejected=json.loads(said["rejected"] or "{}"),
         hours=tuple(json.loads(said["hours"])),
-        by_hour={k: tuple(v) for k, v in json.loads(said["by_hour"] or "{}").items()},
+        by_hour=_ByHour(said["by_hour"] or "{}"),
         title_sample=np.frombuffer(said["title_sample"] or b"", "<u8").astype(np.uint64),
         files=said["files"] or "",
         **numbers,
     )
+
+
+class _ByHour(Mapping[str, tuple[int, ...]]):
+    """`DayRow.by_hour` as the table holds it, parsed when somebody asks: that is done of days with
+    findings, and a year has thousands of rows."""
+
+    def __init__(self, text: str):
+        self._text = text
+
+    @cached_property
+    def _counts(self) -> dict[str, tuple[int, ...]]:
+        return {name: tuple(counts) for name, counts in json.loads(self._text).items()}
+
+    def __getitem__(self, name: str) -> tuple[int, ...]:
+        return self._counts[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._counts)
+
+    def __len__(self) -> int:
+        return len(self._counts)

@@ -5,7 +5,7 @@ Each fault is that of one day (or a week) after eleven ordinary weeks; the seed 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 
 import pytest
@@ -85,6 +85,17 @@ def test_the_week_after_a_bad_one_passes() -> None:
     days = [(one.day - FIRST_DAY, one.last_day - FIRST_DAY) for one in found(2, week)]
     assert (14, 20) in days
     assert max(last for _, last in days) == 20
+
+
+@pytest.mark.parametrize("bad", [range(14, 21), (30, 31, 33), range(40, 80, 3)], ids=str)
+def test_days_are_judged_as_one_after_the_other(
+    bad: Iterable[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """How many days are looked at together changes no finding, wherever the bad ones lie."""
+    of = dict.fromkeys(bad, faults.fewer_plays(1))
+    together = found(2, of)
+    monkeypatch.setattr("batch.quality.judge._MOST_DAYS", 1)
+    assert repr(found(2, of)) == repr(together) != "[]"
 
 
 def test_growth_of_a_fifth_a_week_passes() -> None:

@@ -55,9 +55,11 @@ def sorted_rows(pieces):
 
 
 @pytest.mark.parametrize("seed", range(40))
-def test_any_files_give_every_row_in_whole_profiles(seed, tmp_path):
-    """Cut between files and dealt out over files, also within a profile; files without rows."""
+def test_any_files_give_every_row_in_whole_profiles(seed, tmp_path, monkeypatch):
+    """Cut between files and dealt out over files, also within a profile; files without rows; in
+    pieces of any size."""
     rng = random.Random(seed)
+    monkeypatch.setattr(profile_merge, "PIECE_ROWS", rng.choice([50, 1 << 16]))
     whole = rows_of(random_profiles(rng), seed)
     count = rng.randint(1, 6)
     if rng.random() < 0.5:
@@ -90,6 +92,21 @@ def test_files_are_read_when_their_profiles_come(tmp_path, monkeypatch):
     assert sum(piece.num_rows for piece in pieces) == 20 * 69
     assert max(largest) == 2
     assert max(piece.num_rows for piece in pieces) <= 60 + 2 * 16
+
+
+def test_rows_that_are_at_hand_come_in_small_pieces(tmp_path, monkeypatch):
+    """Of two files read at once, which hold 40 profiles of four rows: five pieces, in the order of
+    profiles, and within a profile one file after the other."""
+    monkeypatch.setattr(profile_merge, "PIECE_ROWS", 32)
+    paths = [str(tmp_path / name) for name in ("1.parquet", "2.parquet")]
+    for path in paths:
+        pq.write_table(rows_of([i for i in range(40) for _ in range(2)]), path)
+    pieces = read(paths)
+    assert [piece.num_rows for piece in pieces] == [32] * 5
+    assert sorted_rows(pieces) == sorted_rows(
+        [rows_of([i for i in range(40) for _ in range(2)])] * 2
+    )
+    assert pieces[1].column("title_id").to_pylist() == [*range(16, 32)] * 2
 
 
 def test_paths_as_iceberg_writes_them(tmp_path):

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from batch.compacting.audits import Finding
-from batch.lake.ema_columns import Columns
+from batch.lake.ema_columns import Columns, keys_of, numbers_of
 from impressions.compiled.shifts import Unfit
-from impressions.core.decay import Float, Int
+from impressions.core.decay import Int
 from impressions.core.spec import Spec
 
 SAME_SUM = 1e-9
@@ -102,8 +102,8 @@ def _part(piece: Columns, last: int, *, below: bool) -> Columns:
 
 def compared(mine: Sequence[Columns], made: Columns, spec: Spec) -> Compared:
     """Rows from the generation before, and those of the same profiles from scratch."""
-    keys, numbers = _keys(mine), _numbers(mine, spec)
-    wanted, right = _keys([made]), _numbers([made], spec)
+    keys, numbers = keys_of(mine), numbers_of(mine, spec)
+    wanted, right = keys_of([made]), numbers_of([made], spec)
     if keys.shape != wanted.shape or (keys != wanted).any():
         mine_only, made_only = _only_in(keys, wanted), _only_in(wanted, keys)
         first = min(k[0, 0] for k in (mine_only, made_only, wanted) if k.size)
@@ -124,20 +124,6 @@ def compared(mine: Sequence[Columns], made: Columns, spec: Spec) -> Compared:
         largest=float(apart.max(initial=0.0)),
         where=int(wanted[0, wrong[0]]) if len(wrong) else -1,
     )
-
-
-def _keys(pieces: Sequence[Columns]) -> Int:
-    """(3, n) profile, item, day."""
-    none = np.zeros((3, 0), np.int64)
-    stacked = (np.stack((p.profiles, p.rows.items, p.days)) for p in pieces)
-    return np.concatenate([none, *stacked], axis=1)
-
-
-def _numbers(pieces: Sequence[Columns], spec: Spec) -> Float:
-    """(1 + M + M * H, n) last seen, totals and sums."""
-    none = np.zeros((1 + len(spec.measures) + len(spec.decayed_names), 0))
-    stacked = (np.vstack((p.rows.last_seen_ms, p.rows.totals, p.rows.flat_sums)) for p in pieces)
-    return np.concatenate([none, *stacked], axis=1)
 
 
 def _only_in(keys: Int, others: Int) -> Int:
