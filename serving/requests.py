@@ -14,12 +14,13 @@ from typing import TypeVar
 
 import numpy as np
 
-from impressions.core.answer import Query, Top, half_life_index, measure_index
+from impressions.core.answer import Query, half_life_index, measure_index
 from impressions.core.decay import Int
 from impressions.core.errors import UsageError
 from impressions.core.item import MAX_LOCATION, MAX_TITLE
 from impressions.core.merge import Selection
 from impressions.core.spec import Spec
+from impressions.core.top import Top
 from impressions.v1 import impressions_service_pb2 as pb
 
 Name = TypeVar("Name", str, int)

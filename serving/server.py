@@ -35,6 +35,7 @@ class Server:
     Attributes:
         port: the one it listens on, also if it was configured with port 0.
         address: `serving.listen` with that port.
+        warm: loads what streams and unusual calls need besides; call it once the server answers.
         generations, live, health, metrics: its parts; `live` is None without a stream.
         failed: it cannot answer any more, though nobody has stopped it.
         on_failure: called then.
@@ -52,11 +53,12 @@ class Server:
         streams: OpenStreams,
         limits: CallLimits,
         serving: Serving,
+        warm: Callable[[], None],
     ):
         self.port, self.generations, self.live, self.metrics = port, generations, live, metrics
         self._server, self._front, self.health = server, front, health
         self._streams, self._limits, self._grace_s = streams, limits, serving.grace_s
-        self.failed = False
+        self.failed, self.warm = False, warm
         self.on_failure: Callable[[], None] = lambda: None
         if front is not None:
             front.on_failure = self._fail

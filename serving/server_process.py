@@ -33,7 +33,6 @@ def run(
     registry = server.metrics.registry
     with registered(settings, kind, server.address, registry, children) as metrics_address:
         server.start()
-        lifetime.started()
         generation = server.generations.current
         log.info(
             "started",
@@ -42,6 +41,8 @@ def run(
             metrics=metrics_address,
         )
         on_ready(server)
+        server.warm()
+        lifetime.started()
         stopping.wait()
         log.info("stopping", address=server.address)
         server.stop()

@@ -89,6 +89,8 @@ def create_server(
     tokens = None if serving.token_file is None else read_tokens(serving.token_file)
     cold = ColdReads()
     shared = _shared_answers(settings, generations, clock, reading, metrics, cold)
+    if shared is None:
+        reader.warm()  # it is what answers; else the server does it once it answers
     responds = dict(responds_of(service, limits, counts, _compiled_forms(shared)))
     of_front = {name: responds.pop(name) for name in FRONT} if _has_front(serving) else {}
     lost = LostCalls()
@@ -105,7 +107,10 @@ def create_server(
         front = _front(server, of_front, soon, cold, counts, limits, tokens, lost)
         metrics.registry.register(lost)
     port = bind(server, serving)
-    return Server(server, front, port, generations, health, live, metrics, streams, limits, serving)
+    return Server(
+        server, front, port, generations, health, live, metrics, streams, limits, serving,
+        reader.warm,
+    )  # fmt: skip
 
 
 def _has_front(serving: Serving) -> bool:

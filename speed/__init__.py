@@ -8,6 +8,7 @@ The process:
     engine                Faust: group, assignment, delivery; the only file that touches its insides
     fetches               what the engine delivers, in pieces; nothing is missed between them
     taking                whatever has come is taken as soon as the flush before it is done
+    fetched_records       what aiokafka unpacks is a record of ours from the start
     fetch_memory          how much of what was fetched is unpacked at once, in bytes
     directory             the worker's directory, and its member name in the consumer group
     assignment            the open partitions, and the order in which anything is published of one

@@ -12,7 +12,7 @@ step at a time.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from impressions.clock import Clock
 from impressions.formats import heartbeat as heartbeats
@@ -33,7 +33,8 @@ class Assignment:
     Attributes:
         open: the open partitions by number.
         busy: held while one of them is changed or something is published.
-        foreign: records of the delta topic that this worker did not write, as they are read.
+        foreign: records of the delta topic that this worker did not write, some together, as they
+            are read.
     """
 
     def __init__(self, settings: Settings, clock: Clock, metrics: Metrics):
@@ -41,13 +42,13 @@ class Assignment:
         self.open: dict[int, Partition] = {}
         self.busy = asyncio.Lock()
         self.publisher, self.movements = Publisher(settings), Movements()
-        self.foreign: asyncio.Queue[ForeignRecord] = asyncio.Queue()
+        self.foreign: asyncio.Queue[Sequence[ForeignRecord]] = asyncio.Queue()
         self.delta_reader = DeltaReader(settings, self.open, self._on_foreign)
         self._loop = asyncio.get_running_loop()
 
-    def _on_foreign(self, record: ForeignRecord) -> None:
+    def _on_foreign(self, records: Sequence[ForeignRecord]) -> None:
         """Called in the delta reader's thread."""
-        self._loop.call_soon_threadsafe(self.foreign.put_nowait, record)
+        self._loop.call_soon_threadsafe(self.foreign.put_nowait, records)
 
     async def publish(
         self, partition: Partition, blocks: Iterable[Pair], heartbeat: Heartbeat

@@ -10,7 +10,7 @@ The reader is a thread with a consumer of its own.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,14 +40,14 @@ class DeltaReader:
 
     Args:
         opened: the open partitions by number; others are passed over.
-        on_foreign: gets each foreign record, in the reader's thread.
+        on_foreign: gets foreign records as they are read, some together, in the reader's thread.
     """
 
     def __init__(
         self,
         settings: Settings,
         opened: Mapping[int, Partition],
-        on_foreign: Callable[[ForeignRecord], None],
+        on_foreign: Callable[[Sequence[ForeignRecord]], None],
     ):
         self._settings, self._opened, self._on_foreign = settings, opened, on_foreign
         self._starts: list[TopicPartition] = []
@@ -77,19 +77,21 @@ class DeltaReader:
                 if self._changed.is_set():
                     self._changed.clear()
                     consumer.assign(self._starts)
-                for message in consumer.consume(_AT_ONCE, _POLL_S):
-                    self._look(message)
+                messages = consumer.consume(_AT_ONCE, _POLL_S)
+                if foreign := [found for m in messages if (found := self._foreign(m))]:
+                    self._on_foreign(foreign)
         finally:
             consumer.close()
 
-    def _look(self, message: Any) -> None:
+    def _foreign(self, message: Any) -> ForeignRecord | None:
+        """A record of another writer; None for all that this worker wrote."""
         if message.error() is not None:
             if message.error().code() != KafkaError._PARTITION_EOF:
                 log.once("guard", error=message.error())
-            return
+            return None
         number, offset = message.partition(), message.offset()
-        partition, key, value = self._opened.get(number), message.key(), message.value()
-        if partition is None or offset in partition.own_records:
-            return
-        if key and value:
-            self._on_foreign(ForeignRecord(number, offset, key, value))
+        partition = self._opened.get(number)
+        if partition is None or offset in partition.own_records:  # as nearly always
+            return None
+        key, value = message.key(), message.value()
+        return ForeignRecord(number, offset, key, value) if key and value else None

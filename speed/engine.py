@@ -11,6 +11,8 @@ The only file that touches Faust's insides, and why:
     fetch wait      Faust lets the broker hold a fetch for 1.5 s. One that is under way does not
                     cover partitions with records in hand, so their next record would wait for it
     generation      what was taken survives a rebalance; fetches of an older generation are dropped
+    records         aiokafka makes an object of each record; here it is the record that is applied
+                    (speed/fetched_records.py)
     delivery        Faust makes an event of each record, at 60 us. Here the thread that polls hands
                     over what it got of a partition as one message, or as a few (speed/fetches.py),
                     each with its last record's offset. Faust takes what is fetched again after a
@@ -50,6 +52,7 @@ from impressions.kafka.client import aiokafka
 from impressions.settings.model import Settings
 from speed.directory import member_name
 from speed.fetch_memory import FetchMemory
+from speed.fetched_records import consumer_record, unpack_to_source_records
 from speed.fetches import Fetch, Piece, Polls
 from speed.joins import hold_commits_while_joining
 from speed.taking import taken
@@ -181,6 +184,7 @@ class Engine:
         start_of, name, has_room = self._start_of, self._topic_name, self._has_room
         polls: Polls[TP] = Polls(settings.speed.batch_records)
         memory = self._memory
+        unpack_to_source_records()
 
         class ConsumerThread(AIOKafkaConsumerThread):
             async def on_start(self) -> None:
@@ -213,8 +217,8 @@ class Engine:
                 return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
             def _to_message(self, tp: TP, piece: Piece[Any]) -> Any:
-                message: Any = super()._to_message(tp, piece.records[-1])
-                message.value = piece
+                record = consumer_record(tp, piece.records[-1], piece)
+                message: Any = super()._to_message(tp, record)
                 read_offset = self._read_offset[tp]
                 if read_offset is not None and message.offset < read_offset:
                     self._read_offset[tp] = None  # else it would be dropped: it looks like old

@@ -25,11 +25,10 @@ from speed.applying.source_record import SourceRecord
 _FLUSH_BYTES = 2 << 20
 """Of source records: some 40,000 impressions."""
 _PIECES = 8
-_LOG_APPEND_TIME = 1
 
 
 class _Recorded(Protocol):
-    """A record of ours or of aiokafka."""
+    """A record, as far as cutting needs it."""
 
     @property
     def offset(self) -> int: ...
@@ -69,12 +68,9 @@ class Fetch:
 
     @classmethod
     def of(cls, event: Any) -> Fetch:
-        """From a Faust event whose value is a piece of aiokafka's records."""
+        """From a Faust event whose value is a piece of records."""
         message, piece = event.message, event.message.value
-        records = [
-            SourceRecord(r.offset, r.timestamp, r.value, r.timestamp_type == _LOG_APPEND_TIME)
-            for r in piece.records
-        ]
+        records = list(piece.records)
         stamped = all(record.stamped for record in records)
         return cls(message.partition, message.generation_id, piece.start, records, stamped)
 

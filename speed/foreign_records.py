@@ -10,6 +10,8 @@ what was published agree.
 
 from __future__ import annotations
 
+from itertools import chain
+
 from impressions.core.errors import CorruptData, ServiceError
 from impressions.core.spec import Spec
 from impressions.formats import delta_block, heartbeat
@@ -21,15 +23,21 @@ _OLDER_THAN_ANY = (-1, -1)
 
 
 async def compare(assignment: Assignment) -> None:
-    """Compare each foreign record as it is read; never returns.
+    """Compare foreign records as they are read; never returns.
+
+    Most are this worker's own, read before their acknowledgement came. All that wait are looked at
+    together: one for each turn between two flushes would let them pile up under load.
 
     Raises:
         ServiceError: another worker owns a partition (`fenced`).
     """
     while True:
-        foreign = await assignment.foreign.get()
+        waiting = [await assignment.foreign.get()]
         async with assignment.busy:
-            await _compare(assignment, foreign)
+            while not assignment.foreign.empty():
+                waiting.append(assignment.foreign.get_nowait())
+            for foreign in chain.from_iterable(waiting):
+                await _compare(assignment, foreign)
 
 
 async def _compare(assignment: Assignment, foreign: ForeignRecord) -> None:

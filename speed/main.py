@@ -45,6 +45,7 @@ def command(settings: Settings, accept_loss: _AcceptLoss = False, json: Json = F
 
     Start as many as there are cores; they share the partitions. Topics are checked first.
     """
+    from impressions.compiled.blocks import kernels
     from impressions.compiled.flushes import reader
     from impressions.kafka import topics
     from impressions.terminal import log
@@ -55,7 +56,8 @@ def command(settings: Settings, accept_loss: _AcceptLoss = False, json: Json = F
             logging.DEBUG if os.environ.get("IMPRESSIONS_FAUST_DEBUG") else logging.CRITICAL
         )
     topics.check(settings)
-    reader()  # compiled or loaded before the group waits for a sign of life
+    reader()  # compiled or loaded before the group waits for a sign of life, as is the next one
+    kernels()
     gc.freeze()  # modules stay: they need not be collected
     gc.set_threshold(_GARBAGE_AFTER)
     asyncio.run(_work(settings, accept_loss, json))

@@ -23,7 +23,7 @@ from impressions.terminal.console import Table, emit, human_age, human_time
 
 if TYPE_CHECKING:
     from impressions.client import Context, ProfileResult
-    from impressions.core.answer import Top
+    from impressions.core.top import Top
 
 _USUAL = ("impressions/7d", "impressions/30d", "impressions/365d", "plays/7d", "plays/30d")
 
@@ -133,7 +133,7 @@ def _numbers(flag: str, text: str) -> list[int]:
 
 
 def _top(k: int, by: str) -> Top:
-    from impressions.core.answer import Top
+    from impressions.core.top import Top
 
     measure, _, days = by.partition("/")
     if not days.removesuffix("d").isdigit():

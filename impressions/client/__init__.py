@@ -21,6 +21,6 @@ It imports grpc, protobuf and numpy only.
 from impressions.client.failures import CallFailed
 from impressions.client.result import Context, ProfileResult
 from impressions.client.service_client import ImpressionsClient
-from impressions.core.answer import Top
+from impressions.core.top import Top
 
 __all__ = ["CallFailed", "Context", "ImpressionsClient", "ProfileResult", "Top"]

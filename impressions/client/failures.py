@@ -3,7 +3,8 @@
 In: the error that gRPC raises, or the status of one result. Out: `CallFailed`, a ServiceError whose
 `reason` is a short stable word: that of the server (`invalid_field`, `no_generation`,
 `shard_not_owned`, `corrupt`, `overloaded`, ...), or the gRPC code in lower case if the server gave
-none.
+none. What reads a rich status is imported at the first failure: most processes never have one, and
+every one waits for its imports.
 """
 
 from __future__ import annotations
@@ -11,9 +12,6 @@ from __future__ import annotations
 from typing import Any
 
 import grpc
-from google.rpc import code_pb2
-from google.rpc import error_details_pb2 as details
-from grpc_status import rpc_status
 
 from impressions.core.errors import ServiceError
 
@@ -48,6 +46,8 @@ class CallFailed(ServiceError):
 
 def failure_of(error: Any, target: str) -> CallFailed:
     """The failure of a call: `error` is the `grpc.RpcError` it raised, which is a Call."""
+    from grpc_status import rpc_status
+
     code: grpc.StatusCode = error.code()
     status = rpc_status.from_call(error)
     if status is not None:
@@ -65,6 +65,8 @@ def failure_of(error: Any, target: str) -> CallFailed:
 
 def failure_of_result(result: Any) -> CallFailed:
     """The failure of one profile in a batch or a stream."""
+    from google.rpc import code_pb2
+
     status = result.status
     return CallFailed(
         f"profile {result.profile_id}: {status.message}",
@@ -74,6 +76,8 @@ def failure_of_result(result: Any) -> CallFailed:
 
 
 def _from_details(status: Any, code: str) -> CallFailed:
+    from google.rpc import error_details_pb2 as details
+
     reason, hint, fields, retry_after_s = None, None, [], None
     metadata: dict[str, str] = {}
     for packed in status.details:

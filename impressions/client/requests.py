@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from impressions.core.answer import Top
 from impressions.core.errors import UsageError
+from impressions.core.top import Top
 from impressions.v1 import impressions_service_pb2 as pb
 
 

@@ -9,6 +9,7 @@ Nearly always it is: it begins in this batch. If not, they are dealt out again.
 from __future__ import annotations
 
 import functools
+import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain, pairwise
@@ -21,6 +22,8 @@ from impressions.compiled.loading import loaded
 from impressions.core.decay import Float, Int
 from impressions.core.spec import Spec
 from impressions.formats import delta_block, impression_columns
+
+_KEY = struct.Struct("16s")
 
 Chain = tuple[bytes, ...]
 """A slot's blocks in order of their parts, full ones first; b"" is known to be absent."""
@@ -203,7 +206,7 @@ def _bounds(sizes: Int) -> Int:
 def _keys(profiles: Int, times_ms: Int) -> list[bytes]:
     """The key of each block (delta_block.key)."""
     data = np.stack([profiles, times_ms], axis=1).astype(">u8").tobytes()
-    return [data[at : at + 16] for at in range(0, len(data), 16)]
+    return [key for (key,) in _KEY.iter_unpack(data)]
 
 
 def part_key(slot: bytes, part: int) -> bytes:

@@ -31,13 +31,14 @@ _EVERY_LOCATION = np.ones(MAX_LOCATION + 1, np.bool_)
 
 
 def merge_stored(spec: Spec, *, compiled: bool = True) -> MergeStored:
-    """The fastest way there is here, or the plain one; compiles if this machine never did."""
+    """The fastest way there is here, or the plain one; compiles if this machine never did.
+
+    A `Compiled` loads its code at the first call, or when it is told to (`warm`).
+    """
     if not (compiled and can_compile()):
         return functools.partial(merge_plain, spec)
     prepare()
-    merge = Compiled(spec)
-    merge.warm()
-    return merge
+    return Compiled(spec)
 
 
 def can_answer(spec: Spec) -> bool:
@@ -66,10 +67,13 @@ class Compiled:
     """A `MergeStored` by impressions/compiled."""
 
     def __init__(self, spec: Spec):
+        self._spec, self._constants = spec, constants_of(spec)
+
+    @functools.cached_property
+    def _merge_bytes(self) -> Any:
         from impressions.compiled.profile_kernels import merge_bytes
 
-        self._spec, self._merge_bytes = spec, merge_bytes
-        self._constants = constants_of(spec)
+        return merge_bytes
 
     def __call__(
         self,

@@ -17,6 +17,7 @@ In the order in which a reader needs it:
     sort_key        one number for each row that sorts as several columns do
     rows            the columnar table in which everything is added
     merge           a generation's rows and the stream's, at a query time
+    top             the largest rows, as a caller asks for them
     answer          the projection of merged rows that a caller asked for
     completeness    why an answer does not hold everything it should
 """

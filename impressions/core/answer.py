@@ -24,15 +24,7 @@ from impressions.core.errors import UsageError
 from impressions.core.item import location_of, pack, title_of
 from impressions.core.rows import Rows, grouped
 from impressions.core.spec import Spec
-
-
-@dataclass(frozen=True)
-class Top:
-    """Only the `k` rows with the largest decayed sum of one measure and half-life."""
-
-    k: int
-    measure: str
-    half_life_days: int
+from impressions.core.top import Top
 
 
 @dataclass(frozen=True)

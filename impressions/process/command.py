@@ -34,7 +34,6 @@ import typer
 from impressions.core.errors import ImpressionsError, UsageError
 from impressions.process import lifetime
 from impressions.process.descriptors import raise_limit
-from impressions.process.recording import known_error, notes_of, recorded
 
 if TYPE_CHECKING:
     from impressions.settings.model import Settings
@@ -100,6 +99,8 @@ def _verb(function: _Verb, job: str | None) -> _Verb:
         settings = _settings(context, config, overrides)
         if job is None or arguments.get("dry_run"):
             return function(settings=settings, **arguments)
+        from impressions.process.recording import recorded  # late: a service waits for its imports
+
         with recorded(settings, job, _given(arguments)):
             return function(settings=settings, **arguments)
 
@@ -178,6 +179,8 @@ def show_where(error: Exception, known: ImpressionsError) -> None:
 
 def report(error: Exception, as_json: bool) -> int:
     """Prints an error the way a person or a program wants it; returns its exit code."""
+    from impressions.process.recording import known_error, notes_of  # late, as above
+
     known = known_error(error)
     show_where(error, known)
     if as_json:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable, Iterator, Sequence
+from operator import itemgetter
 from pathlib import Path
 
 from rocksdict import (
@@ -38,6 +39,10 @@ _BUFFER_BYTES = 16 << 20
 _FILES, _FILES_WHILE_FILLING, _FILES_SLOW, _FILES_STOP = 4, 16, 36, 60
 """The number of new files at which they are compacted, and at which writes are slowed down or
 stopped: far above what filling leaves, or writes would stop when it ends."""
+_MEMTABLE_BLOOM = 0.01
+"""Of a write buffer: room for a bloom filter of its keys. Files have one (opening.py); without one
+in memory, a look for a slot that is not there, as most are, searches a skip list. More would count:
+each table takes it at once, and a worker has a table for each partition."""
 _TRIES = 20  # of a secondary, one after the other, while the primary's files change
 
 
@@ -80,7 +85,9 @@ class DeltaTable:
     def write(self, puts: Iterable[tuple[bytes, bytes]], deletes: Iterable[bytes] = ()) -> None:
         """One atomic write; `open_primary` and `fill` tell what is lost if the process dies."""
         batch = WriteBatch(raw_mode=True)
-        for key, value in puts:
+        # In order, so that what was searched for one key is near what the next one needs. Of equal
+        # keys the last one counts, as it stands.
+        for key, value in sorted(puts, key=itemgetter(0)):
             batch.put(key, value)
         for key in deletes:
             batch.delete(key)
@@ -215,6 +222,8 @@ def _table_options(prefix_bytes: int) -> Options:
     options.set_level_zero_stop_writes_trigger(_FILES_STOP)
     options.set_max_open_files(-1)  # what a secondary has open, the primary may delete
     options.set_keep_log_file_num(2)
+    options.set_memtable_prefix_bloom_ratio(_MEMTABLE_BLOOM)
+    options.set_memtable_whole_key_filtering(True)
     options.set_prefix_extractor(SliceTransform.create_fixed_prefix(prefix_bytes))
     blocks = block_options()
     blocks.set_block_cache(cache)

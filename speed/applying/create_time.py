@@ -9,6 +9,8 @@ others.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import groupby
+from operator import attrgetter
 
 from impressions.core.errors import Refused
 from speed.applying.source_record import SourceRecord
@@ -33,13 +35,7 @@ def ranges(records: Iterable[SourceRecord]) -> list[tuple[int, int]]:
 
 def runs(records: Sequence[SourceRecord]) -> list[list[SourceRecord]]:
     """The same records in runs: all of a run are stamped by the broker, or none is."""
-    out: list[list[SourceRecord]] = []
-    for record in records:
-        if out and out[-1][0].stamped == record.stamped:
-            out[-1].append(record)
-        else:
-            out.append([record])
-    return out
+    return [list(run) for _, run in groupby(records, attrgetter("stamped"))]
 
 
 def refused(topic: str, partition: int, unstamped: Sequence[tuple[int, int]]) -> Refused:

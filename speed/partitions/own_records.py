@@ -41,5 +41,10 @@ class OwnRecords:
         """Whether this worker wrote the record. Right once the flush it belongs to is over: the
         reader may see a record before the worker has its acknowledgement."""
         with self._lock:
+            if not self._ranges:
+                return False
+            start, end = self._ranges[-1]
+            if start <= offset < end:  # the reader is seldom late by more
+                return True
             at = bisect_right(self._ranges, offset, key=lambda written: written[0]) - 1
             return at >= 0 and offset < self._ranges[at][1]

@@ -43,12 +43,13 @@ class RecentSlots:
         if self.held_bytes > _MAX_BYTES:
             self._kept.clear()
             self.held_bytes = 0
-        kept = self._kept
-        missing = [slot for slot in slots if slot not in kept]
-        unsound = self._load(missing) if missing else {}
-        if unsound:
-            return [unsound[slot] if slot in unsound else kept[slot] for slot in slots]
-        return [kept[slot] for slot in slots]
+        found = list(map(self._kept.get, slots))
+        missing = [slot for slot, chain in zip(slots, found, strict=True) if chain is None]
+        loaded = self._load(missing) if missing else {}
+        return [
+            loaded[slot] if chain is None else chain
+            for slot, chain in zip(slots, found, strict=True)
+        ]
 
     def look_up(self, keys: Sequence[bytes]) -> list[bytes | None]:
         """The block under each key, out of the store; None if there is none to be read."""
@@ -57,36 +58,37 @@ class RecentSlots:
 
     def put(self, done: Outcome) -> None:
         """Remember blocks that are in the store now."""
-        kept = self._kept
+        kept, grown_bytes = self._kept, 0
         for slot, part, value, is_full in zip(
             done.slots, done.parts, done.values, done.full, strict=True
         ):
             chain = kept.get(slot, ())
             if part == 0 and len(chain) == 1 and not is_full:  # as nearly always
-                self.held_bytes += len(value) - len(chain[0])
+                grown_bytes += len(value) - len(chain[0])
                 kept[slot] = (value,)
             elif chain and part <= len(chain):
                 needed = self._needed(value, is_full)
-                self.held_bytes += len(needed) - sum(map(len, chain[part : part + 1]))
+                grown_bytes += len(needed) - sum(map(len, chain[part : part + 1]))
                 kept[slot] = (*chain[:part], needed, *chain[part + 1 :])
             elif chain:
-                self.held_bytes -= _size(kept.pop(slot))  # it is loaded when it is asked for
+                grown_bytes -= _size(kept.pop(slot))  # it is loaded when it is asked for
+        self.held_bytes += grown_bytes
 
     def _load(self, slots: Sequence[bytes]) -> dict[bytes, Chain]:
-        """Keep the blocks of these slots; returns those of which some could not be read."""
-        unsound = {}
+        """The blocks of these slots; they are kept unless some of them could not be read."""
+        loaded: dict[bytes, Chain] = dict.fromkeys(slots, _ABSENT)  # as nearly all are
+        unsound = []
         for slot, first in zip(slots, self._store.get_many(slots), strict=True):
-            if first is None:
-                self._kept[slot] = _ABSENT
-                self.held_bytes += _SLOT_BYTES
-                continue
-            chain, is_sound = self._chain(slot, first)
-            if is_sound:
-                self._kept[slot] = chain
-                self.held_bytes += _size(chain)
-            else:
-                unsound[slot] = chain
-        return unsound
+            if first is not None:
+                loaded[slot], is_sound = self._chain(slot, first)
+                self.held_bytes += sum(map(len, loaded[slot])) if is_sound else -_SLOT_BYTES
+                if not is_sound:
+                    unsound.append(slot)
+        self._kept.update(loaded)
+        self.held_bytes += _SLOT_BYTES * len(loaded)
+        for slot in unsound:
+            del self._kept[slot]
+        return loaded
 
     def _chain(self, slot: bytes, first: bytes) -> tuple[Chain, bool]:
         """The blocks of a slot up to the one that is not full; whether all could be read."""

@@ -58,6 +58,27 @@ def test_a_profiles_blocks_from_a_slot_on_in_order(store):
     assert store.blocks(0x7000000000000000) == [b"other"]
 
 
+def test_blocks_in_files_and_in_memory_are_found_alike(store):
+    """Both have a bloom filter, which may hide no block from a look, a range or a scan."""
+    store.fill()
+    store.write([(key(1, 100), b"file"), (key(3, 100), b"file")], {})
+    store.filled()
+    store.write([(key(2, 100), b"memory"), (key(3, 200), b"memory")], {0: STATE})
+    assert store.get_many([key(1, 100), key(2, 100), key(2, 200)]) == [b"file", b"memory", None]
+    assert store.blocks(3) == [b"file", b"memory"]
+    assert [k for k, _ in store.scan(key(1, 100) + b"\0")] == [
+        key(2, 100),
+        key(3, 100),
+        key(3, 200),
+    ]
+    assert store.state(0) == STATE
+
+
+def test_of_equal_keys_in_one_write_the_last_counts(store):
+    store.write([(key(1, 100), b"z"), (key(0, 0), b"x"), (key(1, 100), b"a")], {})
+    assert store.get(key(1, 100)) == b"a"
+
+
 def test_the_largest_profile_has_a_range_too(store):
     store.write([(key(2**63 - 1, 5), b"x")], {})
     assert store.blocks(2**63 - 1, 5) == [b"x"]

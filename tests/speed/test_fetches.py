@@ -127,15 +127,13 @@ def test_jumps_between_what_is_expected_and_what_comes():
 
 
 def test_a_fetch_of_a_faust_event():
-    """Its value is a piece of aiokafka's records; the broker's time of each is in milliseconds."""
-    fetched = [
-        SimpleNamespace(offset=offset, timestamp=1_000 + offset, timestamp_type=1, value=b"x")
-        for offset in (7, 8)
-    ]
+    """Its value is a piece; the fetch keeps its records when the piece is emptied."""
+    fetched = [SourceRecord(7, 1_007, b"x"), SourceRecord(8, 1_008, b"x")]
     message = SimpleNamespace(partition=3, generation_id=2, value=Piece(6, fetched))
     event = SimpleNamespace(message=message)
     fetch = Fetch.of(event)
     assert (fetch.partition, fetch.generation, fetch.start, fetch.stamped) == (3, 2, 6, True)
-    assert fetch.records == [SourceRecord(7, 1_007, b"x"), SourceRecord(8, 1_008, b"x")]
-    fetched[1].timestamp_type = 0
+    fetched[1] = SourceRecord(8, 1_008, b"x", stamped=False)
     assert not Fetch.of(event).stamped
+    fetched.clear()
+    assert fetch.records == [SourceRecord(7, 1_007, b"x"), SourceRecord(8, 1_008, b"x")]

@@ -5,11 +5,12 @@ import math
 import numpy as np
 import pytest
 
-from impressions.core.answer import Query, Top, project
+from impressions.core.answer import Query, project
 from impressions.core.errors import UsageError
 from impressions.core.item import pack
 from impressions.core.rows import Rows
 from impressions.core.spec import Spec
+from impressions.core.top import Top
 
 SPEC = Spec()
 

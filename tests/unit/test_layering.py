@@ -86,6 +86,16 @@ def test_a_client_loads_no_engine() -> None:
     assert not loaded_by("impressions.client") & engines
 
 
+def test_a_client_loads_no_arithmetic_and_nothing_for_failures_yet() -> None:
+    """Its import is little more than that of grpc, protobuf and numpy."""
+    pytest.importorskip("impressions.client", exc_type=ModuleNotFoundError)
+    code = "import sys, impressions.client; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    late = {"impressions.core.spec", "impressions.core.rows", "grpc_status", "google.rpc"}
+    assert "impressions.core.top" in done.stdout.split()
+    assert not set(done.stdout.split()) & late
+
+
 def test_verbs_are_light_to_import() -> None:
     """A verb's module loads its engine when it runs, so a missing extra can be explained."""
     from impressions.cli.main import VERBS
