@@ -219,7 +219,7 @@ class LiveDeltas:
         due_s = monotonic_s() + self._every_s
         while not self._stopping.wait(_APART_S):
             try:
-                if self._is_told(due_s - monotonic_s()):
+                if self._has_news(due_s - monotonic_s()):
                     self._look()
                 else:
                     due_s = monotonic_s() + self._every_s
@@ -227,8 +227,8 @@ class LiveDeltas:
             except Exception as error:  # no error may end the thread
                 self._note(error)
 
-    def _is_told(self, within_s: float) -> bool:
-        """Wait for news of the copy; False if there were none."""
+    def _has_news(self, within_s: float) -> bool:
+        """Wait for news of the copy; False if there was none."""
         if within_s <= 0:
             return False
         if self._news is None:

@@ -7,8 +7,8 @@ files that nobody lists.
 
 Several small shards are parts of one task, which opens each of their files once.
 
-Memory: rows of raw are at hand in steps of whole profiles, as many as fit into `memory_bytes`, and
-of one profile all.
+Memory: as many rows of raw are at hand as fit into `memory_bytes`, and of one profile all. They are
+added up in steps of whole profiles (`PIECE_ROWS` in profile_merge.py).
 """
 
 from __future__ import annotations

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     import pyarrow.parquet as pq
 
 BATCH_ROWS = 65_536
-PIECE_ROWS = 1 << 16
+PIECE_ROWS = 65_536
 """Of a piece, about: its columns stay in the caches, and their memory is used again by the next
 piece; one profile may have more."""
 

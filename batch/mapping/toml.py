@@ -58,6 +58,8 @@ def read(path: Path) -> Said:
         name = ".".join(map(str, wrong["loc"]))
         known = ", ".join(one.name for one in fields(Said))
         what = wrong["msg"].replace("Unexpected keyword argument", f"one of {known}")
+        if wrong["loc"][0] == "columns":
+            what = 'texts "column:unit" in a table [columns]'
         raise MappingError(
             f"mapping file {path}: found {name} = {wrong['input']!r}, "
             f"expected {what.removeprefix('Input should be ')}"

@@ -82,8 +82,8 @@ def are_new(sample: Hashes, earlier: Iterable[Hashes]) -> NDArray[np.float64]:
 
 def new_in(sample: Hashes, is_new: NDArray[np.float64], seen: NDArray[np.bool_]) -> int:
     """About how many titles that are seen, (k,), are new."""
-    told = is_new[seen & ~np.isnan(is_new)]
-    return round(float(told.mean()) * distinct(sample, int(seen.sum()))) if len(told) else 0
+    known = is_new[seen & ~np.isnan(is_new)]
+    return round(float(known.mean()) * distinct(sample, int(seen.sum()))) if len(known) else 0
 
 
 def _hashed(titles: Int) -> Hashes:

@@ -99,7 +99,7 @@ def records_of(
             raise ServiceError(
                 f"topic {topic}, partitions {sorted(open_)}: the broker sends nothing more for "
                 f"{timeout_s:g} s",
-                hint="is it overloaded, or stopping? impressions kafka status",
+                hint="is it overloaded, or stopping? impressions topics check",
                 reason="kafka",
             )
         for message in messages:

@@ -8,11 +8,10 @@ import pytest
 from impressions.client import ImpressionsClient
 from impressions.clock import now_ms
 from impressions.process.registry import running
-from tests.broker import stream_settings
 from tests.deltas.support import Publisher
-from tests.serving.live.test_processes import samples
+from tests.serving.live.test_processes import host_of, samples
 from tests.serving.process import Process, end
-from tests.serving.support import install, until
+from tests.serving.support import until
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 
@@ -23,15 +22,7 @@ BEHIND = ("impressions_incomplete", ("reason", "stream_behind"))
 def test_a_follower_that_is_stopped_leaves_answers_that_say_they_are_behind(tmp_path, broker):
     """SIGSTOP: what was copied is still answered, flagged within the limit of the lag; the metric
     counts every shard. SIGCONT: complete again, with all events since."""
-    made = stream_settings(
-        tmp_path / "home",
-        broker,
-        partitions=8,
-        slot_seconds=86_400,
-        host={"reserve_bytes": 0},
-        stream={"keep_days": 3650},
-    )
-    install(made)
+    made = host_of(tmp_path / "home", broker)
     sets = {
         "kafka.bootstrap": made.kafka.bootstrap,
         "kafka.deltas_topic": made.kafka.deltas_topic,

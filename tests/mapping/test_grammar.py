@@ -86,7 +86,11 @@ def test_what_cannot_be_meant_is_refused(
         (None, "No such file"),
         ("columns =", "is not TOML"),
         ("[colums]\n", "found colums"),
-        ("[columns]\nprofile_id = 3\n", "found columns.profile_id = 3, expected a valid string"),
+        (
+            "[columns]\nprofile_id = 3\n",
+            'found columns.profile_id = 3, expected texts "column:unit"',
+        ),
+        ("columns = 3\n", 'found columns = 3, expected texts "column:unit" in a table'),
         ("header = 0\n", "found header = 0"),
         ("separator = true\n", "found separator = True"),
         (

@@ -95,18 +95,27 @@ def test_a_request_during_a_catch_up_waits_for_its_end(settings, writer, opened,
     assert found.blocks == [b"1", b"2", b"3"]
 
 
-def test_a_request_that_a_catch_up_comes_into_reads_again(writer, opened, deltas):
-    """It had read the state, and the copy moved on before it read the blocks."""
-    writer.write(2)
-    blocks, times = opened[0].blocks, []
+def moves_on_within(store, deltas, error=None):
+    """A catch-up comes into the first read of this store's blocks, which then fails if an error is
+    given; the reads, as they come."""
+    blocks, times = store.blocks, []
 
     def moved_on(*asked):
         times.append(asked)
         if len(times) == 1:
             deltas.refresh()
+            if error is not None:
+                raise error
         return blocks(*asked)
 
-    opened[0].blocks = moved_on
+    store.blocks = moved_on
+    return times
+
+
+def test_a_request_that_a_catch_up_comes_into_reads_again(writer, opened, deltas):
+    """It had read the state, and the copy moved on before it read the blocks."""
+    writer.write(2)
+    times = moves_on_within(opened[0], deltas)
     found = deltas(0, 1, 0)
     assert len(times) == 2
     assert found.stream.through_ms == THROUGH_MS + 2
@@ -185,16 +194,7 @@ def test_a_state_is_read_once_between_two_catch_ups(monkeypatch, writer, opened,
 def test_an_error_that_a_catch_up_comes_into_is_not_answered(writer, opened, deltas):
     """A file that the read had begun with is gone; what is there now can be read."""
     writer.write(2)
-    blocks, times = opened[0].blocks, []
-
-    def moved_on(*asked):
-        times.append(asked)
-        if len(times) == 1:
-            deltas.refresh()
-            raise CorruptData("no such file")
-        return blocks(*asked)
-
-    opened[0].blocks = moved_on
+    times = moves_on_within(opened[0], deltas, CorruptData("no such file"))
     assert deltas(0, 1, 0).blocks == [b"1", b"2"]
     assert len(times) == 2
 

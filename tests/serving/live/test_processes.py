@@ -31,12 +31,11 @@ PROFILES = range(1, 41)
 LIVE = [e for e in EVENTS if e[2] >= CUTOVER_MS]
 
 
-@pytest.fixture
-def settings(tmp_path, broker):
+def host_of(home, broker):
     """A host with a generation, and topics of its own. Events are of 2026: the bound on the lag is
     wide, so that "now" is within it."""
     made = stream_settings(
-        tmp_path / "home",
+        home,
         broker,
         partitions=8,
         slot_seconds=86_400,
@@ -45,6 +44,11 @@ def settings(tmp_path, broker):
     )
     install(made)
     return made
+
+
+@pytest.fixture
+def settings(tmp_path, broker):
+    return host_of(tmp_path / "home", broker)
 
 
 @pytest.fixture
